@@ -1,0 +1,1 @@
+"""The domain, pure: words, states, diagnosis, cadence. No clock, no network, no database."""

@@ -1,0 +1,159 @@
+"""When a target is looked at next, and how: a pure function of its memory, the settings and the time."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from hashlib import sha256
+
+from monitor.access.limits import Cadence
+from monitor.access.memory import TargetState
+from monitor.access.words import Code, Effect, Look, State
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+#: These do not mend by themselves: looking often is of no use to anybody.
+_PATIENT = frozenset({Code.INVALID_CREDENTIALS, Code.ACCOUNT_DEACTIVATED})
+
+
+class Situation(StrEnum):
+    """The row of the cadence table that decided."""
+
+    FIRST_LOOK = "first look"
+    EAGER = "gated, first hour"
+    PROPAGATING = "propagating"
+    UNVERIFIED = "unverified"
+    SETTLING = "settling"
+    DECIDING = "deciding"
+    AVAILABLE = "available"
+    LOCKED = "locked"
+    SUSPECT = "blocked, to be confirmed"
+    BLOCKED = "blocked"
+    RETIRED = "retired"
+    INCONCLUSIVE = "inconclusive"
+    OVER_BUDGET = "over budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The next look at a target: when (UTC), of which kind, and which row of the table says so."""
+
+    at: datetime
+    look: Look
+    situation: Situation
+
+
+def phase_of(name: str) -> float:
+    """A target's place in every interval, 0 ≤ phase < 1: a hash, so that a restart does not move it."""
+    return int.from_bytes(sha256(name.encode()).digest()[:6], "big") / 2**48
+
+
+def next_look(
+    memory: TargetState,
+    now: datetime,
+    cadence: Cadence,
+    *,
+    phase: float,
+    shutdown: date | None = None,
+    retry_after: float | None = None,
+    over_budget: bool = False,
+) -> Plan:
+    """Decide the next look after the one that ended at `now`.
+
+    `retry_after` is the server's wish in seconds: the look is never earlier. `over_budget` turns full
+    probes into free looks, at their pace, until the budget allows more.
+    """
+    situation, interval = _situation(memory, now, cadence, shutdown)
+    look = Look.FULL
+    if memory.setbacks and (wait := _backoff(memory, cadence)) < interval:
+        situation, at = Situation.INCONCLUSIVE, now + wait
+    elif situation in (Situation.SETTLING, Situation.SUSPECT):
+        # exactly, not on the grid: the second answer must be far enough from the first
+        at = now + interval
+    else:
+        at = _on_grid(now, interval, phase)
+    if _only_watching(memory):
+        full_due = (memory.last_full_at or now) + cadence.full_look
+        look = Look.FULL if at >= full_due else Look.FREE
+    if over_budget and look is Look.FULL:
+        look, situation = Look.FREE, Situation.OVER_BUDGET
+        at = max(at, now + cadence.free_look)
+    if retry_after:
+        at = max(at, now + timedelta(seconds=retry_after))
+    return Plan(at, look, situation)
+
+
+def full_interval(
+    memory: TargetState, now: datetime, cadence: Cadence, shutdown: date | None = None
+) -> timedelta:
+    """The time between full probes in the present situation, backoff apart."""
+    situation, interval = _situation(memory, now, cadence, shutdown)
+    return cadence.full_look if situation is Situation.AVAILABLE else interval
+
+
+def _situation(
+    memory: TargetState, now: datetime, cadence: Cadence, shutdown: date | None
+) -> tuple[Situation, timedelta]:
+    if memory.suspect or memory.blocker:
+        return _blocked(memory, now, cadence, shutdown)
+    streak = memory.streak
+    granted = streak is not None and streak.effect is Effect.GRANTED
+    if memory.state is State.AVAILABLE:
+        if not granted:
+            return Situation.DECIDING, cadence.deciding
+        return Situation.AVAILABLE, min(cadence.free_look, cadence.full_look)
+    if granted:
+        return Situation.SETTLING, cadence.settling
+    return _shut(memory, now, cadence)
+
+
+def _shut(memory: TargetState, now: datetime, cadence: Cadence) -> tuple[Situation, timedelta]:
+    if memory.state is State.LOCKED:
+        return Situation.LOCKED, cadence.locked
+    since = memory.since or now
+    if now - (memory.eager_since or since) < cadence.eager_for:
+        return Situation.EAGER, cadence.eager
+    if memory.state is State.PROPAGATING:
+        late = now - (memory.clock_at or since) >= cadence.propagating_until
+        return Situation.PROPAGATING, cadence.propagating_late if late else cadence.propagating
+    late = now - since >= cadence.unverified_until
+    return Situation.UNVERIFIED, cadence.unverified_late if late else cadence.unverified
+
+
+def _blocked(
+    memory: TargetState, now: datetime, cadence: Cadence, shutdown: date | None
+) -> tuple[Situation, timedelta]:
+    if shutdown and datetime.combine(shutdown, time(), UTC) <= now:
+        return Situation.RETIRED, cadence.retired
+    if memory.suspect and memory.suspect is not memory.blocker:
+        # one more look soon: a person waits to be told
+        return Situation.SUSPECT, min(cadence.deciding, cadence.blocked)
+    interval = cadence.blocked
+    if (memory.suspect or memory.blocker) in _PATIENT:
+        doublings = min(max(memory.suspect_count - 1, 0), 16)
+        interval = min(interval * 2**doublings, max(cadence.blocked_most, interval))
+    if memory.state is State.PROPAGATING:
+        _, shut = _shut(memory, now, cadence)
+        interval = min(interval, shut)
+    return Situation.BLOCKED, interval
+
+
+def _only_watching(memory: TargetState) -> bool:
+    """Available, the last full answer granted, and nothing in the way: free looks will do."""
+    return (
+        memory.state is State.AVAILABLE
+        and memory.last_full is Code.ACCESS_GRANTED
+        and not (memory.suspect or memory.blocker)
+    )
+
+
+def _backoff(memory: TargetState, cadence: Cadence) -> timedelta:
+    doublings = min(memory.setbacks - 1, 24)
+    return cadence.inconclusive * int(2**doublings)
+
+
+def _on_grid(now: datetime, interval: timedelta, phase: float) -> datetime:
+    """The first point of the target's grid that is at least half an interval away."""
+    earliest = (now + interval / 2 - _EPOCH).total_seconds()
+    step = interval.total_seconds()
+    turns = -((phase * step - earliest) // step)  # rounded up
+    return _EPOCH + timedelta(seconds=(turns + phase) * step)

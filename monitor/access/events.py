@@ -1,0 +1,85 @@
+"""What can happen to a target, and what is decided of it: plain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from monitor.access.limits import Confirmation, Deadlines
+from monitor.access.memory import TargetState
+from monitor.access.words import Code, DeclarationKind, EventKind, Look, Reason, State
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A probe was answered. `code` is None for a free look that found nothing wrong."""
+
+    code: Code | None
+    look: Look = Look.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A person told the monitor something that was so at the time `at`."""
+
+    kind: DeclarationKind
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SiblingOpened:
+    """Another target of the same organization and route, seen gated before, had its first light."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """Nothing came; `interval` is the present time between full probes."""
+
+    interval: timedelta = timedelta()
+    shutdown: date | None = None
+    #: since when this monitor has been looking without a break
+    watching_since: datetime | None = None
+
+
+Event = Answered | Declared | SiblingOpened | TimePassed
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """One thing to record and tell; with `after` it is a transition from `before`."""
+
+    event: EventKind
+    reason: Reason
+    before: State | None = None
+    after: State | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from an event: the memory to keep, and what to tell, in order."""
+
+    memory: TargetState
+    tellings: tuple[Telling, ...] = ()
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Why, one for each telling."""
+        return tuple(telling.reason for telling in self.tellings)
+
+    @property
+    def opens_siblings(self) -> bool:
+        """True when this is the first light of a target that was seen gated (row 10)."""
+        return self.memory.gated_seen and any(
+            telling.event is EventKind.FIRST_LIGHT for telling in self.tellings
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The figures the table is applied with."""
+
+    confirmation: Confirmation = field(default_factory=Confirmation)
+    deadlines: Deadlines = field(default_factory=Deadlines)

@@ -1,0 +1,160 @@
+"""What is kept with a target and survives a restart."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from monitor.access.words import Code, Effect, State
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """A run of equal conclusive effects; neutral answers neither count nor end it."""
+
+    effect: Effect
+    count: int
+    first: datetime
+    last: datetime
+
+    @property
+    def span(self) -> timedelta:
+        """From the first answer of the run to its last."""
+        return self.last - self.first
+
+
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """A target's state and all that `advance` and the cadence need to go on from it. Times are UTC."""
+
+    state: State = State.UNKNOWN
+    since: datetime | None = None
+    streak: Streak | None = None
+    #: gated or locked answers in a row, whichever of the two
+    refusals: int = 0
+    gated_seen: bool = False
+    blocked_seen: bool = False
+    #: the first granted answer of the present opening; None once the opening ended
+    first_light_at: datetime | None = None
+    opened_at: datetime | None = None
+    #: when the verification was completed, as a person told
+    declared_at: datetime | None = None
+    #: when the wait for propagation began: the declaration, else the change to propagating
+    clock_at: datetime | None = None
+    #: start of the hour of frequent looks: first look, declaration, a sibling's opening, a relapse
+    eager_since: datetime | None = None
+    #: locked because a person said so: answers alone do not unlock it, except a granted one
+    locked_by_declaration: bool = False
+    #: how many of the overdue deadlines have been told
+    overdue_told: int = 0
+    #: the confirmed blocker, and the one that still needs to be seen again
+    blocker: Code | None = None
+    suspect: Code | None = None
+    suspect_count: int = 0
+    conclusive_at: datetime | None = None
+    stale: bool = False
+    #: the shutdown warning told last: None, "near" or "past"
+    retiring_told: str | None = None
+    #: blocked or inconclusive answers since the last conclusive one, for the backoff
+    setbacks: int = 0
+    #: the diagnosis of the last full probe, and of the last probe of either kind
+    last_full: Code | None = None
+    last_diagnosis: Code | None = None
+    last_probe_at: datetime | None = None
+    last_full_at: datetime | None = None
+    next_probe_at: datetime | None = None
+
+    def shifted(self, step: timedelta) -> "TargetState":
+        """The same memory after the wall clock was stepped: measured times move with it.
+
+        Durations then stay what they were on the monotonic clock. What a person declared is a time
+        of the world, not of our clock, and does not move.
+        """
+        moved: dict[str, Any] = {
+            name: value + step
+            for name in _MEASURED
+            if isinstance(value := getattr(self, name), datetime)
+        }
+        if self.clock_at == self.declared_at:
+            moved.pop("clock_at", None)
+        if self.streak:
+            moved["streak"] = replace(
+                self.streak, first=self.streak.first + step, last=self.streak.last + step
+            )
+        return replace(self, **moved)
+
+
+_MEASURED = (
+    "since",
+    "first_light_at",
+    "opened_at",
+    "clock_at",
+    "eager_since",
+    "conclusive_at",
+    "last_probe_at",
+    "last_full_at",
+    "next_probe_at",
+)
+
+
+def to_json(memory: TargetState) -> dict[str, Any]:
+    """The memory as JSON values, defaults left out; `from_json` reads it back."""
+    out: dict[str, Any] = {}
+    for spec in fields(TargetState):
+        value = getattr(memory, spec.name)
+        if value == spec.default:
+            continue
+        if isinstance(value, datetime):
+            value = value.isoformat()
+        elif isinstance(value, Streak):
+            value = [value.effect, value.count, value.first.isoformat(), value.last.isoformat()]
+        out[spec.name] = value
+    return out
+
+
+def from_json(stored: Mapping[str, Any]) -> TargetState:
+    """The memory that `to_json` wrote. Names of another version are passed over.
+
+    Raises ValueError when a value is not one of ours.
+    """
+    values: dict[str, Any] = {}
+    for name, read in _READERS.items():
+        if stored.get(name) is not None:
+            values[name] = read(stored[name])
+    return TargetState(**values)
+
+
+def _streak(stored: list[Any]) -> Streak:
+    effect, count, first, last = stored
+    return Streak(
+        Effect(effect), int(count), datetime.fromisoformat(first), datetime.fromisoformat(last)
+    )
+
+
+_READERS: dict[str, Any] = {
+    "state": State,
+    "since": datetime.fromisoformat,
+    "streak": _streak,
+    "refusals": int,
+    "gated_seen": bool,
+    "blocked_seen": bool,
+    "first_light_at": datetime.fromisoformat,
+    "opened_at": datetime.fromisoformat,
+    "declared_at": datetime.fromisoformat,
+    "clock_at": datetime.fromisoformat,
+    "eager_since": datetime.fromisoformat,
+    "locked_by_declaration": bool,
+    "overdue_told": int,
+    "blocker": Code,
+    "suspect": Code,
+    "suspect_count": int,
+    "conclusive_at": datetime.fromisoformat,
+    "stale": bool,
+    "retiring_told": str,
+    "setbacks": int,
+    "last_full": Code,
+    "last_diagnosis": Code,
+    "last_probe_at": datetime.fromisoformat,
+    "last_full_at": datetime.fromisoformat,
+    "next_probe_at": datetime.fromisoformat,
+}

@@ -1,0 +1,74 @@
+"""What came back from a probe, and what it means: plain values without behaviour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from monitor.access.words import Code, Effect, Gate, Look, Owner, Surface
+
+#: Bytes of a text answer that are kept. A refusal is a few hundred; a longer one is cut and marked.
+BODY_CAP = 64 * 1024
+
+
+class Failure(StrEnum):
+    """Why there was no answer at all."""
+
+    NAME_RESOLUTION = "name_resolution"
+    CONNECT = "connect"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    CUT = "cut"
+    PROTOCOL = "protocol"
+    PROXY = "proxy"
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds on the monotonic clock, as far as the transport tells."""
+
+    total: float = 0.0
+    connect: float | None = None
+    tls: float | None = None
+    first_byte: float | None = None
+    reused: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What came back: status, headers that matter (lower-case names), capped body, or the failure.
+
+    `surface` and `model` are what was asked for; None where an answer was pasted by a person.
+    """
+
+    status: int | None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    truncated: bool = False
+    failure: Failure | None = None
+    failure_text: str = ""
+    timings: Timings = Timings()
+    look: Look = Look.FULL
+    surface: Surface | None = None
+    model: str | None = None
+    #: True once the request may have reached the server: a cut connection may still be billed.
+    sent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What an answer means. `message` is the server's own words: capped, control characters removed."""
+
+    code: Code
+    owner: Owner
+    rule: str
+    gate: Gate | None = None
+    message: str = ""
+    status: int | None = None
+    request_id: str | None = None
+    #: Seconds the server asks to wait, from its headers or its words.
+    retry_after: float | None = None
+
+    @property
+    def effect(self) -> Effect:
+        """What it does to the state."""
+        return self.code.effect

@@ -1,0 +1,122 @@
+"""What holds a probe back for the sake of others: an organization's gap, a route's bucket and breaker.
+
+All times are seconds on the monotonic clock and come in as values.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from monitor.access.limits import Cadence
+from monitor.access.words import Code
+
+#: We never use more than this share of a rate limit that the headers announce.
+_SHARE = 0.5
+_LIMIT_HEADERS = ("x-ratelimit-limit-images", "x-ratelimit-limit-requests")
+
+
+class ImageGap:
+    """The time kept between two probes of image surfaces of one organization.
+
+    Failed calls count toward its rate limit, 5 a minute on the lowest tier, and the limit belongs to
+    the people who work, not to us.
+    """
+
+    def __init__(self, cadence: Cadence) -> None:
+        self._cadence = cadence
+        self._last: float | None = None
+        self._limited_until = float("-inf")
+        self._announced = 0.0
+
+    def ready_at(self, now: float) -> float:
+        """The earliest time of the next probe; `now` when it may go at once."""
+        if self._last is None:
+            return now
+        limited = now < self._limited_until
+        gap = self._cadence.image_gap_limited if limited else self._cadence.image_gap
+        return max(now, self._last + max(gap.total_seconds(), self._announced))
+
+    def started(self, now: float) -> None:
+        """A probe was sent."""
+        self._last = now
+
+    def answered(self, code: Code, headers: Mapping[str, str], now: float) -> None:
+        """Learn from an answer: a 429 widens the gap for an hour, an announced limit sets the least."""
+        if code is Code.RATE_LIMITED:
+            self._limited_until = now + self._cadence.image_gap_limited_for.total_seconds()
+        for name in _LIMIT_HEADERS:
+            limit = headers.get(name, "")
+            if limit.isascii() and limit.isdigit() and int(limit[:9]) > 0:
+                self._announced = 60.0 / (int(limit[:9]) * _SHARE)
+                return
+
+
+class TokenBucket:
+    """At most `rate` probes a second over a route, with a burst of one second's worth."""
+
+    def __init__(self, rate: float) -> None:
+        self._every = 1.0 / rate
+        self._burst = max(rate, 1.0) * self._every
+        self._next = float("-inf")
+
+    def reserve(self, now: float) -> float:
+        """Take the next free place and return its time, `now` when it is at once."""
+        self._next = max(self._next, now - self._burst + self._every)
+        place = max(now, self._next)
+        self._next += self._every
+        return place
+
+
+@dataclass(slots=True)
+class _Refusal:
+    key: str
+    at: float
+
+
+class Breaker:
+    """Stops a route that refuses everybody, all but one trial a minute.
+
+    It opens after `edge_limit` refusals by the route's edge in a row, or when `keys_limit` keys (all of
+    them, where there are fewer) were answered 429 within a minute and nobody was served in between.
+    """
+
+    edge_limit = 5
+    keys_limit = 3
+
+    def __init__(self, keys: int, trial_every: float = 60.0) -> None:
+        self._needed = max(2, min(self.keys_limit, keys))
+        self._trial_every = trial_every
+        self._edges = 0
+        self._limited: deque[_Refusal] = deque(maxlen=64)
+        self._next_trial: float | None = None
+
+    @property
+    def open(self) -> bool:
+        """True while all but trials are held back."""
+        return self._next_trial is not None
+
+    def ready_at(self, now: float) -> float:
+        """When a probe may go; asking at that time takes the trial."""
+        if self._next_trial is None:
+            return now
+        if now < self._next_trial:
+            return self._next_trial
+        self._next_trial = now + self._trial_every
+        return now
+
+    def answered(self, key: str, code: Code | None, now: float) -> None:
+        """Learn from an answer. Anything but a refusal of everybody closes the breaker."""
+        if code is Code.EDGE_ERROR:
+            self._edges += 1
+        elif code is Code.RATE_LIMITED:
+            self._limited.append(_Refusal(key, now))
+        else:
+            self._edges = 0
+            self._limited.clear()
+            self._next_trial = None
+            return
+        recent = {r.key for r in self._limited if now - r.at <= self._trial_every}
+        if self._next_trial is None and (
+            self._edges >= self.edge_limit or len(recent) >= self._needed
+        ):
+            self._next_trial = now + self._trial_every

@@ -1,0 +1,143 @@
+"""What probes cost: reserved before they are sent, booked after they are answered.
+
+While the gate is shut a probe costs nothing, but nobody knows beforehand that it is: every full probe
+is one that may be billed. So its open price is reserved first, and what is reserved is remembered
+durably (the *mark*) before the request leaves: after a crash the mark counts as spent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from monitor.access.limits import Budget
+from monitor.access.words import Code, Effect
+
+#: Reserved for a probe whose price is not known, in US dollars: costly until a bill is seen.
+UNKNOWN_PRICE = 0.02
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key's spending on one day (UTC), in US dollars."""
+
+    settled: float = 0.0
+    reserved: float = 0.0
+    #: the largest sum of reservations that was remembered durably
+    mark: float = 0.0
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Spending by key and day, and what is reserved now by each target."""
+
+    budget: Budget
+    _entries: dict[tuple[str, date], Entry] = field(default_factory=dict)
+    _months: dict[tuple[int, int], float] = field(default_factory=dict)
+    _held: dict[str, tuple[str, date, float]] = field(default_factory=dict)
+
+    def load(self, settled: Mapping[tuple[str, date], float]) -> None:
+        """Begin with what earlier runs booked."""
+        for (key, day), usd in settled.items():
+            self._put(key, day, Entry(settled=usd))
+
+    def entry(self, key: str, day: date) -> Entry:
+        """What was booked and is reserved on that day for the key."""
+        return self._entries.get((key, day), Entry())
+
+    def spent_in_month(self, day: date) -> float:
+        """Booked and reserved by all keys in the month of that day."""
+        return self._months.get((day.year, day.month), 0.0)
+
+    def allows(self, key: str, day: date, usd: float, held: float = 0.0) -> bool:
+        """Whether `usd` more fits both budgets, `held` of it being reserved already."""
+        more = usd - held
+        today = self.entry(key, day)
+        return (
+            today.settled + today.reserved + more <= self.budget.per_key_per_day + _ROUNDING
+            and self.spent_in_month(day) + more <= self.budget.per_month + _ROUNDING
+        )
+
+    def reserve(self, target: str, key: str, day: date, usd: float) -> bool:
+        """Reserve `usd` for the target's next probe, or return False when a budget has no room.
+
+        What the target holds already counts toward it. A reservation of an earlier day is given back.
+        """
+        held = self._held.get(target)
+        if held and held[1] != day:
+            self.release(target)
+            held = None
+        has = held[2] if held else 0.0
+        if usd <= has:
+            return True
+        if not self.allows(key, day, usd, has):
+            return False
+        self._hold(target, key, day, usd)
+        return True
+
+    def book(self, target: str, usd: float, *, keep: float = 0.0) -> tuple[str, date] | None:
+        """Book `usd` against the target's reservation and hold `keep` of it for what follows.
+
+        Returns the key and day that were charged, None when nothing was reserved.
+        """
+        held = self._held.get(target)
+        if held is None:
+            return None
+        key, day, _ = held
+        self._hold(target, key, day, keep)
+        entry = self.entry(key, day)
+        self._put(key, day, replace(entry, settled=entry.settled + usd))
+        return key, day
+
+    def release(self, target: str) -> None:
+        """Give the target's reservation back."""
+        held = self._held.get(target)
+        if held:
+            self._hold(target, held[0], held[1], 0.0)
+
+    def unmarked(self, key: str, day: date) -> float | None:
+        """The sum that must be remembered durably before a probe leaves; None when it already is."""
+        entry = self.entry(key, day)
+        return entry.reserved if entry.reserved > entry.mark + _ROUNDING else None
+
+    def marked(self, key: str, day: date, usd: float) -> None:
+        """`usd` is now remembered durably."""
+        self._put(key, day, replace(self.entry(key, day), mark=usd))
+
+    def forget_before(self, day: date) -> None:
+        """Drop the days before `day` on which nothing is reserved any more; the months stay."""
+        for at, entry in list(self._entries.items()):
+            if at[1] < day and not entry.reserved:
+                del self._entries[at]
+
+    def _hold(self, target: str, key: str, day: date, usd: float) -> None:
+        old = self._held.pop(target, (key, day, 0.0))[2]
+        if usd > 0:
+            self._held[target] = (key, day, usd)
+        entry = self.entry(key, day)
+        self._put(key, day, replace(entry, reserved=max(entry.reserved - old + usd, 0.0)))
+
+    def _put(self, key: str, day: date, entry: Entry) -> None:
+        old, month = self.entry(key, day), (day.year, day.month)
+        more = entry.settled + entry.reserved - old.settled - old.reserved
+        self._months[month] = self._months.get(month, 0.0) + more
+        self._entries[key, day] = entry
+
+
+def cost_of(
+    code: Code, status: int | None, *, sent: bool, billed: float | None, price: float
+) -> float:
+    """What to book for an answered full probe, in US dollars.
+
+    `billed` is from the answer's own usage. A refusal costs nothing. A timeout, a 5xx or an unreadable
+    200 may have been billed without a word, so it counts as open.
+    """
+    if code.effect is Effect.GRANTED:
+        return price if billed is None else billed
+    if not sent:
+        return 0.0
+    lost = status is None or status >= 500 or 200 <= status < 300
+    if code.effect is Effect.INCONCLUSIVE and lost:
+        return price if billed is None else billed
+    return 0.0

@@ -1,0 +1,236 @@
+"""The words of the domain as enumerations: states, effects, codes, owners, surfaces, events, reasons.
+
+Every value is spelt as it appears on the command line, in the database and in messages.
+"""
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Whether the gate is open for a target. Whatever else is wrong is a blocker, never a state."""
+
+    UNKNOWN = "unknown"
+    UNVERIFIED = "unverified"
+    PROPAGATING = "propagating"
+    AVAILABLE = "available"
+    LOCKED = "locked"
+
+
+class Effect(StrEnum):
+    """What a diagnosis does to a state."""
+
+    GRANTED = "granted"
+    GATED = "gated"
+    LOCKED = "locked"
+    BLOCKED = "blocked"
+    INCONCLUSIVE = "inconclusive"
+
+    @property
+    def conclusive(self) -> bool:
+        """True for the effects that say something of the gate; the others neither count nor reset."""
+        return self in (Effect.GRANTED, Effect.GATED, Effect.LOCKED)
+
+
+class Owner(StrEnum):
+    """Whose problem an answer is."""
+
+    ORGANIZATION = "organization"
+    KEY = "key"
+    PROJECT = "project"
+    BILLING = "billing"
+    MODEL = "model"
+    ROUTE = "route"
+    REQUEST = "request"
+    RATE_LIMIT = "rate limit"
+    PROVIDER = "provider"
+    NETWORK = "network"
+
+
+class Code(StrEnum):
+    """What an answer means. The effect and the usual owner follow from the code."""
+
+    ACCESS_GRANTED = "access_granted"
+    VERIFICATION_REQUIRED = "verification_required"
+    VERIFICATION_LOCKED = "verification_locked"
+    INVALID_CREDENTIALS = "invalid_credentials"
+    ACCOUNT_DEACTIVATED = "account_deactivated"
+    ORGANIZATION_MISMATCH = "organization_mismatch"
+    MISSING_SCOPE = "missing_scope"
+    PROJECT_DENIED = "project_denied"
+    MODEL_UNAVAILABLE = "model_unavailable"
+    REGION_BLOCKED = "region_blocked"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    TIER_UNSUPPORTED = "tier_unsupported"
+    WRONG_ENDPOINT = "wrong_endpoint"
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    EDGE_ERROR = "edge_error"
+    NETWORK_ERROR = "network_error"
+    MODERATION_BLOCKED = "moderation_blocked"
+    BAD_REQUEST = "bad_request"
+    UNRECOGNIZED = "unrecognized"
+
+    @property
+    def effect(self) -> Effect:
+        """The one effect this code has."""
+        return _EFFECTS[self]
+
+    @property
+    def owner(self) -> Owner:
+        """Whose problem it usually is."""
+        return _OWNERS[self]
+
+
+_EFFECTS = {
+    Code.ACCESS_GRANTED: Effect.GRANTED,
+    Code.VERIFICATION_REQUIRED: Effect.GATED,
+    Code.VERIFICATION_LOCKED: Effect.LOCKED,
+    Code.INVALID_CREDENTIALS: Effect.BLOCKED,
+    Code.ACCOUNT_DEACTIVATED: Effect.BLOCKED,
+    Code.ORGANIZATION_MISMATCH: Effect.BLOCKED,
+    Code.MISSING_SCOPE: Effect.BLOCKED,
+    Code.PROJECT_DENIED: Effect.BLOCKED,
+    Code.MODEL_UNAVAILABLE: Effect.BLOCKED,
+    Code.REGION_BLOCKED: Effect.BLOCKED,
+    Code.QUOTA_EXHAUSTED: Effect.BLOCKED,
+    Code.TIER_UNSUPPORTED: Effect.BLOCKED,
+    Code.WRONG_ENDPOINT: Effect.BLOCKED,
+    Code.RATE_LIMITED: Effect.INCONCLUSIVE,
+    Code.SERVER_ERROR: Effect.INCONCLUSIVE,
+    Code.EDGE_ERROR: Effect.INCONCLUSIVE,
+    Code.NETWORK_ERROR: Effect.INCONCLUSIVE,
+    Code.MODERATION_BLOCKED: Effect.INCONCLUSIVE,
+    Code.BAD_REQUEST: Effect.INCONCLUSIVE,
+    Code.UNRECOGNIZED: Effect.INCONCLUSIVE,
+}
+
+_OWNERS = {
+    Code.ACCESS_GRANTED: Owner.ORGANIZATION,
+    Code.VERIFICATION_REQUIRED: Owner.ORGANIZATION,
+    Code.VERIFICATION_LOCKED: Owner.ORGANIZATION,
+    Code.INVALID_CREDENTIALS: Owner.KEY,
+    Code.ACCOUNT_DEACTIVATED: Owner.ORGANIZATION,
+    Code.ORGANIZATION_MISMATCH: Owner.KEY,
+    Code.MISSING_SCOPE: Owner.KEY,
+    Code.PROJECT_DENIED: Owner.PROJECT,
+    Code.MODEL_UNAVAILABLE: Owner.MODEL,
+    Code.REGION_BLOCKED: Owner.NETWORK,
+    Code.QUOTA_EXHAUSTED: Owner.BILLING,
+    Code.TIER_UNSUPPORTED: Owner.BILLING,
+    Code.WRONG_ENDPOINT: Owner.REQUEST,
+    Code.RATE_LIMITED: Owner.RATE_LIMIT,
+    Code.SERVER_ERROR: Owner.PROVIDER,
+    Code.EDGE_ERROR: Owner.ROUTE,
+    Code.NETWORK_ERROR: Owner.NETWORK,
+    Code.MODERATION_BLOCKED: Owner.REQUEST,
+    Code.BAD_REQUEST: Owner.REQUEST,
+    Code.UNRECOGNIZED: Owner.ROUTE,
+}
+
+
+class Gate(StrEnum):
+    """Which gate refused: the model itself, its streaming, or its reasoning summaries."""
+
+    MODEL = "model"
+    STREAM = "stream"
+    SUMMARY = "summary"
+
+
+class Surface(StrEnum):
+    """The part of the API a capability is used through."""
+
+    IMAGES = "images"
+    EDITS = "edits"
+    IMAGE_TOOL = "image_tool"
+    RESPONSES = "responses"
+    CHAT = "chat"
+    STREAM = "stream"
+    SUMMARY = "summary"
+    MODELS = "models"
+
+    @property
+    def makes_images(self) -> bool:
+        """True where a probe counts toward the organization's image rate limit."""
+        return self in (Surface.IMAGES, Surface.EDITS, Surface.IMAGE_TOOL)
+
+
+class Contract(StrEnum):
+    """Whose contract a route is: OpenAI's own, or a gateway's or relay's."""
+
+    DIRECT = "direct"
+    PROVIDER = "provider"
+
+
+class Look(StrEnum):
+    """A full probe makes the target's own request; a free look is a GET of the model list."""
+
+    FULL = "full"
+    FREE = "free"
+
+
+class DeclarationKind(StrEnum):
+    """What a person told the monitor."""
+
+    VERIFIED = "verified"
+    REJECTED = "rejected"
+    CLEARED = "cleared"
+
+
+class EventKind(StrEnum):
+    """What can be told to a channel."""
+
+    UNVERIFIED = "unverified"
+    PROPAGATING = "propagating"
+    FIRST_LIGHT = "first_light"
+    AVAILABLE = "available"
+    BASELINE = "baseline"
+    REVOKED = "revoked"
+    LOCKED = "locked"
+    OVERDUE = "overdue"
+    BLOCKED = "blocked"
+    UNBLOCKED = "unblocked"
+    STALE = "stale"
+    RETIRING = "retiring"
+    BUDGET = "budget"
+    OFFLINE = "offline"
+    ONLINE = "online"
+    STARTED = "started"
+    STOPPING = "stopping"
+
+
+#: The events a channel gets unless it lists its own (DESIGN: all but these three).
+DEFAULT_EVENTS: frozenset[EventKind] = frozenset(EventKind) - {
+    EventKind.BASELINE,
+    EventKind.STARTED,
+    EventKind.STOPPING,
+}
+
+
+class Reason(StrEnum):
+    """Why a state changed or an event is told."""
+
+    GATED = "gated"
+    GATED_AFTER_DECLARATION = "gated_after_declaration"
+    OPEN_AT_FIRST_LOOK = "open_at_first_look"
+    FIRST_GRANTED = "first_granted"
+    SETTLED = "settled"
+    RELAPSE = "relapse"
+    REVOCATION = "revocation"
+    LOCKED_BY_ANSWER = "locked_by_answer"
+    REJECTED_DECLARED = "rejected_declared"
+    UNLOCKED_BY_ANSWERS = "unlocked_by_answers"
+    VERIFIED_DECLARED = "verified_declared"
+    CLEARED_DECLARED = "cleared_declared"
+    SIBLING_OPENED = "sibling_opened"
+    GAVE_UP = "gave_up"
+    DEADLINE_PASSED = "deadline_passed"
+    BLOCKER_SEEN = "blocker_seen"
+    BLOCKER_CLEARED = "blocker_cleared"
+    NOTHING_CONCLUSIVE = "nothing_conclusive"
+    SHUTDOWN_NEAR = "shutdown_near"
+    SHUTDOWN_PAST = "shutdown_past"
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    ALL_ROUTES_FAIL = "all_routes_fail"
+    A_ROUTE_ANSWERS = "a_route_answers"
+    DAEMON_STARTED = "daemon_started"
+    DAEMON_STOPPING = "daemon_stopping"

@@ -1,0 +1,163 @@
+"""Stories that people have met, each named after itself."""
+
+from datetime import date, timedelta
+
+from monitor.access.limits import Budget
+from monitor.access.spending import Ledger
+from monitor.access.words import Code
+
+DAY = 86400
+
+
+def test_403_200_403_200_200(story):
+    story.answers(403, 200, 403, 200, 200)
+    assert story.events == ["unverified", "first_light", "available"]
+    assert story.moves == [
+        ("unknown", "unverified"),
+        ("unverified", "propagating"),
+        ("propagating", "available"),
+    ]
+
+
+def test_200_at_first_look(story):
+    story.answers(200, 200)
+    assert story.events == ["baseline"]
+    assert not story.memory.gated_seen
+
+
+def test_missing_model_then_200(story):
+    story.answers(404, 404)
+    assert (story.state, story.events) == ("unknown", ["blocked"])
+    story.answers(200, 200)
+    assert story.events == ["blocked", "unblocked", "first_light", "available"]
+
+
+def test_restart_between_the_two_granted_answers(story):
+    story.answers(403, 200).restarts().answers(200)
+    assert story.state == "available"
+    assert story.events.count("first_light") == 1
+
+
+def test_budget_gone_while_settling():
+    """The confirmations were reserved with the first probe: others cannot take them away."""
+    day, price = date(2026, 11, 20), 0.01
+    ledger = Ledger(Budget(per_key_per_day=0.03, per_month=5))
+    assert ledger.reserve("settling", "acme", day, 2 * price)
+    assert ledger.reserve("other", "acme", day, price)
+    ledger.book("other", price)
+    ledger.book("settling", price, keep=price)
+    assert not ledger.reserve("other", "acme", day, price)
+    assert ledger.reserve("settling", "acme", day, price)
+    ledger.book("settling", price)
+    assert ledger.entry("acme", day).settled == 0.03
+
+
+def test_rejected_declared_for_an_organization_with_one_open_and_one_gated_target(new_story):
+    opened = new_story().answers(403, 200, 200).declares("rejected")
+    gated = new_story().answers(403).declares("rejected")
+    assert (opened.state, gated.state) == ("available", "locked")
+    assert opened.events[-1] == "available"
+
+
+def test_declared_eight_days_ago(story):
+    story.declares("verified", ago=8 * DAY).answers(403)
+    assert (story.state, story.events) == ("unverified", ["unverified"])
+    story.declares("verified", ago=8 * DAY)
+    assert (story.state, story.events) == ("unverified", ["unverified"])
+
+
+def test_404_404_then_gated(story):
+    story.answers(404, 404, 403)
+    assert story.state == "unverified"
+    assert story.events == ["blocked", "unblocked", "unverified"]
+    assert story.memory.blocker is None
+
+
+def test_a_wall_clock_step_while_propagating(story):
+    story.answers(403).declares("verified", ago=0)
+    story.answers(403, 200, every=1)
+    declared = story.memory.declared_at
+    step = timedelta(hours=1)
+    story.memory = story.memory.shifted(step)
+    story.now += step
+    # one second passed in truth: the span must not have grown by the step
+    story.answers(200)
+    assert story.state == "propagating"
+    assert story.memory.declared_at == declared
+    story.answers(200)
+    assert story.state == "available"
+
+
+def test_a_backward_step_while_settling_does_not_hold_it_up(story):
+    story.answers(403, 200)
+    step = timedelta(hours=-1)
+    story.memory = story.memory.shifted(step)
+    story.now += step
+    assert story.answers(200).state == "available"
+
+
+def test_an_invalid_key_is_told_at_once_and_others_when_seen_twice(story, new_story):
+    assert story.answers(401).events == ["blocked"]
+    assert new_story().answers(402).events == []
+    assert new_story().answers(402, 402).events == ["blocked"]
+    assert new_story().answers(402, 404, 402).events == []
+    assert new_story().answers(402, 500, 402).events == ["blocked"]
+
+
+def test_overdue_is_told_at_each_deadline_and_only_the_latest_that_is_due(story):
+    story.answers(403).declares("verified").answers(403, every=0)
+    story.wait(44 * 60).looks_at_the_clock()
+    assert "overdue" not in story.events
+    story.wait(60).looks_at_the_clock().looks_at_the_clock()
+    assert story.events.count("overdue") == 1
+    story.wait(25 * 3600).looks_at_the_clock().looks_at_the_clock()
+    assert story.events.count("overdue") == 2
+    assert story.last.tellings == ()
+    assert story.memory.overdue_told == 3
+
+
+def test_nothing_is_overdue_without_a_gated_answer(story):
+    story.answers(403, 200, every=1).wait(50 * 60).looks_at_the_clock()
+    assert "overdue" not in story.events
+
+
+def test_a_silent_target_is_stale_once_until_something_conclusive_comes(story):
+    interval = timedelta(minutes=5)
+    story.answers(403, 500, 500)
+    story.wait(1800).looks_at_the_clock(interval=interval).looks_at_the_clock(interval=interval)
+    assert story.events.count("stale") == 1
+    story.answers(403).wait(1800).looks_at_the_clock(interval=interval)
+    assert story.events.count("stale") == 2
+
+
+def test_the_time_in_which_nobody_looked_is_not_silence(story):
+    story.answers(403).wait(5 * DAY).looks_at_the_clock(watching_since=story.now)
+    assert "stale" not in story.events
+
+
+def test_a_blocker_explains_the_silence(story):
+    story.answers(402, 402).wait(DAY).looks_at_the_clock()
+    assert "stale" not in story.events
+
+
+def test_a_retiring_model_is_told_near_its_end_and_past_it(story):
+    end = date(2026, 12, 11)
+    assert story.looks_at_the_clock(shutdown=end).events == []
+    story.wait(7 * DAY).looks_at_the_clock(shutdown=end).looks_at_the_clock(shutdown=end)
+    story.wait(14 * DAY).looks_at_the_clock(shutdown=end).looks_at_the_clock(shutdown=end)
+    retiring = [told for told in story.told if told[0] == "retiring"]
+    assert retiring == [("retiring", "shutdown_near"), ("retiring", "shutdown_past")]
+
+
+def test_a_free_look_says_nothing_of_the_gate(story):
+    story.answers(403).free_look(None).free_look(Code.ACCESS_GRANTED)
+    assert (story.state, story.events) == ("unverified", ["unverified"])
+
+
+def test_a_key_that_may_not_list_models_is_not_blocked_by_a_free_look(story):
+    story.answers(403, 200, 200)
+    for _ in range(3):
+        story.free_look(Code.MISSING_SCOPE)
+    assert story.memory.blocker is None
+    story.free_look(Code.INVALID_CREDENTIALS)
+    assert story.events[-1] == "blocked"

@@ -1,0 +1,169 @@
+"""Each row of the cadence table, the grid, the backoff, and what holds a look back."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.access.cadence import Situation, full_interval, next_look, phase_of
+from monitor.access.events import Answered
+from monitor.access.limits import Cadence
+from monitor.access.memory import TargetState
+from monitor.access.words import Code, Look
+
+CADENCE = Cadence()
+DAY, HOUR = 86400, 3600
+
+
+def every(story, **more):
+    """The interval and look which the cadence settles into, once on its grid."""
+    first = next_look(story.memory, story.now, CADENCE, phase=0.3, **more)
+    second = next_look(story.memory, first.at, CADENCE, phase=0.3, **more)
+    return second.at - first.at, second.look
+
+
+def plan(story, **more):
+    return next_look(story.memory, story.now, CADENCE, phase=0.3, **more)
+
+
+def test_gated_in_the_first_hour_of_the_first_look_every_25_seconds(story):
+    story.answers(403)
+    assert every(story) == (timedelta(seconds=25), Look.FULL)
+    assert plan(story).situation is Situation.EAGER
+
+
+def test_unverified_after_that_every_5_minutes_and_from_7_days_on_every_30(story):
+    story.answers(403).wait(HOUR)
+    assert every(story)[0] == timedelta(minutes=5)
+    story.wait(7 * DAY)
+    assert every(story)[0] == timedelta(minutes=30)
+
+
+def test_a_declaration_makes_it_eager_again_then_3_minutes_then_30(story):
+    story.answers(403).wait(2 * HOUR).declares("verified")
+    assert every(story)[0] == timedelta(seconds=25)
+    story.wait(HOUR)
+    assert every(story)[0] == timedelta(minutes=3)
+    story.wait(48 * HOUR)
+    assert every(story)[0] == timedelta(minutes=30)
+
+
+def test_a_siblings_opening_and_a_relapse_make_it_eager(story, new_story):
+    assert every(story.answers(403).wait(2 * HOUR).sibling())[0] == timedelta(seconds=25)
+    relapsed = new_story().answers(403, 200, 200).wait(2 * HOUR).answers(403, 403, 403)
+    assert every(relapsed)[0] == timedelta(seconds=25)
+
+
+def test_settling_looks_again_exactly_60_seconds_after_the_answer(story):
+    story.answers(403).answers(200, every=0)
+    assert plan(story).at == story.now + timedelta(seconds=60)
+    assert plan(story).situation is Situation.SETTLING
+
+
+def test_an_open_first_look_settles_at_the_same_pace(story):
+    story.answers(200, every=0)
+    assert plan(story).at == story.now + timedelta(seconds=60)
+
+
+def test_available_has_free_looks_and_one_full_look_a_day(story):
+    story.answers(403, 200, 200)
+    assert every(story) == (timedelta(minutes=15), Look.FREE)
+    story.wait(DAY)
+    assert plan(story).look is Look.FULL
+
+
+def test_available_and_refused_is_looked_at_every_60_seconds_until_decided(story):
+    story.answers(403, 200, 200, 403)
+    assert every(story) == (timedelta(seconds=60), Look.FULL)
+    story.answers(200)
+    assert plan(story).look is Look.FREE
+
+
+def test_available_and_inconclusive_backs_off_to_the_free_looks_pace_with_full_looks(story):
+    story.answers(403, 200, 200, 500)
+    assert plan(story).look is Look.FULL
+    story.answers(*[500] * 20, every=0)
+    assert every(story) == (timedelta(minutes=15), Look.FULL)
+
+
+def test_locked_every_6_hours(story):
+    assert every(story.answers(403).declares("rejected").wait(2 * HOUR))[0] == timedelta(hours=6)
+
+
+def test_blocked_is_confirmed_soon_and_then_every_15_minutes(story):
+    assert plan(story.answers(402, every=0)).at - story.now == timedelta(seconds=60)
+    assert every(story.answers(402))[0] == timedelta(minutes=15)
+
+
+def test_an_invalid_key_doubles_to_a_day(story):
+    seen = [every(story.answers(401))[0] for _ in range(9)]
+    assert seen[:3] == [timedelta(minutes=m) for m in (15, 30, 60)]
+    assert seen[-1] == timedelta(hours=24)
+
+
+def test_a_model_past_its_shutdown_is_looked_at_weekly(story):
+    story.answers(404, 404)
+    assert every(story, shutdown=date(2026, 10, 23))[0] == timedelta(days=7)
+    assert every(story, shutdown=date(2027, 10, 23))[0] == timedelta(minutes=15)
+
+
+def test_blocked_while_propagating_keeps_the_shorter_interval(story):
+    story.answers(403).declares("verified").wait(2 * HOUR).answers(402, 402)
+    assert every(story)[0] == timedelta(minutes=3)
+
+
+def test_inconclusive_answers_double_from_30_seconds_to_the_situations_interval(story):
+    story.answers(403).wait(2 * HOUR)
+    waits = [plan(story.answers(500, every=0)).at - story.now for _ in range(4)]
+    assert waits == [timedelta(seconds=s) for s in (30, 60, 120, 240)]
+    story.answers(500, every=0)
+    assert every(story)[0] == timedelta(minutes=5)
+
+
+def test_never_earlier_than_the_server_asked(story):
+    story.answers(403).answers(429, every=0)
+    assert plan(story, retry_after=900.0).at == story.now + timedelta(seconds=900)
+
+
+def test_over_budget_only_free_looks_are_made(story):
+    story.answers(403)
+    held = plan(story, over_budget=True)
+    assert (held.look, held.situation) == (Look.FREE, Situation.OVER_BUDGET)
+    assert held.at - story.now >= CADENCE.free_look
+
+
+def test_the_interval_of_full_probes_is_what_silence_is_measured_by(story):
+    story.answers(403, 200, 200)
+    assert full_interval(story.memory, story.now, CADENCE) == CADENCE.full_look
+
+
+times = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+
+
+@given(times, st.floats(0, 0.999))
+def test_the_next_point_of_the_grid_is_half_to_one_and_a_half_intervals_away(now, phase):
+    memory = TargetState(since=now - timedelta(days=1))
+    at = next_look(memory, now, CADENCE, phase=phase).at
+    tolerance = timedelta(milliseconds=1)
+    assert CADENCE.unverified / 2 - tolerance <= at - now <= 1.5 * CADENCE.unverified + tolerance
+
+
+def test_a_thousand_targets_spread_evenly_over_their_interval():
+    now = datetime(2026, 11, 20, tzinfo=UTC)
+    memory = TargetState(since=now - timedelta(days=1))
+    plans = [
+        next_look(memory, now, CADENCE, phase=phase_of(f"key-{n}/m:chat")) for n in range(1000)
+    ]
+    buckets = [0] * 10
+    for at in plans:
+        offset = (at.at - now).total_seconds() % CADENCE.unverified.total_seconds()
+        buckets[int(offset // 30)] += 1
+    assert min(buckets) > 60
+
+
+@pytest.mark.parametrize("code", [c for c in Code if not c.effect.conclusive])
+def test_after_any_neutral_answer_there_is_a_next_look(story, code):
+    story.answers(403)
+    story.apply(Answered(code))
+    assert plan(story).at > story.now
