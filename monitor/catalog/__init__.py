@@ -1,0 +1,22 @@
+"""What is known of models and surfaces, as data: endpoint, request, gate, price, shutdown date."""
+
+from monitor.catalog.billing import bill, open_price
+from monitor.catalog.entries import CatalogError
+from monitor.catalog.model import Model, Price
+from monitor.catalog.models import Catalog, builtin, family
+from monitor.catalog.requests import Part, ProbeRequest, free_look_request, probe_request
+
+__all__ = [
+    "Catalog",
+    "CatalogError",
+    "Model",
+    "Part",
+    "Price",
+    "ProbeRequest",
+    "bill",
+    "builtin",
+    "family",
+    "free_look_request",
+    "open_price",
+    "probe_request",
+]

@@ -1,0 +1,184 @@
+"""The built-in entries, lookups, and what users add to them."""
+
+from datetime import date
+
+import pytest
+
+from monitor.access.words import Gate, Surface
+from monitor.catalog import Catalog, CatalogError, Price, builtin, family
+
+
+@pytest.mark.parametrize(
+    ("name", "shutdown"),
+    [
+        ("gpt-image-1", date(2026, 10, 23)),
+        ("o1", date(2026, 10, 23)),
+        ("o3-mini", date(2026, 10, 23)),
+        ("o4-mini", date(2026, 10, 23)),
+        ("gpt-image-1-mini", date(2026, 12, 1)),
+        ("gpt-image-1.5", date(2026, 12, 1)),
+        ("chatgpt-image-latest", date(2026, 12, 1)),
+        ("gpt-5", date(2026, 12, 11)),
+        ("gpt-5-mini", date(2026, 12, 11)),
+        ("gpt-5-nano", date(2026, 12, 11)),
+        ("gpt-5-pro", date(2026, 12, 11)),
+        ("o3", date(2026, 12, 11)),
+        ("o3-pro", date(2026, 12, 11)),
+        ("gpt-5.1", date(2027, 4, 1)),
+        ("gpt-image-2", None),
+        ("gpt-image-2.5-flare", None),
+        ("gpt-image-2.5-sunburst", None),
+        ("gpt-image-2.6-flare", None),
+        ("gpt-image-2.6-sunburst", None),
+        ("gpt-5.5", None),
+    ],
+)
+def test_the_shutdown_dates_are_the_announced_ones(name: str, shutdown: date | None) -> None:
+    model = builtin().get(name)
+    assert model is not None
+    assert model.shutdown == shutdown
+
+
+def test_every_entry_says_where_it_comes_from_and_when_it_was_checked() -> None:
+    for model in builtin().models.values():
+        assert model.source
+        assert model.checked == date(2026, 11, 20)
+        assert set(model.gates) <= set(model.surfaces)
+        assert Surface.MODELS in model.surfaces
+
+
+def test_every_built_in_gate_is_the_one_its_surface_is_known_for() -> None:
+    for model in builtin().models.values():
+        for surface, gate in model.gates.items():
+            expected = {Surface.STREAM: Gate.STREAM, Surface.SUMMARY: Gate.SUMMARY}
+            assert gate is expected.get(surface, Gate.MODEL), (model.name, surface)
+
+
+def test_the_controls_have_no_gate() -> None:
+    for name in ("gpt-4o-mini", "gpt-5.4-nano"):
+        model = builtin().get(name)
+        assert model is not None
+        assert not model.gates
+
+
+@pytest.mark.parametrize(
+    ("written", "known"),
+    [
+        ("o3", "o3"),
+        ("o3-2025-04-16", "o3"),
+        ("gpt-image-2-2026-04-21", "gpt-image-2"),
+        ("openai/gpt-image-2", "gpt-image-2"),
+        ("vendor/team/o3-2025-04-16", "o3"),
+    ],
+)
+def test_a_snapshot_or_a_vendors_spelling_is_the_model(written: str, known: str) -> None:
+    model = builtin().get(written)
+    assert model is not None
+    assert model.name == known
+
+
+@pytest.mark.parametrize("unknown", ["", "o3-large", "gpt-image", "o3-2025", "dot/", "o3:free"])
+def test_an_unknown_name_is_none(unknown: str) -> None:
+    assert builtin().get(unknown) is None
+    assert builtin().usual_surface(unknown) is None
+
+
+def test_the_usual_surface_is_the_first() -> None:
+    assert builtin().usual_surface("gpt-image-2") is Surface.IMAGES
+    assert builtin().usual_surface("o3-2025-04-16") is Surface.RESPONSES
+    assert builtin().usual_surface("gpt-4o-mini") is Surface.CHAT
+
+
+def test_the_nearest_name_is_offered_for_a_mistyped_one() -> None:
+    assert builtin().nearest("gpt-imgae-2") == "gpt-image-2"
+    assert builtin().nearest("GPT-Image-2") == "gpt-image-2"
+    assert builtin().nearest("zzzzzz") is None
+
+
+def test_families_tell_models_apart_but_not_their_snapshots() -> None:
+    assert family("gpt-5-2025-08-07") == family("gpt-5")
+    assert family("openai/gpt-5") == family("gpt-5")
+    assert family("gpt-5.1") != family("gpt-5")
+    assert family("gpt-5.4-mini") != family("gpt-5.4")
+    assert family("acme/own-model-2026-01-02") == "own-model"
+
+
+def test_an_override_changes_only_what_it_names() -> None:
+    before = builtin().get("gpt-image-2")
+    after = builtin().with_overrides({"gpt-image-2": {"shutdown": date(2027, 5, 1)}})
+    changed = after.get("gpt-image-2")
+    assert before is not None
+    assert changed is not None
+    assert changed.shutdown == date(2027, 5, 1)
+    assert changed.price == before.price
+    assert changed.surfaces == before.surfaces
+    assert builtin().get("gpt-image-2") == before
+
+
+def test_an_own_model_needs_only_its_surfaces() -> None:
+    catalog = builtin().with_overrides({"acme/painter": {"surfaces": ["images", "stream", "chat"]}})
+    model = catalog.get("acme/painter")
+    assert model is not None
+    assert model.gates == {Surface.IMAGES: Gate.MODEL, Surface.STREAM: Gate.STREAM}
+    assert model.price is None
+    assert model.shutdown is None
+    assert model.family == "acme/painter"
+    assert catalog.usual_surface("acme/painter") is Surface.IMAGES
+
+
+def test_an_own_model_may_say_everything() -> None:
+    entry = {
+        "surfaces": ["chat"],
+        "gates": {"chat": "model"},
+        "price": {"text_in": 1, "text_out": 2.5},
+        "shutdown": date(2027, 1, 1),
+        "family": "painter",
+        "source": "our contract",
+        "checked": date(2026, 11, 20),
+    }
+    model = Catalog().with_overrides({"painter-9": entry}).get("painter-9")
+    assert model is not None
+    assert model.price == Price(text_in=1.0, text_out=2.5)
+    assert model.gates == {Surface.CHAT: Gate.MODEL}
+    assert model.source == "our contract"
+
+
+@pytest.mark.parametrize(
+    ("entry", "field", "says"),
+    [
+        ({}, "surfaces", "is missing"),
+        ("chat", "", "must be a table, not text"),
+        ({"surfaces": []}, "surfaces", "at least one"),
+        ({"surfaces": "chat"}, "surfaces", "must be a list"),
+        ({"surfaces": ["chatt"]}, "surfaces", "did you mean 'chat'"),
+        ({"surfaces": ["chat", "chat"]}, "surfaces", "twice"),
+        ({"surfaces": [3]}, "surfaces", "must be text, not a number"),
+        ({"surfaces": ["chat"], "prise": {}}, "prise", "did you mean 'price'"),
+        ({"surfaces": ["chat"], "gates": {"images": "model"}}, "gates.images", "not among"),
+        ({"surfaces": ["chat"], "gates": {"chat": "modal"}}, "gates", "did you mean 'model'"),
+        ({"surfaces": ["chat"], "gates": ["chat"]}, "gates", "not a list"),
+        ({"surfaces": ["chat"], "price": {}}, "price", "dollars per million"),
+        ({"surfaces": ["chat"], "price": {"text": 1}}, "price", "'text' is not known"),
+        ({"surfaces": ["chat"], "price": {"text_in": "1"}}, "price", "not text"),
+        ({"surfaces": ["chat"], "price": {"text_in": True}}, "price", "true or false"),
+        ({"surfaces": ["chat"], "price": {"text_in": -1}}, "price", "0 or more"),
+        ({"surfaces": ["chat"], "price": {"text_in": float("nan")}}, "price", "0 or more"),
+        ({"surfaces": ["chat"], "shutdown": "2027-01-01"}, "shutdown", "without quotes"),
+        ({"surfaces": ["chat"], "family": " "}, "family", "not empty"),
+        ({"surfaces": ["chat"], "any_size": 1}, "any_size", "true or false"),
+        ({"surfaces": ["chat"], "square_tokens": 0}, "square_tokens", "above 0"),
+    ],
+)
+def test_a_bad_entry_names_itself_and_its_field(entry: object, field: str, says: str) -> None:
+    with pytest.raises(CatalogError) as caught:
+        builtin().with_overrides({"painter": entry})
+    assert caught.value.entry == "painter"
+    assert caught.value.field == field
+    assert says in caught.value.problem
+    assert "'painter'" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", " painter", "paint\ner"])
+def test_a_name_that_cannot_be_written_is_refused(name: str) -> None:
+    with pytest.raises(CatalogError, match="the name is empty"):
+        builtin().with_overrides({name: {"surfaces": ["chat"]}})
