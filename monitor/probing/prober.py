@@ -1,0 +1,271 @@
+"""The prober: one HTTP client, one request per look, and an observation whatever happens.
+
+The only module that knows the HTTP library, so that a change of it is one import.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from socket import gaierror
+from typing import Any
+
+import httpx
+
+from monitor import __version__
+from monitor.access.observation import Failure, Observation, Timings
+from monitor.access.target import Capability
+from monitor.access.words import Look, Surface
+from monitor.catalog import Catalog, ProbeRequest, free_look_request, probe_request
+from monitor.probing.reading import body_cap, kept_headers, read_capped, reduced
+
+#: Seconds for name and connection, and again for TLS: a request that was never sent costs nothing to end.
+_CONNECT_TIMEOUT = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What a probe is sent with: a secret, whom it acts for, and its own route's base URL."""
+
+    secret: str = field(repr=False)
+    organization: str | None = None
+    project: str | None = None
+    base_url: str
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """What is known of one exchange so far; it survives the exchange's failure."""
+
+    clock: Callable[[], float]
+    began: float
+    marks: dict[str, float] = field(default_factory=dict)
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytearray = field(default_factory=bytearray)
+    truncated: bool = False
+
+    async def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Note when a step began and ended, as the transport tells it."""
+        _, step, stage = event.split(".")
+        # A tunnel's CONNECT is a request, too, but not ours: nothing of the probe was sent with it.
+        request = info.get("request")
+        if request is None or request.method != b"CONNECT":
+            self.marks.setdefault(f"{step}.{stage}", self.clock())
+
+    @property
+    def sent(self) -> bool:
+        return "send_request_headers.started" in self.marks
+
+    def timings(self) -> Timings:
+        first = self.marks.get("receive_response_headers.complete")
+        return Timings(
+            total=(self.clock() - self.began) * 1000,
+            connect=self._took("connect_tcp"),
+            tls=self._took("start_tls"),
+            first_byte=None if first is None else (first - self.began) * 1000,
+            reused="connect_tcp.started" not in self.marks if self.sent else None,
+        )
+
+    def _took(self, step: str) -> float | None:
+        began, ended = self.marks.get(f"{step}.started"), self.marks.get(f"{step}.complete")
+        return None if began is None or ended is None else (ended - began) * 1000
+
+
+class Prober:
+    """Makes looks over one HTTP client; at most `limit_in_flight` are under way at once.
+
+    `clock` is a monotonic clock in seconds. No retries, no redirects, no cookies, no netrc; proxies
+    are taken from the environment (see `proxy_for`). `catalog` may be replaced when settings are
+    reloaded. Close the prober with `aclose`.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        limit_in_flight: int = 200,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.catalog = catalog
+        self._clock = clock
+        # Before the pool and as large: the pool is quadratic in waiters, and never has one this way.
+        self._slots = asyncio.Semaphore(limit_in_flight)
+        self._client = httpx.AsyncClient(
+            verify=httpx.create_ssl_context(),
+            limits=httpx.Limits(
+                max_connections=limit_in_flight, max_keepalive_connections=limit_in_flight
+            ),
+            # The whole is bounded by the deadline; a wait for the pool would be our own fault.
+            timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT),
+            follow_redirects=False,
+            event_hooks={"response": [_forget_location]},
+            trust_env=True,
+            # One key's cookies must not travel with another's request.
+            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+        )
+
+    async def look(
+        self,
+        credentials: Credentials,
+        capability: Capability,
+        look: Look,
+        *,
+        deadline: float | None = None,
+    ) -> Observation:
+        """Make one look and say what came back. Never raises for what the network or server does.
+
+        `deadline` is in seconds and bounds the whole exchange; without it the request's own timeout.
+        The wait for a free slot does not count.
+        """
+        if look is Look.FREE:
+            probe, surface = free_look_request(), None
+        else:
+            probe, surface = probe_request(self.catalog, capability), capability.surface
+        seconds = probe.timeout if deadline is None else deadline
+        async with self._slots:
+            exchange = _Exchange(self._clock, self._clock())
+            failure, text = await self._try(credentials, probe, surface, seconds, exchange)
+            timings = exchange.timings()
+        body, cut = reduced(bytes(exchange.body))
+        return Observation(
+            status=exchange.status,
+            headers=exchange.headers,
+            body=body,
+            truncated=exchange.truncated or cut,
+            failure=failure,
+            failure_text=text,
+            timings=timings,
+            look=look,
+            surface=capability.surface,
+            model=capability.model,
+            sent=exchange.sent,
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def _try(
+        self,
+        credentials: Credentials,
+        probe: ProbeRequest,
+        surface: Surface | None,
+        seconds: float,
+        exchange: _Exchange,
+    ) -> tuple[Failure | None, str]:
+        try:
+            request = self._build(credentials, probe, exchange)
+        except (httpx.InvalidURL, ValueError, TypeError) as error:
+            # The error's own text may hold the header's value, which is the key.
+            return Failure.PROTOCOL, f"the request could not be built ({type(error).__name__})"
+        try:
+            async with asyncio.timeout(seconds):
+                await self._send(request, surface, exchange)
+        except TimeoutError:
+            return Failure.TIMEOUT, f"no whole answer within {seconds:g} s"
+        except UnicodeError as error:  # a host whose name cannot be written for the resolver
+            return (
+                Failure.NAME_RESOLUTION,
+                f"{_WORDS[Failure.NAME_RESOLUTION]} ({type(error).__name__})",
+            )
+        except httpx.LocalProtocolError as error:
+            # A header that may not be written, found before a byte was: nothing was sent.
+            exchange.marks.pop("send_request_headers.started", None)
+            return Failure.PROTOCOL, f"the request could not be written ({type(error).__name__})"
+        except httpx.HTTPError as error:
+            return _failure(error, exchange)
+        return None, ""
+
+    def _build(
+        self, credentials: Credentials, probe: ProbeRequest, exchange: _Exchange
+    ) -> httpx.Request:
+        headers = {
+            "Authorization": f"Bearer {credentials.secret}",
+            "User-Agent": f"access-monitor/{__version__}",
+            "Accept": "text/event-stream" if probe.stream else "application/json",
+            "Accept-Encoding": "identity",
+        }
+        if credentials.organization is not None:
+            headers["OpenAI-Organization"] = credentials.organization
+        if credentials.project is not None:
+            headers["OpenAI-Project"] = credentials.project
+        parts = probe.multipart or ()
+        return self._client.build_request(
+            probe.method,
+            credentials.base_url.rstrip("/") + probe.path,
+            headers=headers,
+            json=probe.json,
+            files=[(p.name, (p.filename, p.value, p.content_type)) for p in parts] or None,
+            extensions={"trace": exchange.trace},
+        )
+
+    async def _send(
+        self, request: httpx.Request, surface: Surface | None, exchange: _Exchange
+    ) -> None:
+        # An authentication that does nothing: else a user and password in the base URL replace the key.
+        response = await self._client.send(request, stream=True, auth=httpx.Auth())
+        try:
+            exchange.status = response.status_code
+            exchange.headers = kept_headers(response.headers.items())
+            exchange.truncated = True  # until the end was seen
+            exchange.truncated = await read_capped(
+                response.aiter_raw(),
+                response.headers.get("content-encoding", ""),
+                body_cap(surface, response.status_code),
+                exchange.body,
+            )
+        finally:
+            await response.aclose()
+
+
+async def _forget_location(response: httpx.Response) -> None:
+    """Keep the client from building the request it is not to send: a bad location makes it raise."""
+    response.headers.pop("location", None)
+
+
+_WORDS = {
+    Failure.NAME_RESOLUTION: "the host's name could not be resolved",
+    Failure.CONNECT: "no connection could be made",
+    Failure.TLS: "the TLS handshake failed",
+    Failure.TIMEOUT: "the connection took too long",
+    Failure.CUT: "the connection was cut",
+    Failure.PROTOCOL: "what came back was not HTTP",
+    Failure.PROXY: "the proxy refused",
+}
+
+
+def _failure(error: httpx.HTTPError, exchange: _Exchange) -> tuple[Failure, str]:
+    """The kind of a transport error, and a text in our words: its own may hold the key."""
+    causes = _causes(error)
+    kind = Failure.PROTOCOL
+    if isinstance(error, httpx.ProxyError):
+        kind = Failure.PROXY
+    elif isinstance(error, httpx.TimeoutException):
+        kind = Failure.TIMEOUT
+    elif any(isinstance(cause, gaierror) for cause in causes):
+        kind = Failure.NAME_RESOLUTION
+    elif any(isinstance(cause, ssl.SSLError) for cause in causes):
+        # after the handshake it is the connection that broke
+        kind = Failure.CUT if exchange.sent else Failure.TLS
+    elif isinstance(error, httpx.ConnectError):
+        kind = Failure.CONNECT
+    elif isinstance(error, httpx.NetworkError) or (
+        isinstance(error, httpx.RemoteProtocolError)
+        # In the body, or raised by the transport itself and not by its parser: it was closed early.
+        and (exchange.status is not None or len(causes) == 2)
+    ):
+        kind = Failure.CUT
+    names = {type(cause).__name__: None for cause in causes}
+    return kind, f"{_WORDS[kind]} ({', '.join(names)})"
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    chain: list[BaseException] = []
+    step: BaseException | None = error
+    while step is not None and step not in chain:
+        chain.append(step)
+        step = step.__cause__ or step.__context__
+    return chain

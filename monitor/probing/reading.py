@@ -1,0 +1,92 @@
+"""Reading an answer within bounds: which headers are kept, how much body, and images made small."""
+
+import re
+import zlib
+from collections.abc import AsyncIterator, Iterable
+
+from monitor.access.observation import BODY_CAP
+from monitor.access.words import Surface
+
+#: Bytes of a granted image answer that are read, so that the usage after the image is seen.
+IMAGE_CAP = 24 * 1024 * 1024
+
+_HEADERS = frozenset(
+    {
+        "cf-ray",
+        "content-type",
+        "date",
+        "openai-organization",
+        "openai-processing-ms",
+        "openai-project",
+        "openai-version",
+        "retry-after",
+        "retry-after-ms",
+        "server",
+        "x-request-id",
+        "x-should-retry",
+    }
+)
+_RATE_LIMITS = "x-ratelimit-"
+_MOST_HEADERS = 40
+_LONGEST_NAME = 64
+_LONGEST_VALUE = 200
+
+# A JSON string of base64 (perhaps as a data URL, perhaps with escaped slashes or line ends), of which
+# the first 16 characters are kept: they tell a PNG and are whole base64 by themselves. The closing
+# quote may be escaped (JSON inside a string), or missing where the body was cut. Possessive, so that
+# the time is linear in the body.
+_BASE64 = re.compile(
+    rb'("(?:data:[a-z]+\\{0,4}/[a-z+.-]+;base64,)?(?:\\{0,4}/|[A-Za-z0-9+_-]){16})'
+    rb'(?=[^"]{240})[A-Za-z0-9+/=_-]*+(?:\\++[/nr][A-Za-z0-9+/=_-]*+)*+(?=\\*"|\Z)'
+)
+
+
+def kept_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The headers worth keeping, names in lower case, values capped and printable."""
+    kept: dict[str, str] = {}
+    for name, value in headers:
+        lower = name.lower()
+        wanted = lower in _HEADERS or lower.startswith(_RATE_LIMITS)
+        if wanted and len(lower) <= _LONGEST_NAME and len(kept) < _MOST_HEADERS:
+            printable = "".join(c if c.isprintable() else " " for c in value[:_LONGEST_VALUE])
+            kept[lower] = printable.strip()
+    return kept
+
+
+def body_cap(surface: Surface | None, status: int) -> int:
+    """How many bytes of a body to read: much only where a granted image is expected."""
+    return IMAGE_CAP if status == 200 and surface and surface.makes_images else BODY_CAP
+
+
+async def read_capped(
+    chunks: AsyncIterator[bytes], encoding: str, cap: int, into: bytearray
+) -> bool:
+    """Read a body of this content encoding into `into`, at most `cap` bytes; True if there was more.
+
+    What was read stays in `into` when reading fails. We ask for no compression; a server that
+    compresses regardless is expanded piece by piece, so that a bomb ends at the cap. An encoding
+    that is not known, or does not decode, is left as it came.
+    """
+    inflate = None
+    if encoding.strip().lower() in ("gzip", "x-gzip", "deflate"):
+        inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # finds out which of the two
+    async for chunk in chunks:
+        room = cap - len(into) + 1
+        piece = chunk
+        if inflate:
+            try:
+                piece = inflate.decompress(chunk, room)
+            except zlib.error:
+                inflate = None
+        into += piece[:room]
+        if len(into) > cap:
+            del into[cap:]
+            return True
+    return False
+
+
+def reduced(body: bytes) -> tuple[bytes, bool]:
+    """The body with images cut to their first characters and then capped; True if the cap cut it."""
+    if len(body) > 512:  # nothing to gain below, and most answers are
+        body = _BASE64.sub(rb"\1", body)
+    return body[:BODY_CAP], len(body) > BODY_CAP

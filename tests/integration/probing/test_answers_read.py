@@ -1,0 +1,185 @@
+"""What is kept of an answer: headers that matter, a capped body, an image made small, timings."""
+
+import asyncio
+import gzip
+import json
+import zlib
+
+import pytest
+
+from monitor.access.observation import BODY_CAP
+from monitor.access.target import Capability
+from monitor.access.words import Surface
+from monitor.catalog import bill, builtin
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_headers_that_matter_are_kept_and_no_others(server, look, http) -> None:
+    server.answer = http(
+        403,
+        b"{}",
+        X_Request_Id="req_1",
+        X_RateLimit_Limit_Requests="5",
+        OpenAI_Organization="user-acme",
+        Retry_After="20",
+        CF_Ray="8a",
+        Content_Type="application/json",
+        Set_Cookie="a=b",
+        X_Other="no",
+    )
+    seen = await look()
+    assert seen.status == 403
+    assert seen.body == b"{}"
+    assert seen.headers == {
+        "x-request-id": "req_1",
+        "x-ratelimit-limit-requests": "5",
+        "openai-organization": "user-acme",
+        "retry-after": "20",
+        "cf-ray": "8a",
+        "content-type": "application/json",
+    }
+
+
+async def test_header_values_and_their_number_are_capped(server, look, http) -> None:
+    many = {f"X_RateLimit_{n}": "1" for n in range(100)}
+    server.answer = http(200, b"{}", X_Request_Id="r" * 5_000, Server="a\tb", **many)
+    seen = await look()
+    assert len(seen.headers["x-request-id"]) == 200
+    assert seen.headers["server"] == "a b"
+    assert len(seen.headers) == 40
+
+
+def image_answer(picture: str) -> bytes:
+    usage = {"input_tokens": 10, "output_tokens": 54}
+    return json.dumps({"data": [{"b64_json": picture}], "usage": usage}).encode()
+
+
+async def test_a_big_image_is_read_whole_and_kept_small(server, look, http) -> None:
+    server.answer = http(200, image_answer("iVBORw0KGgoAAAAN" + "A" * 3_000_000))
+    seen = await look()
+    assert json.loads(seen.body)["data"] == [{"b64_json": "iVBORw0KGgoAAAAN"}]
+    assert not seen.truncated
+    target = Capability("gpt-image-2", Surface.IMAGES)
+    assert bill(builtin(), target, seen.body) == pytest.approx((10 * 5 + 54 * 30) / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (
+            "data:image/png;base64,iVBORw0KGgoAAAAN" + "A" * 999,
+            "data:image/png;base64,iVBORw0KGgoAAAAN",
+        ),
+        ("iVBORw0KGgoAAAAN" + "AAAA\n" * 999, "iVBORw0KGgoAAAAN"),
+        ("iVBORw0KGgo=", "iVBORw0KGgo="),
+        ("words " * 500, "words " * 500),
+    ],
+)
+async def test_only_strings_of_base64_are_cut(server, look, http, sent: str, kept: str) -> None:
+    body = {"output": [{"type": "image_generation_call", "result": sent}], "status": "completed"}
+    server.answer = http(200, json.dumps(body).encode())
+    seen = await look(surface=Surface.IMAGE_TOOL)
+    assert json.loads(seen.body)["output"][0]["result"] == kept
+
+
+async def test_escaped_slashes_and_nested_json_stay_readable(server, look, http) -> None:
+    inner = '{"b64_json": "\\/9j\\/4AAQSkZJRgAB' + "AQ\\/A" * 900 + '"}'
+    server.answer = http(200, json.dumps({"text": inner}).encode())
+    seen = await look()
+    assert len(seen.body) < 200
+    json.loads(json.loads(seen.body)["text"])
+    server.answer = http(200, inner.encode())
+    seen = await look()
+    assert len(json.loads(seen.body)["b64_json"]) == 16
+
+
+@pytest.mark.parametrize(
+    ("status", "surface"), [(200, Surface.RESPONSES), (403, Surface.IMAGES), (502, Surface.EDITS)]
+)
+async def test_a_long_text_is_capped_and_marked(server, look, http, status, surface) -> None:
+    server.answer = http(status, b"so it is " * 20_000)
+    seen = await look("gpt-5.1", surface)
+    assert len(seen.body) == BODY_CAP
+    assert seen.truncated
+    assert seen.failure is None
+
+
+async def test_an_endless_body_ends_at_the_cap(server, look) -> None:
+    async def forever(_request, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")
+        while True:
+            writer.write(b"so it is " * 1_000)
+            await writer.drain()
+
+    server.answer = forever
+    seen = await look("gpt-5.1", Surface.RESPONSES)
+    assert (seen.status, len(seen.body), seen.truncated) == (200, BODY_CAP, True)
+    assert seen.failure is None
+
+
+async def test_an_endless_image_ends_at_its_own_cap(server, look) -> None:
+    async def forever(_request, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'HTTP/1.1 200 OK\r\n\r\n{"data": [{"b64_json": "')
+        while True:
+            writer.write(b"A" * 100_000)
+            await writer.drain()
+
+    server.answer = forever
+    seen = await look()
+    assert seen.body == b'{"data": [{"b64_json": "' + b"A" * 16
+    assert seen.truncated
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [("gzip", gzip.compress), ("deflate", zlib.compress), ("GZIP", gzip.compress)],
+)
+async def test_a_body_that_is_compressed_regardless_is_read(
+    server, look, http, encoding, pack
+) -> None:
+    server.answer = http(403, pack(b'{"error": {}}'), Content_Encoding=encoding)
+    assert (await look()).body == b'{"error": {}}'
+
+
+async def test_a_bomb_is_expanded_no_further_than_the_cap(server, look, http) -> None:
+    server.answer = http(403, gzip.compress(b"0" * 100_000_000), Content_Encoding="gzip")
+    seen = await look()
+    assert (len(seen.body), seen.truncated) == (BODY_CAP, True)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br"])
+async def test_what_cannot_be_expanded_is_left_as_it_came(server, look, http, encoding) -> None:
+    server.answer = http(403, b"plain", Content_Encoding=encoding)
+    assert (await look()).body == b"plain"
+
+
+async def test_a_stream_is_read_to_its_end(server, look) -> None:
+    async def stream(_request, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for frame in (b"data: 1\n\n", b"data: 2\n\n", b"data: [DONE]\n\n"):
+            writer.write(b"%x\r\n%s\r\n" % (len(frame), frame))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+
+    server.answer = stream
+    seen = await look("gpt-5.1", Surface.STREAM)
+    assert seen.body == b"data: 1\n\ndata: 2\n\ndata: [DONE]\n\n"
+    assert not seen.truncated
+    assert server.requests[0].headers["accept"] == "text/event-stream"
+
+
+async def test_interim_answers_are_passed_over(server, look, http) -> None:
+    server.answer = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + http(403, b"{}")
+    assert (await look()).status == 403
+
+
+async def test_timings_tell_a_new_connection_from_a_used_one(server, look) -> None:
+    first, second = (await look()).timings, (await look()).timings
+    assert first.reused is False
+    assert first.connect is not None
+    assert first.tls is None
+    assert first.first_byte is not None
+    assert 0 < first.connect <= first.first_byte <= first.total
+    assert second.reused is True
+    assert second.connect is None

@@ -1,0 +1,133 @@
+"""Each surface's request as the server sees it."""
+
+import json
+from email import message_from_bytes
+
+import pytest
+
+from monitor import __version__
+from monitor.access.target import Capability
+from monitor.access.words import Look, Surface
+from monitor.catalog import builtin, probe_request
+from monitor.probing import Credentials, proxy_for
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "sk-test-FAKE-acme-prod-0001"
+
+
+@pytest.mark.parametrize(
+    "surface", [s for s in Surface if s not in (Surface.EDITS, Surface.MODELS)]
+)
+async def test_a_full_look_sends_the_catalogs_request(server, look, surface: Surface) -> None:
+    seen = await look("gpt-5.1", surface)
+    (request,) = server.requests
+    expected = probe_request(builtin(), Capability("gpt-5.1", surface))
+    assert request.method == "POST"
+    assert request.path == "/v1" + expected.path
+    assert request.headers["content-type"] == "application/json"
+    assert json.loads(request.body) == expected.json
+    assert (seen.status, seen.look, seen.surface, seen.model) == (
+        200,
+        Look.FULL,
+        surface,
+        "gpt-5.1",
+    )
+
+
+async def test_edits_arrive_as_a_form_with_a_picture(server, look) -> None:
+    await look("gpt-image-2", Surface.EDITS)
+    (request,) = server.requests
+    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+    form = {
+        part.get_param("name", header="content-disposition"): part
+        for part in message_from_bytes(head + request.body).get_payload()
+    }
+    assert form["model"].get_payload() == "gpt-image-2"
+    assert form["size"].get_payload() == "1440x480"
+    assert form["image"].get_filename() == "dot.png"
+    assert form["image"].get_content_type() == "image/png"
+    assert form["image"].get_payload(decode=True).startswith(b"\x89PNG")
+
+
+async def test_looking_a_model_up_sends_no_body(server, look) -> None:
+    await look("vendor/o3", Surface.MODELS)
+    (request,) = server.requests
+    assert (request.method, request.path, request.body) == ("GET", "/v1/models/vendor%2Fo3", b"")
+
+
+async def test_a_free_look_is_the_model_list_whatever_the_target(server, look) -> None:
+    seen = await look("gpt-image-2", Surface.EDITS, Look.FREE)
+    (request,) = server.requests
+    assert (request.method, request.path, request.body) == ("GET", "/v1/models", b"")
+    assert (seen.look, seen.surface, seen.model) == (Look.FREE, Surface.EDITS, "gpt-image-2")
+
+
+async def test_the_headers_say_who_asks_and_for_whom(server, look) -> None:
+    await look()
+    (request,) = server.requests
+    assert request.headers["authorization"] == f"Bearer {SECRET}"
+    assert request.headers["openai-organization"] == "org-acme"
+    assert request.headers["openai-project"] == "proj_acme"
+    assert request.headers["user-agent"] == f"access-monitor/{__version__}"
+    assert request.headers["accept-encoding"] == "identity"
+
+
+async def test_no_organization_and_no_project_send_no_header(server, prober) -> None:
+    credentials = Credentials(secret=SECRET, base_url=server.base_url + "/")
+    await prober.look(credentials, Capability("o3", Surface.CHAT), Look.FULL)
+    (request,) = server.requests
+    assert request.path == "/v1/chat/completions"
+    assert not [name for name in request.headers if name.startswith("openai")]
+
+
+@pytest.mark.parametrize(
+    "place", ["{}/elsewhere", "/elsewhere", "http://[/", "mailto:a@acme.example"]
+)
+async def test_a_redirect_is_not_followed(server, look, http, place: str) -> None:
+    server.answer = http(307, Location=place.format(server.base_url))
+    seen = await look()
+    assert seen.status == 307
+    assert seen.failure is None
+    assert len(server.requests) == 1
+
+
+async def test_cookies_of_one_answer_do_not_travel_with_the_next_request(
+    server, look, http
+) -> None:
+    server.answer = http(200, b"{}", Set_Cookie="__edge=acme; Path=/")
+    await look()
+    await look()
+    assert len(server.requests) == 2
+    assert "cookie" not in server.requests[1].headers
+
+
+async def test_a_netrc_file_never_replaces_the_key(server, look, tmp_path, monkeypatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password FAKE-other\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    await look()
+    assert server.requests[0].headers["authorization"] == f"Bearer {SECRET}"
+
+
+async def test_a_user_in_the_base_url_never_replaces_the_key(server, look) -> None:
+    await look(base_url=f"http://someone:FAKE-other@127.0.0.1:{server.port}/v1")
+    assert server.requests[0].headers["authorization"] == f"Bearer {SECRET}"
+
+
+def test_the_proxy_of_a_route_is_told_without_credentials(monkeypatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    assert proxy_for("https://api.example/v1") is None
+    monkeypatch.setenv("HTTPS_PROXY", "http://acme:FAKE-word@proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "inside.example")
+    assert proxy_for("https://api.example/v1") == "http://proxy.example:3128"
+    assert proxy_for("http://api.example/v1") is None
+    assert proxy_for("https://inside.example/v1") is None
+    monkeypatch.setenv("ALL_PROXY", "proxy.example:1080")
+    assert proxy_for("http://api.example/v1") == "http://proxy.example:1080"
+
+
+def test_credentials_do_not_show_their_secret() -> None:
+    assert SECRET not in repr(Credentials(secret=SECRET, base_url="https://api.example/v1"))
