@@ -1,0 +1,25 @@
+"""The settings file: schema, loading, secret references, errors a person can act on."""
+
+from monitor.config.loading import default_from_environment, load
+from monitor.config.places import default_database, find
+from monitor.config.presenting import example, schema, show
+from monitor.config.problems import Problem, SettingsError
+from monitor.config.references import Secret
+from monitor.config.settings import Channel, Key, Route, Settings
+
+__all__ = [
+    "Channel",
+    "Key",
+    "Problem",
+    "Route",
+    "Secret",
+    "Settings",
+    "SettingsError",
+    "default_database",
+    "default_from_environment",
+    "example",
+    "find",
+    "load",
+    "schema",
+    "show",
+]

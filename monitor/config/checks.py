@@ -1,0 +1,276 @@
+"""The checks of single values, as pydantic calls them; what they need to know is in the `Context`.
+
+Each is given the value as the file has it and returns it as the settings keep it, or raises an error
+whose text says what to do. They are functions of values, so that every error of a file is found at once.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from monitor.access.target import Capability, split_capability
+from monitor.access.words import Surface
+from monitor.catalog import Catalog
+from monitor.config.durations import parse_duration
+from monitor.config.problems import Path as Place
+from monitor.config.problems import looks_secret, shown, suggestion
+from monitor.config.references import Secret, UnresolvedError, resolve
+
+_WORD = TypeVar("_WORD", bound=StrEnum)
+
+
+class LogFormat(StrEnum):
+    """How the log is written."""
+
+    AUTO = "auto"
+    JSON = "json"
+    CONSOLE = "console"
+
+
+@dataclass
+class Context:
+    """What the checks know besides the value; one for each time settings are read."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    #: what relative paths start from
+    folder: Path
+    now: datetime
+    catalog: Catalog
+    routes: frozenset[str]
+    #: names in the file's own catalog entries, right or wrong: what follows from a wrong one is not told
+    models: frozenset[str] = frozenset()
+    #: names of all targets, once every key is known to be right; None before
+    targets: tuple[str, ...] | None = None
+    names: dict[str, set[str]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, text: str) -> None:
+        """Keep a warning, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    @staticmethod
+    def of(info: ValidationInfo) -> "Context":
+        """The context that pydantic passes along."""
+        context = info.context
+        assert isinstance(context, Context)  # noqa: S101  # a mistake of ours, never of the file
+        return context
+
+
+def refuse(text: str, *, hidden: bool = False, below: Place = ()) -> PydanticCustomError:
+    """An error for the report.
+
+    With `hidden` the value is not shown beside it; `below` is where inside the value it is.
+    """
+    return PydanticCustomError(
+        "refused", "{text}", {"text": text, "hidden": hidden, "below": below}
+    )
+
+
+def text_of(value: Any, wanted: str = "text in quotes") -> str:
+    """The value, when it is text."""
+    if not isinstance(value, str):
+        raise refuse(f"must be {wanted}")
+    return value
+
+
+def duration(value: Any) -> timedelta:
+    """A duration with its unit; a bare number could be seconds or minutes, so it is an error."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise refuse(f'needs a unit: write "{value}s" for seconds, "{value}m" for minutes')
+    try:
+        return parse_duration(text_of(value, 'a duration such as "20s" or "1h30m"'))
+    except PydanticCustomError:
+        raise
+    except ValueError as error:
+        raise refuse(str(error)) from None
+
+
+def name(value: Any) -> str:
+    """A name that can be part of a target's name and of a pattern."""
+    text = text_of(value)
+    if not text or len(text) > 64:
+        raise refuse("a name has 1 to 64 characters")
+    if not text.isprintable() or any(char in "/*?[]" or char.isspace() for char in text):
+        raise refuse('a name has no "/", "*", "?", "[", "]", whitespace or control characters')
+    if looks_secret(text):
+        raise refuse("this looks like a secret: give a name, and the secret by reference")
+    return text
+
+
+def new_name(kind: str) -> Callable[[str, ValidationInfo], str]:
+    """A check that no other of its kind has the name."""
+
+    def check(value: str, info: ValidationInfo) -> str:
+        taken = Context.of(info).names.setdefault(kind, set())
+        if value in taken:
+            raise refuse(f"another {kind} has this name already: names are unique")
+        taken.add(value)
+        return value
+
+    return check
+
+
+def header_value(value: Any) -> str:
+    """An id that is sent in a header: ASCII, one word."""
+    text = text_of(value)
+    if looks_secret(text):
+        raise refuse("this looks like a secret: here belongs an id")
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise refuse("must be an id: ASCII characters without whitespace, not empty")
+    return text
+
+
+def one_of(words: type[_WORD]) -> Callable[[Any], _WORD]:
+    """A check for a word of an enumeration, with the nearest one in its error."""
+
+    def check(value: Any) -> _WORD:
+        text = text_of(value, "one of: " + ", ".join(words))
+        if text not in {str(word) for word in words}:
+            raise refuse(f"is not known; {suggestion(text, words)}")
+        return words(text)
+
+    return check
+
+
+def secret(value: Any, info: ValidationInfo) -> Secret:
+    """A secret by its reference, resolved. No error of this shows the value."""
+    context = Context.of(info)
+    if not isinstance(value, str):
+        raise refuse('must be a reference such as "env:OPENAI_API_KEY"', hidden=True)
+    try:
+        resolved, warning = resolve(value, context.environ, context.folder)
+    except UnresolvedError as error:
+        raise refuse(str(error), hidden=True) from None
+    if warning:
+        context.warn(warning)
+    return resolved
+
+
+def known_route(value: str, info: ValidationInfo) -> str:
+    """A route of the file, or the built-in one."""
+    routes = Context.of(info).routes
+    if value not in routes:
+        raise refuse(f"there is no such route; {suggestion(value, routes)}")
+    return value
+
+
+def capability(value: Any, info: ValidationInfo) -> Capability:
+    """`MODEL` or `MODEL:SURFACE`; the catalog knows a model's usual surface."""
+    context = Context.of(info)
+    text = text_of(value, 'text such as "gpt-image-2" or "gpt-5.1:summary"')
+    if not text or not text.isprintable() or any(char.isspace() for char in text):
+        raise refuse("must be MODEL or MODEL:SURFACE, without whitespace")
+    if looks_secret(text):
+        raise refuse("this looks like a secret: here belongs a model")
+    model, surface = split_capability(text)
+    known = context.catalog.get(model)
+    if known is None:
+        if model in context.models:
+            return Capability(model, surface or Surface.RESPONSES)
+        if surface is None:
+            raise refuse(_unknown(context.catalog, text))
+        if near := context.catalog.nearest(model):
+            context.warn(
+                f"the catalog does not know {shown(model)} (it knows {shown(near)}): its price is unknown"
+            )
+        return Capability(model, surface)
+    if surface is not None and surface not in known.surfaces and surface is not Surface.MODELS:
+        raise refuse(
+            f"{shown(model)} is not used through {surface}; it has: {', '.join(known.surfaces)}"
+        )
+    if known.shutdown and known.shutdown <= context.now.date():
+        context.warn(f"{model} was shut down on {known.shutdown}: it will not open any more")
+    return Capability(model, surface or known.surfaces[0])
+
+
+def _unknown(catalog: Catalog, text: str) -> str:
+    model, colon, word = text.rpartition(":")
+    if colon and (known := catalog.get(model)):
+        return f"{shown(word)} is no surface; {suggestion(word, (*known.surfaces, Surface.MODELS))}"
+    near = catalog.nearest(text)
+    guess = f"; did you mean {shown(near)}?" if near else "."
+    own = shown(f"{text}:{Surface.RESPONSES}")
+    return (
+        f"the catalog does not know this model{guess} For a model of your own, name the surface: {own}"
+        f" (surfaces: {', '.join(Surface)})"
+    )
+
+
+def each_once(value: list[Capability]) -> list[Capability]:
+    """A key's list of what it watches: something, and nothing twice."""
+    if not value:
+        raise refuse("must name at least one model")
+    for index, one in enumerate(value):
+        if one in value[:index]:
+            text = (
+                f"{shown(str(one))} is in the list already (a model alone means its usual surface)"
+            )
+            raise refuse(text, below=(index,))
+    return value
+
+
+def moment(value: Any, info: ValidationInfo) -> datetime:
+    """A past time, in UTC. Without a zone it is local time, the latest one past, and is echoed."""
+    context = Context.of(info)
+    if not isinstance(value, datetime):
+        wanted = "a date and a time" if isinstance(value, date) else "a time without quotes"
+        raise refuse(f"must be {wanted}, as in 2026-11-20T14:05:00Z")
+    try:
+        result = value.astimezone(UTC) if value.tzinfo else _local(value, context)
+    except (OverflowError, ValueError, OSError):  # near the years 1 and 9999
+        raise refuse("is out of the calendar's range") from None
+    if result > context.now:
+        raise refuse(f"is in the future (it is {context.now.isoformat(timespec='seconds')} now)")
+    return result
+
+
+def _local(value: datetime, context: Context) -> datetime:
+    # The hour that a change of the clocks repeats has two readings.
+    both = [value.replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
+    result = max([one for one in both if one <= context.now], default=both[0])
+    echo = result.astimezone().isoformat(timespec="seconds")
+    context.warn(f"{value.isoformat()} has no zone and was read as local time: {echo}")
+    return result
+
+
+def matches_a_target(value: Any, info: ValidationInfo) -> str:
+    """A pattern that picks at least one target; not judged while the targets are not known."""
+    pattern = text_of(value, 'a pattern such as "acme-*/*"')
+    targets = Context.of(info).targets
+    if targets is not None and not any(fnmatchcase(target, pattern) for target in targets):
+        raise refuse(f"matches no target; {suggestion(pattern, targets[:20])}")
+    return pattern
+
+
+def database(value: Any, info: ValidationInfo) -> Path:
+    """`sqlite:////absolute/path`, or `sqlite:///path` from the settings file's folder."""
+    text = text_of(value)
+    if (
+        not text.startswith("sqlite:///")
+        or text == "sqlite:///"
+        or "?" in text
+        or not text.isprintable()
+    ):
+        raise refuse(
+            "must be an SQLite file, as in sqlite:////var/lib/access-monitor/access-monitor.db"
+        )
+    path = text.removeprefix("sqlite:///")
+    if path == ":memory:":
+        raise refuse("must be a file: a database in memory forgets at every restart")
+    return Context.of(info).folder / path
+
+
+def increasing(value: list[timedelta]) -> list[timedelta]:
+    """Deadlines, each later than the one before."""
+    if any(later <= earlier for earlier, later in pairwise(value)):
+        raise refuse("must be in increasing order, each later than the one before")
+    return value

@@ -1,0 +1,218 @@
+"""From a settings file, or the environment alone, to `Settings`; with every error at once."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import ValidationError
+
+from monitor.access.limits import Budget, Cadence, Confirmation, Deadlines, Delivery
+from monitor.access.words import DEFAULT_EVENTS, Contract
+from monitor.catalog import builtin
+from monitor.config.checks import Context
+from monitor.config.files import UnreadableError, read_file
+from monitor.config.lines import find_lines, line_of
+from monitor.config.places import default_database
+from monitor.config.problems import Path as Place
+from monitor.config.problems import Problem, SettingsError, place
+from monitor.config.schema import OPENAI, OPENAI_URL, File
+from monitor.config.settings import Channel, Key, Route, Settings
+from monitor.config.urls import is_openai
+from monitor.config.wording import path_of, words_of
+
+#: Bytes of a settings file: ten thousand keys fit, a device file or a log does not.
+FILE_CAP = 4 * 1024 * 1024
+
+
+def load(path: Path, environ: Mapping[str, str], *, now: datetime | None = None) -> Settings:
+    """Read, check and resolve a settings file; `now` (UTC) judges the times in it.
+
+    Raises:
+        SettingsError: with everything that is wrong; no value of a secret is in it.
+
+    """
+    source = str(path)
+    text = _read(path)
+    try:
+        raw = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        problem = _syntax(error)
+    else:
+        reading = _Reading(source, find_lines(text))
+        return _settings(raw, environ, reading, path=path, now=now)
+    # Outside of the handler: the parser's error may hold the whole text.
+    raise SettingsError([problem], source)
+
+
+def default_from_environment(
+    environ: Mapping[str, str], database: Path | None = None, *, now: datetime | None = None
+) -> Settings:
+    """What is watched without a settings file: `gpt-image-2` for the key in `OPENAI_API_KEY`.
+
+    `OPENAI_ORG_ID`, `OPENAI_PROJECT_ID` and `OPENAI_BASE_URL` are honoured; a base URL of another host
+    is the provider route `base-url`. There are no channels: the caller prints to the console.
+
+    Raises:
+        SettingsError: when there is no key, or a variable is not usable.
+
+    """
+    if not environ.get("OPENAI_API_KEY", "").strip():
+        text = "no settings file was found, and OPENAI_API_KEY is not set: set it, or write a file"
+        text += ' (access-monitor config example > access-monitor.toml) and name it with "--config"'
+        raise SettingsError([Problem("", None, text)])
+    key: dict[str, Any] = {
+        "name": "default",
+        "secret": "env:OPENAI_API_KEY",
+        "watch": ["gpt-image-2"],
+    }
+    raw: dict[str, Any] = {"keys": [key], "routes": {}}
+    for setting, variable in (("organization", "OPENAI_ORG_ID"), ("project", "OPENAI_PROJECT_ID")):
+        if value := environ.get(variable, "").strip():
+            key[setting] = value
+    if url := environ.get("OPENAI_BASE_URL", "").strip():
+        key["route"] = OPENAI if is_openai(url) else "base-url"
+        raw["routes"][key["route"]] = {"base_url": url}
+    reading = _Reading("environment", named=_variable)
+    return _settings(raw, environ, reading, database=database, now=now)
+
+
+def _variable(path: Place) -> str:
+    names = {
+        "secret": "OPENAI_API_KEY",
+        "organization": "OPENAI_ORG_ID",
+        "project": "OPENAI_PROJECT_ID",
+        "base_url": "OPENAI_BASE_URL",
+    }
+    return names.get(str(path[-1]), place(path))
+
+
+@dataclass
+class _Reading:
+    """Where settings came from, as the report needs it."""
+
+    source: str
+    lines: dict[Place, int] = field(default_factory=dict)
+    named: Callable[[Place], str] = place
+
+    def problem(self, path: Place, text: str) -> Problem:
+        return Problem(self.named(path), line_of(self.lines, path), text)
+
+
+def _read(path: Path) -> str:
+    source = str(path)
+    try:
+        data, _ = read_file(path, FILE_CAP)
+    except UnreadableError as error:
+        raise SettingsError([Problem("", None, f"cannot be read: {error}")], source) from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        problem = Problem("", data.count(b"\n", 0, error.start) + 1, "is not UTF-8 text")
+    else:
+        return text.replace("\r\n", "\n")
+    # Outside of the handler: the decoder's error holds the whole file.
+    raise SettingsError([problem], source)
+
+
+def _syntax(error: Exception) -> Problem:
+    """The parser's words, with its line apart. They hold names of keys at most, never a value."""
+    if isinstance(error, RecursionError):
+        return Problem("", None, "is nested too deeply")
+    words, _, where = str(error).partition(" (at ")
+    number = where.removeprefix("line ").partition(",")[0]
+    return Problem("", int(number) if number.isdecimal() else None, f"not valid TOML: {words}")
+
+
+def _settings(
+    raw: dict[str, Any],
+    environ: Mapping[str, str],
+    reading: _Reading,
+    *,
+    path: Path | None = None,
+    database: Path | None = None,
+    now: datetime | None = None,
+) -> Settings:
+    routes = raw.get("routes", {})
+    if isinstance(routes, dict):
+        own = routes.get(OPENAI, {})
+        if isinstance(own, dict):
+            routes = {**routes, OPENAI: {"base_url": OPENAI_URL, **own}}
+        raw = {**raw, "routes": routes}
+    context = Context(
+        environ=environ,
+        folder=(path.parent if path else Path()).absolute(),
+        now=now or datetime.now(UTC),
+        catalog=builtin(),
+        routes=frozenset(routes) if isinstance(routes, dict) else frozenset({OPENAI}),
+        models=_names(raw.get("catalog"), "models"),
+    )
+    try:
+        file = File.model_validate(raw, context=context)
+    except ValidationError as error:
+        problems = [
+            reading.problem(path_of(details), words_of(details, File))
+            for details in error.errors(include_url=False)
+        ]
+    else:
+        if database is None:
+            database = file.monitor.database or default_database(environ)
+        return _resolved(file, context, path, database)
+    # Outside of the handler: pydantic's error holds the input, and with it a secret written in clear.
+    raise SettingsError(sorted(problems, key=lambda one: one.line or 0), reading.source)
+
+
+def _names(table: Any, name: str) -> frozenset[str]:
+    inner = table.get(name) if isinstance(table, dict) else None
+    return frozenset(inner) if isinstance(inner, dict) else frozenset()
+
+
+def _resolved(file: Any, context: Context, path: Path | None, database: Path) -> Settings:
+    routes = {
+        name: Route(name, one.base_url, one.contract or Contract.PROVIDER, one.price, one.rate)
+        for name, one in file.routes.items()
+    }
+    keys = tuple(
+        Key(
+            name=one.name,
+            secret=one.secret,
+            organization=one.organization,
+            project=one.project,
+            route=one.route,
+            capabilities=tuple(one.watch),
+            verified_at=one.verified_at,
+        )
+        for one in file.keys
+    )
+    channels = tuple(
+        Channel(
+            name=one.name,
+            url=one.url,
+            events=DEFAULT_EVENTS if one.events is None else frozenset(one.events),
+            targets=tuple(one.targets),
+        )
+        for one in file.channels
+    )
+    return Settings(
+        source=path,
+        database=database,
+        log_format=str(file.monitor.log_format),
+        routes=MappingProxyType(routes),
+        keys=keys,
+        channels=channels,
+        cadence=Cadence(**_values(file, "cadence")),
+        confirmation=Confirmation(**_values(file, "confirmation")),
+        deadlines=Deadlines(**_values(file, "deadlines")),
+        budget=Budget(**_values(file, "budget")),
+        delivery=Delivery(**_values(file, "delivery")),
+        catalog=context.catalog,
+        warnings=tuple(context.warnings),
+    )
+
+
+def _values(file: Any, section: str) -> dict[str, Any]:
+    figures = getattr(file, section)
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in figures}

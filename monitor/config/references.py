@@ -1,0 +1,151 @@
+"""Secrets and the references they come by: `env:NAME`, `file:PATH`, `credential:NAME`."""
+
+import hashlib
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from monitor.config.files import UnreadableError, read_file
+from monitor.config.problems import shown
+
+#: Bytes of a secret's file that are read; a longer file is no secret.
+FILE_CAP = 64 * 1024
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CREDENTIAL = re.compile(r"[A-Za-z0-9._@-]+")
+_FORMS = '"env:NAME", "file:PATH" or "credential:NAME"'
+
+
+class Secret:
+    """A value that is shown nowhere by accident: only `reveal()` gives it.
+
+    `reference` is what the settings say (`env:NAME`). It cannot be pickled; copies are the thing itself.
+    """
+
+    __slots__ = ("_value", "reference")
+
+    reference: str
+
+    def __init__(self, value: str, reference: str) -> None:
+        self._value = value
+        self.reference = reference
+
+    def reveal(self) -> str:
+        """The value itself; for the request that needs it, never for a text."""
+        return self._value
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells two secrets apart without showing them: `sha256:` and eight hexadecimal digits."""
+        return f"sha256:{hashlib.sha256(self._value.encode()).hexdigest()[:8]}"
+
+    def __repr__(self) -> str:
+        return f"Secret({self.reference}, {self.fingerprint})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return (self._value, self.reference) == (other._value, other.reference)
+
+    def __hash__(self) -> int:
+        return hash((self._value, self.reference))
+
+    def __copy__(self) -> "Secret":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "Secret":
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a secret is not pickled")
+
+
+class UnresolvedError(ValueError):
+    """A reference that cannot be resolved; the text never holds the value."""
+
+
+def resolve(reference: str, environ: Mapping[str, str], folder: Path) -> tuple[Secret, str | None]:
+    """Read the secret a reference names; beside it a warning, or None.
+
+    `folder` is what a relative `file:` path starts from: the settings file's own.
+
+    Raises:
+        UnresolvedError: when it is no reference, what it names is not there, or is no usable value.
+
+    """
+    kind, colon, name = reference.partition(":")
+    warning = None
+    if kind == "env" and colon:
+        text = _from_environment(name, environ)
+    elif kind == "file" and colon and not name.startswith("//"):
+        if not name or "\0" in name:
+            raise UnresolvedError("file: wants the path of a file")
+        text, warning = _from_file(folder / name)
+    elif kind == "credential" and colon:
+        text = _from_credential(name, environ)
+    else:
+        raise UnresolvedError(
+            f"is not a reference, and a secret has no place in this file: write {_FORMS} "
+            "(if it was a real secret, replace it: it has been in a file in clear)"
+        )
+    return Secret(_usable(text, f"what {shown(reference)} names"), reference), warning
+
+
+def _from_environment(name: str, environ: Mapping[str, str]) -> str:
+    if not _VARIABLE.fullmatch(name):
+        raise UnresolvedError(
+            "env: wants the name of an environment variable, as in env:OPENAI_API_KEY"
+        )
+    if name not in environ:
+        raise UnresolvedError(
+            f"the environment variable {shown(name)} is not set: set it where the monitor starts"
+        )
+    return environ[name]
+
+
+def _from_credential(name: str, environ: Mapping[str, str]) -> str:
+    if not _CREDENTIAL.fullmatch(name) or name in (".", ".."):
+        raise UnresolvedError("credential: wants the name of a service credential, without a path")
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        raise UnresolvedError(
+            "$CREDENTIALS_DIRECTORY is not set: the service manager sets it for a unit with"
+            " LoadCredential=NAME:PATH"
+        )
+    return _from_file(Path(folder) / name)[0]
+
+
+def _from_file(path: Path) -> tuple[str, str | None]:
+    """The file's text, and a warning when every user of the machine can read it."""
+    where = shown(str(path))
+    try:
+        data, mode = read_file(path, FILE_CAP)
+    except UnreadableError as error:
+        raise UnresolvedError(f"cannot read {where}: {error}") from None
+    warning = None
+    if mode & stat.S_IROTH:
+        bits = f"{mode:04o}"
+        warning = f"{where} holds a secret and every user can read it (mode {bits}): chmod o-r"
+    # Latin-1 decodes anything; what is not ASCII is refused below without being shown.
+    return data.decode("latin-1"), warning
+
+
+def _usable(text: str, what: str) -> str:
+    """The value without the whitespace around it; whatever could not be sent in a header is refused.
+
+    httpx raises errors whose text contains the key when it holds a newline or is not ASCII.
+    """
+    text = text.strip()
+    if not text:
+        raise UnresolvedError(f"{what} is empty")
+    if not text.isascii():
+        raise UnresolvedError(f"{what} holds a character that is not ASCII: copy it again")
+    if any(character.isspace() for character in text):
+        raise UnresolvedError(
+            f"{what} holds whitespace or a line break inside: it must be one word"
+        )
+    if not text.isprintable():
+        raise UnresolvedError(f"{what} holds a control character: copy it again")
+    return text

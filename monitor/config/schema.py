@@ -1,0 +1,225 @@
+"""The settings file's form: every section and field, with its type, its default and its meaning.
+
+The errors, the JSON Schema for editors and the tests of the example are made from this table.
+"""
+
+from datetime import date
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, create_model
+
+from monitor.access.words import Surface
+from monitor.catalog import CatalogError
+from monitor.config import checks, urls
+from monitor.config.fields import (
+    AContract,
+    AGate,
+    ALogFormat,
+    AnEvent,
+    ASurface,
+    BaseUrl,
+    DatabaseFile,
+    Dollars,
+    HeaderValue,
+    Moment,
+    Name,
+    Pattern,
+    SecretReference,
+    Strict,
+    Watched,
+)
+from monitor.config.figures import FIGURES
+
+OPENAI = "openai"
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+class MonitorSection(Strict):
+    """The monitor itself."""
+
+    database: DatabaseFile | None = Field(
+        default=None,
+        description="The SQLite file: sqlite:////absolute/path, or sqlite:///path from this file's folder. "
+        "Default: in $STATE_DIRECTORY, else in the XDG state folder",
+    )
+    log_format: ALogFormat = Field(
+        default=checks.LogFormat.AUTO,
+        description="auto, json or console; auto is console on a terminal and json elsewhere",
+    )
+
+
+class RouteSection(Strict):
+    """A base URL and whose contract it is. A secret is sent over its own key's route only."""
+
+    # `openai` is built in and may leave its base URL out, so the schema cannot require it.
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required", None))
+
+    base_url: BaseUrl = Field(
+        description="Where paths such as /models are added; https, or http on this machine. "
+        "Needed for every route but the built-in openai",
+    )
+    contract: Annotated[AContract | None, AfterValidator(urls.contract)] = Field(
+        default=None,
+        validate_default=True,
+        description="direct (your own contract with OpenAI) or provider (a gateway or relay). "
+        "Default: direct for OpenAI's own host, else provider",
+    )
+    price: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = Field(
+        default=1.0,
+        description="Factor on the catalog's prices; what is spent at a provider is always an estimate",
+    )
+    rate: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = Field(
+        default=5.0, description="The most probes sent over this route in a second"
+    )
+
+
+class KeySection(Strict):
+    """A secret, whom it acts for, its route, and what is watched with it."""
+
+    name: Annotated[Name, AfterValidator(checks.new_name("key"))] = Field(
+        description='Unique, without "/"; the first part of the names of its targets'
+    )
+    secret: SecretReference = Field(
+        description="The API key by reference: env:NAME, file:PATH (from this file's folder) "
+        "or credential:NAME (of the service manager)"
+    )
+    organization: HeaderValue | None = Field(
+        default=None, description="The organization to act for (org-…), sent with each request"
+    )
+    project: HeaderValue | None = Field(
+        default=None, description="The project to act for (proj_…), sent with each request"
+    )
+    route: Annotated[str, AfterValidator(checks.known_route)] = Field(
+        default=OPENAI, description="The name of the route that the secret is sent over"
+    )
+    watch: Annotated[list[Watched], AfterValidator(checks.each_once)] = Field(
+        description="What is watched: MODEL, or MODEL:SURFACE with one of " + ", ".join(Surface)
+    )
+    verified_at: Moment | None = Field(
+        default=None,
+        description="When the organization's verification was completed: the same as declaring it",
+    )
+
+
+class ChannelSection(Strict):
+    """Where notifications go."""
+
+    name: Annotated[Name, AfterValidator(checks.new_name("channel"))] = Field(
+        description="Unique; shown instead of the URL"
+    )
+    url: Annotated[SecretReference, AfterValidator(urls.channel_url)] = Field(
+        description="Any Apprise URL, by reference: mailtos://…, https://hooks.slack.com/…, jsons://…"
+    )
+    events: Annotated[list[AnEvent], Field(min_length=1)] | None = Field(
+        default=None,
+        description="Which events are told. Default: all but baseline, started and stopping",
+    )
+    targets: Annotated[list[Pattern], Field(min_length=1)] = Field(
+        default=["*"],
+        description='Patterns on the names of targets (KEY/MODEL:SURFACE), such as "acme-*/*"',
+    )
+
+
+class PriceSection(Strict):
+    """US dollars per million tokens."""
+
+    text_in: Dollars | None = Field(default=None, description="Text tokens of a request")
+    text_out: Dollars | None = Field(default=None, description="Text tokens of an answer")
+    image_in: Dollars | None = Field(default=None, description="Image tokens of a request")
+    image_out: Dollars | None = Field(default=None, description="Image tokens of an answer")
+
+
+class ModelSection(Strict):
+    """A model of your own, or what is different of a known one."""
+
+    surfaces: Annotated[list[ASurface], Field(min_length=1)] | None = Field(
+        default=None,
+        description="The usual one first; needed for a model that the catalog does not know",
+    )
+    gates: dict[ASurface, AGate] | None = Field(
+        default=None, description="The gate that may refuse a surface: model, stream or summary"
+    )
+    price: PriceSection | None = Field(
+        default=None, description="US dollars per million tokens, by kind"
+    )
+    shutdown: date | None = Field(default=None, description="The day the model is shut down")
+    family: str | None = Field(
+        default=None, description="Shared by models that may answer in each other's name"
+    )
+    source: str | None = Field(default=None, description="Where these figures come from")
+    checked: date | None = Field(
+        default=None, description="When they were last compared with the source"
+    )
+    any_size: bool | None = Field(
+        default=None,
+        description="Whether images may have any size; else they have the sizes of GPT Image 1",
+    )
+    square_tokens: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Output tokens of one low-quality image of 1024x1024, where sizes are fixed",
+    )
+
+
+def _take_overrides(
+    value: dict[str, ModelSection], info: ValidationInfo
+) -> dict[str, ModelSection]:
+    context = checks.Context.of(info)
+    for name, section in value.items():
+        entry = section.model_dump(exclude_unset=True)
+        if section.price:
+            entry["price"] = section.price.model_dump(exclude_unset=True)
+        try:
+            context.catalog = context.catalog.with_overrides({name: entry})
+        except CatalogError as error:
+            below = (name, *(part for part in error.field.split(".") if part))
+            raise checks.refuse(error.problem, below=below) from None
+    return value
+
+
+class CatalogSection(Strict):
+    """What is known of models, beside the built-in catalog."""
+
+    models: Annotated[dict[str, ModelSection], AfterValidator(_take_overrides)] = Field(
+        default={}, description="By the model's name; only what is named is changed"
+    )
+
+
+def _take_keys(value: list[KeySection], info: ValidationInfo) -> list[KeySection]:
+    if not value:
+        raise checks.refuse("no keys: add a [[keys]] section with name, secret and watch")
+    checks.Context.of(info).targets = tuple(
+        f"{key.name}/{one}" for key in value for one in key.watch
+    )
+    return value
+
+
+class _Known(Strict):
+    """The sections that are written out above."""
+
+    # The order matters: keys need the catalog, and the patterns of channels need the keys.
+    catalog: CatalogSection = Field(
+        CatalogSection(), description="Models of your own, or overrides"
+    )
+    monitor: MonitorSection = Field(
+        default_factory=MonitorSection, description="The monitor itself"
+    )
+    routes: dict[Name, RouteSection] = Field(
+        default={},
+        description="By name; openai is built in, and may be given to change its price or rate",
+    )
+    keys: Annotated[list[KeySection], AfterValidator(_take_keys)] = Field(
+        default=[], validate_default=True, description="At least one"
+    )
+    channels: list[ChannelSection] = Field(
+        default=[], description="Without any, what happens is in the log and the history only"
+    )
+
+
+_figures: dict[str, Any] = {
+    name: (section, Field(default_factory=section, description=section.__doc__))
+    for name, section in FIGURES.items()
+}
+#: The whole file.
+File = create_model(
+    "File", __base__=_Known, __doc__="The settings file of access-monitor.", **_figures
+)

@@ -1,0 +1,98 @@
+"""The settings as the rest of the monitor sees them: plain values, everything resolved and checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from monitor.access.limits import Budget, Cadence, Confirmation, Deadlines, Delivery
+from monitor.access.target import Capability, Target
+from monitor.access.words import Contract, EventKind
+from monitor.catalog import Catalog
+from monitor.config.references import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A base URL (no slash at its end) and whose contract it is.
+
+    `price` is a factor on the catalog's prices; `rate` is the most probes sent per second.
+    """
+
+    name: str
+    base_url: str
+    contract: Contract
+    price: float = 1.0
+    rate: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A secret, whom it acts for, its route, and what is watched with it."""
+
+    name: str
+    secret: Secret
+    organization: str | None
+    project: str | None
+    route: str
+    capabilities: tuple[Capability, ...]
+    #: a `verified` declaration made in the settings (UTC)
+    verified_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """Where notifications go; `targets` are patterns (fnmatch) on the names of targets."""
+
+    name: str
+    url: Secret
+    events: frozenset[EventKind]
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the monitor was told; `source` is None when it came from the environment alone."""
+
+    source: Path | None
+    #: the SQLite file
+    database: Path
+    log_format: str
+    routes: Mapping[str, Route]
+    keys: tuple[Key, ...]
+    channels: tuple[Channel, ...]
+    cadence: Cadence
+    confirmation: Confirmation
+    deadlines: Deadlines
+    budget: Budget
+    delivery: Delivery
+    catalog: Catalog
+    #: usable, but worth a person's look
+    warnings: tuple[str, ...] = ()
+
+    def targets(self) -> tuple[Target, ...]:
+        """Every key × its capabilities, in the order of the file."""
+        return tuple(
+            Target(
+                key=key.name,
+                capability=capability,
+                route=key.route,
+                contract=self.routes[key.route].contract,
+                organization=key.organization,
+                project=key.project,
+            )
+            for key in self.keys
+            for capability in key.capabilities
+        )
+
+    def key(self, name: str) -> Key:
+        """The key of that name.
+
+        Raises:
+            KeyError: when there is none.
+
+        """
+        for key in self.keys:
+            if key.name == name:
+                return key
+        raise KeyError(name)
