@@ -1,0 +1,18 @@
+"""A stand-in for the API, for the demo and the tests. Imports nothing else of ours."""
+
+from monitor.simulator.ledger import Entry, Ledger
+from monitor.simulator.reading import load_scenario, parse_scenario, scenario_names
+from monitor.simulator.scenario import Scenario, ScenarioError
+from monitor.simulator.server import Simulator, serve
+
+__all__ = [
+    "Entry",
+    "Ledger",
+    "Scenario",
+    "ScenarioError",
+    "Simulator",
+    "load_scenario",
+    "parse_scenario",
+    "scenario_names",
+    "serve",
+]

@@ -1,0 +1,172 @@
+"""Technical failures: what a fault makes of an answer, one function each.
+
+The answer was decided before: an image that is cut on its way was made, and is billed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from random import Random
+from types import MappingProxyType
+from typing import Any
+
+from monitor.simulator.answers import Answer, Ending, encode, error_of, refused
+from monitor.simulator.asking import Ask
+from monitor.simulator.refusals import Refusal, Stage
+from monitor.simulator.scenario import PROVIDER, Fault, Key, Scenario
+
+_GATEWAY_PAGE = (
+    b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
+    b"<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n"
+)
+_EDGE_PAGE = (
+    b"<!DOCTYPE html>\n<html><head><title>Attention Required!</title></head>\n"
+    b"<body><h1>Sorry, you have been blocked</h1></body></html>\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """A fault that strikes the answer to a request."""
+
+    fault: Fault
+    key: Key
+    ask: Ask
+    answer: Answer
+
+    def changed(self, **changes: Any) -> Answer:
+        """The answer under the fault's name, with changes; what it bills stays."""
+        return replace(self.answer, what=self.fault.what, **changes)
+
+    def error(self, status: int, message: str, kind: str, code: str | None = None) -> Answer:
+        """An error of the API or the relay instead of the answer; nothing is billed."""
+        wait = self.fault.retry_after
+        what = self.fault.what
+        refusal = Refusal(what, Stage.RATE, status, message, kind, code=code, retry_after=wait)
+        return refused(self.ask, self.key, refusal)
+
+    def page(self, status: int, page: bytes) -> Answer:
+        """A page of the edge: nothing of the API's own headers."""
+        kept = ("cf-ray", "server")
+        headers = {name: value for name, value in self.answer.headers.items() if name in kept}
+        return Answer(self.fault.what, status, page, content_type="text/html", headers=headers)
+
+
+def _rate_limited(strike: Strike) -> Answer:
+    wait = strike.fault.retry_after
+    hint = "" if wait is None else f" Please try again in {wait:g}s."
+    message = (
+        f"Rate limit reached for {strike.ask.model} in organization {strike.key.organization} on"
+        f" requests per min (RPM): Limit 5, Used 5, Requested 1.{hint}"
+    )
+    return strike.error(429, message, "requests", "rate_limit_exceeded")
+
+
+def _server_error(strike: Strike) -> Answer:
+    message = "The server had an error while processing your request. Sorry about that!"
+    return strike.error(500, message, "server_error")
+
+
+def _overloaded(strike: Strike) -> Answer:
+    message = "The engine is currently overloaded, please try again later."
+    return strike.error(503, message, "service_unavailable_error")
+
+
+def _bad_gateway(strike: Strike) -> Answer:
+    return strike.page(502, _GATEWAY_PAGE)
+
+
+def _edge_forbidden(strike: Strike) -> Answer:
+    return strike.page(403, _EDGE_PAGE)
+
+
+def _reset(strike: Strike) -> Answer:
+    return strike.changed(status=0, ending=Ending.RESET)
+
+
+def _cut(strike: Strike) -> Answer:
+    return strike.changed(ending=Ending.CUT)
+
+
+def _timeout(strike: Strike) -> Answer:
+    return strike.changed(status=0, ending=Ending.SILENCE, silence=strike.fault.seconds)
+
+
+def _slow(strike: Strike) -> Answer:
+    """Only late: it keeps its name."""
+    return replace(strike.answer, delay=strike.answer.delay + strike.fault.seconds)
+
+
+def _broken_json(strike: Strike) -> Answer:
+    """Half of it: what a proxy sends that closed too early and counted again."""
+    frames, body = strike.answer.frames, strike.answer.body
+    halves = b"".join(frames)[: len(b"".join(frames)) // 2]
+    return strike.changed(frames=(halves,) if frames else (), body=body[: len(body) // 2])
+
+
+def _empty_data(strike: Strike) -> Answer:
+    """A relay hides whatever happened behind an empty success."""
+    body = b'{"created":0,"data":[]}'
+    return Answer(strike.fault.what, 200, body, headers=strike.answer.headers)
+
+
+def _error_frame(strike: Strike) -> Answer:
+    """A refusal, or else an outage, in an event of a 200."""
+    message = "The server had an error while processing your request."
+    outage = Refusal("", Stage.CONTENT, 500, message, "server_error")
+    refusal = strike.answer.refusal or outage
+    error = error_of(refusal, provider=strike.key.contract == PROVIDER)
+    answer = Answer(strike.fault.what, 200, headers=strike.answer.headers)
+    if strike.ask.stream:
+        event = encode({"type": "error", "sequence_number": 0, "error": error})
+        return replace(answer, frames=(b"event: error\ndata: %b\n\n" % event,))
+    return replace(answer, body=encode({"error": error}))
+
+
+#: What a scenario may do to a key under `faults`. A new one is a function and a line here.
+FAULTS: Mapping[str, Callable[[Strike], Answer]] = MappingProxyType(
+    {
+        "rate_limited": _rate_limited,
+        "server_error": _server_error,
+        "bad_gateway": _bad_gateway,
+        "overloaded": _overloaded,
+        "edge_forbidden": _edge_forbidden,
+        "reset": _reset,
+        "cut": _cut,
+        "timeout": _timeout,
+        "slow": _slow,
+        "broken_json": _broken_json,
+        "empty_data": _empty_data,
+        "error_frame": _error_frame,
+    }
+)
+
+
+class Misfortune:
+    """Which faults strike, counting and throwing dice; one for each playing of a scenario."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._seed = scenario.seed
+        self._struck: dict[tuple[str, int], int] = {}
+        self._dice: dict[tuple[str, int], Random] = {}
+
+    def apply(self, key: Key, ask: Ask, answer: Answer, at: float) -> Answer:
+        """The answer after all faults of the key that strike, in their order."""
+        for number, fault in enumerate(key.faults):
+            if fault.when.matches(at, ask.model, ask.surface) and self._strikes(key, number, fault):
+                delay = answer.delay
+                answer = FAULTS[fault.what](Strike(fault, key, ask, answer))
+                answer.delay = max(answer.delay, delay)
+        return answer
+
+    def _strikes(self, key: Key, number: int, fault: Fault) -> bool:
+        place = (key.name, number)
+        if fault.first is not None:
+            self._struck[place] = self._struck.get(place, 0) + 1
+            if self._struck[place] > fault.first:
+                return False
+        if fault.probability >= 1:
+            return True
+        if place not in self._dice:
+            # A stated seed makes a run repeatable; nothing secret depends on it.
+            self._dice[place] = Random(f"{self._seed}/{key.name}/{number}")  # noqa: S311
+        return self._dice[place].random() < fault.probability

@@ -1,0 +1,269 @@
+"""The stand-in's HTTP server: reads, lets judge, spoils, writes down, sends."""
+
+import asyncio
+import socket
+import struct
+import time
+from asyncio import Task
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+
+from monitor.simulator.answers import Answer, Ending, encode, refused, retry_after
+from monitor.simulator.asking import Ask, read
+from monitor.simulator.faults import Misfortune
+from monitor.simulator.judging import Judge, bases_of
+from monitor.simulator.ledger import Ledger
+from monitor.simulator.reading import parse_scenario
+from monitor.simulator.refusals import Refusal, bad_parameter
+from monitor.simulator.scenario import Scenario, ScenarioError
+
+#: Bytes of a request. A probe has a few hundred, an edit's picture a few thousand.
+LARGEST_REQUEST = 8 * 1024 * 1024
+
+#: Seconds within which a request must have arrived.
+READ_TIMEOUT = 30.0
+
+
+class _Play:
+    """One playing of a scenario: its judge, its dice, and when it began."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.judge = Judge(scenario)
+        self.misfortune = Misfortune(scenario)
+        self.bases = bases_of(scenario)
+        self.began = time.monotonic()
+
+    def now(self) -> float:
+        """Seconds of scenario time."""
+        return (time.monotonic() - self.began) * self.scenario.time_scale
+
+
+class Simulator:
+    """A server that plays a scenario on `/v1`, and on the base path of each relay.
+
+    `GET /sim/ledger` tells what it answered and billed (`?totals=1` without the log, `?since=N` only what
+    came after entry N); `POST /sim/scenario` replaces the scenario, whose time then begins anew.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._play = _Play(scenario)
+        self._runner: web.ServerRunner | None = None
+        self._stopping = asyncio.Event()
+        self._began = time.monotonic()
+        self._origin = ""
+        #: What was answered and billed since this object was made, over all its scenarios.
+        self.ledger = Ledger()
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario that is played."""
+        return self._play.scenario
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of scenario time since the scenario began."""
+        return self._play.now()
+
+    @property
+    def origin(self) -> str:
+        """`http://host:port` while it runs; a relay's base URL is this and the key's `base`."""
+        return self._origin
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
+        """Listen, begin the scenario, and return the direct base URL. Raises OSError if it cannot."""
+        self._stopping.clear()
+        server = web.Server(self._handle, request_factory=_request, access_log=None)
+        runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, host, port, backlog=1024)
+            await site.start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        bound = runner.addresses[0]
+        shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        self._origin = f"http://{shown}:{bound[1]}"
+        self._began = time.monotonic()
+        self.replace(self.scenario)
+        return f"{self._origin}/v1"
+
+    async def stop(self) -> None:
+        """Cut what is still held, and close. Does nothing when it does not run."""
+        self._stopping.set()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def replace(self, scenario: Scenario) -> None:
+        """Play this scenario from its beginning; the ledger goes on."""
+        self._play = _Play(scenario)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path.startswith("/sim/"):
+            return await self._control(request)
+        play = self._play
+        try:
+            async with asyncio.timeout(READ_TIMEOUT):
+                ask = await read(request, play.bases)
+        except web.HTTPRequestEntityTooLarge:
+            return self._unread(
+                request, bad_parameter("The request is too large.", None, None, 413)
+            )
+        except TimeoutError:
+            return self._unread(
+                request, bad_parameter("The request took too long.", None, None, 408)
+            )
+        except ConnectionError:
+            return web.Response()  # the client went before it had asked; nobody reads this
+        at = play.now()
+        answer = play.judge.answer(ask, at)
+        key = play.judge.key_of(ask)
+        if key is not None and key.base == ask.base:
+            answer = play.misfortune.apply(key, ask, answer, at)
+        if answer.delay:
+            await self._pause(answer.delay / play.scenario.time_scale)
+        if answer.retry_after is not None:
+            answer.headers |= retry_after(answer.retry_after / play.scenario.time_scale)
+        self._record(play, ask, answer)
+        if answer.ending is Ending.COMPLETE and not answer.frames:
+            return web.Response(
+                status=answer.status,
+                body=answer.body,
+                headers=answer.headers,
+                content_type=answer.content_type,
+            )
+        if answer.silence:
+            await self._pause(answer.silence / play.scenario.time_scale)
+        return await _send(request, answer)
+
+    def _unread(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
+        """The answer to a request that was not read to its end."""
+        ask = Ask(request.method, "", request.path[:100], None, None, None)
+        answer = refused(ask, None, refusal)
+        self._record(self._play, ask, answer)
+        response = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+        response.force_close()
+        return response
+
+    def _record(self, play: _Play, ask: Ask, answer: Answer) -> None:
+        key, model = play.judge.key_of(ask), ask.model
+        self.ledger.record(
+            elapsed=time.monotonic() - self._began,
+            key=key.name if key else "(unknown)",
+            path=ask.path,
+            # What a client makes up must not fill the totals.
+            model=model if not model or play.judge.model_of(model) else "(unknown)",
+            surface=ask.surface or "",
+            status=answer.status,
+            what=answer.what,
+            charges=answer.charges,
+            request_id=answer.headers.get("x-request-id") if answer.status else None,
+        )
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not beyond the server's end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    async def _control(self, request: web.BaseRequest) -> web.Response:
+        match request.method, request.path:
+            case "GET", "/sim/ledger":
+                value = self.ledger.totals()
+                since = request.query.get("since", "0")
+                if not since.isascii() or not since.isdigit() or len(since) > 15:
+                    return _json(400, {"error": "since: give the number of an entry"})
+                if "totals" not in request.query:
+                    value["log"] = [entry.to_json() for entry in self.ledger.since(int(since))]
+                return _json(200, value)
+            case "POST", "/sim/scenario":
+                try:
+                    self.replace(parse_scenario((await request.read()).decode()))
+                except ScenarioError as error:
+                    return _json(400, {"error": str(error)})
+                except UnicodeDecodeError:
+                    return _json(400, {"error": "scenario: not UTF-8 text; save it as UTF-8"})
+                except web.HTTPRequestEntityTooLarge:
+                    return _json(413, {"error": "scenario: larger than 8 MiB; make it smaller"})
+                return _json(200, {"scenario": self.scenario.name})
+            case _:
+                return _json(404, {"error": "known: GET /sim/ledger, POST /sim/scenario"})
+
+
+async def serve(
+    scenario: Scenario, host: str, port: int, on_ready: Callable[[str], None] | None = None
+) -> None:
+    """Play a scenario until cancelled; `on_ready` is told the direct base URL. Raises OSError."""
+    simulator = Simulator(scenario)
+    base_url = await simulator.start(host, port)
+    try:
+        if on_ready is not None:
+            on_ready(base_url)
+        await asyncio.Event().wait()
+    finally:
+        await simulator.stop()
+
+
+def _request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: Any,
+    writer: AbstractStreamWriter,
+    task: "Task[None]",
+) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(
+        message,
+        payload,
+        protocol,
+        writer,
+        task,
+        loop,
+        client_max_size=LARGEST_REQUEST,
+    )
+
+
+async def _send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+    """Send an answer that is a stream, or that does not end well."""
+    if answer.ending in (Ending.RESET, Ending.SILENCE):
+        _abort(request)
+        return web.Response()
+    response = web.StreamResponse(status=answer.status, headers=answer.headers)
+    response.content_type = "text/event-stream" if answer.frames else answer.content_type
+    frames = answer.frames
+    cut = answer.ending is Ending.CUT
+    if not frames:
+        response.content_length = len(answer.body)
+        frames = (answer.body,)
+    # The client may well go after the first event: it has seen what it came for.
+    with suppress(ConnectionError):
+        await response.prepare(request)
+        for frame in frames[: max(1, len(frames) // 2)] if cut else frames:
+            await response.write(frame[: len(frame) // 2] if cut and not answer.frames else frame)
+        if not cut:
+            await response.write_eof()
+    if cut:
+        _abort(request)
+    return response
+
+
+def _abort(request: web.BaseRequest) -> None:
+    """Reset the connection: with no time to linger the kernel sends RST instead of FIN."""
+    transport = request.transport
+    if transport is None:
+        return
+    connection = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def _json(status: int, value: object) -> web.Response:
+    return web.Response(status=status, body=encode(value), content_type="application/json")

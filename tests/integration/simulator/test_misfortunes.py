@@ -1,0 +1,210 @@
+"""Whatever else is wrong, and what fails on the way, with the official client as the judge."""
+
+from base64 import b64decode
+
+import httpx
+import openai
+import pytest
+
+from monitor.simulator import load_scenario
+from monitor.simulator.faults import FAULTS
+from monitor.simulator.refusals import MISFORTUNES
+
+pytestmark = pytest.mark.anyio
+
+IMAGE = {"model": "gpt-image-2", "prompt": "a grey dot", "size": "1440x480", "quality": "low"}
+PRICE = 0.00167
+
+BLOCKS = {
+    "invalid_api_key": (openai.AuthenticationError, "Incorrect API key provided: sk-"),
+    "account_deactivated": (openai.AuthenticationError, "has been deactivated"),
+    "no_organization": (openai.AuthenticationError, "must be a member of an organization"),
+    "phone_verification": (openai.PermissionDeniedError, "must verify a phone number"),
+    "mismatched_organization": (openai.AuthenticationError, "should match organization"),
+    "mismatched_project": (openai.AuthenticationError, "should match project"),
+    "missing_scope": (openai.AuthenticationError, "Missing scopes: api.model.images.request"),
+    "region": (openai.PermissionDeniedError, "Country, region, or territory not supported"),
+    "insufficient_quota": (openai.RateLimitError, "exceeded your current quota"),
+    "credit_balance_exhausted": (openai.RateLimitError, "credit balance is exhausted"),
+    "organization_spend_limit_exceeded": (openai.RateLimitError, "organization has reached"),
+    "project_spend_limit_exceeded": (openai.RateLimitError, "project has reached"),
+    "organization_usage_limit_exceeded": (openai.RateLimitError, "usage limit"),
+    "billing_not_active": (openai.RateLimitError, "account is not active"),
+    "billing_hard_limit_reached": (openai.BadRequestError, "hard limit"),
+    "payment_required": (openai.APIStatusError, "Payment is required"),
+    "tier_limit_zero": (openai.RateLimitError, "Limit: 0/1min"),
+    "project_denied": (openai.PermissionDeniedError, "does not have access to model"),
+    "model_not_found": (openai.NotFoundError, "does not exist or you do not have access"),
+    "model_deprecated": (openai.NotFoundError, "has been deprecated"),
+    "no_channel": (openai.InternalServerError, "No available channel for model gpt-image-2"),
+    "moderation_blocked": (openai.BadRequestError, "safety system"),
+}
+
+FAILURES = {
+    "rate_limited": openai.RateLimitError,
+    "server_error": openai.InternalServerError,
+    "bad_gateway": openai.InternalServerError,
+    "overloaded": openai.InternalServerError,
+    "edge_forbidden": openai.PermissionDeniedError,
+    "reset": openai.APIConnectionError,
+    "cut": openai.APIConnectionError,
+    "timeout": openai.APITimeoutError,
+}
+
+#: What was made before it was spoilt is billed.
+BILLED = {"reset", "cut", "timeout", "slow", "broken_json"}
+
+
+def _key(fault: str) -> str:
+    return f"""
+[[keys]]
+name = "acme"
+secret = "sk-test-FAKE-acme-prod-0001"
+gate.open = "always"
+[[keys.faults]]
+what = "{fault}"
+"""
+
+
+def test_every_misfortune_and_fault_has_a_key_and_a_case_here() -> None:
+    named = {key.name for key in load_scenario("misfortunes").keys}
+    assert named == {name.replace("_", "-") for name in (*MISFORTUNES, *FAULTS)}
+    assert set(BLOCKS) == set(MISFORTUNES)
+    assert set(FAILURES) == set(FAULTS) - {"slow", "broken_json", "empty_data", "error_frame"}
+
+
+@pytest.mark.parametrize("what", BLOCKS)
+async def test_a_block_is_refused_for_nothing(start, client, what: str) -> None:
+    simulator = await start("misfortunes")
+    kind, words = BLOCKS[what]
+    with pytest.raises(kind, match=words) as caught:
+        await client(simulator, what.replace("_", "-")).images.generate(**IMAGE)
+    assert caught.value.status_code == MISFORTUNES[what].status
+    assert simulator.ledger.count(what=what, status=MISFORTUNES[what].status) == 1
+    assert simulator.ledger.billed() == 0
+
+
+async def test_a_secret_is_quoted_by_its_ends_only(start, client) -> None:
+    simulator = await start("misfortunes")
+    api = client(simulator, api_key="sk-test-FAKE-unknown-key-9876")
+    with pytest.raises(openai.AuthenticationError, match=r"sk-\*{8}9876"):
+        await api.models.list()
+
+
+@pytest.mark.parametrize("what", FAILURES)
+async def test_a_failure_raises_what_the_client_raises_for_it(start, client, what: str) -> None:
+    simulator = await start(f'{_key(what)}surfaces = ["images"]\nseconds = 600\n')
+    timeout = 0.5 if what == "timeout" else 20
+    with pytest.raises(FAILURES[what]):
+        await client(simulator, timeout=timeout).images.generate(**IMAGE)
+    assert simulator.ledger.billed() == (PRICE if what in BILLED else 0)
+    assert simulator.ledger.count(what=what) == 1
+
+
+async def test_retry_after_is_told_in_seconds_and_milliseconds(start, raw) -> None:
+    plain = raw(await start(f"time_scale = 4.0\n{_key('rate_limited')}retry_after = 5\n"))
+    answer = await plain.post("/images/generations", json=IMAGE)
+    assert answer.status_code == 429
+    assert (answer.headers["retry-after"], answer.headers["retry-after-ms"]) == ("2", "1250")
+
+
+async def test_a_slow_answer_comes_and_keeps_its_name(start, client) -> None:
+    simulator = await start(f"time_scale = 100.0\n{_key('slow')}seconds = 10\n")
+    answer = await client(simulator).images.generate(**IMAGE)
+    assert b64decode(answer.data[0].b64_json)
+    (entry,) = simulator.ledger.entries
+    assert entry.what == "granted"
+    assert entry.elapsed >= 0.1
+
+
+async def test_a_client_that_gives_up_on_a_slow_image_is_billed(start, client) -> None:
+    simulator = await start(f"{_key('slow')}seconds = 600\n")
+    with pytest.raises(openai.APITimeoutError):
+        await client(simulator, timeout=0.3).images.generate(**IMAGE)
+    await simulator.stop()
+    assert simulator.ledger.billed() == PRICE
+
+
+async def test_broken_json_is_a_success_that_cannot_be_read(start, raw) -> None:
+    simulator = await start(_key("broken_json"))
+    answer = await raw(simulator).post("/images/generations", json=IMAGE)
+    assert answer.status_code == 200
+    with pytest.raises(ValueError, match="Unterminated"):
+        answer.json()
+    assert simulator.ledger.billed() == PRICE
+
+
+async def test_an_empty_success_holds_no_image(start, client) -> None:
+    simulator = await start(_key("empty_data"))
+    assert (await client(simulator).images.generate(**IMAGE)).data == []
+    assert simulator.ledger.billed() == 0
+
+
+async def test_an_error_frame_hides_the_gates_refusal_in_a_stream(start, client) -> None:
+    simulator = await start(_key("error_frame").replace("always", "never"))
+    stream = await client(simulator).responses.create(model="gpt-5.1", input="hi", stream=True)
+    with pytest.raises(openai.APIError, match="verified to stream this model"):
+        await anext(aiter(stream))
+    assert simulator.ledger.count(what="error_frame", status=200) == 1
+
+
+async def test_a_fault_strikes_the_first_requests_only(start, client) -> None:
+    api = client(await start(f"{_key('server_error')}first = 2\n"))
+    for _ in range(2):
+        with pytest.raises(openai.InternalServerError):
+            await api.images.generate(**IMAGE)
+    assert (await api.images.generate(**IMAGE)).data
+
+
+async def test_a_fault_with_a_probability_falls_alike_for_the_same_seed(start, raw) -> None:
+    runs = []
+    for _ in range(2):
+        simulator = await start(f"seed = 7\n{_key('overloaded')}probability = 0.5\n")
+        plain = raw(simulator)
+        body = {"model": "gpt-5.1", "input": "hi"}
+        runs.append([(await plain.post("/responses", json=body)).status_code for _ in range(20)])
+    assert runs[0] == runs[1]
+    assert set(runs[0]) == {200, 503}
+
+
+async def test_failed_calls_count_toward_the_organizations_image_limit(start, client) -> None:
+    simulator = await start("""
+[[keys]]
+name = "one"
+secret = "sk-test-FAKE-one-0001"
+organization = "org-acme"
+images_per_minute = 2
+[[keys]]
+name = "two"
+secret = "sk-test-FAKE-two-0002"
+organization = "org-acme"
+images_per_minute = 2
+""")
+    for name in ("one", "two"):
+        with pytest.raises(openai.PermissionDeniedError):
+            await client(simulator, name).images.generate(**IMAGE)
+    with pytest.raises(openai.RateLimitError, match="images per min: Limit 2, Used 2") as caught:
+        await client(simulator, "one").images.generate(**IMAGE)
+    assert 0 < int(caught.value.response.headers["retry-after"]) <= 60
+
+
+async def test_a_granted_image_tells_what_is_left_of_the_limit(start, raw) -> None:
+    simulator = await start("""
+[[keys]]
+name = "acme"
+secret = "sk-test-FAKE-acme-prod-0001"
+images_per_minute = 5
+gate.open = "always"
+""")
+    for left in ("4", "3"):
+        answer = await raw(simulator).post("/images/generations", json=IMAGE)
+        assert answer.headers["x-ratelimit-limit-requests"] == "5"
+        assert answer.headers["x-ratelimit-remaining-requests"] == left
+
+
+async def test_stopping_does_not_wait_for_a_silence(start, raw) -> None:
+    simulator = await start(f"{_key('timeout')}seconds = 600\n")
+    with pytest.raises(httpx.ReadTimeout):
+        await raw(simulator).post("/images/generations", json=IMAGE, timeout=0.2)
+    await simulator.stop()
+    assert simulator.ledger.count(what="timeout", status=0) == 1
