@@ -1,0 +1,161 @@
+"""Connections to the file: one that writes, others that only read, and the lock for the one writer."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from monitor.store.errors import StoreError
+from monitor.store.tables import HEAD
+
+#: Seconds that a connection waits for another process's transaction.
+BUSY_TIMEOUT = 5.0
+
+
+def writing_engine(path: Path, *, foreign_keys: bool = True) -> Engine:
+    """An engine whose every transaction begins with `BEGIN IMMEDIATE`.
+
+    A plain BEGIN would take the write lock at its first write, and fail at once when another
+    process wrote in between. Connections raise StoreError where WAL is not to be had.
+    """
+
+    def connect() -> sqlite3.Connection:
+        # isolation_level None: the driver begins nothing of its own accord
+        connection = sqlite3.connect(
+            path, isolation_level=None, timeout=BUSY_TIMEOUT, check_same_thread=False
+        )
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            connection.close()
+            raise StoreError(
+                f"{path}: this place cannot keep a write-ahead log (its journal is {mode!r});"
+                " put the database on a local disk"
+            )
+        # FULL: NORMAL may lose the last commits when the power fails
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
+        # after a long reader let the log grow, give the space back at the next checkpoint
+        connection.execute(f"PRAGMA journal_size_limit = {16 * 1024 * 1024}")
+        return connection
+
+    # hide_parameters: what was bound stays out of exceptions
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Connection]:
+    """A connection that cannot write, in one transaction: all it reads is of one moment.
+
+    Raises StoreError when there is no database of this program's revision, or it cannot be read.
+    """
+    require(path)
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            path.resolve().as_uri() + "?mode=ro",
+            uri=True,
+            isolation_level=None,
+            timeout=BUSY_TIMEOUT,
+        )
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    with told_plainly(path), engine.connect() as connection:
+        require_head(path, connection)
+        yield connection
+
+
+@contextmanager
+def told_plainly(path: Path) -> Iterator[None]:
+    """Turn the library's exceptions into a StoreError that names the file and the cause."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise StoreError(f"{path}: {cause(error)}") from error
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"{path}: {error}") from error
+
+
+def cause(error: SQLAlchemyError) -> str:
+    """The database's own words, without the statement."""
+    return str(getattr(error, "orig", None) or error)
+
+
+def require(path: Path) -> None:
+    """Raise StoreError when the database is not there yet."""
+    if not path.exists():
+        raise StoreError(f"{path}: there is no database yet; start `access-monitor run` first")
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision of the tables, or None before the first migration."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def require_head(path: Path, connection: Connection) -> None:
+    """Raise StoreError when the tables are not of the revision this program knows."""
+    found = revision(connection)
+    if found is None:
+        raise StoreError(f"{path}: the database is empty; start `access-monitor run` first")
+    if found != HEAD:
+        raise StoreError(
+            f"{path}: the database is of revision {found}, this program of {HEAD};"
+            " the daemon runs another version, or has yet to be restarted with this one"
+        )
+
+
+def make_file(path: Path) -> None:
+    """Make the folder (0700) and the file (0600) where they are missing; others stay as they are.
+
+    The log files beside it get the file's own mode from SQLite.
+    """
+    with told_plainly(path):
+        if not path.parent.exists():
+            path.parent.mkdir(mode=0o700, parents=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+class FileLock:
+    """One instance per file: a lock on `FILE.lock` that the system releases with the process.
+
+    The file stays, as removing it would let two processes lock two files of one name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(path.name + ".lock")
+        with told_plainly(self._path):
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(self._file, 32).decode(errors="replace").strip() or "unknown"
+            os.close(self._file)
+            raise StoreError(
+                f"{path}: another instance has this database open (process {holder})"
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.write(self._file, f"{os.getpid()}\n".encode())
+
+    def release(self) -> None:
+        """Let another instance have the file."""
+        os.close(self._file)

@@ -1,0 +1,42 @@
+"""The inbox: how other processes ask something of the daemon, which alone writes the rest."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from monitor.store import tables
+from monitor.store.engine import require, require_head, told_plainly, writing_engine
+from monitor.store.records import InboxItem
+
+_its = tables.inbox.c
+
+
+def submit(path: Path, kind: str, payload: Mapping[str, Any], now: datetime) -> int:
+    """Leave a request for the daemon, from any process; its id. The daemon reads it within 2 s.
+
+    Raises StoreError when there is no database yet, it is of another revision, or it stays locked.
+    """
+    require(path)
+    with told_plainly(path), writing_engine(path).begin() as connection:
+        require_head(path, connection)
+        row = {"kind": kind, "payload": json.dumps(dict(payload)), "created_at": now}
+        id_: int = connection.execute(insert(tables.inbox).returning(_its.id), row).scalar_one()
+        return id_
+
+
+def waiting(connection: Connection) -> list[InboxItem]:
+    """What was submitted and is not settled yet, in order."""
+    rows = connection.execute(
+        # the very words of the partial index, which holds nothing else
+        select(tables.inbox).where(_its.taken_at.is_(None)).order_by(_its.id).limit(1000)
+    )
+    return [InboxItem(row.id, row.kind, json.loads(row.payload), row.created_at) for row in rows]
+
+
+def settle(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+    """Mark as taken, once what was asked for is done."""
+    connection.execute(update(tables.inbox).where(_its.id.in_(ids)).values(taken_at=now))

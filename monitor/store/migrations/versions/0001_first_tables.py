@@ -1,0 +1,261 @@
+"""The first tables."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlmodel.sql.sqltypes import AutoString, UTCDateTime
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+# The words as they were at this revision: a migration is never changed by a later word.
+DECLARATIONS = ("verified", "rejected", "cleared")
+CODES = (
+    "access_granted",
+    "verification_required",
+    "verification_locked",
+    "invalid_credentials",
+    "account_deactivated",
+    "organization_mismatch",
+    "missing_scope",
+    "project_denied",
+    "model_unavailable",
+    "region_blocked",
+    "quota_exhausted",
+    "tier_unsupported",
+    "wrong_endpoint",
+    "rate_limited",
+    "server_error",
+    "edge_error",
+    "network_error",
+    "moderation_blocked",
+    "bad_request",
+    "unrecognized",
+)
+CONTRACTS = ("direct", "provider")
+STATES = ("unknown", "unverified", "propagating", "available", "locked")
+SURFACES = ("images", "edits", "image_tool", "responses", "chat", "stream", "summary", "models")
+EVENTS = (
+    "unverified",
+    "propagating",
+    "first_light",
+    "available",
+    "baseline",
+    "revoked",
+    "locked",
+    "overdue",
+    "blocked",
+    "unblocked",
+    "stale",
+    "retiring",
+    "budget",
+    "offline",
+    "online",
+    "started",
+    "stopping",
+)
+REASONS = (
+    "gated",
+    "gated_after_declaration",
+    "open_at_first_look",
+    "first_granted",
+    "settled",
+    "relapse",
+    "revocation",
+    "locked_by_answer",
+    "rejected_declared",
+    "unlocked_by_answers",
+    "verified_declared",
+    "cleared_declared",
+    "sibling_opened",
+    "gave_up",
+    "deadline_passed",
+    "blocker_seen",
+    "blocker_cleared",
+    "nothing_conclusive",
+    "shutdown_near",
+    "shutdown_past",
+    "budget_exhausted",
+    "all_routes_fail",
+    "a_route_answers",
+    "daemon_started",
+    "daemon_stopping",
+)
+GATES = ("model", "stream", "summary")
+LOOKS = ("full", "free")
+DELIVERY = ("pending", "delivered", "dead")
+
+
+def one_of(table: str, column: str, words: tuple[str, ...]) -> sa.CheckConstraint:
+    listed = ", ".join(f"'{word}'" for word in words)
+    return sa.CheckConstraint(f"{column} IN ({listed})", name=op.f(f"ck_{table}_{column}"))
+
+
+def upgrade() -> None:
+    op.create_table(
+        "daemon",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("started_at", UTCDateTime(), nullable=False),
+        sa.Column("progress_at", UTCDateTime(), nullable=False),
+        sa.Column("stopped_at", UTCDateTime(), nullable=True),
+        sa.Column("status", AutoString(), nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("ck_daemon_single")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_daemon")),
+    )
+    op.create_table(
+        "declarations",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("kind", AutoString(), nullable=False),
+        sa.Column("subject", AutoString(), nullable=False),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.Column("source", AutoString(), nullable=False),
+        sa.Column("taken_at", UTCDateTime(), nullable=True),
+        one_of("declarations", "kind", DECLARATIONS),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_declarations")),
+        sa.UniqueConstraint(
+            "kind", "subject", "at", "source", name=op.f("uq_declarations_kind_subject_at_source")
+        ),
+    )
+    op.create_table(
+        "inbox",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("kind", AutoString(), nullable=False),
+        sa.Column("payload", AutoString(), nullable=False),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("taken_at", UTCDateTime(), nullable=True),
+        sa.CheckConstraint("kind <> ''", name=op.f("ck_inbox_kind")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_inbox")),
+    )
+    op.create_index(
+        "ix_inbox_waiting", "inbox", ["id"], unique=False, sqlite_where=sa.text("taken_at IS NULL")
+    )
+    op.create_table(
+        "spend",
+        sa.Column("key", AutoString(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("settled_usd", sa.Float(), nullable=False),
+        sa.Column("reserved_usd", sa.Float(), nullable=False),
+        sa.Column("probes", sa.Integer(), nullable=False),
+        sa.Column("estimated", sa.Boolean(), nullable=False),
+        sa.CheckConstraint("reserved_usd >= 0", name=op.f("ck_spend_reserved_usd")),
+        sa.PrimaryKeyConstraint("key", "day", name=op.f("pk_spend")),
+    )
+    op.create_index(op.f("ix_spend_day"), "spend", ["day"], unique=False)
+    op.create_table(
+        "targets",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", AutoString(), nullable=False),
+        sa.Column("key", AutoString(), nullable=False),
+        sa.Column("organization", AutoString(), nullable=True),
+        sa.Column("project", AutoString(), nullable=True),
+        sa.Column("scope", AutoString(), nullable=False),
+        sa.Column("route", AutoString(), nullable=False),
+        sa.Column("contract", AutoString(), nullable=False),
+        sa.Column("model", AutoString(), nullable=False),
+        sa.Column("surface", AutoString(), nullable=False),
+        sa.Column("state", AutoString(), nullable=False),
+        sa.Column("since", UTCDateTime(), nullable=False),
+        sa.Column("blocker", AutoString(), nullable=True),
+        sa.Column("last_probe_at", UTCDateTime(), nullable=True),
+        sa.Column("last_diagnosis", AutoString(), nullable=True),
+        sa.Column("next_probe_at", UTCDateTime(), nullable=True),
+        sa.Column("memory", AutoString(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        one_of("targets", "blocker", CODES),
+        one_of("targets", "contract", CONTRACTS),
+        one_of("targets", "last_diagnosis", CODES),
+        one_of("targets", "state", STATES),
+        one_of("targets", "surface", SURFACES),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_targets")),
+        sa.UniqueConstraint("name", name=op.f("uq_targets_name")),
+    )
+    op.create_table(
+        "happenings",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("kind", AutoString(), nullable=False),
+        sa.Column("event", AutoString(), nullable=False),
+        sa.Column("target_id", sa.Integer(), nullable=True),
+        sa.Column("target", AutoString(), nullable=True),
+        sa.Column("scope", AutoString(), nullable=True),
+        sa.Column("route", AutoString(), nullable=True),
+        sa.Column("before", AutoString(), nullable=True),
+        sa.Column("after", AutoString(), nullable=True),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.Column("reason", AutoString(), nullable=False),
+        sa.Column("diagnosis", AutoString(), nullable=True),
+        sa.Column("request_id", AutoString(), nullable=True),
+        sa.Column("facts", AutoString(), nullable=False),
+        one_of("happenings", "after", STATES),
+        one_of("happenings", "before", STATES),
+        one_of("happenings", "diagnosis", CODES),
+        one_of("happenings", "event", EVENTS),
+        one_of("happenings", "kind", ("transition", "event")),
+        one_of("happenings", "reason", REASONS),
+        sa.ForeignKeyConstraint(
+            ["target_id"], ["targets.id"], name=op.f("fk_happenings_target_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_happenings")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_happenings_at"), "happenings", ["at"], unique=False)
+    op.create_index(op.f("ix_happenings_target_at"), "happenings", ["target", "at"], unique=False)
+    op.create_table(
+        "runs",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("target_id", sa.Integer(), nullable=False),
+        sa.Column("route", AutoString(), nullable=False),
+        sa.Column("look", AutoString(), nullable=False),
+        sa.Column("diagnosis", AutoString(), nullable=True),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("gate", AutoString(), nullable=True),
+        sa.Column("message", AutoString(), nullable=False),
+        sa.Column("first_at", UTCDateTime(), nullable=False),
+        sa.Column("last_at", UTCDateTime(), nullable=False),
+        sa.Column("answers", sa.Integer(), nullable=False),
+        sa.Column("request_ids", AutoString(), nullable=False),
+        sa.Column("headers", AutoString(), nullable=False),
+        sa.Column("latency_sum_ms", sa.Float(), nullable=False),
+        sa.Column("latency_min_ms", sa.Float(), nullable=False),
+        sa.Column("latency_max_ms", sa.Float(), nullable=False),
+        sa.Column("connect_ms", sa.Float(), nullable=True),
+        sa.Column("tls_ms", sa.Float(), nullable=True),
+        sa.Column("first_byte_ms", sa.Float(), nullable=True),
+        sa.Column("cost_usd", sa.Float(), nullable=False),
+        one_of("runs", "diagnosis", CODES),
+        one_of("runs", "gate", GATES),
+        one_of("runs", "look", LOOKS),
+        sa.ForeignKeyConstraint(["target_id"], ["targets.id"], name=op.f("fk_runs_target_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
+    )
+    op.create_index(op.f("ix_runs_target_id_look"), "runs", ["target_id", "look"], unique=False)
+    op.create_table(
+        "notifications",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("happening_id", sa.Integer(), nullable=False),
+        sa.Column("channel", AutoString(), nullable=False),
+        sa.Column("state", AutoString(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("next_attempt_at", UTCDateTime(), nullable=True),
+        sa.Column("lease_until", UTCDateTime(), nullable=True),
+        sa.Column("delivered_at", UTCDateTime(), nullable=True),
+        sa.Column("dead_at", UTCDateTime(), nullable=True),
+        sa.Column("last_error", AutoString(), nullable=True),
+        sa.CheckConstraint("channel <> ''", name=op.f("ck_notifications_channel")),
+        one_of("notifications", "state", DELIVERY),
+        sa.ForeignKeyConstraint(
+            ["happening_id"], ["happenings.id"], name=op.f("fk_notifications_happening_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notifications")),
+        sa.UniqueConstraint(
+            "happening_id", "channel", name=op.f("uq_notifications_happening_id_channel")
+        ),
+    )
+    op.create_index(
+        op.f("ix_notifications_state_channel_happening_id"),
+        "notifications",
+        ["state", "channel", "happening_id"],
+        unique=False,
+    )

@@ -1,0 +1,131 @@
+"""The outbox: claim with a lease, send, mark. A crash in between sends again."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, or_, select, update
+
+from monitor.store import tables
+from monitor.store.records import NotificationState, PendingNotification
+from monitor.store.rows import happening_of
+
+_rows = tables.notifications
+_its = _rows.c
+_PENDING = _its.state == NotificationState.PENDING
+
+
+def pending(connection: Connection, channel: str, limit: int) -> list[PendingNotification]:
+    """What a channel has still to deliver, in the order it happened; leased ones included."""
+    rows = connection.execute(
+        select(
+            tables.happenings,
+            _its.id.label("notification_id"),
+            _its.attempts,
+            _its.created_at,
+            _its.next_attempt_at,
+            _its.lease_until,
+        )
+        .join_from(_rows, tables.happenings)
+        .where(_PENDING, _its.channel == channel)
+        .order_by(_its.happening_id)
+        .limit(limit)
+    )
+    return [
+        PendingNotification(
+            id=row.notification_id,
+            happening_id=row.id,
+            happening=happening_of(row),
+            attempts=row.attempts,
+            created_at=row.created_at,
+            next_attempt_at=row.next_attempt_at,
+            lease_until=row.lease_until,
+        )
+        for row in rows
+    ]
+
+
+def claim(connection: Connection, ids: Sequence[int], until: datetime, now: datetime) -> list[int]:
+    """Lease those that are pending and not leased; their ids, in the order given.
+
+    The attempt is counted here, so that one which kills the process is counted too.
+    """
+    free = or_(_its.lease_until.is_(None), _its.lease_until <= now)
+    claimed = set(
+        connection.execute(
+            update(_rows)
+            .where(_its.id.in_(ids), _PENDING, free)
+            .values(lease_until=until, attempts=_its.attempts + 1)
+            .returning(_its.id)
+        ).scalars()
+    )
+    return [id_ for id_ in ids if id_ in claimed]
+
+
+def delivered(connection: Connection, ids: Sequence[int], at: datetime) -> None:
+    """Mark as delivered, also what was given up meanwhile."""
+    _mark(
+        connection,
+        ids,
+        state=NotificationState.DELIVERED,
+        delivered_at=at,
+        dead_at=None,
+        next_attempt_at=None,
+        last_error=None,
+    )
+
+
+def failed(
+    connection: Connection, ids: Sequence[int], error: str, next_attempt_at: datetime
+) -> None:
+    """Release the lease after a failed attempt; the next one is due at `next_attempt_at`."""
+    _mark(connection, ids, only_pending=True, next_attempt_at=next_attempt_at, last_error=error)
+
+
+def dead(connection: Connection, ids: Sequence[int], error: str, at: datetime) -> None:
+    """Give up what is still pending: it stays listed as undeliverable."""
+    _mark(
+        connection,
+        ids,
+        only_pending=True,
+        state=NotificationState.DEAD,
+        dead_at=at,
+        next_attempt_at=None,
+        last_error=error,
+    )
+
+
+def retry(connection: Connection, ids: Sequence[int] | None, now: datetime) -> int:
+    """Let what was given up be tried again, all or these; how many it were.
+
+    Its age counts from now: an old notification would else be given up again at once.
+    """
+    statement = update(_rows).where(_its.state == NotificationState.DEAD)
+    if ids is not None:
+        statement = statement.where(_its.id.in_(ids))
+    return connection.execute(
+        statement.values(
+            state=NotificationState.PENDING,
+            attempts=0,
+            created_at=now,
+            dead_at=None,
+            next_attempt_at=None,
+            lease_until=None,
+        )
+    ).rowcount
+
+
+def release_leases(connection: Connection) -> int:
+    """End the leases of a process that is gone; how many it were."""
+    return connection.execute(
+        update(_rows).where(_PENDING, _its.lease_until.is_not(None)).values(lease_until=None)
+    ).rowcount
+
+
+def _mark(
+    connection: Connection, ids: Sequence[int], *, only_pending: bool = False, **values: Any
+) -> None:
+    statement = update(_rows).where(_its.id.in_(ids))
+    if only_pending:
+        statement = statement.where(_PENDING)
+    connection.execute(statement.values(lease_until=None, **values))

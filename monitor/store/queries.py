@@ -1,0 +1,148 @@
+"""Questions to the database from any process, also while the daemon writes to it.
+
+Each opens a connection that cannot write, reads as of one moment, and takes no more rows than its
+limit. All raise StoreError when there is no database yet or it cannot be read.
+"""
+
+from datetime import date, datetime
+from itertools import groupby
+from pathlib import Path
+
+from sqlalchemy import ColumnElement, func, select
+
+from monitor.access.words import Look
+from monitor.store import tables
+from monitor.store.engine import reading
+from monitor.store.records import (
+    AlertRow,
+    DaemonRow,
+    HistoryRow,
+    NotificationState,
+    Run,
+    SpendRow,
+    Status,
+)
+from monitor.store.rows import (
+    alert_of,
+    daemon_of,
+    happening_of,
+    notification_of,
+    run_of,
+    spend_of,
+    target_of,
+)
+
+#: Rows that an answer has at most, the newest, unless more are asked for.
+LIMIT = 1000
+
+_targets = tables.targets.c
+_runs = tables.runs.c
+_happenings = tables.happenings.c
+_notifications = tables.notifications.c
+_spend = tables.spend.c
+
+
+def status(path: Path, *, now: datetime) -> Status:
+    """The active targets by name, what is still to be told, and the daemon; `now` says what today is."""
+    today = now.date()
+    with reading(path) as connection:
+        targets = connection.execute(
+            select(tables.targets, func.coalesce(_spend.settled_usd, 0.0).label("spend_today_usd"))
+            .outerjoin(tables.spend, (_spend.key == _targets.key) & (_spend.day == today))
+            .where(_targets.active)
+            .order_by(_targets.name)
+        )
+        waiting = connection.execute(
+            select(_notifications.state, func.count())
+            .where(_notifications.state.in_([NotificationState.PENDING, NotificationState.DEAD]))
+            .group_by(_notifications.state)
+        )
+        counts: dict[str, int] = dict(waiting.all())
+        row = connection.execute(select(tables.daemon)).one_or_none()
+        return Status(
+            targets=tuple(target_of(target) for target in targets),
+            pending=counts.get(NotificationState.PENDING, 0),
+            dead=counts.get(NotificationState.DEAD, 0),
+            daemon=daemon_of(row) if row else None,
+        )
+
+
+def daemon(path: Path) -> DaemonRow | None:
+    """The daemon that has the database or had it last."""
+    with reading(path) as connection:
+        row = connection.execute(select(tables.daemon)).one_or_none()
+        return daemon_of(row) if row else None
+
+
+def history(
+    path: Path, target: str | None = None, *, since: datetime | None = None, limit: int = LIMIT
+) -> list[HistoryRow]:
+    """What happened, oldest first: the newest `limit` of what a target's name or pattern selects.
+
+    A pattern has `*`, `?` or `[…]`, as in the settings.
+    """
+    newest = select(_happenings.id).order_by(_happenings.at.desc(), _happenings.id.desc())
+    if target is not None:
+        newest = newest.where(_of_target(target))
+    if since is not None:
+        newest = newest.where(_happenings.at >= since)
+    newest = newest.limit(limit)
+    with reading(path) as connection:
+        happenings = connection.execute(
+            select(tables.happenings)
+            .where(_happenings.id.in_(newest))
+            .order_by(_happenings.at, _happenings.id)
+        ).all()
+        notifications = connection.execute(
+            select(tables.notifications)
+            .where(_notifications.happening_id.in_(newest))
+            .order_by(_notifications.happening_id, _notifications.channel)
+        )
+        told = {
+            happening_id: tuple(notification_of(row) for row in rows)
+            for happening_id, rows in groupby(notifications, lambda row: row.happening_id)
+        }
+    return [HistoryRow(row.id, happening_of(row), told.get(row.id, ())) for row in happenings]
+
+
+def alerts(
+    path: Path, state: NotificationState | None = None, *, limit: int = LIMIT
+) -> list[AlertRow]:
+    """Notifications, all or those in a state, oldest first."""
+    newest = (
+        select(tables.notifications, _happenings.event, _happenings.target)
+        .join_from(tables.notifications, tables.happenings)
+        .order_by(_notifications.id.desc())
+        .limit(limit)
+    )
+    if state is not None:
+        newest = newest.where(_notifications.state == state)
+    with reading(path) as connection:
+        return [alert_of(row) for row in reversed(connection.execute(newest).all())]
+
+
+def runs(path: Path, target: str, look: Look = Look.FULL, *, limit: int = 20) -> list[Run]:
+    """The runs of equal answers of one target, oldest first."""
+    newest = (
+        select(tables.runs, _targets.name.label("target"))
+        .join_from(tables.runs, tables.targets)
+        .where(_targets.name == target, _runs.look == look)
+        .order_by(_runs.id.desc())
+        .limit(limit)
+    )
+    with reading(path) as connection:
+        return [run_of(row) for row in reversed(connection.execute(newest).all())]
+
+
+def spend(path: Path, day: date) -> list[SpendRow]:
+    """What each key spent on a UTC day."""
+    query = select(tables.spend).where(_spend.day == day).order_by(_spend.key)
+    with reading(path) as connection:
+        return [spend_of(row) for row in connection.execute(query)]
+
+
+def _of_target(name: str) -> ColumnElement[bool]:
+    if not any(sign in name for sign in "*?["):
+        return _happenings.target == name
+    # GLOB is fnmatch but for the sign of a negated set
+    return _happenings.target.op("GLOB", is_comparison=True)(name.replace("[!", "[^"))

@@ -1,0 +1,210 @@
+"""The recorder: the only writer, an asynchronous facade over one thread."""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from monitor.access.memory import TargetState
+from monitor.access.target import Target
+from monitor.access.words import DeclarationKind
+from monitor.store import inbox, outbox, registry, tables
+from monitor.store.engine import FileLock, make_file, told_plainly, writing_engine
+from monitor.store.migrate import migrate
+from monitor.store.records import (
+    Change,
+    DaemonRow,
+    Declaration,
+    InboxItem,
+    PendingNotification,
+    Spend,
+    SpendRow,
+)
+from monitor.store.rows import daemon_of, spend_of
+from monitor.store.transaction import Memo, Transaction
+from monitor.store.writer import Writer
+
+T = TypeVar("T")
+Ids = Sequence[int]
+
+
+class Recorder:
+    """Writes what the monitor learns; nothing else writes but `submit`. Made by `Recorder.open`.
+
+    Every method is one unit of work: whole or not at all, in the order of the calls, and durable
+    when it returns. All raise StoreError when the database refuses it or is closed.
+    """
+
+    def __init__(self, writer: Writer, lock: FileLock, before: DaemonRow | None) -> None:
+        self._writer = writer
+        self._lock = lock
+        self._closed = False
+        #: the daemon that had the database before; one without `stopped_at` was killed
+        self.before = before
+
+    @classmethod
+    async def open(cls, path: Path, *, clock: Callable[[], datetime]) -> "Recorder":
+        """Lock the database, make or migrate it, and end the leases of a process that is gone.
+
+        `clock` gives aware UTC and is called in the writer's thread. Raises StoreError when another
+        instance has the file, a newer version migrated it, or its place cannot keep a WAL.
+        """
+        lock, connection, memo, before = await asyncio.to_thread(_open, path, clock())
+        return cls(Writer(connection, memo, clock), lock, before)
+
+    async def aclose(self) -> None:
+        """Write what waits, note the stop, and let another instance have the file."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await self._writer.do(_note_stop)
+        finally:
+            await self._writer.aclose()
+            self._lock.release()
+
+    # --- what is learnt ---
+
+    async def write(self, changes: Sequence[Change]) -> list[int]:
+        """Write changes in one transaction; the ids of their happenings, in order."""
+        return await self._writer.do(
+            lambda transaction: [id_ for change in changes for id_ in transaction.put(change)]
+        )
+
+    async def reserve(self, spend: Spend) -> None:
+        """Write a change of spend by itself: the reservation, before its probe is sent."""
+        await self._writer.do(lambda transaction: transaction.spend(spend))
+
+    async def spend_since(self, day: date) -> list[SpendRow]:
+        """What every key spent on each UTC day from `day` on."""
+        spend = tables.spend
+        query = select(spend).where(spend.c.day >= day).order_by(spend.c.day, spend.c.key)
+        return await self._do(
+            lambda connection: [spend_of(row) for row in connection.execute(query)]
+        )
+
+    async def register(self, targets: Sequence[Target]) -> None:
+        """Make these the active targets; see `registry.register` for those that start anew."""
+        await self._writer.do(lambda transaction: registry.register(transaction, targets))
+
+    async def load_memories(self) -> dict[str, TargetState]:
+        """The memories of the active targets, by name."""
+        return await self._do(registry.load_memories)
+
+    async def progress(self, status: Mapping[str, Any]) -> None:
+        """Note that the daemon lives, and what it has to say of itself (JSON values)."""
+        text = json.dumps(dict(status))
+
+        def note(transaction: Transaction) -> None:
+            row = update(tables.daemon).values(progress_at=transaction.now, status=text)
+            transaction.flush().execute(row)
+
+        await self._writer.do(note)
+
+    # --- what people told ---
+
+    async def inbox(self) -> list[InboxItem]:
+        """What other processes asked for and is not settled yet, in order."""
+        return await self._do(inbox.waiting)
+
+    async def settle_inbox(self, ids: Ids) -> None:
+        """Mark as taken, after what was asked for is done: a crash in between asks again."""
+        await self._writer.do(lambda work: inbox.settle(work.flush(), ids, work.now))
+
+    async def declare(
+        self, kind: DeclarationKind, subject: str, at: datetime, source: str
+    ) -> int | None:
+        """Keep a declaration; its id, or None when the very same is kept already."""
+        table = tables.declarations
+        statement = upsert(table).on_conflict_do_nothing().returning(table.c.id)
+        row = {"kind": kind, "subject": subject, "at": at, "source": source}
+        return await self._do(
+            lambda connection: connection.execute(statement, row).scalar_one_or_none()
+        )
+
+    async def untaken_declarations(self) -> list[Declaration]:
+        """Declarations that no `Change` has taken yet, the earliest first."""
+        table = tables.declarations
+        query = select(table).where(table.c.taken_at.is_(None)).order_by(table.c.at, table.c.id)
+        return await self._do(
+            lambda connection: [
+                Declaration(row.id, DeclarationKind(row.kind), row.subject, row.at, row.source)
+                for row in connection.execute(query)
+            ]
+        )
+
+    # --- the outbox; see its functions for the meaning ---
+
+    async def pending(self, channel: str, limit: int) -> list[PendingNotification]:
+        """What a channel has still to deliver, in the order it happened; leased ones included."""
+        return await self._do(lambda connection: outbox.pending(connection, channel, limit))
+
+    async def claim(self, ids: Ids, until: datetime) -> list[int]:
+        """Lease notifications until a time; the ids of those that were free. Counts an attempt."""
+        return await self._writer.do(lambda work: outbox.claim(work.flush(), ids, until, work.now))
+
+    async def delivered(self, ids: Ids, at: datetime) -> None:
+        """Mark notifications as delivered."""
+        await self._do(lambda connection: outbox.delivered(connection, ids, at))
+
+    async def failed(self, ids: Ids, error: str, next_attempt_at: datetime) -> None:
+        """Keep why an attempt failed (redacted by the caller) and when the next one is due."""
+        await self._do(lambda connection: outbox.failed(connection, ids, error, next_attempt_at))
+
+    async def dead(self, ids: Ids, error: str, at: datetime) -> None:
+        """Give notifications up: they stay listed as undeliverable."""
+        await self._do(lambda connection: outbox.dead(connection, ids, error, at))
+
+    async def retry(self, ids: Ids | None = None) -> int:
+        """Let what was given up, all or these, be tried again; how many it were."""
+        return await self._writer.do(lambda work: outbox.retry(work.flush(), ids, work.now))
+
+    async def release_leases(self) -> int:
+        """End all leases; `open` has done so already. How many it were."""
+        return await self._do(outbox.release_leases)
+
+    async def _do(self, work: Callable[[Connection], T]) -> T:
+        return await self._writer.do(lambda transaction: work(transaction.flush()))
+
+
+def _open(path: Path, now: datetime) -> tuple[FileLock, Connection, Memo, DaemonRow | None]:
+    make_file(path)
+    with ExitStack() as undo:
+        lock = FileLock(path)
+        undo.callback(lock.release)
+        migrate(path)
+        with told_plainly(path):
+            connection = writing_engine(path).connect()
+            undo.callback(connection.close)
+            with connection.begin():
+                before = connection.execute(select(tables.daemon)).one_or_none()
+                _note_start(connection, now)
+                outbox.release_leases(connection)
+                memo = Memo(targets=registry.load_known(connection))
+        undo.pop_all()
+    return lock, connection, memo, daemon_of(before) if before else None
+
+
+def _note_start(connection: Connection, now: datetime) -> None:
+    row = {
+        "id": 1,
+        "pid": os.getpid(),
+        "started_at": now,
+        "progress_at": now,
+        "stopped_at": None,
+        "status": "{}",
+    }
+    statement = upsert(tables.daemon).values(row)
+    connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=row))
+
+
+def _note_stop(transaction: Transaction) -> None:
+    row = update(tables.daemon).values(stopped_at=transaction.now)
+    transaction.flush().execute(row)

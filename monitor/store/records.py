@@ -1,0 +1,250 @@
+"""What goes into the store and comes out of it: plain values. All datetimes are aware UTC."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from monitor.access.happening import Happening
+from monitor.access.memory import TargetState
+from monitor.access.words import (
+    Code,
+    Contract,
+    DeclarationKind,
+    EventKind,
+    Gate,
+    Look,
+    State,
+    Surface,
+)
+
+
+class NotificationState(StrEnum):
+    """Where a notification stands: still to be delivered, delivered, or given up."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+# --- what goes in ---
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer to a probe. Equal ones in a row are kept as one run; see `Run`.
+
+    `message` must be normalised by the caller (no request ids, no times), else no two are equal.
+    Latencies are milliseconds, `cost_usd` is what this answer cost.
+    """
+
+    look: Look
+    diagnosis: Code | None
+    status: int | None
+    at: datetime
+    gate: Gate | None = None
+    message: str = ""
+    request_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    latency_ms: float = 0.0
+    cost_usd: float = 0.0
+    connect_ms: float | None = None
+    tls_ms: float | None = None
+    first_byte_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A happening and the channels that get it; with none it is recorded only."""
+
+    happening: Happening
+    channels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """A change of what a key spent on a UTC day, in US dollars.
+
+    `settled_usd` and `probes` are added to what is stored; `reserved_usd` replaces it, unless None.
+    `estimated` stays once it was set.
+    """
+
+    key: str
+    day: date
+    settled_usd: float = 0.0
+    reserved_usd: float | None = None
+    probes: int = 0
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is written together: an answer, the memory after it, what it tells, what it cost.
+
+    `declaration` is the id of a declaration that is thereby taken.
+    """
+
+    target: str | None = None
+    memory: TargetState | None = None
+    answer: Answer | None = None
+    told: tuple[Told, ...] = ()
+    spend: Spend | None = None
+    declaration: int | None = None
+
+
+# --- what comes out ---
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """What another process asked of the daemon."""
+
+    id: int
+    kind: str
+    payload: Mapping[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a person told the monitor of an organization or a key. `source`: where it was told."""
+
+    id: int
+    kind: DeclarationKind
+    subject: str
+    at: datetime
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class PendingNotification:
+    """A notification still to be delivered. `attempts` counts the claims so far."""
+
+    id: int
+    happening_id: int
+    happening: Happening
+    attempts: int
+    created_at: datetime
+    next_attempt_at: datetime | None
+    lease_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpendRow:
+    """What a key spent on a UTC day, in US dollars."""
+
+    key: str
+    day: date
+    settled_usd: float
+    reserved_usd: float
+    probes: int
+    estimated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonRow:
+    """The daemon that last had the database; `stopped_at` is None while it runs or if it was killed."""
+
+    pid: int
+    started_at: datetime
+    progress_at: datetime
+    stopped_at: datetime | None
+    status: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStatus:
+    """A target as `status` shows it; the names are those of its JSON form.
+
+    `spend_today_usd` is what its key spent on all its targets this UTC day.
+    """
+
+    target: str
+    key: str
+    organization: str | None
+    project: str | None
+    route: str
+    contract: Contract
+    model: str
+    surface: Surface
+    state: State
+    since: datetime
+    blocker: Code | None
+    last_probe_at: datetime | None
+    last_diagnosis: Code | None
+    next_probe_at: datetime | None
+    spend_today_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything `status` shows, as of one moment."""
+
+    targets: tuple[TargetStatus, ...]
+    pending: int
+    dead: int
+    daemon: DaemonRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationRow:
+    """How one channel was told of a happening."""
+
+    channel: str
+    state: NotificationState
+    attempts: int
+    delivered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """A recorded happening and its notifications, by channel."""
+
+    id: int
+    happening: Happening
+    notifications: tuple[NotificationRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """A notification as `alerts list` shows it; the names are those of its JSON form."""
+
+    id: int
+    transition_id: int
+    event: EventKind
+    target: str | None
+    channel: str
+    state: NotificationState
+    attempts: int
+    created_at: datetime
+    next_attempt_at: datetime | None
+    delivered_at: datetime | None
+    dead_at: datetime | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of equal answers of a target. Latencies are milliseconds; headers and the three
+    phases are the last answer's, `request_ids` are the last five."""
+
+    target: str
+    route: str
+    look: Look
+    diagnosis: Code | None
+    status: int | None
+    gate: Gate | None
+    message: str
+    first_at: datetime
+    last_at: datetime
+    count: int
+    request_ids: tuple[str, ...]
+    headers: Mapping[str, str]
+    latency_mean_ms: float
+    latency_min_ms: float
+    latency_max_ms: float
+    connect_ms: float | None
+    tls_ms: float | None
+    first_byte_ms: float | None
+    cost_usd: float

@@ -1,0 +1,290 @@
+"""How a change becomes rows, inside the writer's transaction.
+
+The hot path is an unchanged answer: it updates one row of `targets` and one of `runs`. Such rows
+are gathered over all changes of a transaction and sent in one call per statement.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Executable, Insert, bindparam, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from monitor.access.memory import TargetState, to_json
+from monitor.access.words import Look
+from monitor.store import tables
+from monitor.store.errors import StoreError
+from monitor.store.records import Answer, Change, NotificationState, Spend, Told
+
+#: Request ids kept of a run: enough for a support ticket.
+_REQUEST_IDS = 5
+
+_targets = tables.targets.c
+_UPDATE_TARGET = (
+    update(tables.targets)
+    .where(_targets.id == bindparam("row"))
+    .values(since=func.coalesce(bindparam("new_since", type_=_targets.since.type), _targets.since))
+)
+
+_runs = tables.runs.c
+_UPDATE_RUN = (
+    update(tables.runs)
+    .where(_runs.id == bindparam("row"))
+    .values(
+        answers=_runs.answers + 1,
+        latency_sum_ms=_runs.latency_sum_ms + bindparam("ms"),
+        latency_min_ms=func.min(_runs.latency_min_ms, bindparam("ms")),
+        latency_max_ms=func.max(_runs.latency_max_ms, bindparam("ms")),
+        connect_ms=func.coalesce(bindparam("connect"), _runs.connect_ms),
+        tls_ms=func.coalesce(bindparam("tls"), _runs.tls_ms),
+        first_byte_ms=func.coalesce(bindparam("first_byte"), _runs.first_byte_ms),
+        cost_usd=_runs.cost_usd + bindparam("cost"),
+    )
+)
+
+_spend = tables.spend.c
+_INSERT_SPEND = upsert(tables.spend).values(reserved_usd=func.coalesce(bindparam("mark"), 0.0))
+_SPEND = _INSERT_SPEND.on_conflict_do_update(
+    index_elements=["key", "day"],
+    set_={
+        "settled_usd": _spend.settled_usd + _INSERT_SPEND.excluded.settled_usd,
+        "reserved_usd": func.coalesce(bindparam("mark"), _spend.reserved_usd),
+        "probes": _spend.probes + _INSERT_SPEND.excluded.probes,
+        "estimated": func.max(_spend.estimated, _INSERT_SPEND.excluded.estimated),
+    },
+)
+
+_TAKE_DECLARATION = update(tables.declarations).where(
+    tables.declarations.c.id == bindparam("row"), tables.declarations.c.taken_at.is_(None)
+)
+_INSERT_NOTIFICATION = insert(tables.notifications)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the writer needs of a target's row."""
+
+    id: int
+    route: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """The run that an equal answer goes on."""
+
+    id: int
+    key: tuple[Any, ...]
+    request_ids: tuple[str, ...]
+
+
+Slot = tuple[int, Look]
+
+
+@dataclass(slots=True)
+class Memo:
+    """What the writer knows of the rows without asking: targets by name, and each one's open runs.
+
+    What a transaction adds is believed only once it is committed.
+    """
+
+    targets: dict[str, Known] = field(default_factory=dict)
+    runs: dict[Slot, OpenRun] = field(default_factory=dict)
+    new_targets: dict[str, Known] = field(default_factory=dict)
+    new_runs: dict[Slot, OpenRun] = field(default_factory=dict)
+
+    def committed(self) -> None:
+        """Keep what the transaction added."""
+        self.targets.update(self.new_targets)
+        self.runs.update(self.new_runs)
+        self.rolled_back()
+
+    def rolled_back(self) -> None:
+        """Forget what the transaction added."""
+        self.new_targets.clear()
+        self.new_runs.clear()
+
+    def target(self, name: str) -> Known | None:
+        """The target of this name, if it was ever registered."""
+        return self.new_targets.get(name) or self.targets.get(name)
+
+    def run(self, slot: Slot) -> OpenRun | None:
+        """The open run of a target and kind of look, if it was asked for before."""
+        return self.new_runs.get(slot) or self.runs.get(slot)
+
+
+class Transaction:
+    """One transaction of the writer, at the time `now`."""
+
+    def __init__(self, connection: Connection, memo: Memo, now: datetime) -> None:
+        self._connection = connection
+        self._memo = memo
+        self.now = now
+        self._gathered: dict[Executable, list[Mapping[str, Any]]] = {}
+
+    def flush(self) -> Connection:
+        """Send what was gathered; the connection then reads what was put before."""
+        gathered, self._gathered = self._gathered, {}
+        for statement, rows in gathered.items():
+            self._connection.execute(statement, rows)
+        return self._connection
+
+    def register(self, name: str, known: Known) -> None:
+        """Let later changes of this transaction know a target."""
+        self._memo.new_targets[name] = known
+
+    def put(self, change: Change) -> list[int]:
+        """Write a change; the ids of its happenings. Raises StoreError for an unknown target."""
+        if change.target is not None:
+            target = self._memo.target(change.target)
+            if target is None:
+                raise StoreError(f"the target {change.target} is not registered")
+            if change.memory:
+                self._remember(target, change.memory)
+            if change.answer:
+                self._observe(target, change.answer)
+        elif change.memory or change.answer:
+            raise StoreError("a memory or an answer needs its target")
+        if change.spend:
+            self.spend(change.spend)
+        if change.declaration is not None:
+            self._gather(_TAKE_DECLARATION, {"row": change.declaration, "taken_at": self.now})
+        return [self._tell(told) for told in change.told]
+
+    def spend(self, spend: Spend) -> None:
+        """Add to what a key spent, and set its reserved mark."""
+        row = {
+            "key": spend.key,
+            "day": spend.day,
+            "settled_usd": spend.settled_usd,
+            "mark": spend.reserved_usd,
+            "probes": spend.probes,
+            "estimated": spend.estimated,
+        }
+        self._gather(_SPEND, row)
+
+    def _gather(self, statement: Executable, row: Mapping[str, Any]) -> None:
+        self._gathered.setdefault(statement, []).append(row)
+
+    def _insert(self, statement: Insert, row: Mapping[str, Any]) -> int:
+        key = self._connection.execute(statement, row).inserted_primary_key
+        assert key is not None  # noqa: S101  it is None only for several rows at once
+        return int(key[0])
+
+    def _remember(self, target: Known, memory: TargetState) -> None:
+        row = {"row": target.id, "new_since": memory.since} | memory_columns(memory)
+        self._gather(_UPDATE_TARGET, row)
+
+    def _observe(self, target: Known, answer: Answer) -> None:
+        slot = (target.id, answer.look)
+        # the route is part of it: what a provider granted never goes on what OpenAI granted
+        key = (target.route, answer.diagnosis, answer.status, answer.gate, answer.message)
+        run = self._memo.run(slot) or self._last_run(slot)
+        goes_on = run is not None and run.key == key
+        request_ids = run.request_ids if run and goes_on else ()
+        if answer.request_id:
+            request_ids = (*request_ids, answer.request_id)[-_REQUEST_IDS:]
+        common = {
+            "last_at": answer.at,
+            "request_ids": json.dumps(request_ids),
+            "headers": json.dumps(dict(answer.headers)),
+        }
+        if run and goes_on:
+            row_id = run.id
+            self._gather(_UPDATE_RUN, common | _continued(row_id, answer))
+        else:
+            row_id = self._insert_run(slot, key, common, answer)
+        self._memo.new_runs[slot] = OpenRun(row_id, key, request_ids)
+
+    def _insert_run(
+        self, slot: Slot, key: tuple[Any, ...], common: Mapping[str, Any], answer: Answer
+    ) -> int:
+        route, diagnosis, status, gate, message = key
+        row = dict(common) | {
+            "target_id": slot[0],
+            "route": route,
+            "look": slot[1],
+            "diagnosis": diagnosis,
+            "status": status,
+            "gate": gate,
+            "message": message,
+            "first_at": answer.at,
+            "answers": 1,
+            "latency_sum_ms": answer.latency_ms,
+            "latency_min_ms": answer.latency_ms,
+            "latency_max_ms": answer.latency_ms,
+            "connect_ms": answer.connect_ms,
+            "tls_ms": answer.tls_ms,
+            "first_byte_ms": answer.first_byte_ms,
+            "cost_usd": answer.cost_usd,
+        }
+        return self._insert(insert(tables.runs), row)
+
+    def _last_run(self, slot: Slot) -> OpenRun | None:
+        row = self._connection.execute(
+            select(tables.runs)
+            .where(_runs.target_id == slot[0], _runs.look == slot[1])
+            .order_by(_runs.id.desc())
+            .limit(1)
+        ).one_or_none()
+        if row is None:
+            return None
+        key = (row.route, row.diagnosis, row.status, row.gate, row.message)
+        return OpenRun(row.id, key, tuple(json.loads(row.request_ids)))
+
+    def _tell(self, told: Told) -> int:
+        happening = told.happening
+        target = self._memo.target(happening.target) if happening.target else None
+        row = {
+            "kind": happening.kind,
+            "event": happening.event,
+            "target_id": target.id if target else None,
+            "target": happening.target,
+            "scope": happening.scope,
+            "route": happening.route,
+            "before": happening.before,
+            "after": happening.after,
+            "at": happening.at,
+            "reason": happening.reason,
+            "diagnosis": happening.diagnosis,
+            "request_id": happening.request_id,
+            "facts": json.dumps(dict(happening.facts)),
+        }
+        happening_id = self._insert(insert(tables.happenings), row)
+        for channel in told.channels:
+            self._gather(
+                _INSERT_NOTIFICATION,
+                {
+                    "happening_id": happening_id,
+                    "channel": channel,
+                    "state": NotificationState.PENDING,
+                    "attempts": 0,
+                    "created_at": self.now,
+                },
+            )
+        return happening_id
+
+
+def memory_columns(memory: TargetState) -> dict[str, Any]:
+    """A target's columns that follow from its memory, but `since`."""
+    return {
+        "state": memory.state,
+        "blocker": memory.blocker,
+        "last_probe_at": memory.last_probe_at,
+        "last_diagnosis": memory.last_diagnosis,
+        "next_probe_at": memory.next_probe_at,
+        "memory": json.dumps(to_json(memory)),
+    }
+
+
+def _continued(run: int, answer: Answer) -> dict[str, Any]:
+    return {
+        "row": run,
+        "ms": answer.latency_ms,
+        "connect": answer.connect_ms,
+        "tls": answer.tls_ms,
+        "first_byte": answer.first_byte_ms,
+        "cost": answer.cost_usd,
+    }

@@ -1,0 +1,141 @@
+"""A real SQLite file per test, a clock that the test moves, and short ways to make values."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from monitor.access.happening import Happening
+from monitor.access.memory import TargetState
+from monitor.access.target import Capability, Target
+from monitor.access.words import (
+    Code,
+    Contract,
+    EventKind,
+    Gate,
+    Look,
+    Reason,
+    State,
+    Surface,
+)
+from monitor.store.recorder import Recorder
+from monitor.store.records import Answer, Change, Told
+
+
+@dataclass
+class Clock:
+    """Stands still until it is moved."""
+
+    now: datetime = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, **step: float) -> datetime:
+        self.now += timedelta(**step)
+        return self.now
+
+
+@dataclass
+class Make:
+    """Values with everything filled in that a test does not care about."""
+
+    clock: Clock
+    key: str = "acme-prod"
+    message: str = "Your organization must be verified."
+    gated: TargetState = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gated = TargetState(
+            state=State.UNVERIFIED,
+            since=self.clock.now,
+            gated_seen=True,
+            last_diagnosis=Code.VERIFICATION_REQUIRED,
+            next_probe_at=self.clock.now + timedelta(seconds=25),
+        )
+
+    def target(self, key: str | None = None, **values: object) -> Target:
+        target = Target(
+            key=key or self.key,
+            capability=Capability("gpt-image-2", Surface.IMAGES),
+            route="openai",
+            contract=Contract.DIRECT,
+            organization="org-acme",
+        )
+        return replace(target, **values)
+
+    def answer(self, **values: object) -> Answer:
+        answer = Answer(
+            look=Look.FULL,
+            diagnosis=Code.VERIFICATION_REQUIRED,
+            status=403,
+            at=self.clock.now,
+            gate=Gate.MODEL,
+            message=self.message,
+            request_id="req_1",
+            headers={"x-request-id": "req_1"},
+            latency_ms=120.0,
+        )
+        return replace(answer, **values)
+
+    def happening(self, target: Target | None = None, **values: object) -> Happening:
+        happening = Happening(
+            event=EventKind.UNVERIFIED,
+            reason=Reason.GATED,
+            at=self.clock.now,
+            target=target.name if target else None,
+            scope=target.scope if target else None,
+            route=target.route if target else None,
+            before=State.UNKNOWN,
+            after=State.UNVERIFIED,
+            diagnosis=Code.VERIFICATION_REQUIRED,
+            request_id="req_1",
+            facts={"status": 403},
+        )
+        return replace(happening, **values)
+
+    def change(self, target: Target, *channels: str) -> Change:
+        """A gated answer that moves the target to unverified and tells these channels."""
+        told = Told(self.happening(target), channels)
+        return Change(target.name, self.gated, self.answer(), (told,))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make(clock: Clock) -> Make:
+    return Make(clock)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "access-monitor.db"
+
+
+@pytest.fixture
+async def recorder(path: Path, clock: Clock, make: Make) -> AsyncIterator[Recorder]:
+    """Open, and knows the target `make.target()`."""
+    recorder = await Recorder.open(path, clock=clock)
+    await recorder.register([make.target()])
+    yield recorder
+    await recorder.aclose()
+
+
+@pytest.fixture
+def ask(path: Path) -> Callable[..., list[tuple[object, ...]]]:
+    """Plain SQL on the file, past our own code."""
+
+    def ask(sql: str, *values: object) -> list[tuple[object, ...]]:
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            return connection.execute(sql, values).fetchall()
+        finally:
+            connection.close()
+
+    return ask

@@ -1,0 +1,105 @@
+"""The outbox: at least once, in order, or listed as undeliverable."""
+
+from datetime import timedelta
+
+import pytest
+
+from monitor.store import queries
+from monitor.store.recorder import Recorder
+from monitor.store.records import Change, NotificationState, Told
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def three(recorder: Recorder, make) -> list[int]:
+    """Ids of three notifications for `ops`, with one for `mail` in between."""
+    happening = make.happening(make.target())
+    await recorder.write([Change(told=(Told(happening, ("ops", "mail")),))])
+    await recorder.write([Change(told=(Told(happening, ("ops",)),) * 2)])
+    return [row.id for row in await recorder.pending("ops", 10)]
+
+
+async def test_a_channel_gets_its_own_in_the_order_it_happened(recorder, make, three):
+    rows = await recorder.pending("ops", 10)
+    assert [row.happening_id for row in rows] == [1, 2, 3]
+    assert all(row.happening == make.happening(make.target()) for row in rows)
+    assert [row.happening_id for row in await recorder.pending("ops", 2)] == [1, 2]
+    assert [row.happening_id for row in await recorder.pending("mail", 10)] == [1]
+    assert await recorder.pending("unheard-of", 10) == []
+
+
+async def test_a_claim_gets_only_what_is_free(recorder, clock, three):
+    until = clock.now + timedelta(seconds=30)
+    assert await recorder.claim(three[:2], until) == three[:2]
+    assert await recorder.claim(three, until) == three[2:]
+    assert await recorder.claim(three, until) == []
+    assert [row.attempts for row in await recorder.pending("ops", 10)] == [1, 1, 1]
+
+
+async def test_a_lease_that_ran_out_is_free_again(recorder, clock, three):
+    await recorder.claim(three, clock.now + timedelta(seconds=30))
+    clock.move(seconds=29)
+    assert await recorder.claim(three, clock.now + timedelta(seconds=30)) == []
+    clock.move(seconds=1)
+    assert await recorder.claim(three, clock.now + timedelta(seconds=30)) == three
+
+
+async def test_the_leases_of_a_process_that_is_gone_end_at_the_start(path, recorder, clock, three):
+    await recorder.claim(three, clock.now + timedelta(hours=1))
+    await recorder.aclose()
+    again = await Recorder.open(path, clock=clock)
+    assert await again.claim(three, clock.now + timedelta(hours=1)) == three
+    await again.aclose()
+
+
+async def test_delivered_is_no_longer_pending(path, recorder, clock, three):
+    await recorder.claim(three, clock.now + timedelta(seconds=30))
+    await recorder.delivered(three[:2], clock.move(seconds=1))
+    assert [row.id for row in await recorder.pending("ops", 10)] == three[2:]
+    assert await recorder.claim(three[:2], clock.now + timedelta(hours=2)) == []
+    (row,) = [row for row in queries.alerts(path) if row.id == three[0]]
+    assert (row.state, row.attempts, row.delivered_at) == ("delivered", 1, clock.now)
+
+
+async def test_a_failed_attempt_stays_pending_with_its_error_and_no_lease(recorder, clock, three):
+    await recorder.claim(three, clock.now + timedelta(hours=1))
+    due = clock.now + timedelta(seconds=5)
+    await recorder.failed(three[:1], "refused", due)
+    row = (await recorder.pending("ops", 10))[0]
+    assert (row.attempts, row.next_attempt_at, row.lease_until) == (1, due, None)
+    assert await recorder.claim(three, due) == three[:1]
+
+
+async def test_what_is_given_up_is_listed_and_may_be_retried(path, recorder, clock, three):
+    await recorder.claim(three, clock.now + timedelta(seconds=30))
+    await recorder.dead(three[:2], "gave up", clock.now)
+    assert [row.id for row in await recorder.pending("ops", 10)] == three[2:]
+    dead = queries.alerts(path, NotificationState.DEAD)
+    assert [(row.id, row.last_error, row.dead_at) for row in dead] == [
+        (id_, "gave up", clock.now) for id_ in three[:2]
+    ]
+    assert queries.status(path, now=clock.now).dead == 2
+
+    clock.move(days=2)
+    assert await recorder.retry(three[1:]) == 1
+    assert await recorder.retry() == 1
+    rows = await recorder.pending("ops", 10)
+    assert [(row.id, row.attempts) for row in rows] == [*zip(three, (0, 0, 1), strict=True)]
+    assert rows[0].created_at == clock.now
+    assert await recorder.retry() == 0
+
+
+async def test_what_was_delivered_late_is_not_undeliverable(path, recorder, clock, three):
+    await recorder.dead(three[:1], "timed out", clock.now)
+    await recorder.delivered(three[:1], clock.now)
+    assert queries.alerts(path, NotificationState.DEAD) == []
+    await recorder.failed(three[:1], "late news", clock.now)
+    await recorder.dead(three[:1], "late news", clock.now)
+    assert [row.id for row in queries.alerts(path, NotificationState.DELIVERED)] == three[:1]
+
+
+async def test_nothing_to_mark_is_no_mistake(recorder, clock):
+    assert await recorder.claim([], clock.now) == []
+    await recorder.delivered([], clock.now)
+    await recorder.settle_inbox([])

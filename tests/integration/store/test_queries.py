@@ -1,0 +1,215 @@
+"""Questions from other processes: their JSON forms, their limits, their plans."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import OperationalError
+
+from monitor.access.words import EventKind, Reason
+from monitor.store import engine, queries
+from monitor.store.errors import StoreError
+from monitor.store.records import Change, NotificationState, Spend, Told
+from monitor.store.shapes import as_json
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_history_has_the_json_form_of_the_design(path, recorder, clock, make):
+    await recorder.write([make.change(make.target(), "ops", "mail")])
+    ops = await recorder.pending("ops", 1)
+    await recorder.claim([ops[0].id], clock.now + timedelta(seconds=30))
+    await recorder.delivered([ops[0].id], clock.move(seconds=1.5))
+    started = make.happening(
+        event=EventKind.STARTED,
+        reason=Reason.DAEMON_STARTED,
+        before=None,
+        after=None,
+        diagnosis=None,
+        request_id=None,
+    )
+    await recorder.write([Change(told=(Told(started),))])
+    assert [json.loads(json.dumps(as_json(row))) for row in queries.history(path)] == [
+        {
+            "id": 1,
+            "kind": "transition",
+            "event": "unverified",
+            "target": "acme-prod/gpt-image-2:images",
+            "from": "unknown",
+            "to": "unverified",
+            "at": "2026-11-20T12:00:00.000Z",
+            "reason": "gated",
+            "diagnosis": "verification_required",
+            "request_id": "req_1",
+            "notifications": [
+                {"channel": "mail", "state": "pending", "attempts": 0, "delivered_at": None},
+                {
+                    "channel": "ops",
+                    "state": "delivered",
+                    "attempts": 1,
+                    "delivered_at": "2026-11-20T12:00:01.500Z",
+                },
+            ],
+        },
+        {
+            "id": 2,
+            "kind": "event",
+            "event": "started",
+            "target": None,
+            "from": None,
+            "to": None,
+            "at": "2026-11-20T12:00:01.500Z",
+            "reason": "daemon_started",
+            "diagnosis": None,
+            "request_id": None,
+            "notifications": [],
+        },
+    ]
+
+
+async def test_history_gives_the_facts_back(path, recorder, make):
+    await recorder.write([make.change(make.target())])
+    assert [row.happening for row in queries.history(path)] == [make.happening(make.target())]
+
+
+async def test_status_has_the_json_form_of_the_design(path, recorder, clock, make):
+    await recorder.write([make.change(make.target(), "ops")])
+    today = clock.now.date()
+    await recorder.reserve(Spend("acme-prod", today, 0.0017, probes=1))
+    await recorder.reserve(Spend("acme-prod", today - timedelta(days=1), 1.0, probes=1))
+    status = as_json(queries.status(path, now=clock.now))
+    assert json.loads(json.dumps(status)) == {
+        "targets": [
+            {
+                "target": "acme-prod/gpt-image-2:images",
+                "key": "acme-prod",
+                "organization": "org-acme",
+                "project": None,
+                "route": "openai",
+                "contract": "direct",
+                "model": "gpt-image-2",
+                "surface": "images",
+                "state": "unverified",
+                "since": "2026-11-20T12:00:00.000Z",
+                "blocker": None,
+                "last_probe_at": None,
+                "last_diagnosis": "verification_required",
+                "next_probe_at": "2026-11-20T12:00:25.000Z",
+                "spend_today_usd": 0.0017,
+            }
+        ],
+        "notifications": {"pending": 1, "dead": 0},
+    }
+
+
+async def test_status_shows_active_targets_only_and_the_daemon(path, recorder, clock, make):
+    await recorder.register([make.target("acme-dev")])
+    await recorder.progress({"probes": 7})
+    status = queries.status(path, now=clock.now)
+    assert [target.key for target in status.targets] == ["acme-dev"]
+    assert status.daemon == queries.daemon(path)
+    assert as_json(status.daemon)["status"] == {"probes": 7}
+
+
+async def test_history_is_selected_by_target_pattern_time_and_number(path, recorder, clock, make):
+    for key in ("acme-prod", "acme-dev", "example", "acme-prod"):
+        await recorder.write([Change(told=(Told(make.happening(make.target(key)), ("ops",)),))])
+        clock.move(hours=1)
+
+    def ids(*args, **values) -> list[int]:
+        return [row.id for row in queries.history(path, *args, **values)]
+
+    assert ids() == [1, 2, 3, 4]
+    assert ids("acme-prod/gpt-image-2:images") == [1, 4]
+    assert ids("acme-*/*") == [1, 2, 4]
+    assert ids("[!a]*") == [3]
+    assert ids("unheard-of") == []
+    assert ids(since=clock.now - timedelta(hours=2)) == [3, 4]
+    assert ids("acme-*", since=clock.now - timedelta(hours=3)) == [2, 4]
+    assert ids(limit=2) == [3, 4]
+    assert all(row.notifications for row in queries.history(path, limit=2))
+
+
+async def test_alerts_and_spend_have_json_forms_too(path, recorder, clock, make):
+    await recorder.write([make.change(make.target(), "ops")])
+    (row,) = queries.alerts(path, NotificationState.PENDING)
+    assert json.loads(json.dumps(as_json(row)))["transition_id"] == 1
+    assert queries.alerts(path, NotificationState.DEAD) == []
+    await recorder.reserve(Spend("acme-prod", clock.now.date(), 0.5))
+    (row,) = queries.spend(path, clock.now.date())
+    assert as_json(row)["day"] == "2026-11-20"
+    (row,) = queries.runs(path, make.target().name)
+    assert json.loads(json.dumps(as_json(row)))["request_ids"] == ["req_1"]
+
+
+async def test_a_reader_neither_writes_nor_disturbs_the_writer(path, recorder, make):
+    with engine.reading(path) as reader:
+        before = reader.exec_driver_sql("SELECT count(*) FROM happenings").scalar()
+        assert await recorder.write([make.change(make.target())]) == [1]
+        assert reader.exec_driver_sql("SELECT count(*) FROM happenings").scalar() == before == 0
+        with pytest.raises(OperationalError, match="readonly"):
+            reader.exec_driver_sql("DELETE FROM happenings")
+    assert len(queries.history(path)) == 1
+
+
+async def test_a_database_at_rest_can_be_read(path, recorder, make):
+    await recorder.write([make.change(make.target())])
+    await recorder.aclose()
+    assert len(queries.history(path)) == 1
+
+
+async def test_without_a_database_it_says_what_to_start(path, clock):
+    with pytest.raises(StoreError, match="start `access-monitor run` first"):
+        queries.status(path, now=clock.now)
+    path.parent.mkdir()
+    path.touch()
+    with pytest.raises(StoreError, match="start `access-monitor run` first"):
+        queries.history(path)
+
+
+async def test_a_database_of_another_revision_is_not_guessed_at(path, recorder, ask):
+    ask("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StoreError, match="9999"):
+        queries.history(path)
+
+
+async def test_no_query_reads_a_large_table_whole(path, recorder, clock, make, ask):
+    statements = {}
+
+    def keep(connection, cursor, statement, parameters, context, executemany) -> None:
+        if statement.startswith(("SELECT", "UPDATE")) and not executemany:
+            statements[statement] = parameters
+
+    event.listen(Engine, "before_cursor_execute", keep)
+    try:
+        queries.history(path, make.target().name, since=clock.now)
+        queries.history(path, since=clock.now)
+        queries.history(path)
+        queries.alerts(path)
+        queries.alerts(path, NotificationState.DEAD)
+        queries.runs(path, make.target().name)
+        queries.spend(path, clock.now.date())
+        await recorder.write([make.change(make.target())])
+        await recorder.pending("ops", 10)
+        await recorder.claim([1], clock.now)
+        await recorder.inbox()
+        await recorder.spend_since(clock.now.date())
+        await recorder.release_leases()
+    finally:
+        event.remove(Engine, "before_cursor_execute", keep)
+    large = ("runs", "happenings", "notifications", "inbox", "spend")
+    seen = set()
+    for statement, parameters in statements.items():
+        for row in ask(f"EXPLAIN QUERY PLAN {statement}", *parameters):
+            step = str(row[3])
+            seen.add(step)
+            scanned = step.startswith("SCAN") and step.split()[1] in large
+            assert not scanned or "INDEX" in step or "LIMIT" in statement, (step, statement)
+    text = "\n".join(sorted(seen))
+    assert "ix_happenings_target_at (target=? AND at>?)" in text
+    assert "ix_happenings_at (at>?)" in text
+    assert "ix_inbox_waiting" in text
+    assert "ix_runs_target_id_look (target_id=? AND look=?)" in text
+    assert "ix_notifications_state_channel_happening_id (state=? AND channel=?)" in text

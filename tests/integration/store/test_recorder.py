@@ -1,0 +1,239 @@
+"""Writing: one transaction, group commit, and what a restart finds."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from monitor.access.memory import TargetState
+from monitor.access.words import Contract, DeclarationKind, State
+from monitor.store import engine, queries
+from monitor.store.errors import StoreError
+from monitor.store.recorder import Recorder
+from monitor.store.records import Change, Spend, Told
+
+pytestmark = pytest.mark.anyio
+
+COUNTS = (
+    "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM happenings),"
+    " (SELECT count(*) FROM notifications), (SELECT count(*) FROM spend),"
+    " (SELECT state FROM targets)"
+)
+
+
+async def test_answer_state_transition_and_outbox_are_written_together(recorder, make, ask):
+    change = replace(make.change(make.target(), "ops", "mail"), spend=spend(make, 0.01))
+    assert await recorder.write([change]) == [1]
+    assert ask(COUNTS) == [(1, 1, 2, 1, "unverified")]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda good: replace(good, told=(Told(good.told[0].happening, ("ops", "")),)),
+        lambda good: replace(good, told=(Told(good.told[0].happening, ("ops", "ops")),)),
+        lambda good: replace(good, memory=replace(good.memory, state="nonsense")),
+        lambda good: replace(good, answer=replace(good.answer, diagnosis="nonsense")),
+        lambda good: replace(good, answer=replace(good.answer, at=datetime(2026, 11, 20))),  # noqa: DTZ001
+        lambda good: replace(good, spend=replace(good.spend, reserved_usd=-1.0)),
+        lambda good: replace(good, target="acme-prod/unheard-of:images"),
+        lambda good: replace(good, target=None),
+    ],
+    ids=["no channel", "channel twice", "state", "code", "naive time", "spend", "target", "none"],
+)
+async def test_a_change_that_fails_anywhere_leaves_nothing(recorder, make, ask, broken):
+    good = replace(make.change(make.target(), "ops"), spend=spend(make, 0.01))
+    with pytest.raises(StoreError):
+        await recorder.write([good, broken(good)])
+    assert ask(COUNTS) == [(0, 0, 0, 0, "unknown")]
+
+    assert await recorder.write([good]) == [1]
+    assert ask(COUNTS) == [(1, 1, 1, 1, "unverified")]
+
+
+async def test_a_happening_for_no_channel_is_recorded_only(recorder, make, ask):
+    await recorder.write([make.change(make.target())])
+    assert ask("SELECT count(*) FROM happenings") == [(1,)]
+    assert ask("SELECT count(*) FROM notifications") == [(0,)]
+
+
+async def test_what_arrives_together_gets_its_ids_in_order(recorder, make):
+    told = Told(make.happening(), ("ops",))
+    ids = await asyncio.gather(*(recorder.write([Change(told=(told,) * 3)]) for _ in range(500)))
+    assert [id_ for three in ids for id_ in three] == list(range(1, 1501))
+
+
+async def test_what_arrives_together_shares_a_commit(path, recorder, make):
+    before = commits(path)
+    told = Told(make.happening())
+    await asyncio.gather(*(recorder.write([Change(told=(told,))]) for _ in range(200)))
+    assert 1 <= commits(path) - before < 100  # a few; how many is up to the scheduler
+
+
+async def test_a_bad_unit_fails_for_its_own_caller_only(recorder, make, ask):
+    good = make.change(make.target(), "ops")
+    bad = replace(good, told=(Told(make.happening(), ("",)),))
+    units = [bad if number % 5 == 0 else good for number in range(40)]
+    results = await asyncio.gather(
+        *(recorder.write([unit]) for unit in units), return_exceptions=True
+    )
+    failed = [isinstance(result, StoreError) for result in results]
+    assert failed == [unit is bad for unit in units]
+    assert ask("SELECT count(*) FROM notifications") == [(32,)]
+    assert ask("SELECT answers FROM runs") == [(32,)]
+
+
+async def test_what_was_accepted_is_written_even_if_its_caller_is_cancelled(recorder, make, ask):
+    task = asyncio.ensure_future(recorder.write([make.change(make.target(), "ops")]))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await recorder.aclose()
+    assert task.cancelled()
+    assert ask("SELECT count(*) FROM happenings") == [(1,)]
+
+
+async def test_closing_writes_what_waits_and_refuses_the_rest(recorder, make, ask):
+    writes = [
+        asyncio.ensure_future(recorder.write([make.change(make.target())])) for _ in range(300)
+    ]
+    await asyncio.sleep(0)
+    await recorder.aclose()
+    await recorder.aclose()
+    assert [await write for write in writes] == [[number] for number in range(1, 301)]
+    with pytest.raises(StoreError, match="closed"):
+        await recorder.write([])
+
+
+async def test_more_than_may_wait_are_all_written(recorder, make, ask):
+    told = Told(make.happening())
+    await asyncio.gather(*(recorder.write([Change(told=(told,))]) for _ in range(5000)))
+    assert ask("SELECT count(*), max(id) FROM happenings") == [(5000, 5000)]
+
+
+async def test_a_lock_held_by_another_process_fails_the_write_and_not_the_recorder(
+    path, clock, make, monkeypatch
+):
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT", 0.05)
+    recorder = await Recorder.open(path, clock=clock)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writes = [recorder.write([Change(told=(Told(make.happening()),))]) for _ in range(3)]
+        for result in await asyncio.gather(*writes, return_exceptions=True):
+            assert isinstance(result, StoreError)
+            assert "locked" in str(result)
+        other.execute("ROLLBACK")
+    assert await recorder.write([Change(told=(Told(make.happening()),))]) == [1]
+    await recorder.aclose()
+
+
+async def test_an_error_does_not_hold_what_was_to_be_written(recorder, make):
+    happening = make.happening(facts={"message": "private words"})
+    with pytest.raises(StoreError) as caught:
+        await recorder.write([Change(told=(Told(happening, ("",)),))])
+    assert "private words" not in str(caught.value)
+    assert "private words" not in str(caught.value.__cause__)
+
+
+async def test_a_restart_finds_all(path, recorder, clock, make):
+    await recorder.write([make.change(make.target(), "ops")])
+    (pending,) = await recorder.pending("ops", 10)
+    await recorder.claim([pending.id], clock.now + timedelta(hours=1))
+    await recorder.declare(DeclarationKind.VERIFIED, "org-acme", clock.now, "settings")
+    await recorder.reserve(spend(make, 0.02))
+    await recorder.progress({"probes": 7})
+    await recorder.aclose()
+
+    clock.move(minutes=5)
+    again = await Recorder.open(path, clock=clock)
+    assert await again.load_memories() == {make.target().name: make.gated}
+    (found,) = await again.pending("ops", 10)
+    assert found == replace(pending, attempts=1)
+    assert len(await again.untaken_declarations()) == 1
+    assert [row.settled_usd for row in await again.spend_since(clock.now.date())] == [0.02]
+    assert again.before.status == {"probes": 7}
+    assert again.before.stopped_at == clock.now - timedelta(minutes=5)
+    assert queries.daemon(path).stopped_at is None
+    await again.aclose()
+
+
+async def test_targets_that_leave_keep_their_memory_for_their_return(recorder, make):
+    one, two = make.target(), make.target("acme-dev")
+    await recorder.register([one, two])
+    await recorder.write([make.change(one)])
+    await recorder.register([two])
+    assert list(await recorder.load_memories()) == [two.name]
+    await recorder.write([make.change(one)])  # a probe that was under way
+    await recorder.register([one])
+    assert await recorder.load_memories() == {one.name: make.gated}
+
+
+async def test_a_new_target_is_unknown_since_now(recorder, clock, make):
+    assert await recorder.load_memories() == {make.target().name: TargetState(since=clock.now)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"route": "relay", "contract": Contract.PROVIDER},
+        {"contract": Contract.PROVIDER},
+        {"organization": "org-example"},
+    ],
+)
+async def test_a_target_of_another_contract_starts_anew(recorder, clock, make, ask, change):
+    await recorder.write([make.change(make.target())])
+    clock.move(minutes=1)
+    await recorder.register([make.target(**change)])
+    assert await recorder.load_memories() == {make.target().name: TargetState(since=clock.now)}
+
+
+@pytest.mark.parametrize("change", [{"organization": None}, {"project": "proj_example"}])
+async def test_a_target_described_better_goes_on(recorder, make, change):
+    await recorder.write([make.change(make.target())])
+    await recorder.register([make.target(**change)])
+    assert await recorder.load_memories() == {make.target().name: make.gated}
+
+
+async def test_a_memory_that_cannot_be_read_keeps_nothing_from_starting(recorder, make, ask):
+    await recorder.write([make.change(make.target())])
+    ask('UPDATE targets SET memory = \'{"state": "of another age"}\'')
+    (memory,) = (await recorder.load_memories()).values()
+    assert memory == TargetState(State.UNVERIFIED, since=make.gated.since, gated_seen=True)
+
+
+async def test_the_same_declaration_is_kept_once_and_taken_once(recorder, clock, make):
+    telling = (DeclarationKind.VERIFIED, "org-acme", clock.now, "settings")
+    declaration = await recorder.declare(*telling)
+    assert await recorder.declare(*telling) is None
+    assert [row.id for row in await recorder.untaken_declarations()] == [declaration]
+    await recorder.write([Change(declaration=declaration)])
+    assert await recorder.untaken_declarations() == []
+    assert await recorder.declare(*telling) is None
+
+
+async def test_spend_adds_up_and_its_mark_is_the_last_one(recorder, clock, make):
+    first = Spend("acme-prod", clock.now.date(), 0.01, reserved_usd=0.05, probes=1)
+    await recorder.reserve(first)
+    await recorder.write([Change(spend=replace(first, reserved_usd=None, estimated=True))])
+    (row,) = await recorder.spend_since(clock.now.date())
+    assert (row.settled_usd, row.reserved_usd, row.probes) == (pytest.approx(0.02), 0.05, 2)
+    assert row.estimated
+    await recorder.reserve(replace(first, settled_usd=0.0, reserved_usd=0.0, probes=0))
+    (row,) = await recorder.spend_since(clock.now.date())
+    assert (row.reserved_usd, row.probes, row.estimated) == (0.0, 2, True)
+    assert await recorder.spend_since(clock.now.date() + timedelta(days=1)) == []
+
+
+def spend(make, usd: float) -> Spend:
+    return Spend(make.key, make.clock.now.date(), settled_usd=usd, probes=1)
+
+
+def commits(path: Path) -> int:
+    """Commits in the write-ahead log: its frames that have the field "size after commit"."""
+    log = path.with_name(path.name + "-wal").read_bytes()
+    frame = 24 + int.from_bytes(log[8:12])
+    return sum(any(log[at + 4 : at + 8]) for at in range(32, len(log), frame))
