@@ -122,11 +122,11 @@ def _shut(memory: TargetState, now: datetime, cadence: Cadence) -> tuple[Situati
 def _blocked(
     memory: TargetState, now: datetime, cadence: Cadence, shutdown: date | None
 ) -> tuple[Situation, timedelta]:
-    if shutdown and datetime.combine(shutdown, time(), UTC) <= now:
-        return Situation.RETIRED, cadence.retired
     if memory.suspect and memory.suspect is not memory.blocker:
         # one more look soon: a person waits to be told
         return Situation.SUSPECT, min(cadence.deciding, cadence.blocked)
+    if shutdown and datetime.combine(shutdown, time(), UTC) <= now:
+        return Situation.RETIRED, cadence.retired
     interval = cadence.blocked
     if (memory.suspect or memory.blocker) in _PATIENT:
         doublings = min(max(memory.suspect_count - 1, 0), 16)

@@ -1,0 +1,147 @@
+"""What an answer means: pure and total, from an observation to a diagnosis."""
+
+from collections.abc import Sequence
+
+from monitor.access.diagnosis import proof, rules
+from monitor.access.diagnosis.advice import Advice, advise
+from monitor.access.diagnosis.answer import Answer, Kind, read
+from monitor.access.diagnosis.rules import Finding
+from monitor.access.diagnosis.text import clean, fold
+from monitor.access.diagnosis.waiting import retry_after
+from monitor.access.observation import Diagnosis, Observation
+from monitor.access.words import Code, Look, Owner
+
+__all__ = ["Advice", "advise", "diagnose", "read_free_look"]
+
+#: What a free look can tell: of the key, its organization and project, and the way there. A listed or
+#: missing model, a restricted scope or a missing path say nothing of the target's own request.
+_FREE_LOOK_BLOCKERS = frozenset(
+    (
+        Code.INVALID_CREDENTIALS,
+        Code.ACCOUNT_DEACTIVATED,
+        Code.ORGANIZATION_MISMATCH,
+        Code.REGION_BLOCKED,
+        Code.QUOTA_EXHAUSTED,
+        Code.PROJECT_DENIED,
+    )
+)
+_UNPROVEN = {
+    proof.Verdict.OTHER_MODEL: (Code.UNRECOGNIZED, "another_model_answered"),
+    proof.Verdict.FILTERED: (Code.MODERATION_BLOCKED, "ended_by_a_filter"),
+    proof.Verdict.UNPROVEN: (Code.UNRECOGNIZED, "success_without_proof"),
+}
+
+
+def diagnose(observation: Observation) -> Diagnosis:
+    """What a full probe's answer means. Never raises, whatever came back.
+
+    A free look given to it is read as one: it is never granted, gated or locked.
+    """
+    if observation.look is Look.FREE:
+        return read_free_look(observation) or _diagnosis(
+            observation, Finding(Code.UNRECOGNIZED, "free_look_is_fine", Owner.REQUEST)
+        )
+    if observation.failure is not None:
+        return _no_answer(observation)
+    answer = read(observation)
+    if _succeeded(observation) and (answer.kind is Kind.TEXT or not answer.errors):
+        verdict = proof.judge(
+            answer, observation.surface, observation.model, truncated=observation.truncated
+        )
+        if verdict is proof.Verdict.PROVEN:
+            return _diagnosis(
+                observation, Finding(Code.ACCESS_GRANTED, "proven", Code.ACCESS_GRANTED.owner)
+            )
+        if answer.kind in (Kind.JSON, Kind.STREAM):
+            code, rule = _UNPROVEN[verdict]
+            return _diagnosis(observation, Finding(code, rule, code.owner))
+    folded = _folded(answer)
+    return _diagnosis(observation, rules.judge(answer, folded, observation.status), answer, folded)
+
+
+def read_free_look(observation: Observation) -> Diagnosis | None:
+    """What a `GET /models` tells: None when key, organization and project are fine.
+
+    Otherwise a blocked or an inconclusive diagnosis; the gate is never told by it.
+    """
+    if observation.failure is not None:
+        return _no_answer(observation)
+    answer = read(observation)
+    if observation.status is not None and _succeeded(observation) and _is_list(observation, answer):
+        return None
+    folded = _folded(answer)
+    finding = rules.judge(answer, folded, observation.status)
+    effect = finding.code.effect
+    if effect.conclusive or (effect == "blocked" and finding.code not in _FREE_LOOK_BLOCKERS):
+        finding = Finding(Code.UNRECOGNIZED, f"free_look_{finding.rule}", finding.owner)
+    return _diagnosis(observation, finding, answer, folded)
+
+
+def _is_list(observation: Observation, answer: Answer) -> bool:
+    if answer.kind is Kind.JSON and isinstance(answer.value, dict):
+        return isinstance(answer.value.get("data"), list) and not answer.errors
+    # A relay's list can be longer than our cap; its beginning is enough.
+    head = "".join(answer.text[:400].split())
+    return (
+        observation.truncated
+        and answer.kind is Kind.TEXT
+        and head.startswith("{")
+        and '"data":[{' in head
+        and '"error"' not in head
+    )
+
+
+def _succeeded(observation: Observation) -> bool:
+    """True for a 2xx, and for a pasted answer without a status: then the payload alone speaks."""
+    return observation.status is None or 200 <= observation.status < 300
+
+
+def _no_answer(observation: Observation) -> Diagnosis:
+    failure = observation.failure or ""
+    text = clean(f"{failure}: {observation.failure_text}" if observation.failure_text else failure)
+    return Diagnosis(
+        Code.NETWORK_ERROR,
+        Code.NETWORK_ERROR.owner,
+        f"no_answer_{failure}",
+        message=text,
+        status=observation.status,
+        request_id=_request_id(observation),
+    )
+
+
+def _folded(answer: Answer) -> list[str]:
+    return [fold(layer.message) if layer.message else "" for layer in answer.errors]
+
+
+def _diagnosis(
+    observation: Observation,
+    finding: Finding,
+    answer: Answer | None = None,
+    folded: Sequence[str] = (),
+) -> Diagnosis:
+    return Diagnosis(
+        finding.code,
+        finding.owner,
+        finding.rule,
+        gate=finding.gate,
+        message=_message(answer) if answer is not None else "",
+        status=observation.status,
+        request_id=_request_id(observation),
+        retry_after=retry_after(observation.headers, folded),
+    )
+
+
+def _message(answer: Answer) -> str:
+    for layer in answer.errors:
+        if shown := clean(layer.message):
+            return shown
+    if answer.kind is Kind.HTML:
+        lowered = answer.text[:4_000]
+        _, _, rest = lowered.partition("<title>")
+        title, closed, _ = rest.partition("</title>")
+        return clean(title) if closed else "(a web page)"
+    return ""
+
+
+def _request_id(observation: Observation) -> str | None:
+    return clean(observation.headers.get("x-request-id", ""), 120) or None

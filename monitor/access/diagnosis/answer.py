@@ -1,0 +1,185 @@
+"""An answer taken apart once: what kind of text it is, its JSON, its stream frames, its errors."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from monitor.access.diagnosis import envelope
+from monitor.access.diagnosis.envelope import Layer
+from monitor.access.diagnosis.text import decode, plain_quotes
+from monitor.access.observation import Observation
+
+#: Frames of a stream that are read. A probe asks for 16 tokens; a longer stream counts as not ended.
+FRAMES_CAP: Final = 1_000
+
+_STREAM_STARTS = ("data:", "event:", ": ", ":\n", "id:", "retry:")
+_ERROR_EVENTS = frozenset(("error", "response.failed", "response.error", "response.cancelled"))
+_PAYLOAD_KEYS = ("choices", "output", "data", "b64_json", "candidates")
+
+
+class Kind(StrEnum):
+    """What sort of text an answer is."""
+
+    EMPTY = "empty"
+    JSON = "json"
+    STREAM = "stream"
+    HTML = "html"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One event of a stream; `value` is its parsed data, or the text itself."""
+
+    event: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer taken apart. `errors` has the innermost first and is empty where none was found."""
+
+    kind: Kind
+    text: str = ""
+    value: Any = None
+    frames: Sequence[Frame] = ()
+    errors: Sequence[Layer] = ()
+    #: Something followed that was not read as part of it: text after the JSON, frames after the cap.
+    trailing: bool = False
+
+
+def read(observation: Observation) -> Answer:
+    """Take an answer apart. Total: every sequence of bytes has a kind."""
+    content_type = observation.headers.get("content-type", "")
+    text = decode(observation.body, content_type)
+    stripped = text.strip().strip("\x00").strip()
+    if not stripped:
+        return Answer(Kind.EMPTY)
+    if stripped.startswith(_STREAM_STARTS):
+        frames = list(_frames(stripped))
+        if frames:
+            cut = len(frames) >= FRAMES_CAP
+            return Answer(Kind.STREAM, stripped, None, frames, _stream_errors(frames), trailing=cut)
+    refused = observation.status is not None and not 200 <= observation.status < 300
+    parsed = envelope.parse(stripped) if stripped[0] in '{["' else None
+    if parsed is None and stripped[0] in "{[“”":
+        # Typographic quotes are a paste's, never a server's: try again with plain ones.
+        plain = plain_quotes(stripped)
+        parsed = envelope.parse(plain) if plain != stripped else None
+    if parsed is not None:
+        value, rest = parsed
+        found = _json_errors(value, rest, refused=refused)
+        return Answer(Kind.JSON, stripped, value, (), found, trailing=bool(rest))
+    if _is_html(stripped):
+        return Answer(Kind.HTML, stripped)
+    return Answer(Kind.TEXT, stripped, None, (), envelope.layers(None, stripped))
+
+
+def _json_errors(value: Any, rest: str, *, refused: bool) -> list[Layer]:
+    if not refused and _looks_granted(value):
+        # Prose in a payload is the model's, not an error; what follows a payload may still be one.
+        trailing = envelope.parse(rest) if rest else None
+        return envelope.layers(trailing[0]) if trailing and is_refusal(trailing[0]) else []
+    if isinstance(value, dict) and isinstance(value.get("choices"), list):
+        return envelope.layers(_error_of(value), rest)
+    return envelope.layers(value, rest)
+
+
+def _looks_granted(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and not is_refusal(value)
+        and any(value.get(key) for key in _PAYLOAD_KEYS)
+    )
+
+
+def is_refusal(value: Any, event: str = "") -> bool:
+    """True when an object says that it is an error or carries one, whatever else it carries."""
+    if not isinstance(value, dict):
+        return False
+    inner = value.get("response")
+    return (
+        event in _ERROR_EVENTS
+        or value.get("type") in ("error", "response.failed", "response.error")
+        or value.get("object") == "error"
+        or value.get("success") is False
+        or any(envelope.is_error(value.get(key)) for key in ("error", "errors", "Error"))
+        or (isinstance(inner, dict) and envelope.is_error(inner.get("error")))
+        or envelope.is_error(_choice_error(value))
+    )
+
+
+def _choice_error(value: Mapping[str, Any]) -> Any:
+    choices = value.get("choices")
+    if isinstance(choices, list):
+        for choice in choices[:4]:
+            if isinstance(choice, dict) and envelope.is_error(choice.get("error")):
+                return choice["error"]
+    return None
+
+
+def _error_of(value: Mapping[str, Any]) -> Any:
+    """The error of an object that also has choices, whose prose must not be taken for it."""
+    return {key: part for key, part in value.items() if key != "choices"} | (
+        {"cause": found} if (found := _choice_error(value)) else {}
+    )
+
+
+def _frames(text: str) -> Iterator[Frame]:
+    """The events of a stream; a bare JSON line among them counts as data."""
+    event = ""
+    data: list[str] = []
+    count = 0
+    for raw in (*text.splitlines(), ""):
+        if count >= FRAMES_CAP:
+            return
+        line = raw.strip()
+        if line.startswith("data:"):
+            data.append(line[5:].strip())
+        elif line.startswith("event:"):
+            event = line[6:].strip().casefold()
+        elif line.startswith("{") or (
+            line and data and not line.startswith((":", "id:", "retry:"))
+        ):
+            # A bare JSON line, or the next line of one that was written over several.
+            data.append(line)
+        elif not line:
+            if data:
+                yield from _frame(event, data)
+                count += 1
+            event, data = "", []
+
+
+def _frame(event: str, data: list[str]) -> Iterator[Frame]:
+    whole = "\n".join(data)
+    parsed = envelope.parse(whole)
+    if parsed is not None and not parsed[1]:
+        yield Frame(event, parsed[0])
+        return
+    # Several events without the blank lines between them: each line for itself.
+    for line in data:
+        parsed = envelope.parse(line)
+        yield Frame(event, line if parsed is None else parsed[0])
+
+
+def _stream_errors(frames: Sequence[Frame]) -> list[Layer]:
+    for frame in frames:
+        value = frame.value
+        if isinstance(value, str) and frame.event in _ERROR_EVENTS:
+            return envelope.layers(None, value)
+        if is_refusal(value, frame.event):
+            if value.get("choices"):
+                value = _error_of(value)
+            return envelope.layers(value)
+        # A relay that ends a stream with a bare {"detail": …} or {"message": …} has refused, too.
+        if isinstance(value, dict) and isinstance(value.get("detail"), (str, dict)):
+            return envelope.layers(value)
+    return []
+
+
+def _is_html(text: str) -> bool:
+    if text[0] == "<":
+        return text[1:2].isalpha() or text[1:2] in ("!", "?", "/")
+    head = text[:2_000].casefold()
+    return "<html" in head or "<!doctype" in head or "</html>" in text[-200:].casefold()

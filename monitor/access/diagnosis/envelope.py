@@ -1,0 +1,219 @@
+"""Finding the innermost error: gateways wrap, translate, stringify and nest it.
+
+An answer becomes layers, innermost first. Each layer is one error object (or one piece of prose) with
+its message, its machine-readable words and its status. Nothing here judges what they mean.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from monitor.access.diagnosis import loose
+
+#: How deep errors are looked for, in objects and in strings together, and how many are kept.
+DEPTH_CAP: Final = 12
+LAYERS_CAP: Final = 24
+#: Children of one list or object that are looked at, and places in a text tried as start of JSON.
+BREADTH_CAP: Final = 6
+#: Characters of a string in which an embedded error is looked for.
+EMBEDDED_CAP: Final = 16_000
+
+# `localized_message` is left out on purpose: relays put "Unknown error" there beside the real message.
+_MESSAGES = (
+    "message",
+    "msg",
+    "error_msg",
+    "errormessage",
+    "error_message",
+    "error_description",
+    "faultstring",
+    "detail",
+    "title",
+    "error",
+    "errors",
+    "description",
+)
+_CHILDREN = (
+    "error",
+    "errors",
+    "detail",
+    "details",
+    "body",
+    "response",
+    "metadata",
+    "raw",
+    "innererror",
+    "inner_error",
+    "fault",
+    "cause",
+    "upstream_error",
+    "originalerror",
+    "data",
+)
+_CODES = ("code", "type", "status", "reason", "errorcode", "error_code", "__type")
+_STATUSES = ("code", "status", "statuscode", "status_code", "http_status", "httpstatus")
+_EMPTY = ("", "null", "none", "nil", "false", "success", "ok", "0", "no error", "undefined")
+
+_decoder = json.JSONDecoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One error as one server wrote it. `codes` are its code, type and reasons, lower case."""
+
+    message: str = ""
+    codes: tuple[str, ...] = ()
+    param: str = ""
+    status: int | None = None
+    depth: int = 0
+
+
+def parse(text: str) -> tuple[Any, str] | None:
+    """The JSON value that the text begins with and the text after it; None when it is no JSON."""
+    start = text.lstrip("\ufeff \t\r\n\x00")
+    try:
+        value, end = _decoder.raw_decode(start)
+    except (ValueError, RecursionError):
+        return None
+    return value, start[end:].strip()
+
+
+def layers(value: Any, text: str = "") -> list[Layer]:
+    """The errors in a parsed value, then those of the text around it; innermost first."""
+    found: list[Layer] = []
+    if value is not None:
+        found.extend(islice(_of_value(value, 1), LAYERS_CAP))
+    if text:
+        found.extend(islice(_of_text(text, 0), LAYERS_CAP))
+    found.sort(key=lambda layer: -layer.depth)
+    return found
+
+
+def is_error(value: Any) -> bool:
+    """True when an `error` field really holds one: relays add empty ones to their successes."""
+    if not value:
+        return False
+    if isinstance(value, str):
+        return value.strip().casefold() not in _EMPTY
+    if isinstance(value, dict):
+        return any(part not in (None, "", 0, False, [], {}) for part in value.values())
+    if isinstance(value, list):
+        return any(is_error(part) for part in value[:BREADTH_CAP])
+    return bool(value)
+
+
+def _of_value(value: Any, depth: int) -> Iterator[Layer]:
+    if depth > DEPTH_CAP:
+        return
+    if isinstance(value, str):
+        yield from _of_text(value, depth)
+    elif isinstance(value, list):
+        for part in value[:BREADTH_CAP]:
+            yield from _of_value(part, depth)
+    elif isinstance(value, dict):
+        yield from _of_object(value, depth)
+
+
+def _of_object(value: Mapping[str, Any], depth: int) -> Iterator[Layer]:
+    fields = {key.casefold(): part for key, part in islice(value.items(), 64)}
+    message = next(
+        (part for name in _MESSAGES if isinstance(part := fields.get(name), str) and part.strip()),
+        "",
+    )
+    codes = tuple(
+        part.strip().casefold()[:120]
+        for name in (*_CODES, "error")
+        if isinstance(part := fields.get(name), str) and part.strip() and part is not message
+    )
+    param = fields.get("param")
+    own = Layer(
+        message,
+        codes,
+        param.casefold()[:120] if isinstance(param, str) else "",
+        next((found for name in _STATUSES if (found := as_status(fields.get(name)))), None),
+        depth,
+    )
+    if own.message or own.codes or own.status:
+        yield own
+    if "{" in message or "[" in message:
+        yield from _embedded(message, depth)
+    for name in _CHILDREN:
+        part = fields.get(name)
+        if isinstance(part, str):
+            # The message itself was read above; other prose is one level further in.
+            if part is not message and part.strip() and name in ("raw", "body"):
+                yield from _of_text(part, depth + 1)
+            elif part is not message and "{" in part:
+                yield from _embedded(part, depth)
+        elif part:
+            yield from _of_value(part, depth + 1)
+
+
+def _of_text(text: str, depth: int) -> Iterator[Layer]:
+    """Prose, and the error embedded in it: SDK prefixes, exceptions' texts, JSON in strings."""
+    text = text.strip()
+    if not text or depth > DEPTH_CAP:
+        return
+    # A string that is itself JSON says nothing as prose.
+    if not (text[0] in '{["' and parse(text[:EMBEDDED_CAP]) is not None):
+        yield Layer(text, depth=depth)
+    yield from _embedded(text, depth)
+
+
+def _embedded(text: str, depth: int) -> Iterator[Layer]:
+    text = text[:EMBEDDED_CAP]
+    if text[:1] == '"' and (parsed := parse(text)) and isinstance(parsed[0], str):
+        yield from _of_text(parsed[0], depth + 1)
+        return
+    start = -1
+    for _ in range(BREADTH_CAP):
+        start = text.find("{", start + 1)
+        if start < 0:
+            break
+        parsed = parse(text[start:])
+        if parsed and isinstance(parsed[0], dict) and parsed[0]:
+            yield from _of_value(parsed[0], depth + 1)
+            return
+    if "{" in text or "[" in text:
+        yield from _loose(text, depth + 1)
+
+
+def _loose(text: str, depth: int) -> Iterator[Layer]:
+    found = loose.fields(text)
+    if not found:
+        return
+    messages = [
+        value
+        for name in ("message", "msg", "detail", "error", "raw")
+        for value in found.get(name, ())
+        if not value.lstrip().startswith("{")
+    ]
+    codes = tuple(
+        value.strip().casefold()[:120]
+        for name in ("code", "type", "status", "reason")
+        for value in found.get(name, ())
+    )
+    status = next(
+        (
+            number
+            for name in ("code", "status", "status_code", "statuscode")
+            for value in found.get(name, ())
+            if (number := as_status(value))
+        ),
+        None,
+    )
+    param = next(iter(found.get("param", ())), "").casefold()[:120]
+    # The last one is usually the innermost; the others stay, one level further out each.
+    for place, message in enumerate(reversed(messages[-BREADTH_CAP:] or [""])):
+        yield Layer(message, codes, param, status, depth + BREADTH_CAP - place)
+
+
+def as_status(value: Any) -> int | None:
+    """An HTTP error status written as a number or as its digits; None for everything else."""
+    if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599:
+        return value
+    return None

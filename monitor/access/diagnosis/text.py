@@ -1,0 +1,70 @@
+"""Text of a server's answer, made safe to show and easy to compare. Total: no input raises."""
+
+import codecs
+import unicodedata
+
+#: Characters of a message that are kept; the design's cap for what is shown and stored.
+MESSAGE_CAP = 500
+#: Characters of a message that the rules look at. The longest refusal known has about 700.
+FOLD_CAP = 1_200
+#: Bytes of an answer that are decoded. Image payloads arrive already reduced by the prober.
+DECODE_CAP = 8 * 1024 * 1024
+
+# Pasted answers have typographic quotes.
+_QUOTES = str.maketrans({**dict.fromkeys("“”„‟«»＂", '"'), **dict.fromkeys("‘’‚‛＇′`´", "'")})
+# Relays write the same sentences in traditional characters; the ones that the rules' phrases need.
+_SIMPLIFIED = str.maketrans(
+    "無額餘證請組織權過該訪問頻號帳賬處務載飽滿鑰級區審違規發檢測費驗認數帐戶參據儲團隊並對於這應須經沒還預敗",
+    "无额余证请组织权过该访问频号账账处务载饱满钥级区审违规发检测费验认数账户参据储团队并对于这应须经没还预败",
+)
+
+
+def decode(body: bytes, content_type: str = "") -> str:
+    """The body as text: UTF-8 unless a byte-order mark or the declared charset says otherwise.
+
+    UTF-8 is tried before the declared charset, since relays declare charsets they do not send.
+    """
+    body = body[:DECODE_CAP]
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return body.decode("utf-16", "replace")
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        pass
+    _, _, charset = content_type.casefold().partition("charset=")
+    try:
+        # Only true text encodings: Python also knows "charsets" that unpack or escape.
+        name = codecs.lookup(charset.split(";")[0].strip(" \"'")).name
+        if name in _LEGACY_CHARSETS:
+            return body.decode(name)
+    except (LookupError, ValueError):
+        pass
+    return body.decode("utf-8", "replace")
+
+
+_LEGACY_CHARSETS = frozenset(
+    ("gbk", "gb2312", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr", "iso8859-1", "cp1252")
+)
+
+
+def clean(text: str, cap: int = MESSAGE_CAP) -> str:
+    """One line to show: control, bidirectional and invisible characters removed, whitespace folded."""
+    text = text[: cap * 4]
+    if not text.isprintable():
+        text = "".join(
+            " " if char.isspace() else char for char in text if char.isprintable() or char.isspace()
+        )
+    return " ".join(text.split())[:cap]
+
+
+def fold(text: str) -> str:
+    """The text as the rules compare it: cleaned, case folded, plain quotes, capped."""
+    text = clean(text, FOLD_CAP)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).translate(_SIMPLIFIED)
+    return text.translate(_QUOTES).casefold()
+
+
+def plain_quotes(text: str) -> str:
+    """Typographic quotes made plain, so that pasted JSON can be read."""
+    return text if text.isascii() else text.translate(_QUOTES)
