@@ -51,6 +51,8 @@ class Context:
     targets: tuple[str, ...] | None = None
     names: dict[str, set[str]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    #: False where nothing is sent: then references are not followed
+    secrets: bool = True
 
     def warn(self, text: str) -> None:
         """Keep a warning, once."""
@@ -146,6 +148,8 @@ def secret(value: Any, info: ValidationInfo) -> Secret:
     context = Context.of(info)
     if not isinstance(value, str):
         raise refuse('must be a reference such as "env:OPENAI_API_KEY"', hidden=True)
+    if not context.secrets:
+        return Secret("", "unresolved")
     try:
         resolved, warning = resolve(value, context.environ, context.folder)
     except UnresolvedError as error:

@@ -28,8 +28,12 @@ from monitor.config.wording import path_of, words_of
 FILE_CAP = 4 * 1024 * 1024
 
 
-def load(path: Path, environ: Mapping[str, str], *, now: datetime | None = None) -> Settings:
+def load(
+    path: Path, environ: Mapping[str, str], *, now: datetime | None = None, secrets: bool = True
+) -> Settings:
     """Read, check and resolve a settings file; `now` (UTC) judges the times in it.
+
+    Without `secrets` the references are not followed: who only reads the database must not need them.
 
     Raises:
         SettingsError: with everything that is wrong; no value of a secret is in it.
@@ -43,7 +47,7 @@ def load(path: Path, environ: Mapping[str, str], *, now: datetime | None = None)
         problem = _syntax(error)
     else:
         reading = _Reading(source, find_lines(text))
-        return _settings(raw, environ, reading, path=path, now=now)
+        return _settings(raw, environ, reading, path=path, now=now, secrets=secrets)
     # Outside of the handler: the parser's error may hold the whole text.
     raise SettingsError([problem], source)
 
@@ -135,6 +139,7 @@ def _settings(
     path: Path | None = None,
     database: Path | None = None,
     now: datetime | None = None,
+    secrets: bool = True,
 ) -> Settings:
     routes = raw.get("routes", {})
     if isinstance(routes, dict):
@@ -149,6 +154,7 @@ def _settings(
         catalog=builtin(),
         routes=frozenset(routes) if isinstance(routes, dict) else frozenset({OPENAI}),
         models=_names(raw.get("catalog"), "models"),
+        secrets=secrets,
     )
     try:
         file = File.model_validate(raw, context=context)

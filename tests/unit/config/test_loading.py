@@ -146,6 +146,14 @@ def test_what_can_be_watched_but_may_be_a_mistake_is_a_warning(
     assert warning in found
 
 
+def test_who_only_reads_the_database_needs_no_secret(tmp_path: Path) -> None:
+    path = tmp_path / "access-monitor.toml"
+    path.write_text(KEY + '[[channels]]\nname = "ops"\nurl = "credential:nowhere"\n')
+    settings = load(path, {}, secrets=False)
+    assert [target.name for target in settings.targets()] == ["acme-prod/gpt-image-2:images"]
+    assert "nowhere" not in repr(settings.channels)
+
+
 def test_direct_at_another_host_is_a_warning_and_without_a_word_it_is_a_provider(
     settings_of: Load,
 ) -> None:
