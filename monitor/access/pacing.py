@@ -15,6 +15,14 @@ _SHARE = 0.5
 _LIMIT_HEADERS = ("x-ratelimit-limit-images", "x-ratelimit-limit-requests")
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A reserved place in an organization's queue: when, and before which 429 it was given."""
+
+    at: float
+    generation: int
+
+
 class ImageGap:
     """The time kept between two probes of image surfaces of one organization.
 
@@ -24,31 +32,37 @@ class ImageGap:
 
     def __init__(self, cadence: Cadence) -> None:
         self._cadence = cadence
-        self._last: float | None = None
+        self._next = float("-inf")
         self._limited_until = float("-inf")
         self._announced = 0.0
+        self._generation = 0
 
-    def ready_at(self, now: float) -> float:
-        """The earliest time of the next probe; `now` when it may go at once."""
-        if self._last is None:
-            return now
-        limited = now < self._limited_until
-        gap = self._cadence.image_gap_limited if limited else self._cadence.image_gap
-        return max(now, self._last + max(gap.total_seconds(), self._announced))
+    def reserve(self, now: float) -> Place:
+        """Take the next free place in the queue, at once when nobody probed lately."""
+        at = max(now, self._next)
+        self._next = at + self._gap(now)
+        return Place(at, self._generation)
 
-    def started(self, now: float) -> None:
-        """A probe was sent."""
-        self._last = now
+    def holds(self, place: Place | None) -> bool:
+        """Whether a reserved place is still good: a 429 in between voids those before it."""
+        return place is not None and place.generation == self._generation
 
     def answered(self, code: Code, headers: Mapping[str, str], now: float) -> None:
         """Learn from an answer: a 429 widens the gap for an hour, an announced limit sets the least."""
-        if code is Code.RATE_LIMITED:
-            self._limited_until = now + self._cadence.image_gap_limited_for.total_seconds()
         for name in _LIMIT_HEADERS:
             limit = headers.get(name, "")
             if limit.isascii() and limit.isdigit() and int(limit[:9]) > 0:
                 self._announced = 60.0 / (int(limit[:9]) * _SHARE)
-                return
+                break
+        if code is Code.RATE_LIMITED:
+            self._limited_until = now + self._cadence.image_gap_limited_for.total_seconds()
+            self._generation += 1
+            self._next = now + self._gap(now)
+
+    def _gap(self, now: float) -> float:
+        limited = now < self._limited_until
+        gap = self._cadence.image_gap_limited if limited else self._cadence.image_gap
+        return max(gap.total_seconds(), self._announced)
 
 
 class TokenBucket:
@@ -96,13 +110,13 @@ class Breaker:
         return self._next_trial is not None
 
     def ready_at(self, now: float) -> float:
-        """When a probe may go; asking at that time takes the trial."""
-        if self._next_trial is None:
-            return now
-        if now < self._next_trial:
-            return self._next_trial
-        self._next_trial = now + self._trial_every
-        return now
+        """When a probe may go: `now` unless the breaker is open."""
+        return now if self._next_trial is None else max(now, self._next_trial)
+
+    def sent(self, now: float) -> None:
+        """A probe leaves; while the breaker is open it is the trial, and the next one has to wait."""
+        if self._next_trial is not None:
+            self._next_trial = now + self._trial_every
 
     def answered(self, key: str, code: Code | None, now: float) -> None:
         """Learn from an answer. Anything but a refusal of everybody closes the breaker."""

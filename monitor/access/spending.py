@@ -101,6 +101,10 @@ class Ledger:
         entry = self.entry(key, day)
         return entry.reserved if entry.reserved > entry.mark + _ROUNDING else None
 
+    def marks(self) -> list[tuple[str, date]]:
+        """The keys and days of which something is remembered durably as reserved."""
+        return [at for at, entry in self._entries.items() if entry.mark]
+
     def marked(self, key: str, day: date, usd: float) -> None:
         """`usd` is now remembered durably."""
         self._put(key, day, replace(self.entry(key, day), mark=usd))

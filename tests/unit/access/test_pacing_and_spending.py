@@ -17,29 +17,28 @@ NEXT_DAY = date(2026, 11, 21)
 
 def test_image_probes_of_one_organization_keep_20_seconds_between_them():
     gap = ImageGap(Cadence())
-    assert gap.ready_at(5) == 5
-    gap.started(5)
-    assert gap.ready_at(6) == 25
-    assert gap.ready_at(40) == 40
+    assert [gap.reserve(5).at for _ in range(3)] == [5, 25, 45]
+    assert gap.reserve(100).at == 100
 
 
-def test_after_a_429_they_keep_60_for_an_hour():
+def test_after_a_429_they_keep_60_for_an_hour_and_places_given_before_are_void():
     gap = ImageGap(Cadence())
-    gap.started(0)
+    gap.reserve(0)
+    waiting = gap.reserve(0)
     gap.answered(Code.RATE_LIMITED, {}, 1)
-    assert gap.ready_at(2) == 60
-    gap.started(4000)
-    assert gap.ready_at(4001) == 4020
+    assert not gap.holds(waiting)
+    again = gap.reserve(2)
+    assert gap.holds(again)
+    assert [again.at, gap.reserve(2).at] == [61, 121]
+    assert [gap.reserve(4000).at, gap.reserve(4000).at] == [4000, 4020]
 
 
 def test_never_more_than_half_of_an_announced_limit():
     gap = ImageGap(Cadence())
-    gap.started(0)
     gap.answered(Code.ACCESS_GRANTED, {"x-ratelimit-limit-requests": "2"}, 1)
-    assert gap.ready_at(1) == 60
     gap.answered(Code.ACCESS_GRANTED, {"x-ratelimit-limit-requests": "nonsense"}, 1)
     gap.answered(Code.ACCESS_GRANTED, {"x-ratelimit-limit-requests": "0"}, 1)
-    assert gap.ready_at(1) == 60
+    assert [gap.reserve(1).at, gap.reserve(1).at] == [1, 61]
 
 
 def test_a_bucket_lets_a_burst_through_and_then_its_rate():
@@ -68,6 +67,7 @@ def test_refusals_by_the_edge_open_the_breaker_and_an_answer_closes_it():
     assert breaker.open
     assert breaker.ready_at(10) == 64
     assert breaker.ready_at(64) == 64
+    breaker.sent(64)
     assert breaker.ready_at(65) == 124
     breaker.answered("a", Code.VERIFICATION_REQUIRED, 66)
     assert breaker.ready_at(66) == 66
