@@ -1,0 +1,144 @@
+"""`alerts list|test|retry`."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from monitor.cli.common import (
+    ConfigOption,
+    Exit,
+    Format,
+    FormatOption,
+    ago,
+    fail,
+    load_settings,
+    plain_errors,
+    print_json,
+    print_table,
+    utc,
+)
+
+if TYPE_CHECKING:
+    from monitor.config import Settings
+
+app = typer.Typer(help="Notifications.", no_args_is_help=True, rich_markup_mode=None)
+
+_IdsArgument = Annotated[
+    list[int] | None, typer.Argument(metavar="[ID]…", help="Notifications; all dead ones without.")
+]
+_NamesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[CHANNEL]…", help="Channels; all without.")
+]
+
+
+@app.command("list")
+def list_(
+    state: Annotated[str | None, typer.Option(help="pending, delivered or dead.")] = None,
+    config: ConfigOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """List notifications and where they stand, oldest first."""
+    from monitor.store import queries
+    from monitor.store.records import NotificationState
+    from monitor.store.shapes import as_json
+
+    if state is not None and state not in set(NotificationState):
+        fail(f"--state {state!r} is none of {', '.join(NotificationState)}")
+    settings = load_settings(config, reading=True)
+    with plain_errors():
+        found = queries.alerts(settings.database, NotificationState(state) if state else None)
+    if output is Format.JSON:
+        print_json([as_json(row) for row in found])
+        return
+    now = datetime.now(UTC)
+    rows = [
+        (
+            str(row.id),
+            f"#{row.transition_id}",
+            str(row.event),
+            row.target or "-",
+            row.channel,
+            str(row.state),
+            str(row.attempts),
+            utc(row.created_at),
+            ago(row.next_attempt_at, now) if row.state is NotificationState.PENDING else "-",
+            row.last_error or "-",
+        )
+        for row in found
+    ]
+    columns = (
+        "ID",
+        "OF",
+        "EVENT",
+        "TARGET",
+        "CHANNEL",
+        "STATE",
+        "TRIES",
+        "CREATED",
+        "NEXT",
+        "ERROR",
+    )
+    print_table(columns, rows)
+
+
+@app.command("test")
+def send_test(names: _NamesArgument = None, config: ConfigOption = None) -> None:
+    """Send a test message to every channel; exit status 0 when all took it, else 1."""
+    settings = load_settings(config)
+    known = [channel.name for channel in settings.channels]
+    for name in names or []:
+        if name not in known:
+            fail(f"no channel is named {name!r}; the settings have {', '.join(known) or 'none'}")
+    if not known:
+        fail("the settings have no channels: add one under [[channels]]")
+    failed = asyncio.run(_test(settings, names or known))
+    raise typer.Exit(Exit.FAILED if failed else Exit.DONE)
+
+
+async def _test(settings: "Settings", names: list[str]) -> int:
+    from monitor.alerts.apprise_channel import DeliveryError
+    from monitor.alerts.messages import Message
+    from monitor.daemon.channels import senders_of
+
+    text = f"This is a test by `access-monitor alerts test` at {utc(datetime.now(UTC))}."
+    message = Message(
+        title="access-monitor: test", text=text, html=f"<p>{text}</p>", slack=text, level="info"
+    )
+    failed = 0
+    for sender in senders_of(settings):
+        if sender.name not in names:
+            continue
+        try:
+            await sender.send(message)
+        except DeliveryError as error:
+            failed += 1
+            print(f"{sender.name}: failed: {error.reason}")
+        else:
+            print(f"{sender.name}: delivered")
+    return failed
+
+
+@app.command()
+def retry(ids: _IdsArgument = None, config: ConfigOption = None) -> None:
+    """Let the daemon try dead notifications again."""
+    from monitor.store import queries
+    from monitor.store.inbox import submit
+    from monitor.store.records import NotificationState
+
+    settings = load_settings(config, reading=True)
+    with plain_errors():
+        dead = {row.id for row in queries.alerts(settings.database, NotificationState.DEAD)}
+        unknown = sorted(set(ids or []) - dead)
+        if unknown:
+            fail(f"not dead: {', '.join(map(str, unknown))}; see: access-monitor alerts list")
+        if not dead:
+            print("nothing is dead")
+            return
+        submit(settings.database, "retry", {"ids": ids} if ids else {}, datetime.now(UTC))
+        daemon = queries.daemon(settings.database)
+    count = len(ids) if ids else len(dead)
+    running = daemon is not None and daemon.stopped_at is None
+    when = "within 2 s" if running else "at its next start"
+    print(f"{count} handed to the daemon, which tries them again {when}")

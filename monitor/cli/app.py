@@ -1,0 +1,51 @@
+"""The command line: `access-monitor COMMAND`."""
+
+from typing import Annotated
+
+import typer
+
+from monitor import __version__
+from monitor.cli import alerts, checking, config, reading, running, simulate
+from monitor.cli.demo import demo
+
+app = typer.Typer(
+    name="access-monitor",
+    help="Watches when an API key may use a gated model, and tells you the minute it may.",
+    no_args_is_help=True,
+    add_completion=False,
+    # a traceback belongs in a bug report, without the values of its variables
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - Typer's form of a callback
+    if wanted:
+        print(f"access-monitor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Watches when an API key may use a gated model, and tells you the minute it may."""
+
+
+app.command("run")(running.run)
+app.command("check")(checking.check)
+app.command("wait")(checking.wait)
+app.command("status")(reading.status)
+app.command("history")(reading.history)
+app.add_typer(config.app, name="config")
+app.add_typer(alerts.app, name="alerts")
+app.command("simulate")(simulate.simulate)
+app.command("demo")(demo)
+
+
+def main() -> None:
+    """The installed command."""
+    app()

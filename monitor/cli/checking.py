@@ -1,0 +1,217 @@
+"""`check` and `wait`: answers now, without a daemon."""
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from monitor.cli.common import (
+    ConfigOption,
+    Exit,
+    Format,
+    FormatOption,
+    load_settings,
+    note,
+    parse_timeout,
+    plain_errors,
+    print_json,
+    print_table,
+    select_targets,
+)
+
+if TYPE_CHECKING:
+    from monitor.access.target import Target
+    from monitor.access.words import Effect
+    from monitor.alerts.messages import Message
+    from monitor.config import Settings
+    from monitor.daemon.once import Checked
+    from monitor.daemon.service import Monitor
+
+_TargetsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[TARGET]…", help="KEY, KEY/MODEL or KEY/MODEL:SURFACE."),
+]
+_Wanted = Annotated[
+    list[str], typer.Argument(metavar="TARGET…", help="KEY, KEY/MODEL or KEY/MODEL:SURFACE.")
+]
+
+
+def check(
+    names: _TargetsArgument = None,
+    config: ConfigOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Make one full probe of each target; the exit status says what the answers mean.
+
+    0 granted, 10 gated (11 after a fresh declaration), 12 locked, 13 blocked, 14 inconclusive.
+    """
+    from monitor.daemon.once import check_all
+
+    settings = load_settings(config)
+    targets = select_targets(settings, names or [])
+    announce_cost(settings, targets, times=1)
+    checked = asyncio.run(check_all(settings, targets))
+    if output is Format.JSON:
+        print_json([_as_json(one) for one in checked])
+    else:
+        _print(checked)
+    raise typer.Exit(max(_status(settings, one) for one in checked))
+
+
+def announce_cost(settings: "Settings", targets: "Sequence[Target]", *, times: int) -> None:
+    """Say the worst case before anything is sent."""
+    from monitor.daemon.once import worst_case
+
+    prices = [worst_case(settings, target) for target in targets]
+    total = sum(price for price, _ in prices) * times
+    about = "about " if any(estimated for _, estimated in prices) else ""
+    note(
+        f"{len(targets)} targets; refused probes cost nothing;"
+        f" at most {about}${total:.4f} if all are open"
+    )
+
+
+def _print(checked: "Sequence[Checked]") -> None:
+    from monitor.access.diagnosis import advise
+
+    rows = [
+        (
+            one.target.name,
+            str(one.diagnosis.effect),
+            str(one.diagnosis.code),
+            str(one.observation.status or "-"),
+            f"{one.observation.timings.total:.0f} ms",
+            f"${one.cost_usd:.5f}" + (" (estimate)" if one.estimated and one.cost_usd else ""),
+            one.diagnosis.request_id or "-",
+        )
+        for one in checked
+    ]
+    print_table(("TARGET", "EFFECT", "DIAGNOSIS", "STATUS", "TOOK", "COST", "REQUEST"), rows)
+    told: set[tuple[Any, ...]] = set()
+    for one in checked:
+        diagnosis = one.diagnosis
+        if (diagnosis.code, diagnosis.gate) in told:
+            continue
+        told.add((diagnosis.code, diagnosis.gate))
+        advice = advise(diagnosis.code, diagnosis.gate)
+        print(f"\n{diagnosis.code} (owner: {diagnosis.owner}): {advice.meaning}\n  {advice.advice}")
+
+
+def _as_json(one: "Checked") -> dict[str, Any]:
+    from monitor.access.diagnosis import advise
+
+    diagnosis = one.diagnosis
+    advice = advise(diagnosis.code, diagnosis.gate)
+    return {
+        "target": one.target.name,
+        "route": one.target.route,
+        "contract": str(one.target.contract),
+        "diagnosis": str(diagnosis.code),
+        "effect": str(diagnosis.effect),
+        "owner": str(diagnosis.owner),
+        "gate": diagnosis.gate and str(diagnosis.gate),
+        "message": diagnosis.message,
+        "advice": advice.advice,
+        "waiting_helps": advice.waiting_helps,
+        "status": one.observation.status,
+        "request_id": diagnosis.request_id,
+        "latency_ms": round(one.observation.timings.total, 1),
+        "cost_usd": one.cost_usd,
+        "cost_estimated": one.estimated,
+    }
+
+
+def _status(settings: "Settings", one: "Checked") -> Exit:
+    status = exit_of(one.diagnosis.effect)
+    declared = settings.key(one.target.key).verified_at
+    fresh = declared and datetime.now(UTC) - declared < settings.deadlines.give_up_after
+    return Exit.GATED_DECLARED if status is Exit.GATED and fresh else status
+
+
+def exit_of(effect: "Effect") -> Exit:
+    """The exit status of one answer's effect."""
+    return {
+        "granted": Exit.DONE,
+        "gated": Exit.GATED,
+        "locked": Exit.LOCKED,
+        "blocked": Exit.BLOCKED,
+        "inconclusive": Exit.INCONCLUSIVE,
+    }[effect]
+
+
+def wait(
+    names: _Wanted,
+    timeout: Annotated[str, typer.Option(help="How long at most: 90s, 15m, 2h.")] = "2h",
+    config: ConfigOption = None,
+) -> None:
+    """Look until all targets are available; replaces the copied loop.
+
+    0 all available, 12 one is locked, 13 one is blocked, 124 timed out.
+    """
+    from monitor.daemon.channels import redactor_of
+    from monitor.daemon.logs import configure
+
+    limit = parse_timeout(timeout, "--timeout")
+    settings = load_settings(config)
+    targets = select_targets(settings, names)
+    announce_cost(settings, targets, times=settings.confirmation.confirmations)
+    configure(redactor_of(settings), log_format=settings.log_format, level="WARNING")
+    with tempfile.TemporaryDirectory(prefix="access-monitor-") as folder, plain_errors():
+        alone = _only(settings, targets, Path(folder) / "wait.db")
+        raise typer.Exit(asyncio.run(_wait(alone, limit)))
+
+
+def _only(settings: "Settings", targets: "Sequence[Target]", database: Path) -> "Settings":
+    """The settings with these targets alone and a memory of their own, thrown away afterwards."""
+    keys = []
+    for key in settings.keys:
+        wanted = tuple(target.capability for target in targets if target.key == key.name)
+        if wanted:
+            keys.append(replace(key, capabilities=wanted))
+    return replace(settings, keys=tuple(keys), channels=(), database=database)
+
+
+class _Titles:
+    """A channel that prints what happens, a line each."""
+
+    name = "console"
+
+    async def send(self, message: "Message") -> None:
+        print(f"{datetime.now().astimezone():%H:%M:%S} {message.title}", flush=True)
+
+
+async def _wait(settings: "Settings", limit: timedelta) -> Exit:
+    from monitor.daemon.service import Monitor
+
+    monitor = Monitor(settings, [_Titles()])
+    await monitor.start()
+    running = asyncio.create_task(monitor.run())
+    try:
+        async with asyncio.timeout(limit.total_seconds()):
+            return await _decided(monitor)
+    except TimeoutError:
+        note(f"not all available within {limit}")
+        return Exit.TIMED_OUT
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await monitor.stop()
+
+
+async def _decided(monitor: "Monitor") -> Exit:
+    from monitor.access.words import State
+
+    while True:
+        await monitor.changed()
+        memories = [watch.memory for watch in monitor.watches]
+        if any(memory.blocker for memory in memories):
+            return Exit.BLOCKED
+        if any(memory.state is State.LOCKED for memory in memories):
+            return Exit.LOCKED
+        if all(memory.state is State.AVAILABLE for memory in memories):
+            return Exit.DONE

@@ -1,0 +1,214 @@
+"""What the commands share: settings, exit statuses, plain errors, tables, times."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum, StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:  # the commands start fast: what they need is imported when they need it
+    from monitor.access.target import Target
+    from monitor.config import Settings
+
+
+class Exit(IntEnum):
+    """The exit statuses that mean the same for every command."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    GATED = 10
+    GATED_DECLARED = 11
+    LOCKED = 12
+    BLOCKED = 13
+    INCONCLUSIVE = 14
+    TIMED_OUT = 124
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="The settings. Default: $ACCESS_MONITOR_CONFIG, ./access-monitor.toml,"
+        " /etc/access-monitor/access-monitor.toml, else OPENAI_API_KEY alone.",
+    ),
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print.")]
+
+
+def fail(message: str, status: Exit = Exit.USAGE) -> NoReturn:
+    """Say what is wrong on standard error and end with that status."""
+    print(f"access-monitor: {message}", file=sys.stderr)
+    raise typer.Exit(status)
+
+
+def note(message: str) -> None:
+    """Say something beside the result, on standard error."""
+    print(message, file=sys.stderr)
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Settings and database that cannot be used end the command with a sentence, not a traceback."""
+    from monitor.config import SettingsError
+    from monitor.store.errors import StoreError
+
+    try:
+        yield
+    except SettingsError as error:
+        fail(str(error), Exit.USAGE)
+    except StoreError as error:
+        fail(str(error), Exit.FAILED)
+
+
+def load_settings(config: Path | None, *, reading: bool = False) -> "Settings":
+    """The settings of the file that is found, else of the environment; errors end the command.
+
+    A command that is only `reading` the database needs no secrets, and warns of nothing.
+    """
+    from monitor.config import default_from_environment, find, load
+
+    with plain_errors():
+        path = find(config, os.environ)
+        if path:
+            settings = load(path, os.environ, secrets=not reading)
+        else:
+            settings = default_from_environment(os.environ)
+    if not reading:
+        for warning in settings.warnings:
+            note(f"warning: {warning}")
+        if not path:
+            for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_BASE_URL"):
+                if os.environ.get(name, "").strip():
+                    note(f"{name} is set and honoured: {os.environ[name].strip()[:200]!r}")
+    return settings
+
+
+def select_targets(settings: "Settings", names: Sequence[str]) -> "tuple[Target, ...]":
+    """The targets of those names, all without any. A capability's surface may be left out."""
+    from monitor.access.target import split_capability
+
+    targets = settings.targets()
+    if not names:
+        return targets
+    chosen = []
+    for name in names:
+        key, _, capability = name.partition("/")
+        model, surface = split_capability(capability)
+        surface = surface or settings.catalog.usual_surface(model)
+        found = [
+            target
+            for target in targets
+            if name == target.name
+            or (key == target.key and (not capability or (model, surface) == _capability(target)))
+        ]
+        if not found:
+            known = "\n  ".join(target.name for target in targets[:20])
+            fail(f"no target is named {name!r}; the settings have\n  {known}")
+        chosen += [target for target in found if target not in chosen]
+    return tuple(chosen)
+
+
+def _capability(target: "Target") -> tuple[str, str]:
+    return target.capability.model, target.capability.surface
+
+
+def print_json(value: Any) -> None:
+    """Print JSON for programs, readable for people."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on a terminal; in a pipe plain columns, nothing cut, no colours."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal = sys.stdout.isatty()
+    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=not terminal, overflow="fold")
+    for row in rows:
+        # Text: names and a server's words are shown as they are, never read as markup
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    if terminal:
+        Console(highlight=False).print(table)
+        return
+    wide = Console(width=10_000, highlight=False, no_color=True)
+    with wide.capture() as printed:
+        wide.print(table)
+    print("\n".join(line.rstrip() for line in printed.get().rstrip("\n").split("\n")))
+
+
+def printable(text: str) -> str:
+    """The text without anything that moves a cursor, rings a bell or turns the direction."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def ago(at: datetime | None, now: datetime) -> str:
+    """How long ago, or how soon, in one unit: `3 min ago`, `in 25 s`; `-` for never."""
+    if at is None:
+        return "-"
+    seconds = (now - at).total_seconds()
+    words = span(abs(seconds))
+    return f"{words} ago" if seconds >= 0 else f"in {words}"
+
+
+def span(seconds: float) -> str:
+    """A length of time in its largest unit."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def utc(at: datetime | None) -> str:
+    """A time as RFC 3339 in UTC, to the second; `-` for none."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else "-"
+
+
+def parse_since(text: str, now: datetime) -> datetime:
+    """`2d`, `90m` before now, or a time as RFC 3339 (local without a zone). Ends the command otherwise."""
+    from monitor.config.durations import parse_duration
+
+    try:
+        return now - parse_duration(text)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        at = datetime.fromisoformat(text)
+        at = at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        fail(
+            f'--since {text!r} is neither a duration such as "2d" nor a time such as 2026-11-20T14:05Z'
+        )
+    if at > now:
+        fail(f"--since {text!r} is in the future: {utc(at)}")
+    if not datetime.fromisoformat(text).tzinfo:
+        note(f"--since {datetime.fromisoformat(text).astimezone().isoformat()}")
+    return at
+
+
+def parse_timeout(text: str, option: str) -> timedelta:
+    """A duration option. Ends the command when it is none."""
+    from monitor.config.durations import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        fail(f"{option} {text!r} {error}")

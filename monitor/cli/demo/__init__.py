@@ -1,0 +1,25 @@
+"""`demo`: the whole monitor at work, without account, network or cost."""
+
+import asyncio
+import importlib.util
+from typing import Annotated
+
+import typer
+
+from monitor.cli.common import fail
+
+
+def demo(
+    seconds: Annotated[
+        int, typer.Option(min=5, max=600, help="How long to watch; the story takes 45 s.")
+    ] = 45,
+) -> None:
+    """Show eight targets of two organizations and a relay living their lives: alerts, history, cost.
+
+    Everything is real but the API: a simulator stands in for it, on this machine, and nothing leaves it.
+    """
+    if importlib.util.find_spec("aiosmtpd") is None:
+        fail("the demo's mail server is an extra: pip install 'access-monitor[demo]'")
+    from monitor.cli.demo.show import show
+
+    raise typer.Exit(asyncio.run(show(seconds)))

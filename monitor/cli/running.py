@@ -1,0 +1,57 @@
+"""`run`: the daemon."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import typer
+
+from monitor.cli.common import ConfigOption, load_settings, note, plain_errors
+
+if TYPE_CHECKING:
+    from monitor.config import Settings
+
+
+def run(config: ConfigOption = None) -> None:
+    """Watch the targets of the settings and tell people of every change, until stopped."""
+    from monitor.daemon.channels import redactor_of, senders_of
+    from monitor.daemon.logs import configure
+    from monitor.daemon.running import serve
+    from monitor.daemon.service import Monitor
+
+    settings = load_settings(config)
+    announce(settings)
+    configure(redactor_of(settings), log_format=settings.log_format)
+    with plain_errors():
+        status = asyncio.run(serve(Monitor(settings, senders_of(settings))))
+    raise typer.Exit(status)
+
+
+def announce(settings: "Settings") -> None:
+    """Say what will be done and what it may cost at most, before it is done."""
+    from monitor.daemon.once import worst_case
+    from monitor.probing import proxy_for
+
+    targets = settings.targets()
+    note(
+        f"access-monitor watches {len(targets)} targets, by {settings.source or 'the environment'}:"
+    )
+    for target in targets[:20]:
+        price, estimated = worst_case(settings, target)
+        about = "about " if estimated else ""
+        note(f"  {target.name} over {target.route} ({target.contract}): $0 while refused,"
+             f" {about}${price:.5f} a granted probe")  # fmt: skip
+    if len(targets) > 20:
+        note(f"  and {len(targets) - 20} more")
+    for name in dict.fromkeys(target.route for target in targets):
+        route = settings.routes[name]
+        proxy = proxy_for(route.base_url)
+        note(f"  route {name}: {route.base_url}" + (f" through the proxy {proxy}" if proxy else ""))
+    budget, keys = settings.budget, len(settings.keys)
+    day = min(budget.per_key_per_day * keys, budget.per_month)
+    note(
+        f"at most ${budget.per_key_per_day:.2f} a key and day (${day:.2f} for {keys} keys),"
+        f" ${budget.per_month:.2f} a month; beyond that only free looks"
+    )
+    told = ", ".join(channel.name for channel in settings.channels)
+    note(f"tells: {told or 'this terminal (no channels are configured)'}")
+    note(f"remembers in: {settings.database}")

@@ -1,0 +1,42 @@
+"""`simulate`: the stand-in for the API, by itself."""
+
+import asyncio
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from monitor.cli.common import Exit, fail, note
+
+
+def simulate(
+    scenario: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="A built-in scenario, or a TOML file.")
+    ] = "demo",
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to listen.")] = (
+        "127.0.0.1:8765"
+    ),
+) -> None:
+    """Run a stand-in for the API that plays a scenario, until interrupted."""
+    from monitor.simulator import ScenarioError, load_scenario, serve
+
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        fail(f"--listen {listen!r} is not HOST:PORT, such as 127.0.0.1:8765")
+    try:
+        played = load_scenario(scenario)
+    except (ScenarioError, OSError) as error:
+        fail(f"--scenario {scenario!r}: {error}")
+
+    def ready(base_url: str) -> None:
+        print(base_url, flush=True)
+        note(f"simulating {played.name!r}: {played.about}")
+        for key in played.keys:
+            note(f"  {key.name:<16} {key.secret}")
+
+    with suppress(KeyboardInterrupt):
+        try:
+            asyncio.run(serve(played, host.strip("[]"), int(port), ready))
+        except OSError as error:
+            fail(f"--listen {listen!r}: {error.strerror or error}", Exit.FAILED)
+    raise typer.Exit(Exit.DONE)

@@ -1,0 +1,1 @@
+"""Puts it together: scheduler, signals, the run of one monitor."""

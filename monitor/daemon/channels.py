@@ -1,0 +1,34 @@
+"""The settings' channels as things that send, and what must be hidden of them."""
+
+from collections.abc import Iterator
+
+from monitor.alerts.apprise_channel import Channel
+from monitor.alerts.url_secrets import url_secrets
+from monitor.config import Settings
+from monitor.daemon.redaction import Redactor
+
+
+def redactor_of(settings: Settings) -> Redactor:
+    """Hides every secret of the settings."""
+    return Redactor(_secrets(settings))
+
+
+def senders_of(settings: Settings) -> list[Channel]:
+    """A sender for each channel, in the order of the file."""
+    redactor = redactor_of(settings)
+    return [
+        Channel(
+            channel.name,
+            channel.url.reveal(),
+            timeout=settings.delivery.timeout,
+            redact=redactor.text,
+        )
+        for channel in settings.channels
+    ]
+
+
+def _secrets(settings: Settings) -> Iterator[str]:
+    for key in settings.keys:
+        yield key.secret.reveal()
+    for channel in settings.channels:
+        yield from url_secrets(channel.url.reveal())

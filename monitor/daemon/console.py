@@ -1,0 +1,21 @@
+"""The channel of who has none: messages go to the terminal."""
+
+import sys
+from typing import TextIO
+
+from monitor.alerts.messages import Message
+
+NAME = "console"
+
+
+class Console:
+    """Prints messages to standard output."""
+
+    name = NAME
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+
+    async def send(self, message: Message) -> None:
+        """Print one message, its title first."""
+        print(f"\n== {message.title}\n{message.text}\n", file=self._stream, flush=True)

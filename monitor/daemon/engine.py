@@ -1,0 +1,300 @@
+"""The middle of the pipeline: an answer, a declaration or time becomes changes, in one transaction."""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import structlog
+
+from monitor.access.cadence import full_interval, next_look
+from monitor.access.events import Answered, Declared, Event, Rules, SiblingOpened, TimePassed
+from monitor.access.limits import Cadence
+from monitor.access.observation import Diagnosis, Observation
+from monitor.access.states import advance
+from monitor.access.words import DeclarationKind, Effect, EventKind, Look, Reason, State
+from monitor.daemon.clock import Clock
+from monitor.daemon.narrator import Narrator
+from monitor.daemon.network import NetworkSense
+from monitor.daemon.watches import Watch, Watches
+from monitor.store.errors import StoreError
+from monitor.store.recorder import Recorder
+from monitor.store.records import Answer, Change, Declaration, Spend, Told
+
+log = structlog.get_logger()
+
+# What differs between answers that are otherwise equal: ids, and the figures of a rate limit.
+_IDS = re.compile(r"\b(?:req_\w+|[0-9a-f]{16,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+_FIGURES = re.compile(r"\d+(?:\.\d+)?")
+
+#: Seconds between two tries to write what the database refused.
+_WRITE_AGAIN = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A look that was made, what it means, and what it cost in US dollars."""
+
+    watch: Watch
+    look: Look
+    observation: Observation
+    diagnosis: Diagnosis | None
+    cost: float = 0.0
+    charged: tuple[str, date] | None = None
+    over_budget: bool = False
+
+
+class Engine:
+    """Applies events to the watches and has everything that follows written at once.
+
+    A watch's memory is moved on before the write, on the one loop, so that events of neighbours see
+    it; the recorder keeps the order. `committed` is called after each commit that told something.
+    """
+
+    def __init__(
+        self,
+        *,
+        watches: Watches,
+        recorder: Recorder,
+        narrator: Narrator,
+        network: NetworkSense,
+        clock: Clock,
+        cadence: Cadence,
+        rules: Rules,
+        look_at: Callable[[Watch, Any], None],
+        committed: Callable[[], None],
+    ) -> None:
+        self._watches = watches
+        self._recorder = recorder
+        self._narrator = narrator
+        self._network = network
+        self._clock = clock
+        self._cadence = cadence
+        self._rules = rules
+        self._look_at = look_at
+        self._committed = committed
+        self._began = clock.now()
+
+    async def answered(self, result: Result) -> None:
+        """A look came back: decide, date the next one, write, and hasten the siblings it opened for."""
+        watch, diagnosis, now = result.watch, result.diagnosis, self._clock.now()
+        code = diagnosis.code if diagnosis else None
+        watch.answers += 1
+        if diagnosis and diagnosis.request_id:
+            watch.request_ids.append(diagnosis.request_id)
+        before = watch.memory
+        decision = advance(before, Answered(code, result.look), now, self._rules)
+        inconclusive = code is not None and code.effect is Effect.INCONCLUSIVE
+        plan = next_look(
+            decision.memory,
+            now,
+            self._cadence,
+            phase=watch.phase,
+            shutdown=watch.shutdown,
+            retry_after=diagnosis.retry_after if diagnosis and inconclusive else None,
+            over_budget=result.over_budget,
+        )
+        watch.look = plan.look
+        watch.memory = replace(decision.memory, next_probe_at=plan.at)
+        told = tuple(
+            self._narrator.of_target(watch, telling, now, diagnosis)
+            for telling in decision.tellings
+        )
+        changes = [
+            Change(
+                target=watch.name,
+                memory=watch.memory,
+                answer=_answer(result, now),
+                told=told,
+                spend=_spend(result),
+            )
+        ]
+        if decision.opens_siblings:
+            changes += self._siblings_of(watch)
+        changes += self._of_network(watch.target.route, result)
+        if watch.memory.state is not before.state:
+            watch.answers = 0
+        self._look_at(watch, plan.at)
+        log.info(
+            "probe",
+            target=watch.name,
+            look=str(result.look),
+            diagnosis=code and str(code),
+            state=str(watch.memory.state),
+            status=result.observation.status,
+            latency_ms=round(result.observation.timings.total, 1),
+            request_id=diagnosis.request_id if diagnosis else None,
+            cost_usd=result.cost or None,
+            next_probe_at=_seconds(plan.at),
+            why=str(plan.situation),
+        )
+        await self.write(changes)
+
+    async def declared(self, declaration: Declaration) -> None:
+        """A person told something of an organization or a key; taken once."""
+        now, changes = self._clock.now(), []
+        event = Declared(declaration.kind, declaration.at)
+        for watch in self._watches.declared_for(declaration.subject):
+            state, gated_seen = watch.memory.state, watch.memory.gated_seen
+            verified = declaration.kind is DeclarationKind.VERIFIED
+            if state is State.AVAILABLE or not (gated_seen or verified):
+                continue
+            changes.append(self._apply(watch, event))
+            self._look_at(watch, now)
+        changes.append(Change(declaration=declaration.id))
+        log.info("declaration", kind=str(declaration.kind), subject=declaration.subject,
+                 at=_seconds(declaration.at), targets=len(changes) - 1)  # fmt: skip
+        await self.write(changes)
+
+    async def time_passed(self) -> None:
+        """Nothing came: deadlines, silence, models near their end. Silence is told once per route."""
+        now = self._clock.now()
+        changes: list[Change] = []
+        silent: dict[str, list[Watch]] = {}
+        for watch in self._watches:
+            interval = full_interval(watch.memory, now, self._cadence, watch.shutdown)
+            event = TimePassed(interval, watch.shutdown, self._began)
+            decision = advance(watch.memory, event, now, self._rules)
+            if not decision.tellings:
+                continue
+            if any(telling.event is EventKind.STALE for telling in decision.tellings):
+                silent.setdefault(watch.target.route, []).append(watch)
+            changes.append(self._apply(watch, event, without=EventKind.STALE))
+        for route, watches in silent.items():
+            if self._network.offline:
+                continue  # one event for all of it: `offline` was told
+            facts = {
+                "routes": [route],
+                "targets": len(watches),
+                "contract": watches[0].target.contract,
+            }
+            changes.append(
+                Change(
+                    told=(
+                        self._narrator.of_monitor(
+                            EventKind.STALE,
+                            Reason.NOTHING_CONCLUSIVE,
+                            now,
+                            route=route,
+                            facts=facts,
+                        ),
+                    )
+                )
+            )
+        if changes:
+            await self.write(changes)
+
+    async def tell(self, event: EventKind, reason: Reason, facts: dict[str, Any]) -> None:
+        """Record and tell something of the whole monitor."""
+        await self.write(
+            [
+                Change(
+                    told=(self._narrator.of_monitor(event, reason, self._clock.now(), facts=facts),)
+                )
+            ]
+        )
+
+    async def write(self, changes: Sequence[Change]) -> None:
+        """Write until it is written: what was seen is not lost because the database was busy.
+
+        The watches concerned stay busy meanwhile, so what waits is bounded by their number.
+        """
+        failing = False
+        while True:
+            try:
+                ids = await self._recorder.write(changes)
+            except StoreError as error:
+                if not failing:
+                    log.error("not_written", error=str(error), try_again_s=_WRITE_AGAIN)  # noqa: TRY400
+                failing = True
+                await asyncio.sleep(_WRITE_AGAIN)
+                continue
+            break
+        told = [told for change in changes for told in change.told]
+        for id_, one in zip(ids, told, strict=True):
+            _log(id_, one)
+        if told:
+            self._committed()
+
+    def _apply(self, watch: Watch, event: Event, *, without: EventKind | None = None) -> Change:
+        now = self._clock.now()
+        before = watch.memory.state
+        decision = advance(watch.memory, event, now, self._rules)
+        watch.memory = decision.memory
+        told = tuple(
+            self._narrator.of_target(watch, telling, now)
+            for telling in decision.tellings
+            if telling.event is not without
+        )
+        if watch.memory.state is not before:
+            watch.answers = 0
+        return Change(target=watch.name, memory=watch.memory, told=told)
+
+    def _siblings_of(self, opened: Watch) -> Iterable[Change]:
+        for watch in self._watches.siblings(opened):
+            if watch.memory.state in (State.UNVERIFIED, State.PROPAGATING):
+                yield self._apply(watch, SiblingOpened(opened.name))
+                self._look_at(watch, self._clock.now())
+
+    def _of_network(self, route: str, result: Result) -> Iterable[Change]:
+        event = self._network.answered(route, result.diagnosis.code if result.diagnosis else None)
+        if event:
+            reason = (
+                Reason.ALL_ROUTES_FAIL if event is EventKind.OFFLINE else Reason.A_ROUTE_ANSWERS
+            )
+            routes = sorted({watch.target.route for watch in self._watches})
+            facts = {"routes": routes, "targets": len(self._watches)}
+            told = self._narrator.of_monitor(event, reason, self._clock.now(), facts=facts)
+            yield Change(told=(told,))
+
+
+def _answer(result: Result, now: Any) -> Answer:
+    diagnosis, observation = result.diagnosis, result.observation
+    return Answer(
+        look=result.look,
+        diagnosis=diagnosis.code if diagnosis else None,
+        status=observation.status,
+        at=now,
+        gate=diagnosis.gate if diagnosis else None,
+        message=_normal(diagnosis) if diagnosis else "",
+        request_id=diagnosis.request_id if diagnosis else None,
+        headers=observation.headers,
+        latency_ms=observation.timings.total,
+        cost_usd=result.cost,
+        connect_ms=observation.timings.connect,
+        tls_ms=observation.timings.tls,
+        first_byte_ms=observation.timings.first_byte,
+    )
+
+
+def _normal(diagnosis: Diagnosis) -> str:
+    message = _IDS.sub("…", diagnosis.message)
+    return _FIGURES.sub("…", message) if diagnosis.effect is Effect.INCONCLUSIVE else message
+
+
+def _spend(result: Result) -> Spend | None:
+    if result.charged is None or not result.cost:
+        return None
+    key, day = result.charged
+    return Spend(key, day, settled_usd=result.cost, probes=1, estimated=result.watch.estimated)
+
+
+def _log(id_: int, told: Told) -> None:
+    happening = told.happening
+    fields: dict[str, Any] = {
+        "id": id_,
+        "event_kind": str(happening.event),
+        "target": happening.target,
+        "route": happening.route,
+        "reason": str(happening.reason),
+        "channels": list(told.channels),
+    }
+    if happening.before and happening.after:
+        fields |= {"before": str(happening.before), "after": str(happening.after)}
+    log.info(happening.kind, **{name: value for name, value in fields.items() if value})
+
+
+def _seconds(at: Any) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"

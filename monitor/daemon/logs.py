@@ -1,0 +1,80 @@
+"""Logging: one line per event, readable on a terminal and JSON elsewhere; one redactor, last."""
+
+import logging
+import sys
+from typing import TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from monitor.daemon.redaction import Redactor
+
+#: httpx prints whole URLs at INFO, Apprise prints a mistyped channel URL at ERROR.
+_QUIET = {"httpx": "WARNING", "httpcore": "WARNING", "apscheduler": "WARNING", "alembic": "WARNING",
+          "apprise": "CRITICAL", "asyncio": "WARNING"}  # fmt: skip
+
+
+def configure(
+    redactor: Redactor,
+    *,
+    log_format: str = "auto",
+    level: str = "INFO",
+    stream: TextIO | None = None,
+) -> None:
+    """Send structlog's and the libraries' logs through one chain to `stream` (standard error).
+
+    `log_format` is `auto`, `json` or `console`; `auto` is readable on a terminal, else JSON.
+    """
+    out = stream or sys.stderr
+    readable = log_format == "console" or (log_format == "auto" and out.isatty())
+
+    def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        return {key: redactor.value(value) for key, value in event.items()}
+
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(
+            colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+        if readable
+        else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
+    last: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        _one_line,
+        redact,
+        renderer,
+    ]
+    formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last)
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name, quiet in _QUIET.items():
+        logging.getLogger(name).setLevel(quiet)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Control characters become escapes: a server's words cannot forge a line or paint a terminal."""
+    return {
+        key: _escaped(value) if isinstance(value, str) and key != "exception" else value
+        for key, value in event.items()
+    }
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,79 @@
+"""One full probe of each target, by itself: no state, no database."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from monitor.access.diagnosis import diagnose
+from monitor.access.observation import Diagnosis, Observation
+from monitor.access.spending import UNKNOWN_PRICE, cost_of
+from monitor.access.target import Target
+from monitor.access.words import Contract, Look
+from monitor.catalog import bill, open_price
+from monitor.config import Settings
+from monitor.probing import Credentials, Prober
+
+#: Image probes of one organization that may go at once: less than half of the lowest tier's 5 a minute.
+_IMAGES_AT_ONCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One target's answer; `cost_usd` is what it cost, `estimated` on provider routes."""
+
+    target: Target
+    observation: Observation
+    diagnosis: Diagnosis
+    cost_usd: float
+    estimated: bool
+
+
+def worst_case(settings: Settings, target: Target) -> tuple[float, bool]:
+    """US dollars that one full probe costs if the gate is open, and whether that is an estimate."""
+    price = open_price(settings.catalog, target.capability)
+    route = settings.routes[target.route]
+    estimated = price is None or route.contract is Contract.PROVIDER
+    return (UNKNOWN_PRICE if price is None else price) * route.price, estimated
+
+
+async def check_all(settings: Settings, targets: Sequence[Target]) -> list[Checked]:
+    """Probe each target once and say what its answer means, in the order given."""
+    prober = Prober(catalog=settings.catalog, limit_in_flight=32)
+    gap = settings.cadence.image_gap.total_seconds()
+    images: Counter[tuple[str, str]] = Counter()
+    waits = []
+    for target in targets:
+        before = images[target.route, target.scope]
+        makes_images = target.capability.surface.makes_images
+        images[target.route, target.scope] += makes_images
+        late = max(before - _IMAGES_AT_ONCE + 1, 0) if makes_images else 0
+        waits.append(late * gap)
+    try:
+        pairs = zip(targets, waits, strict=True)
+        return list(await asyncio.gather(*(_check(settings, prober, t, w) for t, w in pairs)))
+    finally:
+        await prober.aclose()
+
+
+async def _check(settings: Settings, prober: Prober, target: Target, wait: float) -> Checked:
+    await asyncio.sleep(wait)
+    route = settings.routes[target.route]
+    credentials = Credentials(
+        secret=settings.key(target.key).secret.reveal(),
+        organization=target.organization,
+        project=target.project,
+        base_url=route.base_url,
+    )
+    observation = await prober.look(credentials, target.capability, Look.FULL)
+    diagnosis = diagnose(observation)
+    price, estimated = worst_case(settings, target)
+    billed = bill(settings.catalog, target.capability, observation.body)
+    cost = cost_of(
+        diagnosis.code,
+        observation.status,
+        sent=observation.sent,
+        billed=None if billed is None else billed * route.price,
+        price=price,
+    )
+    return Checked(target, observation, diagnosis, cost, estimated)

@@ -1,0 +1,128 @@
+"""The targets while they are watched: memory, credentials, place in the queues."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from monitor.access.cadence import phase_of
+from monitor.access.memory import TargetState
+from monitor.access.pacing import Place
+from monitor.access.spending import UNKNOWN_PRICE
+from monitor.access.target import Target
+from monitor.access.words import Contract, Look
+from monitor.catalog import open_price
+from monitor.config import Settings
+from monitor.probing import Credentials
+
+#: Request ids kept for messages that show what was seen.
+_REQUEST_IDS = 5
+
+
+@dataclass(slots=True)
+class Watch:
+    """One target under watch."""
+
+    target: Target
+    credentials: Credentials
+    memory: TargetState
+    phase: float
+    #: US dollars of one granted full probe
+    price: float
+    #: the price is not OpenAI's own, or not known
+    estimated: bool
+    #: by the catalog the capability has a gate, or nobody knows
+    may_be_gated: bool
+    shutdown: date | None
+    look: Look = Look.FULL
+    #: a probe of it is under way
+    busy: bool = False
+    gap_place: Place | None = None
+    bucket_place: float | None = None
+    #: answers since the state changed, and the last request ids
+    answers: int = 0
+    request_ids: deque[str] = field(default_factory=lambda: deque(maxlen=_REQUEST_IDS))
+
+    @property
+    def name(self) -> str:
+        """The target's name."""
+        return self.target.name
+
+
+class Watches:
+    """All targets under watch, by name, and who belongs together."""
+
+    def __init__(self, watches: Iterable[Watch]) -> None:
+        self._by_name = {watch.name: watch for watch in watches}
+        self._by_scope: dict[tuple[str, str], list[Watch]] = {}
+        for watch in self._by_name.values():
+            self._by_scope.setdefault((watch.target.route, watch.target.scope), []).append(watch)
+
+    def __iter__(self) -> Iterator[Watch]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def get(self, name: str) -> Watch | None:
+        """The watch of that target, if there is one."""
+        return self._by_name.get(name)
+
+    def siblings(self, watch: Watch) -> list[Watch]:
+        """The other targets of the same organization on the same route."""
+        together = self._by_scope[watch.target.route, watch.target.scope]
+        return [other for other in together if other is not watch]
+
+    def declared_for(self, subject: str) -> list[Watch]:
+        """The targets that a declaration for an organization or a key may touch: direct routes only."""
+        return [
+            watch
+            for watch in self
+            if watch.target.contract is Contract.DIRECT
+            and watch.may_be_gated
+            and subject in (watch.target.organization, watch.target.key)
+        ]
+
+    def counts(self) -> dict[str, int]:
+        """How many targets are in each state; blocked ones once more under `blocked`."""
+        counts: dict[str, int] = {}
+        for watch in self:
+            state = str(watch.memory.state)
+            counts[state] = counts.get(state, 0) + 1
+            if watch.memory.blocker:
+                counts["blocked"] = counts.get("blocked", 0) + 1
+        return counts
+
+    def shift(self, step: timedelta) -> None:
+        """The wall clock was stepped: measured times move with it."""
+        for watch in self:
+            watch.memory = watch.memory.shifted(step)
+
+
+def watches_of(settings: Settings, memories: Mapping[str, TargetState]) -> Watches:
+    """The settings' targets with what is remembered of them."""
+    return Watches(
+        _watch(settings, target, memories.get(target.name, TargetState()))
+        for target in settings.targets()
+    )
+
+
+def _watch(settings: Settings, target: Target, memory: TargetState) -> Watch:
+    key, route = settings.key(target.key), settings.routes[target.route]
+    known = settings.catalog.get(target.capability.model)
+    price = open_price(settings.catalog, target.capability)
+    return Watch(
+        target=target,
+        credentials=Credentials(
+            secret=key.secret.reveal(),
+            organization=target.organization,
+            project=target.project,
+            base_url=route.base_url,
+        ),
+        memory=memory,
+        phase=phase_of(target.name),
+        price=(UNKNOWN_PRICE if price is None else price) * route.price,
+        estimated=price is None or route.contract is Contract.PROVIDER,
+        may_be_gated=known is None or target.capability.surface in known.gates,
+        shutdown=known.shutdown if known else None,
+    )

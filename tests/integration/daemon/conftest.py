@@ -1,0 +1,148 @@
+"""A whole monitor in this process, against a simulator in this process, on a real database."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.config import load
+from monitor.daemon.clock import Clock
+from monitor.daemon.service import Monitor
+from monitor.simulator import Simulator, parse_scenario
+from monitor.store import queries
+from monitor.store.errors import StoreError
+
+FAST = """
+[cadence]
+eager = "200ms"
+unverified = "200ms"
+settling = "600ms"
+deciding = "200ms"
+free_look = "400ms"
+blocked = "400ms"
+inconclusive = "200ms"
+image_gap = "1ms"
+[confirmation]
+confirmation_span = "500ms"
+"""
+
+
+class Taker:
+    """A channel that keeps the titles it is sent."""
+
+    name = "ops"
+
+    def __init__(self) -> None:
+        self.titles: list[str] = []
+
+    async def send(self, message: Any) -> None:
+        self.titles.append(message.title)
+
+
+class Bench:
+    """Simulator, settings and monitor of one test."""
+
+    def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
+        self.folder = folder
+        self.taker = Taker()
+        self._stack = stack
+
+    async def simulate(self, scenario: str) -> None:
+        self.simulator = Simulator(parse_scenario('name = "test"\n' + scenario))
+        self.base_url = await self.simulator.start()
+        self._stack.push_async_callback(self.simulator.stop)
+
+    def settings(self, keys: str, figures: str = "", channels: str = "") -> Any:
+        text = (
+            '[monitor]\ndatabase = "sqlite:///monitor.db"\n'
+            f'[routes.sim]\nbase_url = "{self.base_url}"\ncontract = "direct"\nrate = 500.0\n'
+            '[[channels]]\nname = "ops"\nurl = "env:OPS"\n' + channels + keys + FAST + figures
+        )
+        path = self.folder / "access-monitor.toml"
+        path.write_text(text)
+        secrets = {
+            key.name.upper().replace("-", "_"): key.secret for key in self.simulator.scenario.keys
+        }
+        return load(path, {"OPS": "json://127.0.0.1:9/", **secrets})
+
+    async def run(self, settings: Any, clock: Clock | None = None) -> Monitor:
+        monitor = Monitor(settings, [self.taker], clock=clock)
+        await monitor.start()
+        running = asyncio.create_task(monitor.run())
+
+        async def end() -> None:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await monitor.stop()
+
+        self.end = end
+        self._stack.push_async_callback(self._end_once)
+        self._ended = False
+        return monitor
+
+    async def _end_once(self) -> None:
+        if not self._ended:
+            await self.stop()
+
+    async def stop(self) -> None:
+        self._ended = True
+        await self.end()
+
+    def history(self) -> list[Any]:
+        try:
+            return [row.happening for row in queries.history(self.folder / "monitor.db")]
+        except StoreError:
+            return []
+
+    def events(self, target: str | None = None) -> list[str]:
+        return [
+            str(h.event)
+            for h in self.history()
+            if h.event not in ("started", "stopping") and target in (None, h.target)
+        ]
+
+    def spent(self) -> float:
+        rows = queries.spend(self.folder / "monitor.db", datetime.now(UTC).date())
+        return sum(row.settled_usd for row in rows)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():  # noqa: ASYNC110 - it is another process or thread that moves
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Bench]:
+    async with AsyncExitStack() as stack:
+        yield Bench(tmp_path, stack)
+
+
+@pytest.fixture
+def key() -> Callable[..., str]:
+    """The settings of one key."""
+
+    def build(name: str, *watch: str, organization: str = "org-acme", more: str = "") -> str:
+        capabilities = ", ".join(f'"{one}"' for one in watch or ("gpt-image-2",))
+        return (
+            f'[[keys]]\nname = "{name}"\nsecret = "env:{name.upper().replace("-", "_")}"\nroute = "sim"\n'
+            f'organization = "{organization}"\nwatch = [{capabilities}]\n{more}\n'
+        )
+
+    return build
+
+
+@pytest.fixture
+def simulated() -> Callable[..., str]:
+    """The scenario of one key."""
+
+    def build(name: str, gate: str = "", more: str = "") -> str:
+        return (
+            f'[[keys]]\nname = "{name}"\nsecret = "sk-sim-FAKE-{name}-0001"\norganization = "org-acme"\n'
+            f"{more}\n{gate}\n"
+        )
+
+    return build

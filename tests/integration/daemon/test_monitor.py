@@ -1,0 +1,153 @@
+"""The monitor as a whole: what it does of itself, besides the state table."""
+
+import sqlite3
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from monitor.access.words import DeclarationKind
+from monitor.daemon.clock import Clock
+
+pytestmark = pytest.mark.anyio
+
+ALL = ("images", "edits", "image_tool")
+
+
+async def test_every_surface_is_probed_and_settles_when_open(bench, key, simulated):
+    watch = [
+        "gpt-image-2:images", "gpt-image-2:edits", "gpt-image-2:image_tool", "gpt-5.1:responses",
+        "gpt-5.1:chat", "gpt-5.1:stream", "gpt-5.1:summary", "gpt-5.1:models",
+    ]  # fmt: skip
+    await bench.simulate(simulated("acme", '[keys.gate]\nopen = "always"'))
+    await bench.run(bench.settings(key("acme", *watch)))
+    await bench.until(lambda: bench.events().count("baseline") == len(watch))
+    await bench.stop()
+    assert bench.spent() == pytest.approx(bench.simulator.ledger.billed(), abs=1e-4)
+
+
+async def test_the_first_light_of_one_makes_its_siblings_propagating_in_the_same_message(
+    bench, key, simulated
+):
+    await bench.simulate(
+        simulated("acme", '[keys.capabilities."gpt-5.1:summary"]\nopen = 1.5') + simulated("other")
+    )
+    await bench.run(bench.settings(key("acme", "gpt-5.1:summary", "gpt-image-2") + key("other")))
+    await bench.until(lambda: "available" in bench.events())
+    siblings = [h for h in bench.history() if h.reason == "sibling_opened"]
+    assert {h.target for h in siblings} == {"acme/gpt-image-2:images", "other/gpt-image-2:images"}
+    await bench.until(lambda: any("first light" in t.lower() for t in bench.taker.titles))
+    titles = [t for t in bench.taker.titles if "first light" in t.lower()]
+    assert titles == ["3 changes, org-acme: 1 first light, 2 propagating"]
+
+
+async def test_over_budget_only_free_looks_are_made_and_it_is_told_once(bench, key, simulated):
+    flicker = ", ".join(f"[{t}, {t + 0.35}]" for t in range(60))
+    await bench.simulate(simulated("acme", f"[keys.gate]\nopen = [{flicker}]"))
+    figures = "[budget]\nper_key_per_day = 0.006\n"
+    await bench.run(bench.settings(key("acme"), figures))
+    await bench.until(lambda: "budget" in bench.events())
+    free = bench.simulator.ledger.count(surface="models")
+    await bench.until(lambda: bench.simulator.ledger.count(surface="models") > free + 3)
+    await bench.stop()
+    assert bench.events().count("budget") == 1
+    assert bench.simulator.ledger.billed() <= 0.006
+    assert bench.spent() == pytest.approx(bench.simulator.ledger.billed(), abs=1e-6)
+
+
+async def test_after_a_crash_what_was_reserved_counts_as_spent(bench, key, simulated):
+    await bench.simulate(simulated("acme"))
+    settings = bench.settings(key("acme"))
+    await bench.run(settings)
+    await bench.until(lambda: "unverified" in bench.events())
+    await bench.stop()
+    assert bench.spent() == 0
+    with sqlite3.connect(bench.folder / "monitor.db") as database:
+        database.execute("UPDATE spend SET reserved_usd = 0.0034")
+    await bench.run(settings)
+    await bench.until(lambda: bench.simulator.ledger.count(what="gated") > 3)
+    assert bench.spent() == pytest.approx(0.0034)
+
+
+async def test_a_verification_declared_in_the_settings_is_taken_once(bench, key, simulated):
+    await bench.simulate(simulated("acme"))
+    at = datetime.now(UTC) - timedelta(minutes=5)
+    settings = bench.settings(key("acme", more=f"verified_at = {at:%Y-%m-%dT%H:%M:%SZ}"))
+    await bench.run(settings)
+    await bench.until(lambda: "propagating" in bench.events())
+    (happening,) = [h for h in bench.history() if h.event == "propagating"]
+    assert happening.reason in ("gated_after_declaration", "verified_declared")
+    await bench.stop()
+    await bench.run(settings)
+    gated = bench.simulator.ledger.count(what="gated")
+    await bench.until(lambda: bench.simulator.ledger.count(what="gated") > gated + 2)
+    assert bench.events().count("propagating") == 1
+
+
+async def test_rejected_declared_for_an_organization_with_one_open_and_one_gated_target(
+    bench, key, simulated
+):
+    await bench.simulate(
+        simulated("acme", '[keys.capabilities."gpt-5.1:summary"]\nopen = 0.5') + simulated("other")
+    )
+    monitor = await bench.run(bench.settings(key("acme", "gpt-5.1:summary", "gpt-image-2")))
+    await bench.until(lambda: "available" in bench.events("acme/gpt-5.1:summary"))
+    recorder = monitor._recorder
+    await recorder.declare(DeclarationKind.REJECTED, "org-acme", datetime.now(UTC), "test")
+    await monitor._take_declarations()
+    await bench.until(lambda: "locked" in bench.events("acme/gpt-image-2:images"))
+    assert bench.events("acme/gpt-5.1:summary")[-1] == "available"
+
+
+async def test_the_own_network_down_is_one_event_and_not_one_per_target(bench, key, simulated):
+    await bench.simulate(simulated("acme") + simulated("other"))
+    await bench.run(bench.settings(key("acme", "gpt-image-2", "o3") + key("other")))
+    await bench.until(lambda: bench.events().count("unverified") == 3)
+    host, port = "127.0.0.1", int(bench.base_url.split(":")[2].split("/")[0])
+    await bench.simulator.stop()
+    await bench.until(lambda: "offline" in bench.events())
+    await bench.simulator.start(host, port)
+    await bench.until(lambda: "online" in bench.events())
+    assert bench.events() == ["unverified"] * 3 + ["offline", "online"]
+
+
+@pytest.mark.parametrize("hours", [1, -1, 24, -24])
+async def test_a_step_of_the_wall_clock_forgets_no_target_and_hammers_none(
+    bench, key, simulated, hours
+):
+    step = timedelta()
+    clock = Clock(wall=lambda: datetime.now(UTC) + step)
+    await bench.simulate(simulated("acme", "[keys.gate]\nopen = 600"))
+    settings = bench.settings(key("acme"))
+    monitor = await bench.run(settings, clock)
+    # The scheduler reads the machine's clock, which a test cannot step: what is shown here is that
+    # memory and due times move with the step; the system tests step the clock of a whole process.
+    await bench.until(lambda: bench.simulator.ledger.count(what="gated") > 2)
+    (watch,) = monitor.watches
+    since = watch.memory.since
+    step = timedelta(hours=hours)
+    await bench.until(lambda: abs((watch.memory.since - since) - step) < timedelta(seconds=1))
+    assert bench.events() == ["unverified"]
+
+
+async def test_a_target_that_lost_its_next_look_gets_another(bench, key, simulated):
+    await bench.simulate(simulated("acme"))
+    monitor = await bench.run(bench.settings(key("acme")))
+    await bench.until(lambda: bench.simulator.ledger.count(what="gated") > 2)
+    monitor._schedule._scheduler.remove_all_jobs()
+    (watch,) = monitor.watches
+    await bench.until(lambda: not watch.busy)
+    monitor._schedule._scheduler.remove_all_jobs()
+    gated = bench.simulator.ledger.count(what="gated")
+    monitor._remember_the_forgotten()
+    await bench.until(lambda: bench.simulator.ledger.count(what="gated") > gated + 2)
+
+
+async def test_a_slow_target_does_not_hold_up_another(bench, key, simulated):
+    slow = '[[keys.faults]]\nwhat = "slow"\nseconds = 30\n'
+    await bench.simulate(simulated("acme", more=slow) + simulated("other"))
+    await bench.run(bench.settings(key("acme") + key("other", "o3")))
+    began = time.monotonic()
+    await bench.until(lambda: bench.simulator.ledger.count(key="other", what="gated") > 5)
+    assert bench.simulator.ledger.count(key="acme") == 0
+    assert time.monotonic() - began < 25

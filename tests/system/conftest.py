@@ -1,0 +1,322 @@
+"""The installed command as processes, and real ends for what it sends: Slack over TLS, mail with AUTH."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import ssl
+import sys
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+with warnings.catch_warnings():
+    # aiosmtpd 1.4 imports what Python 3.11 deprecates.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+COMMAND = Path(sys.executable).with_name("access-monitor")
+MAIL_PASSWORD = "FAKE-mail-password-0001"
+SLACK_URL = "https://hooks.slack.com/services/TFAKE0001/BFAKE0002/fakeFAKEfakeFAKEfake0003"
+PATIENCE = 40.0
+
+#: Every duration of the cadence table, small enough to live an hour in seconds.
+FAST = """
+[cadence]
+eager = "300ms"
+settling = "1200ms"
+deciding = "500ms"
+free_look = "2s"
+blocked = "1s"
+locked = "2s"
+inconclusive = "300ms"
+image_gap = "1ms"
+image_gap_limited = "200ms"
+image_gap_limited_for = "1s"
+
+[confirmation]
+confirmation_span = "1s"
+
+[delivery]
+group_within = "50ms"
+retry_first = "200ms"
+retry_most = "1s"
+"""
+
+
+@dataclass
+class Arrival:
+    """One message as it came in, and when (seconds since the epoch)."""
+
+    text: str
+    at: float
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of the happenings it tells."""
+        return [int(number) for number in dict.fromkeys(re.findall(r"\[#(\d+)\]", self.text))]
+
+
+@dataclass
+class End:
+    """A receiver that can be down."""
+
+    arrivals: list[Arrival] = field(default_factory=list)
+    down: bool = False
+    refused: int = 0
+
+    def take(self, text: str) -> bool:
+        if self.down:
+            self.refused += 1
+            return False
+        self.arrivals.append(Arrival(text, datetime.now(UTC).timestamp()))
+        return True
+
+    @property
+    def ids(self) -> list[int]:
+        return [id_ for arrival in self.arrivals for id_ in arrival.ids]
+
+
+def certificate(folder: Path, name: str) -> Path:
+    """A self-signed certificate and its key, for `name` and this machine."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / f"{name}.pem"
+    pem.write_bytes(
+        made.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return pem
+
+
+def server_tls(pem: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pem)
+    return context
+
+
+class Slack(End):
+    """Slack behind a proxy: takes CONNECT, speaks TLS as hooks.slack.com, wants Slack's payload."""
+
+    async def connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: ssl.SSLContext
+    ) -> None:
+        try:
+            request = await reader.readuntil(b"\r\n\r\n")
+            assert request.startswith(b"CONNECT hooks.slack.com:443 ")
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            await writer.start_tls(tls)
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
+                body = json.loads(await reader.readexactly(length))
+                path = head.split(b" ", 2)[1].decode()
+                good = SLACK_URL.endswith(path) and "attachments" in body
+                taken = good and self.take(json.dumps(body, ensure_ascii=False))
+                answer = b"ok" if taken else b"no_service"
+                status = b"200 OK" if taken else b"503 Unavailable"
+                writer.write(
+                    b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(answer), answer)
+                )
+        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
+            pass
+        finally:
+            writer.close()
+
+
+class Mailbox(End):
+    """A mail server that demands STARTTLS and AUTH."""
+
+    port = 0
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        mail = message_from_bytes(envelope.content, policy=policy.default)
+        body = mail.get_body(("plain",))
+        return "250 taken" if self.take(f"{mail['Subject']}\n{body.get_content()}") else "451 later"
+
+    def authenticate(
+        self, server: SMTP, session: Session, envelope: Envelope, how: str, data: LoginPassword
+    ) -> AuthResult:
+        return AuthResult(success=data.password.decode() == MAIL_PASSWORD, handled=False)
+
+    @property
+    def url(self) -> str:
+        return (
+            f"mailtos://alerts:{MAIL_PASSWORD}@127.0.0.1:{self.port}"
+            "?from=monitor@acme.example&to=ops@acme.example&verify=no&mode=starttls"
+        )
+
+
+@dataclass
+class Ended:
+    """A process that ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Lab:
+    """A folder with settings, a simulator process, daemon processes, and the two ends."""
+
+    def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
+        self.folder = folder
+        self.slack = Slack()
+        self.mail = Mailbox()
+        self.environ: dict[str, str] = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+        self.base_url = ""
+        self._stack = stack
+
+    @property
+    def settings(self) -> Path:
+        return self.folder / "access-monitor.toml"
+
+    async def open_ends(self) -> None:
+        """Start Slack and the mail server, and point the daemon's environment at them."""
+        pem = certificate(self.folder, "hooks.slack.com")
+        tls = server_tls(pem)
+        proxy = await asyncio.start_server(
+            lambda reader, writer: self.slack.connected(reader, writer, tls), "127.0.0.1", 0
+        )
+        mail_tls = server_tls(certificate(self.folder, "mail.example"))
+        server = await asyncio.get_running_loop().create_server(
+            lambda: SMTP(
+                self.mail,
+                hostname="mail.example",
+                tls_context=mail_tls,
+                require_starttls=True,
+                auth_required=True,
+                authenticator=self.mail.authenticate,
+            ),
+            "127.0.0.1",
+            0,
+        )
+        for one in (proxy, server):
+            self._stack.callback(one.close)
+        self.mail.port = server.sockets[0].getsockname()[1]
+        self.environ |= {
+            "HTTPS_PROXY": f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}",
+            "NO_PROXY": "127.0.0.1",
+            "REQUESTS_CA_BUNDLE": str(pem),
+            "SLACK_URL": SLACK_URL,
+            "MAIL_URL": self.mail.url,
+        }
+
+    async def simulate(self, scenario: str) -> None:
+        """Start the simulator as a process, and learn its base URL."""
+        path = self.folder / "scenario.toml"
+        path.write_text(scenario)
+        process = await self.start("simulate", "--scenario", str(path), "--listen", "127.0.0.1:0")
+        assert process.stdout is not None
+        line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
+        self.base_url = line.decode().strip()
+        assert self.base_url.startswith("http://127.0.0.1:")
+
+    async def ledger(self) -> Any:
+        """What the simulator answered and billed."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            url = self.base_url.removesuffix("/v1") + "/sim/ledger"
+            return (await client.get(url, timeout=10)).json()
+
+    async def start(
+        self, *arguments: str, environ: Mapping[str, str] | None = None
+    ) -> asyncio.subprocess.Process:
+        """Start the command; it is ended with the test if it still runs then."""
+        log = self._stack.enter_context((self.folder / f"{arguments[0]}.log").open("ab"))
+        process = await asyncio.create_subprocess_exec(
+            COMMAND, *arguments, cwd=self.folder, env={**self.environ, **(environ or {})},
+            stdout=asyncio.subprocess.PIPE if arguments[0] != "run" else log, stderr=log,
+        )  # fmt: skip
+        self._stack.push_async_callback(_end, process)
+        return process
+
+    async def daemon(self, **environ: str) -> asyncio.subprocess.Process:
+        """Start the daemon on the settings file."""
+        return await self.start("run", "--config", str(self.settings), environ=environ)
+
+    async def call(self, *arguments: str, **environ: str) -> Ended:
+        """Run the command to its end."""
+        process = await asyncio.create_subprocess_exec(
+            COMMAND, *arguments, cwd=self.folder, env=self.environ | environ,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
+        assert process.returncode is not None
+        return Ended(process.returncode, out.decode(), err.decode())
+
+    async def history(self) -> list[dict[str, Any]]:
+        """The history, oldest first; empty before there is a database."""
+        ended = await self.call("history", "--config", str(self.settings), "--format", "json")
+        return json.loads(ended.out) if ended.status == 0 else []
+
+    async def until(
+        self, condition: Callable[[], Awaitable[bool] | bool], what: str, patience: float = PATIENCE
+    ) -> None:
+        """Wait until something is so."""
+        deadline = asyncio.get_running_loop().time() + patience
+        while True:
+            found = condition()
+            if not isinstance(found, bool):
+                found = await found
+            if found:
+                return
+            if asyncio.get_running_loop().time() > deadline:
+                log = self.folder / "run.log"
+                tail = log.read_text()[-3000:] if log.exists() else ""
+                pytest.fail(f"waited {patience:g} s for {what}\n{tail}")
+            await asyncio.sleep(0.05)
+
+    async def told(self, *events: str, count: int = 1) -> None:
+        """Wait until the history has `count` happenings of these events."""
+
+        async def enough() -> bool:
+            return sum(row["event"] in events for row in await self.history()) >= count
+
+        await self.until(enough, f"{count} of {events} in the history")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGKILL)
+    await process.wait()
+
+
+@pytest.fixture
+async def lab(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Lab]:
+    async with AsyncExitStack() as stack:
+        yield Lab(tmp_path, stack)
+
+
+@pytest.fixture
+def fast() -> str:
+    return FAST

@@ -1,0 +1,275 @@
+"""Commands against the simulator: exit statuses, what they print, and the run without a file."""
+
+import asyncio
+import json
+import signal
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(150)]
+
+SCENARIO = """
+name = "statuses"
+[[keys]]
+name = "open"
+secret = "sk-sim-FAKE-open-0001"
+[keys.gate]
+open = "always"
+[[keys]]
+name = "gated"
+secret = "sk-sim-FAKE-gated-0001"
+[[keys]]
+name = "locked"
+secret = "sk-sim-FAKE-locked-0001"
+[keys.gate]
+locked = "always"
+[[keys]]
+name = "blocked"
+secret = "sk-sim-FAKE-blocked-0001"
+[[keys.blocks]]
+what = "insufficient_quota"
+[[keys]]
+name = "broken"
+secret = "sk-sim-FAKE-broken-0001"
+[[keys.faults]]
+what = "server_error"
+[[keys]]
+name = "opening"
+secret = "sk-sim-FAKE-opening-0001"
+[keys.gate]
+open = 6
+"""
+NAMES = ("open", "gated", "locked", "blocked", "broken", "opening")
+SECRETS = {f"KEY_{name.upper()}": f"sk-sim-FAKE-{name}-0001" for name in NAMES}
+
+
+def settings(base_url: str, fast: str, *, declared: str = "", channels: str = "") -> str:
+    parts = [
+        '[monitor]\ndatabase = "sqlite:///monitor.db"',
+        f'[routes.sim]\nbase_url = "{base_url}"\ncontract = "direct"\nrate = 500.0',
+        channels,
+    ]
+    for name in NAMES:
+        parts.append(
+            f'[[keys]]\nname = "{name}"\nsecret = "env:KEY_{name.upper()}"\nroute = "sim"\n'
+            f'watch = ["gpt-image-2"]\n' + (declared if name == "gated" else "")
+        )
+    return "\n".join(parts) + fast
+
+
+@pytest.fixture
+async def sim(lab, fast):
+    await lab.simulate(SCENARIO)
+    lab.environ |= SECRETS
+    lab.settings.write_text(settings(lab.base_url, fast))
+    return lab
+
+
+@pytest.mark.parametrize(
+    ("targets", "status"),
+    [
+        (["open"], 0),
+        (["open/gpt-image-2"], 0),
+        (["open/gpt-image-2:images"], 0),
+        (["gated"], 10),
+        (["locked"], 12),
+        (["blocked"], 13),
+        (["broken"], 14),
+        (["open", "gated"], 10),
+        (["gated", "locked", "blocked"], 13),
+        ([], 14),
+        (["nobody"], 2),
+    ],
+)
+async def test_check_says_by_its_status_what_the_answers_mean(sim, targets, status):
+    ended = await sim.call("check", *targets)
+    assert ended.status == status, ended.err
+    if status != 2:
+        assert "refused probes cost nothing; at most" in ended.err
+
+
+async def test_check_after_a_fresh_declaration_is_11(sim, fast):
+    declared = f"verified_at = {datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}\n"
+    sim.settings.write_text(settings(sim.base_url, fast, declared=declared))
+    ended = await sim.call("check", "gated", "--format", "json")
+    assert ended.status == 11, ended.err
+    (answer,) = json.loads(ended.out)
+    assert answer["diagnosis"] == "verification_required"
+    assert answer["owner"] == "organization"
+    assert answer["waiting_helps"] is True
+    assert answer["cost_usd"] == 0
+
+
+@pytest.mark.parametrize(
+    ("targets", "timeout", "status"),
+    [
+        (["open"], "20s", 0),
+        (["opening", "open"], "30s", 0),
+        (["locked", "open"], "20s", 12),
+        (["blocked"], "20s", 13),
+        (["gated"], "2s", 124),
+        (["gated"], "soon", 2),
+    ],
+)
+async def test_wait_says_how_it_ended(sim, targets, timeout, status):
+    ended = await sim.call("wait", *targets, "--timeout", timeout)
+    assert ended.status == status, ended.err + ended.out
+    if targets[0] == "opening":
+        assert "First light: gpt-image-2:images (opening)" in ended.out
+        assert "Available: gpt-image-2:images (opening)" in ended.out
+
+
+async def test_wait_interrupted_is_130(sim):
+    process = await sim.start("wait", "gated")
+    await sim.until(lambda: b"at most" in (sim.folder / "wait.log").read_bytes(), "the cost")
+    await asyncio.wait_for(process.stdout.readline(), 20)
+    process.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(process.wait(), 10) == 130
+
+
+async def test_a_key_in_the_environment_is_enough_and_everything_is_said_beforehand(sim):
+    """`OPENAI_API_KEY=… access-monitor run` with no file, and `OPENAI_BASE_URL`."""
+    sim.settings.unlink()
+    process = await sim.start(
+        "run",
+        environ={"OPENAI_API_KEY": SECRETS["KEY_GATED"], "OPENAI_BASE_URL": sim.base_url},
+    )
+    log = sim.folder / "run.log"
+    await sim.until(
+        lambda: "Gate is shut: gpt-image-2:images (default)" in log.read_text(), "the console"
+    )
+    process.send_signal(signal.SIGTERM)
+    assert await process.wait() == 0
+    said = log.read_text()
+    assert f"OPENAI_BASE_URL is set and honoured: '{sim.base_url}'" in said
+    assert (
+        "default/gpt-image-2:images over base-url (provider): $0 while refused, about $0.00170"
+        in said
+    )
+    assert "at most $0.05 a key and day" in said
+    assert "tells: this terminal" in said
+    assert SECRETS["KEY_GATED"] not in said
+
+
+async def test_no_settings_and_no_key_is_said_with_status_2(lab):
+    for command in (["run"], ["check"], ["wait", "x"], ["config", "check"]):
+        ended = await lab.call(*command)
+        assert ended.status == 2
+        assert "OPENAI_API_KEY is not set: set it, or write a file" in ended.err
+        assert "Traceback" not in ended.err
+
+
+async def test_reading_commands_before_there_is_a_database_say_what_to_do(sim):
+    for command in ("status", "history"):
+        ended = await sim.call(command)
+        assert ended.status == 1
+        assert "access-monitor run" in ended.err
+
+
+async def test_status_and_history_print_plain_columns_in_a_pipe_and_the_fixed_json(sim):
+    daemon = await sim.daemon()
+    await sim.told("unverified")
+    await sim.told("baseline")
+    status = await sim.call("status", "--format", "json")
+    value = json.loads(status.out)
+    assert set(value) == {"targets", "notifications"}
+    assert set(value["targets"][0]) == {
+        "target", "key", "organization", "project", "route", "contract", "model", "surface", "state",
+        "since", "blocker", "last_probe_at", "last_diagnosis", "next_probe_at", "spend_today_usd",
+    }  # fmt: skip
+    states = {target["key"]: target["state"] for target in value["targets"]}
+    assert states["open"] == "available"
+    spent = {target["key"]: target["spend_today_usd"] for target in value["targets"]}
+    assert spent["open"] > 0
+    assert spent["gated"] == 0
+    history = await sim.history()
+    assert set(history[0]) == {
+        "id", "kind", "event", "target", "from", "to", "at", "reason", "diagnosis", "request_id",
+        "notifications",
+    }  # fmt: skip
+    text = await sim.call("status")
+    assert "\x1b" not in text.out
+    assert "daemon: running since" in text.out
+    only = await sim.call("history", "open/*", "--since", "1h")
+    assert "unknown → available (baseline)" in only.out
+    assert "gated/" not in only.out
+    daemon.send_signal(signal.SIGTERM)
+    await daemon.wait()
+    assert "daemon: stopped" in (await sim.call("status")).out
+
+
+async def test_config_commands(sim):
+    assert (await sim.call("config", "check")).out.endswith(
+        "6 keys, 6 targets, 0 channels: all good\n"
+    )
+    shown = await sim.call("config", "show")
+    assert json.loads(shown.out)["keys"][0]["secret"]["fingerprint"].startswith("sha256:")
+    assert "FAKE" not in shown.out
+    assert json.loads((await sim.call("config", "schema")).out)["type"] == "object"
+    example = await sim.call("config", "example")
+    assert "[[keys]]" in example.out
+    sim.settings.write_text(sim.settings.read_text().replace("watch =", "wacht ="))
+    ended = await sim.call("config", "check")
+    assert ended.status == 2
+    assert "wacht" in ended.err
+    assert "watch" in ended.err
+
+
+async def test_alerts_test_reaches_every_channel_or_says_which_not(sim, fast):
+    await sim.open_ends()
+    channels = (
+        '[[channels]]\nname = "slack"\nurl = "env:SLACK_URL"\n'
+        '[[channels]]\nname = "mail"\nurl = "env:MAIL_URL"\n'
+    )
+    sim.settings.write_text(settings(sim.base_url, fast, channels=channels))
+    ended = await sim.call("alerts", "test")
+    assert (ended.status, ended.out) == (0, "slack: delivered\nmail: delivered\n"), ended.err
+    sim.slack.down = True
+    ended = await sim.call("alerts", "test")
+    assert ended.status == 1
+    assert "slack: failed:" in ended.out
+    assert "mail: delivered" in ended.out
+    assert (await sim.call("alerts", "test", "pager")).status == 2
+
+
+async def test_what_was_given_up_is_listed_and_can_be_retried(sim, fast):
+    await sim.open_ends()
+    sim.slack.down = True
+    channels = '[[channels]]\nname = "slack"\nurl = "env:SLACK_URL"\n'
+    text = settings(sim.base_url, fast, channels=channels) + 'give_up_after = "1s"\n'
+    sim.settings.write_text(text)
+    daemon = await sim.daemon()
+
+    async def dead() -> bool:
+        ended = await sim.call("alerts", "list", "--state", "dead", "--format", "json")
+        return ended.status == 0 and len(json.loads(ended.out)) > 1
+
+    await sim.until(dead, "notifications to be given up")
+    sim.slack.down = False
+    ended = await sim.call("alerts", "retry")
+    assert "handed to the daemon, which tries them again within 2 s" in ended.out
+    await sim.until(lambda: len(sim.slack.ids) > 1, "the retried ones")
+    daemon.send_signal(signal.SIGTERM)
+    assert await daemon.wait() == 0
+
+
+async def test_a_second_daemon_on_the_same_database_is_refused(sim):
+    daemon = await sim.daemon()
+    await sim.told("unverified")
+    second = await sim.call("run")
+    assert second.status == 1
+    assert "Traceback" not in second.err
+    assert f"another instance has this database open (process {daemon.pid})" in second.err
+
+
+async def test_bad_usage_is_status_2_without_a_traceback(lab):
+    for command in (
+        ["chek"],
+        ["check", "--format", "xml"],
+        ["simulate", "--listen", "x"],
+        ["simulate", "--scenario", "nope"],
+    ):
+        ended = await lab.call(*command)
+        assert ended.status == 2, command
+        assert "Traceback" not in ended.err
