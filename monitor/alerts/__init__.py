@@ -1,0 +1,1 @@
+"""Which event goes to whom, the messages, and their delivery."""

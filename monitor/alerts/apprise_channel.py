@@ -1,0 +1,198 @@
+"""A channel: one Apprise URL, and the delivery of one message at a time to it.
+
+Apprise is imported at the first use, in a thread: it costs a fifth of a second and 18 MiB, which a
+command that sends nothing should not pay.
+"""
+
+import asyncio
+import importlib
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import timedelta
+from types import ModuleType
+from typing import Any
+
+from monitor.alerts.clean import clean
+from monitor.alerts.messages import Message
+from monitor.alerts.url_secrets import hide, url_secrets
+
+REASON_CAP = 300
+
+#: What Apprise says at DEBUG only, and what nobody can do without: the mail server's refusal, the
+#: webhook's answer, the socket's error. The rest of DEBUG is URLs and payloads.
+_TELLING = ("Socket Exception:", "Response Details:")
+
+_loading = threading.Lock()
+
+
+class DeliveryError(Exception):
+    """A message was not delivered, as far as is known.
+
+    `reason` is one redacted line. `maybe_delivered` is True when the attempt ran out of time: the
+    service may have taken the message, and sending again may show it twice.
+    """
+
+    def __init__(self, reason: str, *, maybe_delivered: bool = False):
+        super().__init__(reason)
+        self.reason = reason
+        self.maybe_delivered = maybe_delivered
+
+
+class Channel:
+    """One Apprise URL, under a name that may be shown; the URL is a secret and never is.
+
+    `timeout` bounds one delivery as a whole, and each wait for the network within it. `redact` is
+    applied to every reason after the URL's own parts are hidden.
+    """
+
+    def __init__(
+        self, name: str, url: str, *, timeout: timedelta, redact: Callable[[str], str] = str
+    ):
+        self.name = name
+        self._url = url
+        self._seconds = timeout.total_seconds()
+        self._redact = redact
+        self._secrets = url_secrets(url)
+        self._busy = False
+
+    async def send(self, message: Message) -> None:
+        """Deliver one message. Raises DeliveryError; returns only when the service took it.
+
+        Cancelling, or running out of time, does not stop a send that has begun. Until its thread is
+        back, further calls fail at once instead of piling up threads.
+        """
+        if self._busy:
+            raise DeliveryError("the attempt before this one has not come back yet")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[str | None] = loop.create_future()
+
+        def work() -> None:
+            try:
+                failure = self._deliver(message)
+            except Exception as error:  # noqa: BLE001 - whatever a plugin raises is a failed delivery
+                failure = f"{type(error).__name__}: {error}"
+            # Before the news of it: the next attempt may follow at once.
+            self._busy = False
+            with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
+                loop.call_soon_threadsafe(_settle, done, failure)
+
+        # A daemon thread: a mail server that hangs must not hold up the end of the process.
+        self._busy = True
+        threading.Thread(target=work, name=f"channel-{self.name}", daemon=True).start()
+        try:
+            # Not `wait_for`: in Python 3.11 it loses a cancellation that comes with the result.
+            async with asyncio.timeout(self._seconds):
+                failure = await done
+        except TimeoutError:
+            raise DeliveryError(
+                f"no answer within {self._seconds:g} s", maybe_delivered=True
+            ) from None
+        if failure is not None:
+            raise DeliveryError(self._presentable(failure))
+
+    def _deliver(self, message: Message) -> str | None:
+        """Send, blocking. Returns why it failed, or None."""
+        apprise = _apprise()
+        service = _service(apprise, self._url)
+        if service is None:
+            return "Apprise cannot load this URL"
+        # For each wait; smtplib knows only the first. Longer than the deadline of the whole, which
+        # must be the one to speak: it knows that the message may have been taken.
+        service.socket_connect_timeout = service.socket_read_timeout = self._seconds + 1
+        service.retry = 0  # retries are the outbox's
+        service.optional = False  # else a failure would count as a success
+        body, body_format = _body(apprise, service, message)
+        sender = apprise.Apprise()
+        sender.add(service)
+        result = sender.notify(
+            body=body,
+            title=message.title,
+            notify_type=apprise.NotifyType(message.level),
+            body_format=body_format,
+            log_level=logging.DEBUG,
+        )
+        if result.status == apprise.AppriseResultStatus.SUCCESS:
+            return None
+        return _reason(result.logs()) or f"Apprise says {result.status.name.lower()}"
+
+    def _presentable(self, reason: str) -> str:
+        # By value first: the general redactor may cut a secret in two that is known here whole.
+        return clean(self._redact(hide(reason, self._secrets)), REASON_CAP)
+
+
+def check_url(url: str) -> str | None:
+    """Why Apprise cannot use this URL, without showing it; None when it can. Sends nothing. Blocks."""
+    schema, separator, _ = url.partition("://")
+    if not separator or not schema.isascii() or not schema.isalnum():
+        return (
+            "it is not an Apprise URL: it must begin with a service, such as slack:// or mailtos://"
+        )
+    apprise = _apprise()
+    if _service(apprise, url) is not None:
+        return None
+    if schema.lower() in _known_schemas(apprise):
+        return f"Apprise knows {schema}:// but cannot use the rest: a part is missing or malformed"
+    return f"Apprise knows no service {schema[:20]}://"
+
+
+def _settle(done: "asyncio.Future[str | None]", failure: str | None) -> None:
+    if not done.done():
+        done.set_result(failure)
+
+
+def _apprise() -> ModuleType:
+    with _loading:
+        apprise = importlib.import_module("apprise")
+        # At ERROR Apprise prints a mistyped URL whole, at DEBUG everything. None of it reaches the
+        # log; what it says of a failed delivery is read from the result and redacted. DEBUG must be
+        # on for the result to hold it.
+        logger = logging.getLogger("apprise")
+        logger.propagate = False
+        logger.setLevel(logging.DEBUG)
+        # At DEBUG urllib3 prints the paths of webhooks.
+        logging.getLogger("urllib3").setLevel(logging.INFO)
+    return apprise
+
+
+def _service(apprise: ModuleType, url: str) -> Any:
+    asset = apprise.AppriseAsset(
+        app_id="access-monitor",
+        app_desc="access-monitor",
+        async_mode=False,  # in this thread, not in Apprise's pool that all channels share
+        service_timeout=0,
+        storage_mode="memory",
+        image_url_mask="",  # no pictures from elsewhere in the messages
+        http_redirects=False,
+    )
+    # Not `add(url)`: that splits a text into several URLs.
+    return apprise.Apprise.instantiate(url, asset=asset)
+
+
+def _known_schemas(apprise: ModuleType) -> set[str]:
+    return {str(schema).lower() for schema in apprise.plugins.N_MGR.schemas()} | {"http", "https"}
+
+
+def _body(apprise: ModuleType, service: Any, message: Message) -> tuple[str, Any]:
+    """The body for a service, and the format that makes Apprise leave it as it is."""
+    formats = apprise.NotifyFormat
+    plugins = apprise.plugins.N_MGR
+    if isinstance(service, plugins["slack"]):
+        # Declared as Markdown it would be translated from CommonMark, where *x* is not bold;
+        # undeclared it would be escaped again and its mentions revived. Ours is mrkdwn already.
+        service.dialect_convert = lambda body, *_args, **_more: body
+        return message.slack, formats.MARKDOWN
+    if isinstance(service, plugins["mailtos"]):
+        return message.html, formats.HTML  # multipart, with a text alternative
+    return message.text, formats.TEXT
+
+
+def _reason(entries: Iterable[Any]) -> str:
+    said = dict.fromkeys(
+        entry.message
+        for entry in entries
+        if entry.level not in ("DEBUG", "INFO", "TRACE") or entry.message.startswith(_TELLING)
+    )
+    # The particular comes last in Apprise's log and is the most telling: the cap must not take it.
+    return "; ".join(reversed(said))

@@ -1,0 +1,73 @@
+"""The dispatcher: empties the outbox, one task for each channel, so that none delays another."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+
+from monitor.access.limits import Delivery
+from monitor.alerts.lane import Lane
+from monitor.alerts.outbox import Outbox, Sender
+
+
+class Dispatcher:
+    """Delivers what the outbox holds.
+
+    A notification is claimed with a lease, sent, and marked: a crash in between sends it again once
+    the lease is over, and nothing is lost. `now` gives UTC for what is stored; waiting is measured on
+    the loop's clock. `spread` gives a number from 0 to 1, the jitter of retries.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        channels: Sequence[Sender],
+        delivery: Delivery,
+        *,
+        now: Callable[[], datetime],
+        spread: Callable[[], float] = random.random,
+    ):
+        self._lanes = {
+            channel.name: Lane(outbox, channel, delivery, now=now, spread=spread)
+            for channel in channels
+        }
+
+    @property
+    def dead(self) -> dict[str, int]:
+        """Notifications given up since the start, by channel."""
+        return {name: lane.dead for name, lane in self._lanes.items()}
+
+    @property
+    def progress(self) -> float | None:
+        """The loop's time at which the slowest channel last finished a round, for a watchdog.
+
+        None while a channel has not finished one, and without channels.
+        """
+        times = [lane.round_at for lane in self._lanes.values()]
+        known = [at for at in times if at is not None]
+        return min(known) if known and len(known) == len(times) else None
+
+    def wake(self) -> None:
+        """Something was committed to the outbox: look at once. To be called on the loop."""
+        for lane in self._lanes.values():
+            lane.wake()
+
+    async def run(self) -> None:
+        """Deliver until cancelled. Call `drain` before cancelling, not after."""
+        if not self._lanes:
+            await asyncio.get_running_loop().create_future()
+        async with asyncio.TaskGroup() as group:
+            for name, lane in self._lanes.items():
+                group.create_task(lane.run(), name=f"channel {name}")
+
+    async def drain(self, deadline_s: float) -> None:
+        """On stop: one more try of all that waits, also for its window, within `deadline_s` seconds.
+
+        Attempts under way are waited for. What fails, is backing off or takes longer stays pending
+        for the next start. Afterwards `run` sends nothing any more.
+        """
+        lanes = [lane.drain() for lane in self._lanes.values()]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                await asyncio.gather(*lanes)

@@ -1,0 +1,286 @@
+"""One channel's way from the outbox to the service: grouping, order, retries, giving up."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+import structlog
+
+from monitor.access.limits import Delivery
+from monitor.access.words import EventKind
+from monitor.alerts.apprise_channel import DeliveryError
+from monitor.alerts.messages import Told, compose
+from monitor.alerts.outbox import Outbox, Pending, Sender
+
+log = structlog.get_logger()
+
+Group = Sequence[Pending]
+
+#: Rows read in one round: what one channel may hold in memory.
+ROWS_MOST = 100
+
+#: A group that failed so often no longer holds up the ones behind it.
+STUBBORN = 3
+
+#: A row that failed so often goes alone: one that is always refused must not take others with it.
+ALONE = 6
+
+#: How long a lease outlives the attempt it is for.
+LEASE_MARGIN = timedelta(seconds=10)
+
+#: Without being woken, a channel looks this often: for leases of a process that died.
+IDLE_S = 15.0
+
+
+class Outcome(Enum):
+    """What became of an attempt. LEASED: somebody else is at it, or died over it."""
+
+    DELIVERED = auto()
+    FAILED = auto()
+    LEASED = auto()
+
+
+class Lane:
+    """Delivers one channel's notifications in order; see `Dispatcher` for the parameters.
+
+    The first change of a scope goes out at once and opens a window of `group_within`; what follows
+    inside it goes out together at its end. A first light waits only behind another first light.
+    What belongs to no scope goes at once.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        channel: Sender,
+        delivery: Delivery,
+        *,
+        now: Callable[[], datetime],
+        spread: Callable[[], float],
+    ):
+        self.dead = 0
+        self.round_at: float | None = None
+        self._outbox = outbox
+        self._channel = channel
+        self._delivery = delivery
+        self._now = now
+        self._spread = spread
+        self._wake = asyncio.Event()
+        self._round = asyncio.Lock()
+        self._stopping = False
+        #: open windows: when each ends on the loop's clock, and whether it has told a first light
+        self._windows: dict[str, tuple[float, bool]] = {}
+        #: when a notification that failed may be tried again, on the loop's clock
+        self._retry_at: dict[int, float] = {}
+        #: failures in a row, of whichever group; while there are some, the channel seems down
+        self._failures = 0
+        self._closed_until = 0.0
+
+    def wake(self) -> None:
+        """Look at once."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        while True:
+            self._wake.clear()
+            wait = IDLE_S
+            try:
+                async with self._round:
+                    if not self._stopping:
+                        wait = min(await self._deliver(flush=False), IDLE_S)
+            except Exception:
+                # A store that fails must not end the channel: the rows are still pending.
+                log.exception("outbox.unusable", channel=self._channel.name)
+            self.round_at = self._clock()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(wait, 0.0)):
+                    await self._wake.wait()
+
+    async def drain(self) -> None:
+        """Wait for the attempt under way, then send what may be sent, windows or not."""
+        self._stopping = True
+        async with self._round:
+            await self._deliver(flush=True)
+
+    async def _deliver(self, *, flush: bool) -> float:
+        """One round: try every group that is due, in order. Returns seconds until the next is due."""
+        rows = await self._outbox.pending(self._channel.name, ROWS_MOST)
+        self._forget(rows)
+        due_times = [end for end, _ in self._windows.values() if end > self._clock()]
+        tried: set[int] = set()
+        delivered, passed_stubborn = False, False
+        for group in _groups(rows):
+            again = self._again_at(group, fresh_may_try=passed_stubborn)
+            if again > self._clock():
+                due_times.append(again)
+                failed = _attempts(group)
+            elif not flush and self._window_end(group) > self._clock():
+                continue
+            else:
+                tried.update(row.id for row in group)
+                outcome = await self._attempt(group, tried)
+                delivered = delivered or outcome is Outcome.DELIVERED
+                if outcome is not Outcome.FAILED:
+                    continue
+                failed = _attempts(group) + 1
+                due_times += [self._retry_at[row.id] for row in group if row.id in self._retry_at]
+            # For the sake of order the next ones wait behind a group that failed, until it has
+            # proved stubborn: a row that always fails must not stop the channel.
+            if failed < STUBBORN:
+                break
+            passed_stubborn = True
+        if self._failures and not delivered:
+            await self._give_up_old(rows, tried)
+        if delivered and len(rows) == ROWS_MOST:
+            due_times.append(self._clock())  # there may be more
+        return min(due_times, default=self._clock() + IDLE_S) - self._clock()
+
+    def _again_at(self, group: Group, *, fresh_may_try: bool) -> float:
+        """When a group may be tried after the failures so far, on the loop's clock."""
+        own = max(self._retry_at.get(row.id, 0.0) for row in group)
+        # What has not been tried yet may find out whether the channel works, when all that is known
+        # of it comes from stubborn groups.
+        return own if fresh_may_try and not _attempts(group) else max(own, self._closed_until)
+
+    def _window_end(self, group: Group) -> float:
+        """When the window that a group waits for ends, on the loop's clock; 0 for none."""
+        end, told_light = self._windows.get(group[0].happening.scope or "", (0.0, False))
+        return 0.0 if _has_light(group) and not told_light else end
+
+    async def _attempt(self, group: Group, tried: set[int]) -> Outcome:
+        """Claim, send, mark."""
+        lease = self._delivery.timeout + LEASE_MARGIN
+        got = set(await self._outbox.claim([row.id for row in group], self._now() + lease))
+        mine = [row for row in group if row.id in got]
+        if not mine:
+            return Outcome.LEASED
+        started = self._clock()
+        try:
+            message = compose(
+                [Told(row.happening_id, row.happening) for row in mine], now=self._now()
+            )
+            await self._channel.send(message)
+        except DeliveryError as error:
+            unsure = " (it may have been delivered)" if error.maybe_delivered else ""
+            await self._failed(mine, error.reason + unsure, started)
+            return Outcome.FAILED
+        except Exception as error:
+            # A fault of ours in one message must not stop the others.
+            log.exception("notification.broken", channel=self._channel.name)
+            await self._failed(mine, f"internal: {type(error).__name__}", started)
+            return Outcome.FAILED
+        self._succeeded(mine, tried)
+        self._log("delivered", mine, started)
+        await self._outbox.delivered([row.id for row in mine], self._now())
+        return Outcome.DELIVERED
+
+    def _succeeded(self, group: Group, tried: set[int]) -> None:
+        if self._failures:
+            # The channel works again: what failed while it did not need not sit out its wait.
+            self._retry_at = {id_: at for id_, at in self._retry_at.items() if id_ in tried}
+            self._wake.set()
+        self._failures, self._closed_until = 0, 0.0
+        scope = group[0].happening.scope
+        if scope is None:
+            return
+        end, told_light = self._windows.get(scope, (None, False))
+        if end is None:
+            self._windows[scope] = (
+                self._clock() + self._delivery.group_within.total_seconds(),
+                _has_light(group),
+            )
+        elif self._clock() >= end:
+            del self._windows[scope]
+        else:
+            self._windows[scope] = (end, told_light or _has_light(group))
+
+    async def _failed(self, group: Group, reason: str, started: float) -> None:
+        self._failures += 1
+        attempts = _attempts(group) + 1
+        self._closed_until = self._clock() + self._backoff(self._failures)
+        wait = self._backoff(max(attempts, self._failures))
+        old = [row for row in group if self._too_old(row)]
+        young = [row for row in group if not self._too_old(row)]
+        if young:
+            self._retry_at |= {row.id: self._clock() + wait for row in young}
+            self._log("failed", young, started, reason=reason, retry_in_s=round(wait, 1))
+            await self._outbox.failed(
+                [row.id for row in young], reason, self._now() + timedelta(seconds=wait)
+            )
+        if old:
+            await self._give_up(old, reason, started)
+
+    async def _give_up_old(self, rows: Group, tried: set[int]) -> None:
+        """A channel that is down takes nothing: what has waited too long behind it is given up, too."""
+        old = [row for row in rows if row.id not in tried and self._too_old(row)]
+        if old:
+            await self._give_up(old, "the channel has not worked for too long", self._clock())
+
+    async def _give_up(self, group: Group, reason: str, started: float) -> None:
+        self.dead += len(group)
+        for row in group:
+            self._retry_at.pop(row.id, None)
+        self._log("dead", group, started, reason=reason)
+        await self._outbox.dead([row.id for row in group], reason, self._now())
+
+    def _backoff(self, failures: int) -> float:
+        """Seconds to wait after so many failures: doubling, with jitter, within the settings."""
+        first = self._delivery.retry_first.total_seconds()
+        most = self._delivery.retry_most.total_seconds()
+        doubled = first * 2.0 ** min(failures - 1, 32)
+        return min(doubled * (1 + self._spread() / 4), most)
+
+    def _too_old(self, row: Pending) -> bool:
+        return self._now() - row.created_at >= self._delivery.give_up_after
+
+    def _forget(self, rows: Group) -> None:
+        """Drop what is remembered of rows that are gone, and windows that ended with nothing in them."""
+        ids = {row.id for row in rows}
+        scopes = {row.happening.scope for row in rows}
+        if len(rows) < ROWS_MOST:
+            self._retry_at = {id_: at for id_, at in self._retry_at.items() if id_ in ids}
+        ended = [s for s, (end, _) in self._windows.items() if end <= self._clock()]
+        for scope in ended:
+            if scope not in scopes:
+                del self._windows[scope]
+
+    def _log(self, outcome: str, group: Group, started: float, **more: object) -> None:
+        level = {"delivered": log.info, "failed": log.warning, "dead": log.error}[outcome]
+        level(
+            f"notification.{outcome}",
+            channel=self._channel.name,
+            ids=[row.happening_id for row in group],
+            events=[str(row.happening.event) for row in group],
+            outcome=outcome,
+            attempt=_attempts(group) + 1,
+            latency_ms=round((self._clock() - started) * 1000, 1),
+            **more,
+        )
+
+    @staticmethod
+    def _clock() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _groups(rows: Group) -> list[list[Pending]]:
+    """Rows that share a message, in the order of each group's first row."""
+    groups: dict[object, list[Pending]] = {}
+    for row in rows:
+        key: tuple[object, ...] = (row.happening.scope, 0)
+        if row.attempts >= ALONE:
+            key = (row.id,)
+        elif row.attempts >= STUBBORN:
+            # What is new of the same scope must not be drawn into a stubborn group's wait.
+            key = (row.happening.scope, row.attempts)
+        groups.setdefault(key, []).append(row)
+    return list(groups.values())
+
+
+def _attempts(group: Group) -> int:
+    return max(row.attempts for row in group)
+
+
+def _has_light(group: Group) -> bool:
+    return any(row.happening.event is EventKind.FIRST_LIGHT for row in group)

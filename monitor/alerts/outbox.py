@@ -1,0 +1,71 @@
+"""The outbox as delivery sees it: what a store must offer, and what a channel must."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from monitor.access.happening import Happening
+from monitor.alerts.messages import Message
+
+
+class Pending(Protocol):
+    """A notification that waits for delivery, as the store's own record type shows it.
+
+    `id` is the notification's, `happening_id` the one people see. `attempts` are those begun so far,
+    none of which succeeded. `created_at` is UTC.
+    """
+
+    @property
+    def id(self) -> int: ...  # noqa: D102 - see above
+    @property
+    def happening_id(self) -> int: ...  # noqa: D102
+    @property
+    def happening(self) -> Happening: ...  # noqa: D102
+    @property
+    def attempts(self) -> int: ...  # noqa: D102
+    @property
+    def created_at(self) -> datetime: ...  # noqa: D102
+
+
+class Outbox(Protocol):
+    """One row for each notification: pending until delivered or dead. Times are UTC."""
+
+    async def pending(self, channel: str, limit: int) -> Sequence[Pending]:
+        """The oldest pending rows of a channel in the happenings' order; leased ones may be among them.
+
+        `next_attempt_at` must not hide a row: when to try again is the dispatcher's decision, made on
+        the monotonic clock; the stored time is for people to read.
+        """
+        ...
+
+    async def claim(self, ids: Sequence[int], until: datetime) -> Sequence[int]:
+        """Lease pending rows until a time, each only if nobody else has; returns those it got.
+
+        The attempt is counted here: one that kills the process counts, too.
+        """
+        ...
+
+    async def delivered(self, ids: Sequence[int], at: datetime) -> None:
+        """Mark rows delivered."""
+        ...
+
+    async def failed(self, ids: Sequence[int], error: str, next_attempt_at: datetime) -> None:
+        """Keep why an attempt failed and when the next is due, and release the lease."""
+        ...
+
+    async def dead(self, ids: Sequence[int], error: str, at: datetime) -> None:
+        """Give rows up: they are listed as undeliverable, and `error` says why."""
+        ...
+
+
+class Sender(Protocol):
+    """A channel: `Channel`, or anything that sends and raises DeliveryError like it."""
+
+    @property
+    def name(self) -> str:
+        """The name that settings and outbox know it by."""
+        ...
+
+    async def send(self, message: Message) -> None:
+        """Deliver one message, or raise DeliveryError."""
+        ...

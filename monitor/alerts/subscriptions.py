@@ -1,0 +1,36 @@
+"""Which happening goes to which channel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from monitor.access.happening import Happening
+from monitor.access.words import EventKind
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What one channel wants: events, and patterns of target names (`fnmatch`; none means all)."""
+
+    name: str
+    events: frozenset[EventKind]
+    targets: tuple[str, ...] = ()
+
+
+def channels_for(happening: Happening, channels: Sequence[Subscription]) -> tuple[str, ...]:
+    """The names of the channels that are told, in the order given.
+
+    A happening without a target (a route's, an organization's, the monitor's own) concerns every
+    target, so only the event decides.
+    """
+    return tuple(
+        channel.name
+        for channel in channels
+        if happening.event in channel.events and _wanted(happening.target, channel.targets)
+    )
+
+
+def _wanted(target: str | None, patterns: tuple[str, ...]) -> bool:
+    if target is None or not patterns:
+        return True
+    return any(fnmatchcase(target, pattern) for pattern in patterns)

@@ -1,0 +1,42 @@
+"""What a message's words are, and the phrases that several of them share."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from monitor.alerts.clean import duration, name
+from monitor.alerts.facts import Facts
+
+Level = Literal["info", "success", "warning", "failure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The prose of one message. Parts between backticks are commands to type."""
+
+    title: str
+    level: Level
+    lead: str
+    meaning: str = ""
+    steps: tuple[str, ...] = ()
+
+
+def capital(text: str) -> str:
+    """The text with a capital first letter, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def after_waiting(facts: Facts) -> str:
+    """` 17 min after the wait began`, or nothing."""
+    waited = facts.number("waited_s")
+    return f" {duration(waited)} after the wait began" if waited is not None else ""
+
+
+def evidence(facts: Facts) -> str:
+    """The command that prints what support asks for."""
+    target = facts.happening.target
+    return f"`access-monitor evidence {name(target) if target else 'TARGET'}`"
+
+
+def declare(facts: Facts) -> str:
+    """The command that tells the monitor of a completed verification."""
+    return f"`access-monitor declare verified {facts.who}`"

@@ -1,0 +1,282 @@
+"""Real servers to deliver to, and an outbox in memory with the store's semantics."""
+
+import asyncio
+import json
+import ssl
+import warnings
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from monitor.access.happening import Happening
+from monitor.access.words import EventKind, Reason
+
+with warnings.catch_warnings():
+    # aiosmtpd 1.4 imports what Python 3.11 deprecates.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Apprise 2.2 imports what Python 3.11 deprecates: let it, in this folder only."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning"))
+
+
+PASSWORD = "sk-test-FAKE-mail-password"
+
+
+@pytest.fixture
+def light() -> Callable[..., Happening]:
+    """A first light; keyword arguments replace its fields."""
+
+    def build(**fields: Any) -> Happening:
+        values = {
+            "event": EventKind.FIRST_LIGHT,
+            "reason": Reason.FIRST_GRANTED,
+            "at": datetime.now(UTC),
+            "target": "acme-prod/gpt-image-2:images",
+            "scope": "org-acme",
+            "facts": {"contract": "direct", "organization": "org-acme"},
+            **fields,
+        }
+        return Happening(**values)
+
+    return build
+
+
+@dataclass(frozen=True)
+class Row:
+    """As the store shows it."""
+
+    id: int
+    happening_id: int
+    happening: Happening
+    attempts: int
+    created_at: datetime
+    channel: str
+    state: str = "pending"
+    lease_until: datetime | None = None
+    error: str = ""
+
+
+class MemoryOutbox:
+    """The store's semantics, without the store."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, Row] = {}
+        self.ahead = timedelta()
+        self.broken = False
+        self._changed = asyncio.Condition()
+
+    def add(self, channel: str, happening: Happening, *, age: timedelta = timedelta()) -> int:
+        id_ = len(self.rows) + 1
+        self.rows[id_] = Row(id_, id_ + 100, happening, 0, self.time() - age, channel)
+        return id_
+
+    def time(self) -> datetime:
+        """The wall clock, which a test may set ahead."""
+        return datetime.now(UTC) + self.ahead
+
+    def states(self) -> list[str]:
+        return [row.state for row in self.rows.values()]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20), self._changed:
+            await self._changed.wait_for(condition)
+
+    async def pending(self, channel: str, limit: int) -> Sequence[Row]:
+        if self.broken:
+            await self._break(broken=False)
+            raise OSError("the disk is full")
+        waiting = [r for r in self.rows.values() if r.channel == channel and r.state == "pending"]
+        return sorted(waiting, key=lambda r: r.happening_id)[:limit]
+
+    async def claim(self, ids: Sequence[int], until: datetime) -> Sequence[int]:
+        got = [id_ for id_ in ids if self._free(self.rows[id_])]
+        for id_ in got:
+            self.rows[id_] = replace(self.rows[id_], attempts=self.rows[id_].attempts + 1)
+        await self._change(got, lease_until=until)
+        return got
+
+    async def delivered(self, ids: Sequence[int], at: datetime) -> None:
+        await self._change(ids, state="delivered", lease_until=None)
+
+    async def failed(self, ids: Sequence[int], error: str, next_attempt_at: datetime) -> None:
+        await self._change(ids, error=error, lease_until=None)
+
+    async def dead(self, ids: Sequence[int], error: str, at: datetime) -> None:
+        await self._change(ids, state="dead", error=error, lease_until=None)
+
+    async def _break(self, *, broken: bool) -> None:
+        async with self._changed:
+            self.broken = broken
+            self._changed.notify_all()
+
+    def _free(self, row: Row) -> bool:
+        leased = row.lease_until is not None and row.lease_until > self.time()
+        return row.state == "pending" and not leased
+
+    async def _change(self, ids: Sequence[int], **fields: Any) -> None:
+        async with self._changed:
+            for id_ in ids:
+                self.rows[id_] = replace(self.rows[id_], **fields)
+            self._changed.notify_all()
+
+
+@pytest.fixture
+def outbox() -> MemoryOutbox:
+    return MemoryOutbox()
+
+
+class Webhook:
+    """A local HTTP server: keeps what it is sent, and answers as it is told, 200 by default."""
+
+    def __init__(self) -> None:
+        self.received: list[dict[str, Any]] = []
+        self.answers: list[int] = []
+        self.hangs = asyncio.Event()
+        self.released = asyncio.Event()
+        self.port = 0
+        self._arrived = asyncio.Condition()
+
+    @property
+    def titles(self) -> list[str]:
+        return [str(one.get("title")) for one in self.received]
+
+    async def handle(self, request: web.Request) -> web.Response:
+        body = json.loads(await request.read())
+        if self.hangs.is_set():
+            await self.released.wait()
+        status = self.answers.pop(0) if self.answers else 200
+        if status == 200:
+            async with self._arrived:
+                self.received.append(body)
+                self._arrived.notify_all()
+        return web.Response(status=status, text="ok" if status == 200 else "no_service")
+
+    async def arrival(self, count: int) -> None:
+        async with asyncio.timeout(20), self._arrived:
+            await self._arrived.wait_for(lambda: len(self.received) >= count)
+
+
+@pytest.fixture
+async def webhooks(anyio_backend: str) -> AsyncIterator[Callable[[], Any]]:
+    """Starts local webhooks."""
+    runners: list[tuple[Webhook, web.AppRunner]] = []
+
+    async def start() -> Webhook:
+        hook = Webhook()
+        app = web.Application()
+        app.router.add_post("/{path:.*}", hook.handle)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        hook.port = runner.addresses[0][1]
+        runners.append((hook, runner))
+        return hook
+
+    yield start
+    for hook, runner in runners:
+        hook.released.set()
+        await runner.cleanup()
+
+
+class Mailbox:
+    """What the mail server took."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.port = 0
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        content = envelope.content
+        assert isinstance(content, bytes)
+        mail = message_from_bytes(content, policy=policy.default)
+        assert isinstance(mail, EmailMessage)
+        self.mails.append(mail)
+        return "250 taken"
+
+    def authenticate(
+        self,
+        server: SMTP,
+        session: Session,
+        envelope: Envelope,
+        mechanism: str,
+        data: LoginPassword,
+    ) -> AuthResult:
+        return AuthResult(success=data.password.decode() == PASSWORD, handled=False)
+
+    def url(self, password: str = PASSWORD) -> str:
+        return (
+            f"mailtos://alerts:{password}@127.0.0.1:{self.port}"
+            "?from=monitor@acme.example&to=ops@acme.example&verify=no&mode=starttls"
+        )
+
+
+@pytest.fixture
+async def mailbox(anyio_backend: str, tmp_path: Path) -> AsyncIterator[Mailbox]:
+    """A mail server with STARTTLS and AUTH required."""
+    box = Mailbox()
+    tls = _tls(tmp_path)
+
+    def session() -> SMTP:
+        return SMTP(
+            box,
+            hostname="mail.example",
+            tls_context=tls,
+            require_starttls=True,
+            auth_required=True,
+            authenticator=box.authenticate,
+        )
+
+    server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0)
+    box.port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield box
+
+
+def _tls(folder: Path) -> ssl.SSLContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.example")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / "mail.pem"
+    pem.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pem)
+    return context

@@ -1,0 +1,199 @@
+"""The happenings whose messages are stored beside the tests."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from monitor.access.happening import Happening
+from monitor.access.words import Code, EventKind, Reason, State
+
+AT = datetime(2026, 11, 20, 14, 22, 30, tzinfo=UTC)
+
+KNOWN = {
+    "organization": "org-acme-0001",
+    "project": "proj_acme_0001",
+    "key": "acme-prod",
+    "model": "gpt-image-2",
+    "surface": "images",
+    "contract": "direct",
+}
+REFUSAL = {
+    "status": 403,
+    "message": "Your organization must be verified to use the model `gpt-image-2`.",
+    "gate": "model",
+    "owner": "organization",
+}
+
+
+@pytest.fixture
+def happening() -> Callable[..., Happening]:
+    """Build a happening of the target most tests use; keyword arguments replace its fields."""
+    return _happening
+
+
+def _happening(event: EventKind, reason: Reason, **fields: Any) -> Happening:
+    facts = {**KNOWN, **fields.pop("facts", {})}
+    values = {
+        "at": AT,
+        "target": "acme-prod/gpt-image-2:images",
+        "scope": "org-acme-0001",
+        "route": "openai",
+        **fields,
+    }
+    return Happening(event, reason, facts=facts, **values)
+
+
+def _monitor(event: EventKind, reason: Reason, **facts: Any) -> Happening:
+    return Happening(event, reason, AT, facts=facts)
+
+
+GATED = {"diagnosis": Code.VERIFICATION_REQUIRED, "request_id": "req_FAKE_0009"}
+UNVERIFIED, PROPAGATING = State.UNVERIFIED, State.PROPAGATING
+AVAILABLE, LOCKED, UNKNOWN = State.AVAILABLE, State.LOCKED, State.UNKNOWN
+DECLARED = {"declared_at": "2026-11-20T14:05:00+00:00"}
+
+
+def stored_happenings() -> dict[str, list[Happening]]:
+    """By the stored file's name: one for every event, and the variants that read differently."""
+    cases = {
+        "unverified": _happening(
+            EventKind.UNVERIFIED, Reason.GATED, before=UNKNOWN, after=UNVERIFIED,
+            facts=REFUSAL, **GATED,
+        ),
+        "unverified-provider": _happening(
+            EventKind.UNVERIFIED, Reason.GATED, before=UNKNOWN, after=UNVERIFIED, route="relay",
+            facts=REFUSAL | {"contract": "provider"}, **GATED,
+        ),
+        "unverified-gave_up": _happening(
+            EventKind.UNVERIFIED, Reason.GAVE_UP, before=PROPAGATING, after=UNVERIFIED,
+            facts={**REFUSAL, **DECLARED, "lasted_s": 604_800}, **GATED,
+        ),
+        "unverified-cleared": _happening(
+            EventKind.UNVERIFIED, Reason.CLEARED_DECLARED, before=LOCKED, after=UNVERIFIED,
+            facts={"lasted_s": 93_600},
+        ),
+        "unverified-unlocked": _happening(
+            EventKind.UNVERIFIED, Reason.UNLOCKED_BY_ANSWERS, before=LOCKED, after=UNVERIFIED,
+            facts={**REFUSAL, "lasted_s": 93_600}, **GATED,
+        ),
+        "propagating": _happening(
+            EventKind.PROPAGATING, Reason.VERIFIED_DECLARED, before=UNVERIFIED, after=PROPAGATING,
+            facts={**DECLARED, "lasted_s": 7_500},
+        ),
+        "propagating-sibling": _happening(
+            EventKind.PROPAGATING, Reason.SIBLING_OPENED, before=UNVERIFIED, after=PROPAGATING,
+            facts={"sibling": "acme-prod/gpt-5.1:summary", "lasted_s": 7_500},
+        ),
+        "propagating-relapse": _happening(
+            EventKind.PROPAGATING, Reason.RELAPSE, before=AVAILABLE, after=PROPAGATING,
+            facts={**REFUSAL, "lasted_s": 1_020}, **GATED,
+        ),
+        "first_light": _happening(
+            EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED, request_id="req_FAKE_0010",
+            facts={**DECLARED, "waited_s": 1_050, "status": 200}, diagnosis=Code.ACCESS_GRANTED,
+        ),
+        "first_light-provider": _happening(
+            EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED, before=UNVERIFIED, after=PROPAGATING,
+            route="relay", facts={"contract": "provider", "lasted_s": 1_050},
+            diagnosis=Code.ACCESS_GRANTED,
+        ),
+        "available": _happening(
+            EventKind.AVAILABLE, Reason.SETTLED, before=PROPAGATING, after=AVAILABLE,
+            facts={**DECLARED, "lasted_s": 1_120}, diagnosis=Code.ACCESS_GRANTED,
+            request_id="req_FAKE_0012",
+        ),
+        "available-provider": _happening(
+            EventKind.AVAILABLE, Reason.SETTLED, before=PROPAGATING, after=AVAILABLE, route="relay",
+            facts={"contract": "provider", "lasted_s": 70}, diagnosis=Code.ACCESS_GRANTED,
+        ),
+        "baseline": _happening(
+            EventKind.BASELINE, Reason.OPEN_AT_FIRST_LOOK, before=UNKNOWN, after=AVAILABLE,
+            diagnosis=Code.ACCESS_GRANTED,
+        ),
+        "revoked": _happening(
+            EventKind.REVOKED, Reason.REVOCATION, before=AVAILABLE, after=UNVERIFIED,
+            facts={**REFUSAL, "lasted_s": 273_600}, **GATED,
+        ),
+        "locked": _happening(
+            EventKind.LOCKED, Reason.LOCKED_BY_ANSWER, before=PROPAGATING, after=LOCKED,
+            facts={"status": 403, "message": "Verification is currently not available.", "lasted_s": 60},
+            diagnosis=Code.VERIFICATION_LOCKED,
+        ),
+        "locked-rejected": _happening(
+            EventKind.LOCKED, Reason.REJECTED_DECLARED, before=PROPAGATING, after=LOCKED,
+            facts={"hint_at": "2026-11-21T14:22:00+00:00", "lasted_s": 1_020},
+        ),
+        "overdue": _happening(
+            EventKind.OVERDUE, Reason.DEADLINE_PASSED,
+            facts={
+                **REFUSAL, **DECLARED, "deadline_s": 7_200, "waited_s": 7_530, "probes": 171,
+                "request_ids": ["req_FAKE_0007", "req_FAKE_0008", "req_FAKE_0009"],
+            },
+            **GATED,
+        ),
+        "blocked": _happening(
+            EventKind.BLOCKED, Reason.BLOCKER_SEEN, diagnosis=Code.INVALID_CREDENTIALS,
+            facts={"blocker": "invalid_credentials", "status": 401, "owner": "key"},
+        ),
+        "unblocked": _happening(
+            EventKind.UNBLOCKED, Reason.BLOCKER_CLEARED, facts={"blocker": "invalid_credentials"},
+            diagnosis=Code.ACCESS_GRANTED,
+        ),
+        "stale": Happening(
+            EventKind.STALE, Reason.NOTHING_CONCLUSIVE, AT, route="openai",
+            diagnosis=Code.SERVER_ERROR,
+            facts={"contract": "direct", "waited_s": 1_860, "targets": 12},
+        ),
+        "retiring": _happening(
+            EventKind.RETIRING, Reason.SHUTDOWN_NEAR,
+            target="acme-prod/gpt-image-1.5:images",
+            facts={"model": "gpt-image-1.5", "shutdown": "2026-12-01"},
+        ),
+        "retiring-past": _happening(
+            EventKind.RETIRING, Reason.SHUTDOWN_PAST, target="acme-prod/gpt-image-1:images",
+            facts={"model": "gpt-image-1", "shutdown": "2026-10-23"},
+        ),
+        "budget": _monitor(
+            EventKind.BUDGET, Reason.BUDGET_EXHAUSTED,
+            spent_usd=0.0496, budget_usd=0.05, budget_scope="key acme-prod today",
+        ),
+        "offline": _monitor(EventKind.OFFLINE, Reason.ALL_ROUTES_FAIL, routes=["openai", "relay"]),
+        "online": _monitor(
+            EventKind.ONLINE, Reason.A_ROUTE_ANSWERS, routes=["relay"], lasted_s=2_400
+        ),
+        "started": _monitor(
+            EventKind.STARTED, Reason.DAEMON_STARTED, targets=14,
+            counts={"available": 9, "propagating": 4, "locked": 1, "unknown": 0},
+            since_last_start={"available": 2, "overdue": 1},
+        ),
+        "stopping": _monitor(
+            EventKind.STOPPING, Reason.DAEMON_STOPPING, targets=14,
+            counts={"available": 9, "propagating": 5},
+        ),
+    }  # fmt: skip
+    return {name: [one] for name, one in cases.items()} | {
+        "grouped": [
+            cases["first_light"],
+            _happening(
+                EventKind.PROPAGATING, Reason.SIBLING_OPENED, target="acme-prod/gpt-5.1:summary",
+                facts={"model": "gpt-5.1", "surface": "summary", "lasted_s": 9_000,
+                       "sibling": "acme-prod/gpt-image-2:images"},
+                before=UNVERIFIED, after=PROPAGATING,
+            ),
+            _happening(
+                EventKind.PROPAGATING, Reason.SIBLING_OPENED, target="acme-prod/gpt-5.1:stream",
+                facts={"model": "gpt-5.1", "surface": "stream", "lasted_s": 9_000,
+                       "sibling": "acme-prod/gpt-image-2:images"},
+                before=UNVERIFIED, after=PROPAGATING,
+            ),
+        ]
+    }  # fmt: skip
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every stored message is a test of its own."""
+    if "stored" in metafunc.fixturenames:
+        cases = stored_happenings()
+        metafunc.parametrize("stored", list(cases.items()), ids=list(cases))

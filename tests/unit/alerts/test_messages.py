@@ -1,0 +1,159 @@
+"""What people read, compared with stored texts in `messages/EVENT.{txt,html,slack}`.
+
+After a change of wording, write them anew and read the difference:
+
+    ACCESS_MONITOR_WRITE_MESSAGES=1 pytest tests/unit/alerts/test_messages.py
+"""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.access.happening import Happening
+from monitor.access.words import EventKind, Reason
+from monitor.alerts import messages
+from monitor.alerts.messages import FULL_MOST, Told, compose
+
+FOLDER = Path(__file__).parent / "messages"
+NOW = datetime(2026, 11, 20, 14, 22, 31, tzinfo=UTC)
+Make = Callable[..., Happening]
+
+
+def test_a_message_reads_as_stored(stored: tuple[str, list[Happening]]) -> None:
+    name, happenings = stored
+    message = compose([Told(123 + n, one) for n, one in enumerate(happenings)], now=NOW)
+    found = {
+        "txt": f"{message.title}\n({message.level})\n\n{message.text}",
+        "html": message.html,
+        "slack": message.slack,
+    }
+    for suffix, text in found.items():
+        path = FOLDER / f"{name}.{suffix}"
+        if os.environ.get("ACCESS_MONITOR_WRITE_MESSAGES"):
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8")
+
+
+def test_every_event_has_a_stored_message() -> None:
+    assert {path.stem for path in FOLDER.glob("*.txt")} >= set(EventKind)
+
+
+def test_a_provider_route_is_never_called_openai_access() -> None:
+    for path in FOLDER.glob("*-provider.*"):
+        text = path.read_text(encoding="utf-8")
+        assert "OpenAI access" not in text
+        assert "rovider access" in text
+
+
+def test_first_light_says_not_to_switch_production_yet(happening: Make) -> None:
+    light = compose([Told(1, happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED))], now=NOW)
+    settled = compose([Told(2, happening(EventKind.AVAILABLE, Reason.SETTLED))], now=NOW)
+    assert "Do not switch production yet" in light.text
+    assert "has settled" in settled.text
+
+
+def test_a_group_is_bounded_and_every_id_can_be_found(happening: Make) -> None:
+    light = happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
+    blocked = happening(EventKind.BLOCKED, Reason.BLOCKER_SEEN)
+    told = [Told(n, light if n < 25 else blocked) for n in range(1, 61)]
+    message = compose(told, now=NOW)
+    assert "60 changes, org-acme-0001: 24 first light, 36 blocked" in message.title
+    assert "And 40 more: 4 first light, 36 blocked." in message.text
+    assert message.text.count("== ") == FULL_MOST
+    for text in (message.text, message.html, message.slack):
+        assert list(dict.fromkeys(re.findall(r"\[#(\d+)\]", text))) == [str(t.id) for t in told]
+        assert len(text) < 30_000
+    assert message.level == "warning"
+
+
+def test_the_same_advice_is_given_once_in_a_group(happening: Make) -> None:
+    light = happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
+    message = compose([Told(1, light), Told(2, light)], now=NOW)
+    assert message.text.count("Do not switch production yet") == 1
+
+
+def test_a_late_message_says_how_late_it_is(happening: Make) -> None:
+    light = happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
+    message = compose([Told(1, light)], now=NOW + timedelta(hours=2))
+    assert "2 h 00 min before this message" in message.text
+
+
+def test_missing_facts_leave_their_lines_out(happening: Make) -> None:
+    bare = replace(happening(EventKind.OVERDUE, Reason.DEADLINE_PASSED), facts={}, target=None)
+    text = compose([Told(1, bare)], now=NOW).text
+    assert "None" not in text
+    assert "Organization:" not in text
+
+
+def test_a_hostile_answer_cannot_write_into_the_message(happening: Make) -> None:
+    words = (
+        "<!channel> <script>*x*</script>\r\nBcc: a@b.example\n`code`\u202egnp\u0007 " + "A" * 9000
+    )
+    hostile = happening(EventKind.REVOKED, Reason.REVOCATION, facts={"message": words})
+    message = compose([Told(1, hostile)], now=NOW)
+    assert "<!" not in message.slack
+    assert "<script" not in message.html
+    for text in (message.text, message.html, message.slack):
+        assert "\u202e" not in text
+        assert "\u0007" not in text
+        assert "\nBcc" not in text
+        assert "A" * 400 not in text
+    line = next(one for one in message.slack.splitlines() if "Server said" in one)
+    assert line.count("`") == 2  # one code span: the asterisks in it format nothing
+
+
+def test_a_hostile_name_cannot_write_into_the_title(happening: Make) -> None:
+    name = "x\nSubject: y\u202e" + "z" * 500
+    message = compose(
+        [Told(7, happening(EventKind.REVOKED, Reason.REVOCATION, facts={"model": name}))], now=NOW
+    )
+    assert "\n" not in message.title
+    assert len(message.title) <= 120
+    assert message.title.endswith("[#7]")
+
+
+def test_nothing_to_tell_is_an_error() -> None:
+    with pytest.raises(ValueError, match="nothing to tell"):
+        compose([], now=NOW)
+
+
+# The table in the module's docstring is the list of the facts there are.
+KEYS = sorted(
+    set(re.findall(r"`(\w+)`", messages.__doc__ or "")) - {"direct", "provider", "online"}
+)
+JSON: Any = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    event=st.sampled_from(EventKind),
+    reason=st.sampled_from(Reason),
+    target=st.none() | st.text(max_size=40),
+    facts=st.dictionaries(st.sampled_from(KEYS), JSON, max_size=8),
+)
+def test_whatever_the_facts_are_there_is_a_message(
+    event: EventKind, reason: Reason, target: str | None, facts: dict[str, Any]
+) -> None:
+    happening = Happening(event, reason, NOW, target=target, scope=target, facts=facts)
+    for told in ([Told(5, happening)], [Told(5, happening), Told(6, happening)]):
+        message = compose(told, now=NOW)
+        assert len(message.title) <= 120
+        assert message.title.isprintable()
+        for text in (message.text, message.html, message.slack):
+            assert "[#5]" in text
+        assert "<" not in message.slack
+        assert ">" not in message.slack

@@ -1,0 +1,41 @@
+from collections.abc import Callable
+
+from monitor.access.happening import Happening
+from monitor.access.words import DEFAULT_EVENTS, EventKind, Reason
+from monitor.alerts.subscriptions import Subscription, channels_for
+
+Make = Callable[..., Happening]
+
+
+def test_a_channel_gets_the_events_it_lists(happening: Make) -> None:
+    channels = [
+        Subscription("all", DEFAULT_EVENTS),
+        Subscription("openings", frozenset({EventKind.FIRST_LIGHT})),
+    ]
+    light = happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
+    baseline = happening(EventKind.BASELINE, Reason.OPEN_AT_FIRST_LOOK)
+    blocked = happening(EventKind.BLOCKED, Reason.BLOCKER_SEEN)
+    assert channels_for(light, channels) == ("all", "openings")
+    assert channels_for(blocked, channels) == ("all",)
+    assert channels_for(baseline, channels) == ()
+
+
+def test_patterns_choose_targets_by_their_name_with_their_case(happening: Make) -> None:
+    light = happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
+    wanted = {
+        (): True,
+        ("acme-*/*",): True,
+        ("other/*", "*:images"): True,
+        ("acme-prod/gpt-image-2:images",): True,
+        ("ACME-*/*",): False,
+        ("other/*",): False,
+    }
+    for patterns, expected in wanted.items():
+        channel = Subscription("c", DEFAULT_EVENTS, patterns)
+        assert bool(channels_for(light, [channel])) is expected
+
+
+def test_what_has_no_target_reaches_every_channel_that_has_the_event(happening: Make) -> None:
+    stale = happening(EventKind.STALE, Reason.NOTHING_CONCLUSIVE, target=None)
+    channel = Subscription("c", DEFAULT_EVENTS, ("other/*",))
+    assert channels_for(stale, [channel]) == ("c",)
