@@ -311,6 +311,12 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """A shell's background job ignores SIGINT, and so would every process started from it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture
 async def lab(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Lab]:
     async with AsyncExitStack() as stack:
