@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 
-from monitor.access.diagnosis import proof, rules
+from monitor.access.diagnosis import own, proof
+from monitor.access.diagnosis import rules as built_in
 from monitor.access.diagnosis.advice import Advice, advise
 from monitor.access.diagnosis.answer import Answer, Kind, read
+from monitor.access.diagnosis.own import OwnRule
 from monitor.access.diagnosis.rules import Finding
 from monitor.access.diagnosis.text import clean, fold
 from monitor.access.diagnosis.waiting import retry_after
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Code, Look, Owner
 
-__all__ = ["Advice", "advise", "diagnose", "read_free_look"]
+__all__ = ["Advice", "OwnRule", "advise", "diagnose", "read_free_look"]
 
 #: What a free look can tell: of the key, its organization and project, and the way there. A listed or
 #: missing model, a restricted scope or a missing path say nothing of the target's own request.
@@ -32,13 +34,14 @@ _UNPROVEN = {
 }
 
 
-def diagnose(observation: Observation) -> Diagnosis:
+def diagnose(observation: Observation, rules: Sequence[OwnRule] = ()) -> Diagnosis:
     """What a full probe's answer means. Never raises, whatever came back.
 
-    A free look given to it is read as one: it is never granted, gated or locked.
+    `rules` are the users' own: tried before the built-in ones, but never over a proven success. A free
+    look given to it is read as one: it is never granted, gated or locked.
     """
     if observation.look is Look.FREE:
-        return read_free_look(observation) or _diagnosis(
+        return read_free_look(observation, rules) or _diagnosis(
             observation, Finding(Code.UNRECOGNIZED, "free_look_is_fine", Owner.REQUEST)
         )
     if observation.failure is not None:
@@ -52,17 +55,21 @@ def diagnose(observation: Observation) -> Diagnosis:
             return _diagnosis(
                 observation, Finding(Code.ACCESS_GRANTED, "proven", Code.ACCESS_GRANTED.owner)
             )
+        found = own.find(rules, answer, _folded(answer), observation.status) if rules else None
+        if found:
+            return _diagnosis(observation, found, answer)
         if answer.kind in (Kind.JSON, Kind.STREAM):
             code, rule = _UNPROVEN[verdict]
             return _diagnosis(observation, Finding(code, rule, code.owner))
     folded = _folded(answer)
-    return _diagnosis(observation, rules.judge(answer, folded, observation.status), answer, folded)
+    return _diagnosis(observation, _judge(rules, answer, folded, observation), answer, folded)
 
 
-def read_free_look(observation: Observation) -> Diagnosis | None:
+def read_free_look(observation: Observation, rules: Sequence[OwnRule] = ()) -> Diagnosis | None:
     """What a `GET /models` tells: None when key, organization and project are fine.
 
-    Otherwise a blocked or an inconclusive diagnosis; the gate is never told by it.
+    Otherwise a blocked or an inconclusive diagnosis; the gate is never told by it, not even by a rule
+    of the user's own.
     """
     if observation.failure is not None:
         return _no_answer(observation)
@@ -70,11 +77,18 @@ def read_free_look(observation: Observation) -> Diagnosis | None:
     if observation.status is not None and _succeeded(observation) and _is_list(observation, answer):
         return None
     folded = _folded(answer)
-    finding = rules.judge(answer, folded, observation.status)
+    finding = _judge(rules, answer, folded, observation)
     effect = finding.code.effect
     if effect.conclusive or (effect == "blocked" and finding.code not in _FREE_LOOK_BLOCKERS):
         finding = Finding(Code.UNRECOGNIZED, f"free_look_{finding.rule}", finding.owner)
     return _diagnosis(observation, finding, answer, folded)
+
+
+def _judge(
+    rules: Sequence[OwnRule], answer: Answer, folded: Sequence[str], observation: Observation
+) -> Finding:
+    found = own.find(rules, answer, folded, observation.status) if rules else None
+    return found or built_in.judge(answer, folded, observation.status)
 
 
 def _is_list(observation: Observation, answer: Answer) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from monitor.access.diagnosis import envelope
 from monitor.access.diagnosis.envelope import Layer
@@ -15,6 +15,10 @@ FRAMES_CAP: Final = 1_000
 
 _STREAM_STARTS = ("data:", "event:", ": ", ":\n", "id:", "retry:")
 _ERROR_EVENTS = frozenset(("error", "response.failed", "response.error", "response.cancelled"))
+#: Without any of these a stream has no error frame, and its many frames need not be asked one by one.
+#: The last is the beginning of an escape, which may spell any of them.
+_ERROR_SIGNS = ("error", "failed", "cancelled", "false", "detail", "\\u")
+_ERROR_KEYS = frozenset(("error", "errors", "Error"))
 _PAYLOAD_KEYS = ("choices", "output", "data", "b64_json", "candidates")
 
 
@@ -28,9 +32,8 @@ class Kind(StrEnum):
     TEXT = "text"
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One event of a stream; `value` is its parsed data, or the text itself."""
+class Frame(NamedTuple):
+    """One event of a stream; `value` is its parsed data, or the text itself. A tuple, for there are many."""
 
     event: str
     value: Any
@@ -60,7 +63,9 @@ def read(observation: Observation) -> Answer:
         frames = list(_frames(stripped))
         if frames:
             cut = len(frames) >= FRAMES_CAP
-            return Answer(Kind.STREAM, stripped, None, frames, _stream_errors(frames), trailing=cut)
+            return Answer(
+                Kind.STREAM, stripped, None, frames, _stream_errors(frames, stripped), trailing=cut
+            )
     refused = observation.status is not None and not 200 <= observation.status < 300
     parsed = envelope.parse(stripped) if stripped[0] in '{["' else None
     if parsed is None and stripped[0] in "{[“”":
@@ -104,7 +109,11 @@ def is_refusal(value: Any, event: str = "") -> bool:
         or value.get("type") in ("error", "response.failed", "response.error")
         or value.get("object") == "error"
         or value.get("success") is False
-        or any(envelope.is_error(value.get(key)) for key in ("error", "errors", "Error"))
+        # A long stream asks this of every frame: few of them have such a key at all.
+        or (
+            not _ERROR_KEYS.isdisjoint(value)
+            and any(envelope.is_error(value.get(key)) for key in _ERROR_KEYS)
+        )
         or (isinstance(inner, dict) and envelope.is_error(inner.get("error")))
         or envelope.is_error(_choice_error(value))
     )
@@ -135,35 +144,36 @@ def _frames(text: str) -> Iterator[Frame]:
         if count >= FRAMES_CAP:
             return
         line = raw.strip()
-        if line.startswith("data:"):
-            data.append(line[5:].strip())
-        elif line.startswith("event:"):
-            event = line[6:].strip().casefold()
-        elif line.startswith("{") or (
-            line and data and not line.startswith((":", "id:", "retry:"))
-        ):
-            # A bare JSON line, or the next line of one that was written over several.
-            data.append(line)
-        elif not line:
+        if not line:
             if data:
                 yield from _frame(event, data)
                 count += 1
             event, data = "", []
+        elif line.startswith("data:"):
+            data.append(line[5:].strip())
+        elif line.startswith("event:"):
+            event = line[6:].strip().casefold()
+        elif line.startswith("{") or (data and not line.startswith((":", "id:", "retry:"))):
+            # A bare JSON line, or the next line of one that was written over several.
+            data.append(line)
 
 
 def _frame(event: str, data: list[str]) -> Iterator[Frame]:
-    whole = "\n".join(data)
-    parsed = envelope.parse(whole)
-    if parsed is not None and not parsed[1]:
-        yield Frame(event, parsed[0])
-        return
-    # Several events without the blank lines between them: each line for itself.
+    if len(data) > 1:
+        parsed = envelope.parse("\n".join(data))
+        if parsed is not None and not parsed[1]:
+            yield Frame(event, parsed[0])
+            return
+    # One line, or several events without the blank lines between them: each line for itself.
     for line in data:
         parsed = envelope.parse(line)
         yield Frame(event, line if parsed is None else parsed[0])
 
 
-def _stream_errors(frames: Sequence[Frame]) -> list[Layer]:
+def _stream_errors(frames: Sequence[Frame], text: str) -> list[Layer]:
+    folded = text.casefold()
+    if not any(sign in folded for sign in _ERROR_SIGNS):
+        return []
     for frame in frames:
         value = frame.value
         if isinstance(value, str) and frame.event in _ERROR_EVENTS:

@@ -61,13 +61,18 @@ _decoder = json.JSONDecoder()
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One error as one server wrote it. `codes` are its code, type and reasons, lower case."""
+    """One error as one server wrote it. `codes` are its code, type and reasons, lower case.
+
+    `code` and `type` are those two by themselves; a code that is a number is there as its digits.
+    """
 
     message: str = ""
     codes: tuple[str, ...] = ()
     param: str = ""
     status: int | None = None
     depth: int = 0
+    code: str = ""
+    type: str = ""
 
 
 def parse(text: str) -> tuple[Any, str] | None:
@@ -134,6 +139,8 @@ def _of_object(value: Mapping[str, Any], depth: int) -> Iterator[Layer]:
         param.casefold()[:120] if isinstance(param, str) else "",
         next((found for name in _STATUSES if (found := as_status(fields.get(name)))), None),
         depth,
+        _word(fields.get("code")),
+        _word(fields.get("type")),
     )
     if own.message or own.codes or own.status:
         yield own
@@ -204,10 +211,20 @@ def _loose(text: str, depth: int) -> Iterator[Layer]:
         ),
         None,
     )
-    param = next(iter(found.get("param", ())), "").casefold()[:120]
+    param, code, kind = (
+        next(iter(found.get(name, ())), "").strip().casefold()[:120]
+        for name in ("param", "code", "type")
+    )
     # The last one is usually the innermost; the others stay, one level further out each.
     for place, message in enumerate(reversed(messages[-BREADTH_CAP:] or [""])):
-        yield Layer(message, codes, param, status, depth + BREADTH_CAP - place)
+        yield Layer(message, codes, param, status, depth + BREADTH_CAP - place, code, kind)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        # beyond any code, and past Python's own limit on digits
+        return str(value) if -(10**15) < value < 10**15 else ""
+    return value.strip().casefold()[:120] if isinstance(value, str) else ""
 
 
 def as_status(value: Any) -> int | None:

@@ -12,12 +12,26 @@ from monitor.access.diagnosis.text import plain_quotes
 SCAN_CAP = 8_000
 _VALUES_PER_FIELD = 6
 
-# Field name, closing quote, colon (also the full-width one). Every repetition is bounded.
-_FIELD = re.compile(
-    r"[\"']?\b(message|msg|detail|error|raw|code|type|param|status|reason|status_?code)\b"
-    r"[\"'] {0,3}[:：=] {0,3}",
-    re.IGNORECASE,
+_NAMES = frozenset(
+    (
+        "message",
+        "msg",
+        "detail",
+        "error",
+        "raw",
+        "code",
+        "type",
+        "param",
+        "status",
+        "reason",
+        "statuscode",
+        "status_code",
+    )
 )
+# Closing quote and colon (also the full-width one), which are rare in prose, then the name before them.
+# Every repetition is bounded.
+_COLON = re.compile(r"[\"'] {0,3}[:：=] {0,3}")
+_NAME = re.compile(r"\w{1,16}\Z")
 _UNQUOTED = re.compile(r"[\w.+-]{1,64}")
 _ESCAPED_QUOTE = re.compile(r"\\{1,8}([\"'])")
 _UNICODE_ESCAPE = re.compile(r"\\{1,8}u([0-9a-fA-F]{4})")
@@ -30,10 +44,13 @@ def fields(text: str) -> dict[str, list[str]]:
         text = _ESCAPED_QUOTE.sub(r"\1", text)
         text = _UNICODE_ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
     found: dict[str, list[str]] = {}
-    for match in _FIELD.finditer(text):
-        values = found.setdefault(match[1].casefold(), [])
-        if len(values) < _VALUES_PER_FIELD and (value := _value(text, match.end())):
-            values.append(value)
+    for match in _COLON.finditer(text):
+        word = _NAME.search(text, max(0, match.start() - 16), match.start())
+        name = word[0].casefold() if word else ""
+        if name in _NAMES:
+            values = found.setdefault(name, [])
+            if len(values) < _VALUES_PER_FIELD and (value := _value(text, match.end())):
+                values.append(value)
     return found
 
 

@@ -68,8 +68,8 @@ def judge(
         return _model_object(answer.value, model)
     # With the hosted tool the payload names the text model at the top, not the image model.
     if verdict is Verdict.PROVEN and model and surface is not Surface.IMAGE_TOOL:
-        for name in named:
-            if isinstance(name, str) and name.strip() and not same_model(model, name):
+        for name in {name for name in named if isinstance(name, str)}:
+            if name.strip() and not same_model(model, name):
                 return Verdict.OTHER_MODEL
     return verdict
 
@@ -196,6 +196,8 @@ def _stream(frames: Iterable[Frame], surface: Surface | None) -> tuple[Verdict, 
             named.append(value.get("model"))
             said = said or _delta(value)
             made = made or bool(_count(value, "completion_tokens"))
+            if not _ends(value):
+                continue
             ended = _chat({"choices": value["choices"]})
             if ended is not Verdict.UNPROVEN:
                 verdict, stopped = ended, stopped or _finish(value) == "stop"
@@ -213,6 +215,12 @@ def _first(value: Mapping[str, Any]) -> Mapping[str, Any]:
     choices = value["choices"]
     first = choices[0] if isinstance(choices, list) and choices else None
     return first if isinstance(first, dict) else {}
+
+
+def _ends(value: Mapping[str, Any]) -> bool:
+    """False for most frames of a stream: the one choice in them goes on."""
+    choices = value["choices"]
+    return not isinstance(choices, list) or len(choices) != 1 or _finish(value) is not None
 
 
 def _finish(value: Mapping[str, Any]) -> Any:

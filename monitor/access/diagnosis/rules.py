@@ -51,6 +51,9 @@ RULES: Final[tuple[Rule, ...]] = (
 #: A text longer than this in a 200 is a document that quotes an error, not an error.
 QUOTING_CAP: Final = 1_500
 
+#: A message from this length on is read once only, however often it is wrapped; refusals are shorter.
+_LONG: Final = 1_000
+
 _ZERO_LIMIT = re.compile(r"\blimit:? {0,2}0(?!\d|[.,]\d)")
 _ZERO_LIMIT_WORDS = (
     "rate limit",
@@ -120,7 +123,7 @@ def _by_message(answer: Answer, folded: Sequence[str], inner: int | None) -> Fin
     if finding is None:
         return None
     if finding.code is Code.VERIFICATION_REQUIRED:
-        return _found(finding.code, finding.rule, gate=_gate(answer.errors, folded))
+        return _found(finding.code, finding.rule, gate=gate_of(answer.errors, folded))
     if finding.code is Code.VERIFICATION_LOCKED and answer.kind is Kind.TEXT and inner is None:
         # Prose without any sign of an error may be anything; locked needs a clear answer.
         return _found(Code.UNRECOGNIZED, "locked_only_in_prose")
@@ -128,10 +131,15 @@ def _by_message(answer: Answer, folded: Sequence[str], inner: int | None) -> Fin
 
 
 def _by_rules(rules: Sequence[Rule], folded: Sequence[str], inner: int | None) -> Finding | None:
-    for text in dict.fromkeys(folded):
+    innermost = ""
+    for whole in dict.fromkeys(folded):
+        # What wraps a long message repeats it: only what it adds is still to be read.
+        text = whole.replace(innermost, " ", 1) if innermost else whole
         for rule in rules if text else ():
             if rule.matches(text, inner):
                 return _found(rule.code, rule.name, rule.owner, rule.gate)
+        if not innermost and len(whole) > _LONG:
+            innermost = whole[:_LONG]
     return None
 
 
@@ -144,7 +152,7 @@ def _is_zero_limit(text: str) -> bool:
     )
 
 
-def _gate(errors: Sequence[Layer], folded: Sequence[str]) -> Gate:
+def gate_of(errors: Sequence[Layer], folded: Sequence[str]) -> Gate:
     """Which of the three: the message says it; where it does not, the parameter does."""
     for text in folded:
         if "reasoning summar" in text or "推理摘要" in text or "推理总结" in text:
@@ -169,7 +177,7 @@ def _by_code(errors: Sequence[Layer], inner: int | None) -> Finding | None:
             if code is None or (allowed and inner is not None and inner not in allowed):
                 continue
             if code is Code.VERIFICATION_REQUIRED:
-                return _found(code, "verification_code", gate=_gate(errors, ()))
+                return _found(code, "verification_code", gate=gate_of(errors, ()))
             return _found(code, f"code_{code}")
     return None
 

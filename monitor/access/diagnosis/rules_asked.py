@@ -88,6 +88,7 @@ ENDPOINT: Final = Rule(
         "not support responses",
         "not support the responses",
         "not support image generation",
+        "not support image edit",
         "does not work with the specified model",
         "did you mean to use v1/",
         "did you mean to use the",

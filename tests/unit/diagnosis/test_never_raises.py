@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.access.diagnosis import diagnose, read_free_look
+from monitor.access.diagnosis.explaining import Given, explain, explain_row
 from monitor.access.observation import Diagnosis, Failure, Observation
 from monitor.access.words import Code, Effect, Look, Surface
 
@@ -105,6 +106,46 @@ def test_a_mutated_refusal_is_never_granted_or_locked(status, surface, place, le
     body = prefix + _REFUSAL[:place] + put + _REFUSAL[place + length :]
     found = diagnose(Observation(status, {}, body, surface=surface, model="gpt-image-2"))
     assert found.effect not in (Effect.GRANTED, Effect.LOCKED)
+
+
+forms = st.sampled_from(
+    [
+        "{}",
+        "HTTP/2 200\r\ncontent-type: application/json\r\n\r\n{}",
+        "> POST /v1/responses HTTP/2\n< HTTP/2 200\n<\n{}\n* done",
+        'Traceback (most recent call last):\n  File "a.py"\nopenai.APIError: {}',
+        "2026-11-20 14:05:03 ERROR {}\n2026-11-20 14:05:04 INFO on",
+        "see\n```\n{}\n```",
+        "> {}",
+        "$ curl https://api.example/v1/responses -d x\n{}",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=timedelta(seconds=5))
+@given(
+    status=st.none() | st.sampled_from([200, 400, 403]),
+    form=forms,
+    place=st.integers(0, len(_REFUSAL)),
+    length=st.integers(0, 40),
+    put=st.binary(max_size=12) | st.sampled_from(_PIECES),
+)
+def test_a_mutated_refusal_is_never_granted_or_locked_in_any_form(status, form, place, length, put):
+    body = (_REFUSAL[:place] + put + _REFUSAL[place + length :]).decode("utf-8", "replace")
+    found = explain(form.replace("{}", body).encode(), Given(status)).diagnosis
+    assert found.effect not in (Effect.GRANTED, Effect.LOCKED)
+
+
+@settings(max_examples=300, deadline=timedelta(seconds=5))
+@given(body=bodies, form=forms, row=st.dictionaries(
+    st.sampled_from(["id", "status", "headers", "body", "endpoint", "model", "more"]), values
+))  # fmt: skip
+def test_a_paste_and_a_row_of_anything_have_a_diagnosis(body, form, row):
+    before, _, after = form.partition("{}")
+    assert isinstance(
+        explain(before.encode() + body + after.encode(), Given()).diagnosis, Diagnosis
+    )
+    assert isinstance(explain_row(row), Diagnosis)
 
 
 @pytest.mark.parametrize("status", [200, 403])
