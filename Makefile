@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-system lint format lock clean
+.PHONY: help demo run test bench-cadence bench-diagnosis fuzz lint format lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-16s %s\n' "$$target" "$$text"; done
 
 # The lock pins every version by hash; the project itself is installed from this folder, editable.
 $(READY): requirements.lock pyproject.toml
@@ -28,6 +28,15 @@ run: $(READY) ## the monitor itself, with access-monitor.toml or OPENAI_API_KEY
 
 test: $(READY) ## all tests
 	@$(BIN)/python -m pytest
+
+bench-cadence: $(READY) ## how soon openings are noticed, against other schedules: simulated, under two minutes
+	@$(BIN)/python tests/benchmarks/bench_cadence.py
+
+bench-diagnosis: $(READY) ## what a diagnosis costs, per kind of answer
+	@$(BIN)/python tests/benchmarks/bench_diagnosis.py
+
+fuzz: $(READY) ## 200,000 broken answers against the diagnosis, about two minutes
+	@$(BIN)/python tests/benchmarks/fuzz_diagnosis.py --inputs 200000
 
 lint: $(READY) ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

@@ -16,6 +16,8 @@ class Answered:
 
     code: Code | None
     look: Look = Look.FULL
+    #: US dollars
+    cost_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,11 @@ class TargetState:
     declared_at: datetime | None = None
     #: when the wait for propagation began: the declaration, else the change to propagating
     clock_at: datetime | None = None
+    #: since the monitor took it for propagating: looks, their price in US dollars, and how often the
+    #: gate shut again after the first light
+    wait_probes: int = 0
+    wait_cost_usd: float = 0.0
+    flickers: int = 0
     #: start of the hour of frequent looks: first look, declaration, a sibling's opening, a relapse
     eager_since: datetime | None = None
     #: locked because a person said so: answers alone do not unlock it, except a granted one
@@ -142,6 +147,9 @@ _READERS: dict[str, Any] = {
     "opened_at": datetime.fromisoformat,
     "declared_at": datetime.fromisoformat,
     "clock_at": datetime.fromisoformat,
+    "wait_probes": int,
+    "wait_cost_usd": float,
+    "flickers": int,
     "eager_since": datetime.fromisoformat,
     "locked_by_declaration": bool,
     "overdue_told": int,

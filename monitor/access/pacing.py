@@ -119,7 +119,9 @@ class Breaker:
             self._next_trial = now + self._trial_every
 
     def answered(self, key: str, code: Code | None, now: float) -> None:
-        """Learn from an answer. Anything but a refusal of everybody closes the breaker."""
+        """Learn from an answer. One from behind the edge closes the breaker; none at all says nothing."""
+        if code is Code.NETWORK_ERROR:
+            return
         if code is Code.EDGE_ERROR:
             self._edges += 1
         elif code is Code.RATE_LIMITED:

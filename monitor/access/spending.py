@@ -36,6 +36,7 @@ class Ledger:
     _entries: dict[tuple[str, date], Entry] = field(default_factory=dict)
     _months: dict[tuple[int, int], float] = field(default_factory=dict)
     _held: dict[str, tuple[str, date, float]] = field(default_factory=dict)
+    _reserved: float = 0.0
 
     def load(self, settled: Mapping[tuple[str, date], float]) -> None:
         """Begin with what earlier runs booked."""
@@ -76,6 +77,15 @@ class Ledger:
         self._hold(target, key, day, usd)
         return True
 
+    def crowded(self, key: str, day: date, usd: float) -> bool:
+        """Whether only what others have reserved for now is in the way of `usd`: it may soon be free."""
+        today = self.entry(key, day)
+        month = self._months.get((day.year, day.month), 0.0) - self._reserved
+        return (
+            today.settled + usd <= self.budget.per_key_per_day + _ROUNDING
+            and month + usd <= self.budget.per_month + _ROUNDING
+        )
+
     def book(self, target: str, usd: float, *, keep: float = 0.0) -> tuple[str, date] | None:
         """Book `usd` against the target's reservation and hold `keep` of it for what follows.
 
@@ -84,11 +94,17 @@ class Ledger:
         held = self._held.get(target)
         if held is None:
             return None
-        key, day, _ = held
-        self._hold(target, key, day, keep)
+        key, day, amount = held
+        # never more than was reserved, or the budget could be passed
+        self._hold(target, key, day, min(keep, max(amount - usd, 0.0)))
         entry = self.entry(key, day)
         self._put(key, day, replace(entry, settled=entry.settled + usd))
         return key, day
+
+    def spent(self, key: str, day: date, usd: float) -> None:
+        """Book what was spent without a reservation: by a command beside the daemon."""
+        entry = self.entry(key, day)
+        self._put(key, day, replace(entry, settled=entry.settled + usd))
 
     def release(self, target: str) -> None:
         """Give the target's reservation back."""
@@ -106,13 +122,13 @@ class Ledger:
         return [at for at, entry in self._entries.items() if entry.mark]
 
     def marked(self, key: str, day: date, usd: float) -> None:
-        """`usd` is now remembered durably."""
+        """`usd` is on its way to be remembered durably; later marks follow in order."""
         self._put(key, day, replace(self.entry(key, day), mark=usd))
 
     def forget_before(self, day: date) -> None:
-        """Drop the days before `day` on which nothing is reserved any more; the months stay."""
+        """Drop the days before `day` on which nothing is reserved or marked; the months stay."""
         for at, entry in list(self._entries.items()):
-            if at[1] < day and not entry.reserved:
+            if at[1] < day and not entry.reserved and not entry.mark:
                 del self._entries[at]
 
     def _hold(self, target: str, key: str, day: date, usd: float) -> None:
@@ -126,6 +142,7 @@ class Ledger:
         old, month = self.entry(key, day), (day.year, day.month)
         more = entry.settled + entry.reserved - old.settled - old.reserved
         self._months[month] = self._months.get(month, 0.0) + more
+        self._reserved += entry.reserved - old.reserved
         self._entries[key, day] = entry
 
 

@@ -46,6 +46,10 @@ def advance(
     match event:
         case Answered():
             _answered(course, event)
+            course.keep(
+                wait_probes=course.memory.wait_probes + 1,
+                wait_cost_usd=course.memory.wait_cost_usd + event.cost_usd,
+            )
         case Declared():
             _declared(course, event)
         case SiblingOpened():
@@ -84,6 +88,7 @@ class _Course:
         before = self.memory.state
         lasted = self.now - (self.memory.since or self.now)
         if to is State.PROPAGATING:
+            self.keep(wait_probes=0, wait_cost_usd=0.0, flickers=0)
             changes = {"clock_at": self.now, "eager_since": self.now, "overdue_told": 0} | changes
         if to in (State.UNVERIFIED, State.LOCKED):
             changes = {"first_light_at": None, "clock_at": None, "overdue_told": 0} | changes
@@ -135,8 +140,11 @@ def _conclusive(course: _Course, effect: Effect) -> None:
     else:
         streak = Streak(effect, 1, now, now)
     refused = effect is not Effect.GRANTED
+    before = memory.streak.effect if memory.streak else None
+    flickered = refused and before is Effect.GRANTED and memory.first_light_at is not None
     course.keep(
         streak=streak,
+        flickers=memory.flickers + flickered,
         refusals=memory.refusals + 1 if refused else 0,
         conclusive_at=now,
         stale=False,

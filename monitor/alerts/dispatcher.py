@@ -40,7 +40,7 @@ class Dispatcher:
 
     @property
     def progress(self) -> float | None:
-        """The loop's time at which the slowest channel last finished a round, for a watchdog.
+        """The loop's time at which the slowest channel last finished a round or an attempt.
 
         None while a channel has not finished one, and without channels.
         """

@@ -21,11 +21,8 @@ Group = Sequence[Pending]
 #: Rows read in one round: what one channel may hold in memory.
 ROWS_MOST = 100
 
-#: A group that failed so often no longer holds up the ones behind it.
+#: A group that failed so often may be the fault of its rows, not of the channel.
 STUBBORN = 3
-
-#: A row that failed so often goes alone: one that is always refused must not take others with it.
-ALONE = 6
 
 #: How long a lease outlives the attempt it is for.
 LEASE_MARGIN = timedelta(seconds=10)
@@ -71,10 +68,11 @@ class Lane:
         self._stopping = False
         #: open windows: when each ends on the loop's clock, and whether it has told a first light
         self._windows: dict[str, tuple[float, bool]] = {}
-        #: when a notification that failed may be tried again, on the loop's clock
+        #: notifications that are refused while others are taken, and when each is tried again
         self._retry_at: dict[int, float] = {}
         #: failures in a row, of whichever group; while there are some, the channel seems down
         self._failures = 0
+        self._failed_at = 0.0
         self._closed_until = 0.0
 
     def wake(self) -> None:
@@ -110,46 +108,69 @@ class Lane:
         self._forget(rows)
         due_times = [end for end, _ in self._windows.values() if end > self._clock()]
         tried: set[int] = set()
-        delivered, passed_stubborn = False, False
-        for group in _groups(rows):
-            again = self._again_at(group, fresh_may_try=passed_stubborn)
-            if again > self._clock():
+        delivered = False
+        suspect: Group | None = None
+        for group in self._groups(rows):
+            again = self._again_at(group, rows)
+            if again > self._clock() and suspect is None:
                 due_times.append(again)
-                failed = _attempts(group)
-            elif not flush and self._window_end(group) > self._clock():
                 continue
-            else:
-                tried.update(row.id for row in group)
-                outcome = await self._attempt(group, tried)
-                delivered = delivered or outcome is Outcome.DELIVERED
-                if outcome is not Outcome.FAILED:
-                    continue
-                failed = _attempts(group) + 1
-                due_times += [self._retry_at[row.id] for row in group if row.id in self._retry_at]
-            # For the sake of order the next ones wait behind a group that failed, until it has
-            # proved stubborn: a row that always fails must not stop the channel.
-            if failed < STUBBORN:
-                break
-            passed_stubborn = True
-        if self._failures and not delivered:
-            await self._give_up_old(rows, tried)
+            if not flush and self._window_end(group) > self._clock():
+                continue
+            tried.update(row.id for row in group)
+            outcome = await self._attempt(group)
+            due_times += [self._retry_at[row.id] for row in group if row.id in self._retry_at]
+            if outcome is Outcome.DELIVERED:
+                delivered = True
+                if suspect:
+                    # It is not the channel: these rows are refused, and go their own way from here.
+                    self._own_way(suspect)
+                    suspect = None
+            elif outcome is Outcome.FAILED and not self._goes_its_own_way(group):
+                # For the sake of order the next ones wait behind a group that failed. One that fails
+                # again and again may be the fault of its rows: then the next one finds that out.
+                if suspect or _attempts(group) + 1 < STUBBORN:
+                    break
+                suspect = group
+        if self._failures:
+            due_times.append(self._closed_until)
+            if not delivered:
+                await self._give_up_old(rows, tried)
         if delivered and len(rows) == ROWS_MOST:
             due_times.append(self._clock())  # there may be more
         return min(due_times, default=self._clock() + IDLE_S) - self._clock()
 
-    def _again_at(self, group: Group, *, fresh_may_try: bool) -> float:
+    def _again_at(self, group: Group, rows: Group) -> float:
         """When a group may be tried after the failures so far, on the loop's clock."""
-        own = max(self._retry_at.get(row.id, 0.0) for row in group)
-        # What has not been tried yet may find out whether the channel works, when all that is known
-        # of it comes from stubborn groups.
-        return own if fresh_may_try and not _attempts(group) else max(own, self._closed_until)
+        if self._goes_its_own_way(group):
+            return self._retry_at[group[0].id]
+        # Something new may find out early whether the channel works again; the oldest goes first.
+        if self._failures and any(not row.attempts for row in rows):
+            return min(self._closed_until, self._failed_at + self._backoff(1))
+        return self._closed_until
+
+    def _goes_its_own_way(self, group: Group) -> bool:
+        return group[0].id in self._retry_at
+
+    def _own_way(self, group: Group) -> None:
+        """Rows that are refused while others are taken: each is tried alone, at its own times."""
+        for row in group:
+            self._retry_at[row.id] = self._clock() + self._backoff(row.attempts + 1)
+
+    def _groups(self, rows: Group) -> list[list[Pending]]:
+        """Rows that share a message, in the order of each group's first row."""
+        groups: dict[object, list[Pending]] = {}
+        for row in rows:
+            alone = row.id in self._retry_at
+            groups.setdefault((row.id,) if alone else row.happening.scope, []).append(row)
+        return list(groups.values())
 
     def _window_end(self, group: Group) -> float:
         """When the window that a group waits for ends, on the loop's clock; 0 for none."""
         end, told_light = self._windows.get(group[0].happening.scope or "", (0.0, False))
         return 0.0 if _has_light(group) and not told_light else end
 
-    async def _attempt(self, group: Group, tried: set[int]) -> Outcome:
+    async def _attempt(self, group: Group) -> Outcome:
         """Claim, send, mark."""
         lease = self._delivery.timeout + LEASE_MARGIN
         got = set(await self._outbox.claim([row.id for row in group], self._now() + lease))
@@ -171,16 +192,16 @@ class Lane:
             log.exception("notification.broken", channel=self._channel.name)
             await self._failed(mine, f"internal: {type(error).__name__}", started)
             return Outcome.FAILED
-        self._succeeded(mine, tried)
+        finally:
+            self.round_at = self._clock()  # each attempt is bounded; a round of many is not
+        self._succeeded(mine)
         self._log("delivered", mine, started)
         await self._outbox.delivered([row.id for row in mine], self._now())
         return Outcome.DELIVERED
 
-    def _succeeded(self, group: Group, tried: set[int]) -> None:
-        if self._failures:
-            # The channel works again: what failed while it did not need not sit out its wait.
-            self._retry_at = {id_: at for id_, at in self._retry_at.items() if id_ in tried}
-            self._wake.set()
+    def _succeeded(self, group: Group) -> None:
+        for row in group:
+            self._retry_at.pop(row.id, None)
         self._failures, self._closed_until = 0, 0.0
         scope = group[0].happening.scope
         if scope is None:
@@ -197,14 +218,17 @@ class Lane:
             self._windows[scope] = (end, told_light or _has_light(group))
 
     async def _failed(self, group: Group, reason: str, started: float) -> None:
-        self._failures += 1
-        attempts = _attempts(group) + 1
-        self._closed_until = self._clock() + self._backoff(self._failures)
-        wait = self._backoff(max(attempts, self._failures))
+        if self._goes_its_own_way(group):
+            wait = self._backoff(_attempts(group) + 1)
+            self._retry_at |= {row.id: self._clock() + wait for row in group}
+        else:
+            self._failures += 1
+            self._failed_at = self._clock()
+            wait = self._backoff(self._failures)
+            self._closed_until = self._clock() + wait
         old = [row for row in group if self._too_old(row)]
         young = [row for row in group if not self._too_old(row)]
         if young:
-            self._retry_at |= {row.id: self._clock() + wait for row in young}
             self._log("failed", young, started, reason=reason, retry_in_s=round(wait, 1))
             await self._outbox.failed(
                 [row.id for row in young], reason, self._now() + timedelta(seconds=wait)
@@ -262,20 +286,6 @@ class Lane:
     @staticmethod
     def _clock() -> float:
         return asyncio.get_running_loop().time()
-
-
-def _groups(rows: Group) -> list[list[Pending]]:
-    """Rows that share a message, in the order of each group's first row."""
-    groups: dict[object, list[Pending]] = {}
-    for row in rows:
-        key: tuple[object, ...] = (row.happening.scope, 0)
-        if row.attempts >= ALONE:
-            key = (row.id,)
-        elif row.attempts >= STUBBORN:
-            # What is new of the same scope must not be drawn into a stubborn group's wait.
-            key = (row.happening.scope, row.attempts)
-        groups.setdefault(key, []).append(row)
-    return list(groups.values())
 
 
 def _attempts(group: Group) -> int:

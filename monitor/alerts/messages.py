@@ -10,6 +10,7 @@ JSON values; a missing or malformed fact leaves its line out. The keys:
 | `lasted_s` | seconds the previous state lasted; for `online` the outage |
 | `waited_s` | seconds of waiting for propagation; for `stale` the silence |
 | `declared_at` | ISO time of the completed verification, as a person told |
+| `typical_wait_s`, `openings` | half of so many openings of the same contract took no longer, in seconds |
 | `deadline_s` | the deadline that passed, in seconds |
 | `hint_at` | ISO time of the next useful try after a rejection |
 | `sibling` | the target whose opening let this one hope |
@@ -21,6 +22,7 @@ JSON values; a missing or malformed fact leaves its line out. The keys:
 | `request_ids` | the last ones, oldest first; beside the happening's own `request_id` |
 | `shutdown` | ISO date on which the model is shut down |
 | `spent_usd`, `budget_usd`, `budget_scope` | dollars, and of what: `key acme-prod today`, `month` |
+| `provider_open` | provider targets of the same model and surface that are open while this one is shut |
 | `routes` | names of routes |
 | `targets` | how many targets it concerns |
 | `counts` | targets by state |
@@ -33,6 +35,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from monitor.access.happening import Happening
+from monitor.access.propagation import under
 from monitor.access.words import EventKind
 from monitor.alerts import render
 from monitor.alerts.clean import duration, name, title
@@ -133,6 +136,7 @@ def _rows(facts: Facts, now: datetime) -> list[tuple[str, str]]:
         ("Routes", ", ".join(facts.names("routes", 20))),
         (f"Was {happening.before} for", _lasted(lasted) if happening.before else None),
         ("Waited", _lasted(waited)),
+        ("For comparison", _comparison(facts)),
         ("Declared verified", moment(declared) if declared else None),
         ("Next try not before", moment(hint) if hint else None),
         ("Diagnosis", diagnosis),
@@ -144,6 +148,15 @@ def _rows(facts: Facts, now: datetime) -> list[tuple[str, str]]:
         ("At", _at(happening.at, now)),
     )
     return [(label, value) for label, value in rows if value]
+
+
+def _comparison(facts: Facts) -> str | None:
+    """How the wait compares with the openings there were on routes of the same contract."""
+    typical, openings = facts.number("typical_wait_s"), facts.number("openings")
+    if typical is None or not openings:
+        return None
+    whose = "openings over provider routes" if facts.provider else "openings"
+    return f"half of your {whose} took under {duration(under(typical))} ({int(openings)} openings)"
 
 
 def _lasted(seconds: float | None) -> str | None:

@@ -5,7 +5,20 @@ from typing import Annotated
 import typer
 
 from monitor import __version__
-from monitor.cli import alerts, checking, config, reading, running, simulate
+from monitor.cli import (
+    alerts,
+    checking,
+    config,
+    declare,
+    diagnose,
+    evidence,
+    explain,
+    healthcheck,
+    propagation,
+    reading,
+    running,
+    simulate,
+)
 from monitor.cli.demo import demo
 
 app = typer.Typer(
@@ -40,8 +53,14 @@ app.command("check")(checking.check)
 app.command("wait")(checking.wait)
 app.command("status")(reading.status)
 app.command("history")(reading.history)
+app.command("propagation")(propagation.propagation)
+app.command("declare")(declare.declare)
+app.command("explain")(explain.explain)
+app.command("diagnose")(diagnose.diagnose)
+app.command("evidence")(evidence.evidence)
 app.add_typer(config.app, name="config")
 app.add_typer(alerts.app, name="alerts")
+app.command("healthcheck")(healthcheck.healthcheck)
 app.command("simulate")(simulate.simulate)
 app.command("demo")(demo)
 

@@ -50,17 +50,22 @@ def check(
 
     0 granted, 10 gated (11 after a fresh declaration), 12 locked, 13 blocked, 14 inconclusive.
     """
+    from monitor.daemon.booking import book
     from monitor.daemon.once import check_all
 
     settings = load_settings(config)
     targets = select_targets(settings, names or [])
     announce_cost(settings, targets, times=1)
     checked = asyncio.run(check_all(settings, targets))
+    if unbooked := book(settings, checked, datetime.now(UTC)):
+        note(unbooked)
     if output is Format.JSON:
         print_json([_as_json(one) for one in checked])
     else:
         _print(checked)
-    raise typer.Exit(max(_status(settings, one) for one in checked))
+    raise typer.Exit(
+        max(status_of(settings, one.target.key, one.diagnosis.effect) for one in checked)
+    )
 
 
 def announce_cost(settings: "Settings", targets: "Sequence[Target]", *, times: int) -> None:
@@ -126,9 +131,10 @@ def _as_json(one: "Checked") -> dict[str, Any]:
     }
 
 
-def _status(settings: "Settings", one: "Checked") -> Exit:
-    status = exit_of(one.diagnosis.effect)
-    declared = settings.key(one.target.key).verified_at
+def status_of(settings: "Settings", key: str, effect: "Effect") -> Exit:
+    """The exit status of an answer to a key of the settings: a fresh declaration makes a difference."""
+    status = exit_of(effect)
+    declared = settings.key(key).verified_at
     fresh = declared and datetime.now(UTC) - declared < settings.deadlines.give_up_after
     return Exit.GATED_DECLARED if status is Exit.GATED and fresh else status
 

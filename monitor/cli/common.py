@@ -80,22 +80,26 @@ def load_settings(config: Path | None, *, reading: bool = False) -> "Settings":
 
     A command that is only `reading` the database needs no secrets, and warns of nothing.
     """
-    from monitor.config import default_from_environment, find, load
-
     with plain_errors():
-        path = find(config, os.environ)
-        if path:
-            settings = load(path, os.environ, secrets=not reading)
-        else:
-            settings = default_from_environment(os.environ)
+        settings = read_settings(config, secrets=not reading)
     if not reading:
         for warning in settings.warnings:
             note(f"warning: {warning}")
-        if not path:
+        if not settings.source:
             for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_BASE_URL"):
                 if os.environ.get(name, "").strip():
                     note(f"{name} is set and honoured: {os.environ[name].strip()[:200]!r}")
     return settings
+
+
+def read_settings(config: Path | None, *, secrets: bool = True) -> "Settings":
+    """The same without a word and without an end: raises SettingsError."""
+    from monitor.config import default_from_environment, find, load
+
+    path = find(config, os.environ)
+    if path:
+        return load(path, os.environ, secrets=secrets)
+    return default_from_environment(os.environ)
 
 
 def select_targets(settings: "Settings", names: Sequence[str]) -> "tuple[Target, ...]":
@@ -183,24 +187,15 @@ def utc(at: datetime | None) -> str:
 
 
 def parse_since(text: str, now: datetime) -> datetime:
-    """`2d`, `90m` before now, or a time as RFC 3339 (local without a zone). Ends the command otherwise."""
-    from monitor.config.durations import parse_duration
+    """`2d`, `90m` before now, a date, or a time as people type them; echoed. Ends the command otherwise."""
+    from monitor.cli.times import echo, parse_time
 
+    day = len(text) == len("2026-11-20") and text[4] == "-"
     try:
-        return now - parse_duration(text)
-    except (ValueError, OverflowError):
-        pass
-    try:
-        at = datetime.fromisoformat(text)
-        at = at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        fail(
-            f'--since {text!r} is neither a duration such as "2d" nor a time such as 2026-11-20T14:05Z'
-        )
-    if at > now:
-        fail(f"--since {text!r} is in the future: {utc(at)}")
-    if not datetime.fromisoformat(text).tzinfo:
-        note(f"--since {datetime.fromisoformat(text).astimezone().isoformat()}")
+        at = parse_time(f"{text} 0:00" if day else text, now)
+    except ValueError as error:
+        fail(f"--since {printable(text)!r} {error}")
+    note(f"since {echo(at)}")
     return at
 
 

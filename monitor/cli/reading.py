@@ -19,19 +19,35 @@ from monitor.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from monitor.config import Settings
     from monitor.store.records import DaemonRow, HistoryRow
 
 #: A daemon notes its progress every 15 s; without any for this long it is gone or hangs.
 _SILENT = timedelta(seconds=60)
+#: Routes are compared by what they answered lately.
+_COMPARED = timedelta(days=7)
 
 
-def status(config: ConfigOption = None, output: FormatOption = Format.TEXT) -> None:
-    """Show every target: its state, since when, what is in the way, and when it is looked at next."""
+def status(
+    *,
+    routes: Annotated[
+        bool, typer.Option("--routes", help="Compare the routes to each model instead.")
+    ] = False,
+    config: ConfigOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Show every target: its state, since when, what is in the way, and when it is looked at next.
+
+    With --routes: for each model and route the states, how fast it answered, and what, in 7 days.
+    """
     from monitor.store import queries
     from monitor.store.shapes import as_json
 
     settings = load_settings(config, reading=True)
     now = datetime.now(UTC)
+    if routes:
+        _routes(settings, now, output)
+        return
     with plain_errors():
         found = queries.status(settings.database, now=now)
     if output is Format.JSON:
@@ -54,6 +70,44 @@ def status(config: ConfigOption = None, output: FormatOption = Format.TEXT) -> N
     print_table(columns, rows)
     print(f"\nnotifications: {found.pending} pending, {found.dead} dead")
     print(_daemon_line(found.daemon, now))
+
+
+def _routes(settings: "Settings", now: datetime, output: Format) -> None:
+    """Each route by itself: what a provider grants is never added to what OpenAI does."""
+    from monitor.store import comparing
+    from monitor.store.shapes import routes_as_json
+
+    with plain_errors():
+        found = comparing.routes(settings.database, since=now - _COMPARED)
+    if output is Format.JSON:
+        print_json(routes_as_json(found, since=now - _COMPARED))
+        return
+    rows = [
+        (
+            f"{one.model}:{one.surface}",
+            one.route,
+            str(one.contract),
+            ", ".join(f"{count} {state}" for state, count in one.states.items()),
+            str(one.answers),
+            _ms(one.latency_median_ms),
+            _ms(one.latency_p95_ms),
+            ", ".join(
+                f"{code} {of.count} ({_ms(of.latency_median_ms)})"
+                for code, of in one.by_diagnosis.items()
+            )
+            or "-",
+        )
+        for one in found
+    ]
+    columns = ("MODEL", "ROUTE", "CONTRACT", "TARGETS", "ANSWERS", "MEDIAN", "95 %", "BY DIAGNOSIS")
+    print_table(columns, rows)
+    print(f"\nfull probes of {_COMPARED.days} days; latencies in brackets are that answer's median")
+
+
+def _ms(ms: float | None) -> str:
+    if ms is None:
+        return "-"
+    return f"{ms / 1000:.1f} s" if ms >= 10_000 else f"{ms:.0f} ms"
 
 
 def _daemon_line(daemon: "DaemonRow | None", now: datetime) -> str:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from monitor.cli.common import ConfigOption, load_settings, note, plain_errors
+from monitor.cli.common import ConfigOption, load_settings, note, plain_errors, read_settings
 
 if TYPE_CHECKING:
+    from monitor.alerts.apprise_channel import Channel
     from monitor.config import Settings
 
 
@@ -15,14 +16,24 @@ def run(config: ConfigOption = None) -> None:
     """Watch the targets of the settings and tell people of every change, until stopped."""
     from monitor.daemon.channels import redactor_of, senders_of
     from monitor.daemon.logs import configure
+    from monitor.daemon.notify import Manager
     from monitor.daemon.running import serve
     from monitor.daemon.service import Monitor
 
     settings = load_settings(config)
     announce(settings)
     configure(redactor_of(settings), log_format=settings.log_format)
+    manager = Manager()
+
+    def read() -> "tuple[Settings, list[Channel]]":
+        again = read_settings(config)
+        # the new secrets must be hidden before anything is said of them
+        configure(redactor_of(again), log_format=again.log_format)
+        return again, senders_of(again)
+
     with plain_errors():
-        status = asyncio.run(serve(Monitor(settings, senders_of(settings))))
+        monitor = Monitor(settings, senders_of(settings), manager=manager)
+        status = asyncio.run(serve(monitor, manager, read))
     raise typer.Exit(status)
 
 

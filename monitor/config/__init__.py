@@ -1,15 +1,17 @@
 """The settings file: schema, loading, secret references, errors a person can act on."""
 
 from monitor.config.loading import default_from_environment, load
-from monitor.config.places import default_database, find
+from monitor.config.places import default_database, find, named_database
 from monitor.config.presenting import example, schema, show
 from monitor.config.problems import Problem, SettingsError
 from monitor.config.references import Secret
-from monitor.config.settings import Channel, Key, Route, Settings
+from monitor.config.settings import Channel, Heartbeat, Key, Organization, Route, Settings
 
 __all__ = [
     "Channel",
+    "Heartbeat",
     "Key",
+    "Organization",
     "Problem",
     "Route",
     "Secret",
@@ -20,6 +22,7 @@ __all__ = [
     "example",
     "find",
     "load",
+    "named_database",
     "schema",
     "show",
 ]

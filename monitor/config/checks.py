@@ -17,12 +17,12 @@ from pydantic import ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from monitor.access.target import Capability, split_capability
-from monitor.access.words import Surface
+from monitor.access.words import Code, Effect, Surface
 from monitor.catalog import Catalog
 from monitor.config.durations import parse_duration
 from monitor.config.problems import Path as Place
 from monitor.config.problems import looks_secret, shown, suggestion
-from monitor.config.references import Secret, UnresolvedError, resolve
+from monitor.config.references import Secret, UnresolvedError, resolve, unresolved
 
 _WORD = TypeVar("_WORD", bound=StrEnum)
 
@@ -49,6 +49,8 @@ class Context:
     models: frozenset[str] = frozenset()
     #: names of all targets, once every key is known to be right; None before
     targets: tuple[str, ...] | None = None
+    #: the organizations that keys act for, known when `targets` are
+    organizations: tuple[str, ...] | None = None
     names: dict[str, set[str]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     #: False where nothing is sent: then references are not followed
@@ -94,6 +96,13 @@ def duration(value: Any) -> timedelta:
         raise
     except ValueError as error:
         raise refuse(str(error)) from None
+
+
+def at_least_a_second(value: timedelta) -> timedelta:
+    """A duration that does not make a storm of calls."""
+    if value < timedelta(seconds=1):
+        raise refuse("must be at least one second")
+    return value
 
 
 def name(value: Any) -> str:
@@ -143,13 +152,33 @@ def one_of(words: type[_WORD]) -> Callable[[Any], _WORD]:
     return check
 
 
+#: What a rule of one's own may mean.
+NOT_GRANTED = [str(code) for code in Code if code.effect is not Effect.GRANTED]
+
+
+def diagnosis(value: Any) -> Code:
+    """What a rule of one's own means: never granted, for only a payload proves access."""
+    code = one_of(Code)(value)
+    if code.effect is Effect.GRANTED:
+        raise refuse("a rule never means granted: only an answer's payload proves access")
+    return code
+
+
+def phrase(value: Any) -> str:
+    """Words to look for in an answer."""
+    text = text_of(value)
+    if not text.strip() or len(text) > 200 or not text.isprintable():
+        raise refuse("must be 1 to 200 printable characters")
+    return text.strip()
+
+
 def secret(value: Any, info: ValidationInfo) -> Secret:
     """A secret by its reference, resolved. No error of this shows the value."""
     context = Context.of(info)
     if not isinstance(value, str):
         raise refuse('must be a reference such as "env:OPENAI_API_KEY"', hidden=True)
     if not context.secrets:
-        return Secret("", "unresolved")
+        return unresolved(value)
     try:
         resolved, warning = resolve(value, context.environ, context.folder)
     except UnresolvedError as error:
@@ -191,8 +220,6 @@ def capability(value: Any, info: ValidationInfo) -> Capability:
         raise refuse(
             f"{shown(model)} is not used through {surface}; it has: {', '.join(known.surfaces)}"
         )
-    if known.shutdown and known.shutdown <= context.now.date():
-        context.warn(f"{model} was shut down on {known.shutdown}: it will not open any more")
     return Capability(model, surface or known.surfaces[0])
 
 

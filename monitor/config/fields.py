@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from monitor.access.target import Capability
-from monitor.access.words import Contract, EventKind, Gate, Surface
+from monitor.access.words import Code, Contract, EventKind, Gate, Surface
 from monitor.config import checks, urls
 from monitor.config.durations import PATTERN
 from monitor.config.references import Secret
@@ -49,6 +49,14 @@ Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 AnEvent = Annotated[
     EventKind, PlainValidator(checks.one_of(EventKind)), WithJsonSchema({"enum": [*EventKind]})
+]
+ACode = Annotated[
+    Code, PlainValidator(checks.diagnosis), WithJsonSchema({"enum": checks.NOT_GRANTED})
+]
+Phrase = Annotated[
+    str,
+    PlainValidator(checks.phrase),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 200}),
 ]
 ASurface = Annotated[
     Surface, PlainValidator(checks.one_of(Surface)), WithJsonSchema({"enum": [*Surface]})

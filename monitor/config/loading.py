@@ -10,22 +10,21 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from monitor.access.diagnosis import OwnRule
 from monitor.access.limits import Budget, Cadence, Confirmation, Deadlines, Delivery
 from monitor.access.words import DEFAULT_EVENTS, Contract
 from monitor.catalog import builtin
+from monitor.config import upkeep
 from monitor.config.checks import Context
 from monitor.config.files import UnreadableError, read_file
 from monitor.config.lines import find_lines, line_of
-from monitor.config.places import default_database
+from monitor.config.places import FILE_CAP, default_database
 from monitor.config.problems import Path as Place
 from monitor.config.problems import Problem, SettingsError, place
 from monitor.config.schema import OPENAI, OPENAI_URL, File
-from monitor.config.settings import Channel, Key, Route, Settings
+from monitor.config.settings import Channel, Heartbeat, Key, Organization, Route, Settings
 from monitor.config.urls import is_openai
 from monitor.config.wording import path_of, words_of
-
-#: Bytes of a settings file: ten thousand keys fit, a device file or a log does not.
-FILE_CAP = 4 * 1024 * 1024
 
 
 def load(
@@ -193,6 +192,9 @@ def _resolved(file: Any, context: Context, path: Path | None, database: Path) ->
         )
         for one in file.keys
     )
+    organizations = {
+        id_: Organization(id_, one.admin_key, one.route) for id_, one in file.organizations.items()
+    }
     channels = tuple(
         Channel(
             name=one.name,
@@ -202,6 +204,11 @@ def _resolved(file: Any, context: Context, path: Path | None, database: Path) ->
         )
         for one in file.channels
     )
+    deadlines = Deadlines(**_values(file, "deadlines"))
+    for text in upkeep.warnings(
+        keys, routes, context.catalog, now=context.now, retiring=deadlines.retiring
+    ):
+        context.warn(text)
     return Settings(
         source=path,
         database=database,
@@ -211,11 +218,14 @@ def _resolved(file: Any, context: Context, path: Path | None, database: Path) ->
         channels=channels,
         cadence=Cadence(**_values(file, "cadence")),
         confirmation=Confirmation(**_values(file, "confirmation")),
-        deadlines=Deadlines(**_values(file, "deadlines")),
+        deadlines=deadlines,
         budget=Budget(**_values(file, "budget")),
         delivery=Delivery(**_values(file, "delivery")),
         catalog=context.catalog,
+        heartbeat=Heartbeat(url, file.heartbeat.every) if (url := file.heartbeat.url) else None,
         warnings=tuple(context.warnings),
+        organizations=MappingProxyType(organizations),
+        rules=tuple(OwnRule(**one.model_dump()) for one in file.rules),
     )
 
 

@@ -1,12 +1,17 @@
 """Where the settings file and the database are, when nobody says so."""
 
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from monitor.config.files import UnreadableError, read_file
 from monitor.config.problems import Problem, SettingsError
 
 #: Looked at in this order when neither the command line nor the environment names a file.
 USUAL_FILES = (Path("access-monitor.toml"), Path("/etc/access-monitor/access-monitor.toml"))
+
+#: Bytes of a settings file: ten thousand keys fit, a device file or a log does not.
+FILE_CAP = 4 * 1024 * 1024
 
 
 def find(explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -37,3 +42,29 @@ def default_database(environ: Mapping[str, str]) -> Path:
         home = environ.get("HOME")
         state = (Path(home) if home else Path.home()) / ".local" / "state"
     return state / "access-monitor" / "access-monitor.db"
+
+
+def named_database(path: Path | None, environ: Mapping[str, str]) -> Path:
+    """The database by the settings file (None: by the environment), whatever else the file says.
+
+    For who judges a running monitor: a file that it refused to reload is not its illness.
+
+    Raises:
+        SettingsError: when the file cannot be read at all.
+
+    """
+    problem = None
+    try:
+        data = read_file(path, FILE_CAP)[0] if path else b""
+        section = tomllib.loads(data.decode("utf-8-sig")).get("monitor")
+    except UnreadableError as error:
+        problem = f"cannot be read: {error}"
+    except (ValueError, RecursionError):
+        problem = "is not TOML: access-monitor config check says where"
+    if problem:
+        # Outside of the handler: the parser's error may hold the whole text.
+        raise SettingsError([Problem("", None, problem)], str(path))
+    url = section.get("database") if isinstance(section, dict) else None
+    if path and isinstance(url, str) and url.startswith("sqlite:///"):
+        return path.parent.absolute() / url.removeprefix("sqlite:///")
+    return default_database(environ)

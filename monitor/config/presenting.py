@@ -73,6 +73,15 @@ def show(settings: Settings) -> dict[str, Any]:
             }
             for key in settings.keys
         ],
+        "organizations": {
+            one.id: {"admin_key": _secret(one.admin_key), "route": one.route}
+            for one in settings.organizations.values()
+        },
+        "rules": [
+            {"diagnosis": str(rule.diagnosis)}
+            | {name: getattr(rule, name) for name in rule.tells()}
+            for rule in settings.rules
+        ],
         "channels": [
             {
                 "name": channel.name,
@@ -85,6 +94,11 @@ def show(settings: Settings) -> dict[str, Any]:
         **{
             section: _limits(getattr(settings, section))
             for section in ("cadence", "confirmation", "deadlines", "budget", "delivery")
+        },
+        "heartbeat": settings.heartbeat
+        and {
+            "url": _secret(settings.heartbeat.url),
+            "every": format_duration(settings.heartbeat.every),
         },
         "targets": [target.name for target in settings.targets()],
         "warnings": list(settings.warnings),

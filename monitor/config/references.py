@@ -93,6 +93,23 @@ def resolve(reference: str, environ: Mapping[str, str], folder: Path) -> tuple[S
     return Secret(_usable(text, f"what {shown(reference)} names"), reference), warning
 
 
+def unresolved(reference: str) -> Secret:
+    """A secret that was not looked for: its reference, when it has the form of one, and no value."""
+    kind, _, name = reference.partition(":")
+    known = kind in ("env", "file", "credential") and name and not shown(name).startswith("(")
+    return Secret("", reference if known else "unresolved")
+
+
+def resolved(secret: Secret, environ: Mapping[str, str], folder: Path) -> Secret | None:
+    """The secret with its value, looked for now if it was not before; None when it is not there."""
+    if secret.reveal():
+        return secret
+    try:
+        return resolve(secret.reference, environ, folder)[0]
+    except UnresolvedError:
+        return None
+
+
 def _from_environment(name: str, environ: Mapping[str, str]) -> str:
     if not _VARIABLE.fullmatch(name):
         raise UnresolvedError(

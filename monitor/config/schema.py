@@ -3,15 +3,16 @@
 The errors, the JSON Schema for editors and the tests of the example are made from this table.
 """
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, create_model
 
-from monitor.access.words import Surface
+from monitor.access.words import Contract, Surface
 from monitor.catalog import CatalogError
 from monitor.config import checks, urls
 from monitor.config.fields import (
+    ACode,
     AContract,
     AGate,
     ALogFormat,
@@ -20,15 +21,21 @@ from monitor.config.fields import (
     BaseUrl,
     DatabaseFile,
     Dollars,
+    Duration,
     HeaderValue,
     Moment,
     Name,
     Pattern,
+    Phrase,
     SecretReference,
     Strict,
     Watched,
 )
 from monitor.config.figures import FIGURES
+from monitor.config.problems import suggestion
+
+#: Statuses that the gate itself has been seen to answer with.
+_OF_THE_GATE = (400, 403, 404)
 
 OPENAI = "openai"
 OPENAI_URL = "https://api.openai.com/v1"
@@ -101,6 +108,33 @@ class KeySection(Strict):
     )
 
 
+class OrganizationSection(Strict):
+    """What is known of an organization besides its keys."""
+
+    admin_key: SecretReference = Field(
+        description="An admin key of the organization, by reference. diagnose and evidence read the "
+        "project's rate_limits and model_permissions with it; nothing else does"
+    )
+    route: Annotated[str, AfterValidator(checks.known_route)] = Field(
+        default=OPENAI, description="The name of the direct route that the admin key is sent over"
+    )
+
+
+class RuleSection(Strict):
+    """What an answer means that the built-in rules do not know: all that is named must be so."""
+
+    diagnosis: ACode = Field(description="What it means; never access_granted")
+    status: Annotated[int, Field(ge=100, le=599)] | None = Field(
+        default=None, description="The answer's status, or the one that its error states"
+    )
+    code: Phrase | None = Field(default=None, description="The error's code; a number in quotes")
+    type: Phrase | None = Field(default=None, description="The error's type")
+    param: Phrase | None = Field(default=None, description="The error's param")
+    message_contains: Phrase | None = Field(
+        default=None, description="A phrase in the error's message, upper or lower case; no pattern"
+    )
+
+
 class ChannelSection(Strict):
     """Where notifications go."""
 
@@ -117,6 +151,21 @@ class ChannelSection(Strict):
     targets: Annotated[list[Pattern], Field(min_length=1)] = Field(
         default=["*"],
         description='Patterns on the names of targets (KEY/MODEL:SURFACE), such as "acme-*/*"',
+    )
+
+
+class HeartbeatSection(Strict):
+    """A dead man's switch: called while the monitor makes progress, so that its silence is noticed."""
+
+    url: Annotated[SecretReference, AfterValidator(urls.heartbeat_url)] | None = Field(
+        default=None,
+        description="Called with GET, by reference; /start and /fail are added to its path, as "
+        "healthchecks.io takes them. Default: none is called",
+    )
+    every: Annotated[Duration, AfterValidator(checks.at_least_a_second)] = Field(
+        default=timedelta(minutes=1),
+        description="Between two calls",
+        json_schema_extra={"default": "1m"},
     )
 
 
@@ -187,9 +236,41 @@ class CatalogSection(Strict):
 def _take_keys(value: list[KeySection], info: ValidationInfo) -> list[KeySection]:
     if not value:
         raise checks.refuse("no keys: add a [[keys]] section with name, secret and watch")
-    checks.Context.of(info).targets = tuple(
-        f"{key.name}/{one}" for key in value for one in key.watch
+    context = checks.Context.of(info)
+    context.targets = tuple(f"{key.name}/{one}" for key in value for one in key.watch)
+    context.organizations = tuple(
+        dict.fromkeys(key.organization for key in value if key.organization)
     )
+    return value
+
+
+def _take_organizations(
+    value: dict[str, OrganizationSection], info: ValidationInfo
+) -> dict[str, OrganizationSection]:
+    known = checks.Context.of(info).organizations
+    for name, section in value.items():
+        if known is not None and name not in known:
+            hint = suggestion(name, known) if known else "no key names one"
+            raise checks.refuse(f"no key acts for this organization; {hint}", below=(name,))
+        route = info.data.get("routes", {}).get(section.route)
+        if route and route.contract is Contract.PROVIDER:
+            raise checks.refuse(
+                "an admin key is for OpenAI alone: name a direct route", below=(name, "route")
+            )
+    return value
+
+
+def _take_rules(value: list[RuleSection], info: ValidationInfo) -> list[RuleSection]:
+    for index, rule in enumerate(value):
+        named = rule.model_dump(exclude={"diagnosis"}, exclude_none=True)
+        if not named:
+            wanted = ", ".join(name for name in RuleSection.model_fields if name != "diagnosis")
+            raise checks.refuse(f"needs at least one of: {wanted}", below=(index,))
+        if set(named) == {"status"} and rule.status in _OF_THE_GATE:
+            checks.Context.of(info).warn(
+                f"rules[{index}] looks at the status alone, and the gate itself answers {rule.status}:"
+                " its refusals will not be seen; name a code or a phrase of the message, too"
+            )
     return value
 
 
@@ -210,8 +291,17 @@ class _Known(Strict):
     keys: Annotated[list[KeySection], AfterValidator(_take_keys)] = Field(
         default=[], validate_default=True, description="At least one"
     )
+    organizations: Annotated[
+        dict[HeaderValue, OrganizationSection], AfterValidator(_take_organizations)
+    ] = Field(default={}, description="By id (org-…): its admin key, if there is one")
+    rules: Annotated[list[RuleSection], AfterValidator(_take_rules)] = Field(
+        default=[], description="What answers mean, before the built-in rules; never over a success"
+    )
     channels: list[ChannelSection] = Field(
         default=[], description="Without any, what happens is in the log and the history only"
+    )
+    heartbeat: HeartbeatSection = Field(
+        default_factory=HeartbeatSection, description="Who is to notice when the monitor is gone"
     )
 
 

@@ -1,10 +1,11 @@
 """The settings as the rest of the monitor sees them: plain values, everything resolved and checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from monitor.access.diagnosis import OwnRule
 from monitor.access.limits import Budget, Cadence, Confirmation, Deadlines, Delivery
 from monitor.access.target import Capability, Target
 from monitor.access.words import Contract, EventKind
@@ -41,6 +42,15 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Organization:
+    """An organization's admin key and the direct route that it is sent over."""
+
+    id: str
+    admin_key: Secret
+    route: str
+
+
+@dataclass(frozen=True, slots=True)
 class Channel:
     """Where notifications go; `targets` are patterns (fnmatch) on the names of targets."""
 
@@ -48,6 +58,14 @@ class Channel:
     url: Secret
     events: frozenset[EventKind]
     targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A dead man's switch: a URL to be called every so often while the monitor makes progress."""
+
+    url: Secret
+    every: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +85,13 @@ class Settings:
     budget: Budget
     delivery: Delivery
     catalog: Catalog
+    heartbeat: Heartbeat | None = None
     #: usable, but worth a person's look
     warnings: tuple[str, ...] = ()
+    #: by id, those with an admin key
+    organizations: Mapping[str, Organization] = field(default_factory=dict)
+    #: tried in this order before the built-in rules of the diagnosis
+    rules: tuple[OwnRule, ...] = ()
 
     def targets(self) -> tuple[Target, ...]:
         """Every key × its capabilities, in the order of the file."""

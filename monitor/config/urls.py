@@ -33,6 +33,21 @@ def channel_url(value: Secret, info: ValidationInfo) -> Secret:
     return value
 
 
+def heartbeat_url(value: Secret, info: ValidationInfo) -> Secret:
+    """A URL that can be called with GET."""
+    if not Context.of(info).secrets:
+        return value
+    try:
+        parts = urlsplit(value.reveal())
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        what = shown(value.reference)
+        raise refuse(f"what {what} names is no URL such as https://hc-ping.com/…", hidden=True)
+    return value
+
+
 def _mail_stays_here(url: str) -> bool:
     """True when a `mailto://` URL reaches this machine only; `smtp=` overrides its host."""
     try:

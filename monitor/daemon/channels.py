@@ -30,5 +30,9 @@ def senders_of(settings: Settings) -> list[Channel]:
 def _secrets(settings: Settings) -> Iterator[str]:
     for key in settings.keys:
         yield key.secret.reveal()
+    for organization in settings.organizations.values():
+        yield organization.admin_key.reveal()
+    if settings.heartbeat:
+        yield from url_secrets(settings.heartbeat.url.reveal())
     for channel in settings.channels:
         yield from url_secrets(channel.url.reveal())

@@ -2,9 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import structlog
@@ -13,8 +13,9 @@ from monitor.access.cadence import full_interval, next_look
 from monitor.access.events import Answered, Declared, Event, Rules, SiblingOpened, TimePassed
 from monitor.access.limits import Cadence
 from monitor.access.observation import Diagnosis, Observation
+from monitor.access.propagation import opening_of
 from monitor.access.states import advance
-from monitor.access.words import DeclarationKind, Effect, EventKind, Look, Reason, State
+from monitor.access.words import Effect, EventKind, Look, Reason, State
 from monitor.daemon.clock import Clock
 from monitor.daemon.narrator import Narrator
 from monitor.daemon.network import NetworkSense
@@ -26,7 +27,11 @@ from monitor.store.records import Answer, Change, Declaration, Spend, Told
 log = structlog.get_logger()
 
 # What differs between answers that are otherwise equal: ids, and the figures of a rate limit.
-_IDS = re.compile(r"\b(?:req_\w+|[0-9a-f]{16,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+_IDS = re.compile(
+    r"\b(?:req_\w+|[0-9a-f]{16,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{12,}\w*)\b"
+    r"|\brequest[ _-]?id[:= ]{1,2}[\w-]+",
+    re.IGNORECASE,
+)
 _FIGURES = re.compile(r"\d+(?:\.\d+)?")
 
 #: Seconds between two tries to write what the database refused.
@@ -43,6 +48,8 @@ class Result:
     diagnosis: Diagnosis | None
     cost: float = 0.0
     charged: tuple[str, date] | None = None
+    #: what the key has still reserved after it, in US dollars
+    reserved: float | None = None
     over_budget: bool = False
 
 
@@ -75,18 +82,26 @@ class Engine:
         self._rules = rules
         self._look_at = look_at
         self._committed = committed
-        self._began = clock.now()
+        self._watching_since = clock.now()
+        #: routes whose silence was told
+        self._silent: set[str] = set()
 
     async def answered(self, result: Result) -> None:
         """A look came back: decide, date the next one, write, and hasten the siblings it opened for."""
         watch, diagnosis, now = result.watch, result.diagnosis, self._clock.now()
         code = diagnosis.code if diagnosis else None
+        if watch.removed:
+            # it left the settings meanwhile: what the answer cost is all that is still of interest
+            await self.write([Change(spend=_spend(result))])
+            return
         watch.answers += 1
         if diagnosis and diagnosis.request_id:
             watch.request_ids.append(diagnosis.request_id)
         before = watch.memory
-        decision = advance(before, Answered(code, result.look), now, self._rules)
+        decision = advance(before, Answered(code, result.look, result.cost), now, self._rules)
         inconclusive = code is not None and code.effect is Effect.INCONCLUSIVE
+        if code is not None and code.effect.conclusive:
+            self._silent.discard(watch.target.route)
         plan = next_look(
             decision.memory,
             now,
@@ -109,6 +124,7 @@ class Engine:
                 answer=_answer(result, now),
                 told=told,
                 spend=_spend(result),
+                opening=opening_of(watch.target, before, decision, now),
             )
         ]
         if decision.opens_siblings:
@@ -116,7 +132,6 @@ class Engine:
         changes += self._of_network(watch.target.route, result)
         if watch.memory.state is not before.state:
             watch.answers = 0
-        self._look_at(watch, plan.at)
         log.info(
             "probe",
             target=watch.name,
@@ -131,16 +146,19 @@ class Engine:
             why=str(plan.situation),
         )
         await self.write(changes)
+        # After the write, and from the memory: a commit may take longer than the wait, and the clock
+        # may have been stepped meanwhile.
+        self._look_at(watch, watch.memory.next_probe_at or plan.at)
 
     async def declared(self, declaration: Declaration) -> None:
         """A person told something of an organization or a key; taken once."""
         now, changes = self._clock.now(), []
         event = Declared(declaration.kind, declaration.at)
         for watch in self._watches.declared_for(declaration.subject):
-            state, gated_seen = watch.memory.state, watch.memory.gated_seen
-            verified = declaration.kind is DeclarationKind.VERIFIED
-            if state is State.AVAILABLE or not (gated_seen or verified):
+            if watch.memory.state is State.AVAILABLE:
                 continue
+            # dated too: at a start all are dated anew by it
+            watch.memory = replace(watch.memory, next_probe_at=now)
             changes.append(self._apply(watch, event))
             self._look_at(watch, now)
         changes.append(Change(declaration=declaration.id))
@@ -148,43 +166,70 @@ class Engine:
                  at=_seconds(declaration.at), targets=len(changes) - 1)  # fmt: skip
         await self.write(changes)
 
+    async def listed(
+        self, watches: Sequence[Watch], observation: Observation, diagnosis: Diagnosis | None
+    ) -> None:
+        """Record what a key's model list answered: it moves no state, and is evidence for its targets."""
+        now = self._clock.now()
+        await self.write(
+            [
+                Change(
+                    target=watch.name,
+                    answer=_answer(Result(watch, Look.FREE, observation, diagnosis), now),
+                )
+                for watch in watches
+            ]
+        )
+
     async def time_passed(self) -> None:
         """Nothing came: deadlines, silence, models near their end. Silence is told once per route."""
         now = self._clock.now()
+        # While the own network is down nobody is silent: `offline` was told.
+        since = now if self._network.offline else self._watching_since
         changes: list[Change] = []
         silent: dict[str, list[Watch]] = {}
         for watch in self._watches:
             interval = full_interval(watch.memory, now, self._cadence, watch.shutdown)
-            event = TimePassed(interval, watch.shutdown, self._began)
+            # until the API's own list was read, the catalog's date is nothing to wake people with
+            event = TimePassed(interval, watch.shutdown if watch.dated else None, since)
             decision = advance(watch.memory, event, now, self._rules)
             if not decision.tellings:
                 continue
             if any(telling.event is EventKind.STALE for telling in decision.tellings):
                 silent.setdefault(watch.target.route, []).append(watch)
             changes.append(self._apply(watch, event, without=EventKind.STALE))
-        for route, watches in silent.items():
-            if self._network.offline:
-                continue  # one event for all of it: `offline` was told
-            facts = {
-                "routes": [route],
-                "targets": len(watches),
-                "contract": watches[0].target.contract,
-            }
-            changes.append(
-                Change(
-                    told=(
-                        self._narrator.of_monitor(
-                            EventKind.STALE,
-                            Reason.NOTHING_CONCLUSIVE,
-                            now,
-                            route=route,
-                            facts=facts,
-                        ),
-                    )
-                )
-            )
+        changes += self._of_silence(silent)
         if changes:
             await self.write(changes)
+
+    def looks_again(self) -> None:
+        """Nobody could look until now: the machine slept, or the network was down. Silence counts anew."""
+        self._watching_since = self._clock.now()
+
+    def clock_stepped(self, step: timedelta) -> None:
+        """The wall clock was stepped: measured times move with it."""
+        self._watching_since += step
+        self._watches.shift(step)
+
+    def _of_silence(self, silent: Mapping[str, Sequence[Watch]]) -> Iterable[Change]:
+        """One message for a route, at the first of its targets; the others of the outage say nothing."""
+        for route, watches in silent.items():
+            if route in self._silent:
+                continue
+            self._silent.add(route)
+            facts = {
+                "routes": [route],
+                "targets": sum(watch.target.route == route for watch in self._watches),
+                "contract": str(watches[0].target.contract),
+            }
+            told = self._narrator.of_monitor(
+                EventKind.STALE,
+                Reason.NOTHING_CONCLUSIVE,
+                self._clock.now(),
+                route=route,
+                facts=facts,
+            )
+            yield Change(told=(told,))
 
     async def tell(self, event: EventKind, reason: Reason, facts: dict[str, Any]) -> None:
         """Record and tell something of the whole monitor."""
@@ -210,6 +255,7 @@ class Engine:
                     log.error("not_written", error=str(error), try_again_s=_WRITE_AGAIN)  # noqa: TRY400
                 failing = True
                 await asyncio.sleep(_WRITE_AGAIN)
+                changes = [self._fresh(change) for change in changes]
                 continue
             break
         told = [told for change in changes for told in change.told]
@@ -217,6 +263,11 @@ class Engine:
             _log(id_, one)
         if told:
             self._committed()
+
+    def _fresh(self, change: Change) -> Change:
+        """The change with the memory of now: what was written meanwhile must not be written over."""
+        watch = self._watches.get(change.target) if change.target else None
+        return replace(change, memory=watch.memory) if watch and change.memory else change
 
     def _apply(self, watch: Watch, event: Event, *, without: EventKind | None = None) -> Change:
         now = self._clock.now()
@@ -241,6 +292,7 @@ class Engine:
     def _of_network(self, route: str, result: Result) -> Iterable[Change]:
         event = self._network.answered(route, result.diagnosis.code if result.diagnosis else None)
         if event:
+            self.looks_again()
             reason = (
                 Reason.ALL_ROUTES_FAIL if event is EventKind.OFFLINE else Reason.A_ROUTE_ANSWERS
             )
@@ -266,19 +318,28 @@ def _answer(result: Result, now: Any) -> Answer:
         connect_ms=observation.timings.connect,
         tls_ms=observation.timings.tls,
         first_byte_ms=observation.timings.first_byte,
+        reused=observation.timings.reused,
     )
 
 
 def _normal(diagnosis: Diagnosis) -> str:
     message = _IDS.sub("…", diagnosis.message)
-    return _FIGURES.sub("…", message) if diagnosis.effect is Effect.INCONCLUSIVE else message
+    # a model's name has figures, so the gate's words keep theirs
+    return message if diagnosis.effect.conclusive else _FIGURES.sub("…", message)
 
 
 def _spend(result: Result) -> Spend | None:
-    if result.charged is None or not result.cost:
+    if result.charged is None:
         return None
     key, day = result.charged
-    return Spend(key, day, settled_usd=result.cost, probes=1, estimated=result.watch.estimated)
+    return Spend(
+        key,
+        day,
+        settled_usd=result.cost,
+        reserved_usd=result.reserved,
+        probes=1,
+        estimated=result.watch.estimated and result.cost > 0,
+    )
 
 
 def _log(id_: int, told: Told) -> None:

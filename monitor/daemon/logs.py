@@ -7,6 +7,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from monitor.daemon.journal import JournalHandler, is_journal
 from monitor.daemon.redaction import Redactor
 
 #: httpx prints whole URLs at INFO, Apprise prints a mistyped channel URL at ERROR.
@@ -23,7 +24,8 @@ def configure(
 ) -> None:
     """Send structlog's and the libraries' logs through one chain to `stream` (standard error).
 
-    `log_format` is `auto`, `json` or `console`; `auto` is readable on a terminal, else JSON.
+    `log_format` is `auto`, `json` or `console`; `auto` is readable on a terminal, entries with fields
+    where the stream is systemd's journal, else JSON.
     """
     out = stream or sys.stderr
     readable = log_format == "console" or (log_format == "auto" and out.isatty())
@@ -51,7 +53,9 @@ def configure(
         renderer,
     ]
     formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last)
-    handler = logging.StreamHandler(out)
+    handler: logging.Handler = logging.StreamHandler(out)
+    if log_format == "auto" and is_journal(out):
+        handler = JournalHandler(out)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date
 
 import structlog
 
-from monitor.access.diagnosis import diagnose, read_free_look
+from monitor.access.diagnosis import OwnRule, diagnose, read_free_look
 from monitor.access.limits import Cadence, Confirmation
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.pacing import Breaker, ImageGap, TokenBucket
@@ -17,6 +17,7 @@ from monitor.catalog import Catalog, bill
 from monitor.config.settings import Route
 from monitor.daemon.clock import Clock
 from monitor.daemon.engine import Result
+from monitor.daemon.redaction import without_secret
 from monitor.daemon.schedule import Schedule
 from monitor.daemon.watches import Watch, Watches
 from monitor.probing import Prober
@@ -25,6 +26,9 @@ log = structlog.get_logger()
 
 #: Probes under way over one route: one that hangs must not use up the places of the others.
 IN_FLIGHT_PER_ROUTE = 64
+
+#: Seconds until another try when the budget's rest is reserved by others for the moment.
+_SOON = 5.0
 
 
 class Looker:
@@ -40,6 +44,7 @@ class Looker:
         catalog: Catalog,
         cadence: Cadence,
         confirmation: Confirmation,
+        rules: Sequence[OwnRule],
         clock: Clock,
         schedule: Schedule,
         answered: Callable[[Result], Awaitable[None]],
@@ -58,6 +63,9 @@ class Looker:
         self._ledger = ledger
         self._catalog = catalog
         self._confirmation = confirmation
+        # when others have reserved what is left of the budget for the moment
+        self._soon = min(_SOON, cadence.eager.total_seconds())
+        self._rules = rules
         self._clock = clock
         self._schedule = schedule
         self._answered = answered
@@ -69,6 +77,15 @@ class Looker:
         self.cut: set[tuple[str, date]] = set()
         #: looks that ended since the start
         self.made = 0
+
+    def succeed(self, old: "Looker") -> None:
+        """Go on in the place of another: its probes under way end as they began, its waits hold on."""
+        # ruff: noqa: SLF001 - another of this class
+        old._stopping = True
+        self._tasks, self.cut, self.made = old._tasks, old.cut, old.made
+        self._gaps.update(old._gaps)
+        for name in self._breakers.keys() & old._breakers.keys():
+            self._breakers[name] = old._breakers[name]
 
     async def look(self, watch: Watch) -> None:
         """Begin a look at the watch, unless one is under way or a place is not free yet."""
@@ -82,6 +99,16 @@ class Looker:
         task = asyncio.create_task(self._make(watch), name=f"look {watch.name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def list_models(self, watch: Watch) -> Observation | None:
+        """The model list for the watch's key, at its route's pace; None while the route is held back."""
+        route = watch.target.route
+        if self._stopping or self._breakers[route].open:
+            return None
+        now = self._clock.even()
+        await asyncio.sleep(self._buckets[route].reserve(now) - now)
+        async with self._places[route]:
+            return await self._prober.look(watch.credentials, watch.target.capability, Look.FREE)
 
     async def drain(self, seconds: float) -> None:
         """Begin no more looks; let those under way end for that long, then cut them."""
@@ -137,8 +164,15 @@ class Looker:
         look, over = watch.look, False
         today = self._clock.now().date()
         if look is Look.FULL and watch.price > 0:
-            over = not await self._reserve(watch, today)
-            look = Look.FREE if over else Look.FULL
+            wanted = watch.price * self._confirmations(watch)
+            if not self._ledger.reserve(watch.name, watch.target.key, today, wanted):
+                if self._ledger.crowded(watch.target.key, today, wanted):
+                    self._schedule.in_seconds(watch, self._soon)
+                    return
+                over, look = True, Look.FREE
+                await self._over_budget(watch, today, wanted)
+            else:
+                await self._remember(watch.target.key, today)
         route = watch.target.route
         try:
             async with self._places[route]:
@@ -151,7 +185,10 @@ class Looker:
                 # same: its mark stays, and counts as spent at the next start.
                 self.cut.add((watch.target.key, today))
             raise
-        diagnosis = read_free_look(observation) if look is Look.FREE else diagnose(observation)
+        read = read_free_look if look is Look.FREE else diagnose
+        observation, diagnosis = without_secret(
+            observation, read(observation, self._rules), watch.credentials.secret
+        )
         code = diagnosis.code if diagnosis else None
         now = self._clock.even()
         self._breakers[route].answered(watch.target.key, code, now)
@@ -161,18 +198,26 @@ class Looker:
         if look is Look.FULL and watch.price > 0 and diagnosis:
             cost = self._cost(watch, observation, diagnosis)
             charged = self._ledger.book(watch.name, cost, keep=self._kept(watch, diagnosis))
-        await self._answered(Result(watch, look, observation, diagnosis, cost, charged, over))
+        reserved = None
+        if charged:
+            # written with the answer: what is no longer reserved must not count as spent after a crash
+            reserved = self._ledger.entry(*charged).reserved
+            self._ledger.marked(*charged, reserved)
+        await self._answered(
+            Result(watch, look, observation, diagnosis, cost, charged, reserved, over)
+        )
 
-    async def _reserve(self, watch: Watch, today: date) -> bool:
-        """Reserve what the probe and the confirmations after it may cost, durably, before it leaves."""
-        wanted = watch.price * self._confirmations(watch)
-        if not self._ledger.reserve(watch.name, watch.target.key, today, wanted):
-            await self._over_budget(watch, today, wanted)
-            return False
-        mark = self._ledger.unmarked(watch.target.key, today)
-        if mark is not None:
-            await self._mark(watch.target.key, today, mark)
-        return True
+    async def _remember(self, key: str, today: date) -> None:
+        """Have what is reserved remembered durably before a probe leaves."""
+        mark = self._ledger.unmarked(key, today)
+        if mark is None:
+            return
+        self._ledger.marked(key, today, mark)
+        try:
+            await self._mark(key, today, mark)
+        except BaseException:
+            self._ledger.marked(key, today, 0.0)
+            raise
 
     def _confirmations(self, watch: Watch) -> int:
         """Granted answers that are still to be paid for if the next one is granted."""
@@ -183,10 +228,15 @@ class Looker:
         return max(self._confirmation.confirmations - seen, 1)
 
     def _kept(self, watch: Watch, diagnosis: Diagnosis) -> float:
-        """What stays reserved after the answer: the confirmations that follow a granted one."""
-        if diagnosis.code is not Code.ACCESS_GRANTED or watch.memory.state is State.AVAILABLE:
+        """What stays reserved after the answer: the confirmations that are still to be paid for."""
+        if watch.memory.state is State.AVAILABLE:
             return 0.0
-        return watch.price * (self._confirmations(watch) - 1)
+        left = watch.price * self._confirmations(watch)
+        if diagnosis.code is Code.ACCESS_GRANTED:
+            return left - watch.price
+        streak = watch.memory.streak
+        settling = streak is not None and streak.effect is Effect.GRANTED
+        return left if settling and not diagnosis.effect.conclusive else 0.0
 
     def _cost(self, watch: Watch, observation: Observation, diagnosis: Diagnosis) -> float:
         billed = bill(self._catalog, watch.target.capability, observation.body)

@@ -7,17 +7,39 @@ from typing import Any
 from monitor.access.events import Telling
 from monitor.access.happening import Happening
 from monitor.access.observation import Diagnosis
-from monitor.access.words import EventKind, Reason
+from monitor.access.propagation import Opening, Waiting, typical_wait
+from monitor.access.words import Contract, EventKind, Reason
 from monitor.alerts.subscriptions import Subscription, channels_for
-from monitor.daemon.watches import Watch
+from monitor.daemon.watches import Watch, Watches
 from monitor.store.records import Told
+
+#: Messages that say how the wait compares.
+_COMPARED = frozenset({EventKind.PROPAGATING, EventKind.FIRST_LIGHT, EventKind.OVERDUE})
+
+#: Events that say that a gate is shut.
+_SHUT = frozenset(
+    (
+        EventKind.UNVERIFIED,
+        EventKind.PROPAGATING,
+        EventKind.OVERDUE,
+        EventKind.LOCKED,
+        EventKind.REVOKED,
+    )
+)
 
 
 class Narrator:
-    """Knows the subscriptions."""
+    """Knows the subscriptions, and the targets beside the one that is told of."""
 
-    def __init__(self, subscriptions: Sequence[Subscription]) -> None:
+    def __init__(self, subscriptions: Sequence[Subscription], watches: Watches) -> None:
         self._subscriptions = tuple(subscriptions)
+        self._watches = watches
+        self._typical: dict[Contract, tuple[float, int]] = {}
+
+    def compare(self, openings: Sequence[Opening], waiting: Sequence[Waiting]) -> None:
+        """Let messages say how the waits compare: with the openings there were, and who still waits."""
+        found = {contract: typical_wait(contract, openings, waiting) for contract in Contract}
+        self._typical = {contract: typical for contract, typical in found.items() if typical}
 
     def of_target(
         self, watch: Watch, telling: Telling, now: datetime, diagnosis: Diagnosis | None = None
@@ -41,7 +63,12 @@ class Narrator:
                 "gate": diagnosis.gate and str(diagnosis.gate),
                 "owner": str(diagnosis.owner),
             }
+        if telling.event in _SHUT and target.contract is Contract.DIRECT:
+            facts["provider_open"] = self._watches.open_at_providers(watch)
         facts |= telling.facts
+        typical = self._typical.get(target.contract)
+        if typical and telling.event in _COMPARED:
+            facts["typical_wait_s"], facts["openings"] = typical
         return self._told(
             Happening(
                 event=telling.event,

@@ -12,6 +12,7 @@ from monitor.access.target import Target
 from monitor.access.words import Contract, Look
 from monitor.catalog import bill, open_price
 from monitor.config import Settings
+from monitor.daemon.redaction import without_secret
 from monitor.probing import Credentials, Prober
 
 #: Image probes of one organization that may go at once: less than half of the lowest tier's 5 a minute.
@@ -37,14 +38,19 @@ def worst_case(settings: Settings, target: Target) -> tuple[float, bool]:
     return (UNKNOWN_PRICE if price is None else price) * route.price, estimated
 
 
-async def check_all(settings: Settings, targets: Sequence[Target]) -> list[Checked]:
-    """Probe each target once and say what its answer means, in the order given."""
+async def check_all(
+    settings: Settings, targets: Sequence[Target], *, images_sent: int = 0
+) -> list[Checked]:
+    """Probe each target once and say what its answer means, in the order given.
+
+    `images_sent` counts image probes made just before for the same organizations.
+    """
     prober = Prober(catalog=settings.catalog, limit_in_flight=32)
     gap = settings.cadence.image_gap.total_seconds()
     images: Counter[tuple[str, str]] = Counter()
     waits = []
     for target in targets:
-        before = images[target.route, target.scope]
+        before = images[target.route, target.scope] + images_sent
         makes_images = target.capability.surface.makes_images
         images[target.route, target.scope] += makes_images
         late = max(before - _IMAGES_AT_ONCE + 1, 0) if makes_images else 0
@@ -66,7 +72,11 @@ async def _check(settings: Settings, prober: Prober, target: Target, wait: float
         base_url=route.base_url,
     )
     observation = await prober.look(credentials, target.capability, Look.FULL)
-    diagnosis = diagnose(observation)
+    observation, read = without_secret(
+        observation, diagnose(observation, settings.rules), credentials.secret
+    )
+    assert read is not None  # noqa: S101 - it was given
+    diagnosis = read
     price, estimated = worst_case(settings, target)
     billed = bill(settings.catalog, target.capability, observation.body)
     cost = cost_of(

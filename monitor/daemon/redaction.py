@@ -3,8 +3,11 @@
 import base64
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, quote_plus
+
+from monitor.access.observation import Diagnosis, Observation
 
 HIDDEN = "[hidden]"
 
@@ -50,6 +53,36 @@ class Redactor:
         if value is None or isinstance(value, bool | int | float):
             return value
         return self.text(str(value))
+
+
+def without_secret(
+    observation: Observation, diagnosis: Diagnosis | None, secret: str
+) -> tuple[Observation, Diagnosis | None]:
+    """An answer without the secret it was asked with: servers echo keys in their refusals.
+
+    This is where answers enter, so what is stored, told and shown never holds one. The body is not
+    touched: it is read here and goes no further.
+    """
+    observation = replace(
+        observation,
+        headers={name: hide(value, secret) for name, value in observation.headers.items()},
+        failure_text=hide(observation.failure_text, secret),
+    )
+    if diagnosis:
+        request_id = diagnosis.request_id and hide(diagnosis.request_id, secret)
+        diagnosis = replace(
+            diagnosis, message=hide(diagnosis.message, secret), request_id=request_id
+        )
+    return observation, diagnosis
+
+
+def hide(text: str, secret: str) -> str:
+    """The text without one secret in any of its forms, and without what looks like a key."""
+    for form in _forms(secret):
+        text = text.replace(form, HIDDEN)
+    for pattern in _PATTERNS:
+        text = pattern.sub(HIDDEN, text)
+    return text
 
 
 def _forms(secret: str) -> set[str]:

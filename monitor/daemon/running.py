@@ -3,22 +3,33 @@
 import asyncio
 import os
 import signal
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import structlog
 
-from monitor.daemon.service import Monitor
+from monitor.alerts.outbox import Sender
+from monitor.config import Settings, SettingsError
+from monitor.daemon.notify import Manager
+from monitor.daemon.service import Monitor, ReloadError
 
 log = structlog.get_logger()
 
 
-async def serve(monitor: Monitor) -> int:
+#: Reads the settings anew and makes what sends; raises SettingsError.
+Read = Callable[[], tuple[Settings, Sequence[Sender]]]
+
+
+async def serve(monitor: Monitor, manager: Manager, read: Read) -> int:
     """Run until SIGTERM or SIGINT, then stop in order; a second one ends the process at once.
 
-    Returns the exit status: 0 after SIGTERM, 130 after SIGINT. Raises StoreError when the database
-    cannot be used.
+    SIGHUP has the settings read anew: parsed whole first, then swapped; what does not load changes
+    nothing. Returns the exit status: 0 after SIGTERM, 130 after SIGINT. Raises StoreError when the
+    database cannot be used.
     """
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[int] = loop.create_future()
+    again = asyncio.Event()
 
     def ask(number: int) -> None:
         if asked.done():
@@ -32,11 +43,29 @@ async def serve(monitor: Monitor) -> int:
     try:
         await monitor.start()
         running = asyncio.create_task(monitor.run(), name="run")
-        await asked
+        loop.add_signal_handler(signal.SIGHUP, again.set)
+        while not asked.done():
+            wanted: asyncio.Future[Any] = asyncio.ensure_future(again.wait())
+            either: set[asyncio.Future[Any]] = {asked, wanted}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            wanted.cancel()
+            if again.is_set() and not asked.done():
+                again.clear()
+                await _reload(monitor, manager, read)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await monitor.stop()
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
     return 130 if asked.done() and asked.result() == signal.SIGINT else 0
+
+
+async def _reload(monitor: Monitor, manager: Manager, read: Read) -> None:
+    manager.reloading()
+    try:
+        settings, channels = await asyncio.to_thread(read)
+        await monitor.reload(settings, channels)
+    except (SettingsError, ReloadError) as error:
+        log.error("reload_refused", error=str(error), why="nothing was changed")  # noqa: TRY400
+        await monitor.say_ready()

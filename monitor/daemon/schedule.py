@@ -32,9 +32,10 @@ class Schedule:
         )
 
     def start(self, look: Callable[[Watch], Awaitable[None]]) -> None:
-        """Begin; to be called on the loop."""
+        """Begin, or go on with another `look`; to be called on the loop."""
         self._look = look
-        self._scheduler.start()
+        if not self._scheduler.running:
+            self._scheduler.start()
 
     def stop(self) -> None:
         """No further look begins. Looks under way belong to who makes them and are not touched."""
@@ -42,14 +43,31 @@ class Schedule:
             self._scheduler.shutdown(wait=False)
 
     def at(self, watch: Watch, when: datetime) -> None:
-        """Look at the watch at `when` (UTC), and not at the time set before."""
+        """Look at the watch at `when` (UTC), and not at the time set before. Not if it was removed."""
+        if watch.removed:
+            return
         self._scheduler.add_job(
-            self._look,
+            self._fire,
             DateTrigger(when),
             args=[watch],
             id=watch.name,
             replace_existing=True,
         )
+
+    def remove(self, watch: Watch) -> None:
+        """Look at the watch no more, whoever dates it."""
+        watch.removed = True
+        if self.holds(watch):
+            self._scheduler.remove_job(watch.name)
+
+    async def _fire(self, watch: Watch) -> None:
+        await self._look(watch)
+
+    def earliest(self) -> datetime | None:
+        """When the next look is dated (UTC); in the past for one that should have begun."""
+        jobs = self._scheduler.get_jobs()  # in the order of their times
+        at: datetime | None = jobs[0].next_run_time if jobs else None
+        return at
 
     def holds(self, watch: Watch) -> bool:
         """Whether a look at the watch is dated."""

@@ -9,37 +9,51 @@ from typing import Any
 
 import structlog
 
+from monitor.access import propagation
+from monitor.access.cadence import next_look
 from monitor.access.events import Rules
-from monitor.access.spending import Ledger
-from monitor.access.words import DEFAULT_EVENTS, DeclarationKind, EventKind, Reason
+from monitor.access.words import DEFAULT_EVENTS, EventKind, Look, Reason
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.outbox import Sender
 from monitor.alerts.subscriptions import Subscription
 from monitor.config import Settings
 from monitor.daemon import console
 from monitor.daemon.clock import Clock
-from monitor.daemon.engine import Engine
-from monitor.daemon.looks import IN_FLIGHT_PER_ROUTE, Looker
+from monitor.daemon.engine import Engine, Result
+from monitor.daemon.heartbeat import Heart
+from monitor.daemon.listings import Listings
+from monitor.daemon.looks import Looker
 from monitor.daemon.narrator import Narrator
 from monitor.daemon.network import NetworkSense
+from monitor.daemon.notify import Manager
+from monitor.daemon.pulse import Pulse
+from monitor.daemon.requests import Requests
 from monitor.daemon.schedule import Schedule
-from monitor.daemon.watches import Watch, Watches, watches_of
-from monitor.probing import Prober
+from monitor.daemon.treasury import Treasury
+from monitor.daemon.watches import Watch, Watches, succeed, watches_of
+from monitor.probing import Prober, ping
 from monitor.store.recorder import Recorder
-from monitor.store.records import Change, Spend
 
 log = structlog.get_logger()
 
-#: Seconds between two looks at the inbox, the clock and the deadlines; more with many targets.
+#: Seconds between two looks at the inbox, the clock and, less often with many targets, the deadlines.
 BEAT = 1.0
-#: Beats between two notes of progress in the database.
-_PROGRESS_EVERY = 15
+#: Beats between two rounds of tidying up.
+_TIDY_EVERY = 15
+#: Beats between two looks at how long openings took.
+_COMPARE_EVERY = 60
 #: First looks are spread over the time the route's bucket needs, and no more than this.
 _FIRST_LOOKS = timedelta(seconds=25)
 #: On stop: seconds for probes under way, then for notifications. Together under five.
-_END_PROBES, _END_ALERTS = 2.5, 1.5
+_END_PROBES, _END_WRITES, _END_ALERTS = 2.0, 1.0, 1.5
+#: Seconds between two beats from which the machine must have slept.
+_SLEPT = 30.0
 #: More than this under way at once, over all routes, would cost memory and gain nothing.
 _IN_FLIGHT_MOST = 512
+
+
+class ReloadError(Exception):
+    """Settings that are right, but not for a monitor that runs already."""
 
 
 class Monitor:
@@ -47,21 +61,32 @@ class Monitor:
 
     watches: Watches
     _recorder: Recorder
-    _ledger: Ledger
+    _treasury: Treasury
+    _requests: Requests
     _prober: Prober
+    _narrator: Narrator
     _dispatcher: Dispatcher
     _engine: Engine
     _looker: Looker
+    _listings: Listings
     _schedule: Schedule
+    _pulse: Pulse
 
     def __init__(
-        self, settings: Settings, channels: Sequence[Sender], *, clock: Clock | None = None
+        self,
+        settings: Settings,
+        channels: Sequence[Sender],
+        *,
+        clock: Clock | None = None,
+        manager: Manager | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock or Clock()
+        # Of its own only in a process that is a service: a demo started by one must not speak for it.
+        self._manager = manager or Manager({})
+        self._helpers: list[asyncio.Task[None]] = []
         self._channels = list(channels) or [console.Console()]
-        self._told_budget: set[str] = set()
-        self._budget_day: date | None = None
+        self._last_beat = self._clock.even()
         self._beats = 0
         self._change = asyncio.Event()
 
@@ -70,37 +95,49 @@ class Monitor:
         settings, clock = self._settings, self._clock
         self._recorder = await Recorder.open(settings.database, clock=clock.now)
         try:
+            before = self._recorder.before
+            since = await self._recorder.events_since(before.started_at) if before else {}
             await self._recorder.register(settings.targets())
             self.watches = watches_of(settings, await self._recorder.load_memories())
-            self._ledger = await self._load_ledger()
+            self._treasury = Treasury(self._recorder, settings.budget)
+            await self._treasury.load(clock.now().date())
+            self._open()
             self._build()
             self._schedule.start(self._looker.look)
             self._dispatch = asyncio.create_task(self._dispatcher.run(), name="dispatcher")
-            await self._declare_from_settings()
-            await self._take_inbox()
+            await self._compare()
+            await self._bury_the_orphans()
             self._date_all_at_start()
+            await self._requests.tell_newcomers(self.watches)
+            await self._requests.declare_from(settings)
+            await self._requests.take()
             self._dispatcher.wake()
             counts = self.watches.counts()
             await self._engine.tell(
                 EventKind.STARTED,
                 Reason.DAEMON_STARTED,
-                {"targets": len(self.watches), "counts": counts},
+                {"targets": len(self.watches), "counts": counts, "since_last_start": since},
             )
+            await self._pulse.ready(self.watches)
         except BaseException:
             await self._recorder.aclose()
             raise
+        self._start_helpers()
         log.info("started", targets=len(self.watches), database=str(settings.database), **counts)
 
     async def run(self) -> None:
         """Take care of what no answer brings about: the clock, the inbox, deadlines. Until cancelled."""
-        beat = max(BEAT, len(self.watches) / 1000)
         while True:
-            await asyncio.sleep(beat)
+            await asyncio.sleep(BEAT)
             try:
                 await self._beat()
             except Exception:
                 # Whatever it was, the next beat may get through; probes and alerts go on meanwhile.
                 log.exception("beat_failed")
+
+    async def say_ready(self) -> None:
+        """Tell the service manager once more that the monitor is up."""
+        await self._pulse.ready(self.watches)
 
     async def changed(self) -> None:
         """Wait until something was recorded that people are told of, since the last call."""
@@ -110,38 +147,106 @@ class Monitor:
     async def stop(self) -> None:
         """Begin nothing new, end what is under way for a bounded time, leave the rest for the next start."""
         log.info("stopping")
+        self._manager.stopping()
+        await self._stop_helpers()
         self._schedule.stop()
         await self._looker.drain(_END_PROBES)
         counts = self.watches.counts()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_END_ALERTS):
+            async with asyncio.timeout(_END_WRITES):
                 facts = {"targets": len(self.watches), "counts": counts}
                 await self._engine.tell(EventKind.STOPPING, Reason.DAEMON_STOPPING, facts)
-                await self._give_marks_back()
-        await self._dispatcher.drain(_END_ALERTS)
-        self._dispatch.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._dispatch
+                await self._treasury.close(self._looker.cut)
+        await self._end_dispatch()
         await self._prober.aclose()
         await self._recorder.aclose()
         log.info("stopped", **counts)
 
+    async def reload(self, settings: Settings, channels: Sequence[Sender]) -> None:
+        """Go on with other settings: probes under way end, memories and history stay.
+
+        A target that was removed stops, a new one starts, one with another secret goes on and is looked
+        at at once. Raises ReloadError, with nothing changed, when the database would be another.
+        """
+        if settings.database != self._settings.database:
+            raise ReloadError(
+                f"the database cannot change while it runs: {self._settings.database}; restart instead"
+            )
+        await self._stop_helpers()
+        await self._end_dispatch()
+        self._settings = settings
+        self._channels = list(channels) or [console.Console()]
+        before, looker = self.watches, self._looker
+        await self._recorder.register(settings.targets())
+        self.watches, concerned = succeed(
+            before, watches_of(settings, await self._recorder.load_memories())
+        )
+        for watch in before:
+            if self.watches.get(watch.name) is not watch:
+                self._schedule.remove(watch)
+        self._prober.catalog = settings.catalog
+        self._treasury.use(settings.budget)
+        self._dispatcher = self._new_dispatcher()
+        self._pulse.follow(self._dispatcher)
+        self._build()
+        self._looker.succeed(looker)
+        self._schedule.start(self._looker.look)
+        self._dispatch = asyncio.create_task(self._dispatcher.run(), name="dispatcher")
+        await self._bury_the_orphans()
+        for watch in concerned:
+            if not watch.busy:
+                self._schedule.at(watch, self._clock.now() + watch.phase * _FIRST_LOOKS)
+        await self._requests.tell_newcomers(self.watches)
+        await self._requests.declare_from(settings)
+        self._dispatcher.wake()
+        self._start_helpers()
+        await self._pulse.ready(self.watches)
+        log.info("reloaded", targets=len(self.watches), new_or_changed=len(concerned))
+
+    def _start_helpers(self) -> None:
+        self._helpers = [asyncio.create_task(self._listings.run(), name="model lists")]
+        if self._settings.heartbeat:
+            heart = Heart(self._settings.heartbeat, ping, self._pulse.stalled)
+            self._helpers.append(asyncio.create_task(heart.run(), name="heartbeat"))
+
+    async def _stop_helpers(self) -> None:
+        for task in self._helpers:
+            task.cancel()
+        await asyncio.gather(*self._helpers, return_exceptions=True)
+
+    async def _end_dispatch(self) -> None:
+        await self._dispatcher.drain(_END_ALERTS)
+        self._dispatch.cancel()
+        await asyncio.gather(self._dispatch, return_exceptions=True)
+
+    def _open(self) -> None:
+        """Make the parts that outlive a reload."""
+        self._prober = Prober(catalog=self._settings.catalog, limit_in_flight=_IN_FLIGHT_MOST)
+        self._schedule = Schedule(self._clock)
+        self._dispatcher = self._new_dispatcher()
+        self._pulse = Pulse(
+            recorder=self._recorder,
+            dispatcher=self._dispatcher,
+            manager=self._manager,
+            clock=self._clock,
+            delivery_most=self._settings.delivery.timeout,
+        )
+
+    def _new_dispatcher(self) -> Dispatcher:
+        return Dispatcher(
+            self._recorder, self._channels, self._settings.delivery, now=self._clock.now
+        )
+
     def _build(self) -> None:
+        """Make the parts that follow from the settings."""
         settings, clock, watches = self._settings, self._clock, self.watches
         routes = {watch.target.route for watch in watches}
         sizes = {route: sum(w.target.route == route for w in watches) for route in routes}
-        self._prober = Prober(
-            catalog=settings.catalog,
-            limit_in_flight=min(IN_FLIGHT_PER_ROUTE * len(routes), _IN_FLIGHT_MOST),
-        )
-        self._dispatcher = Dispatcher(
-            self._recorder, self._channels, settings.delivery, now=clock.now
-        )
-        self._schedule = Schedule(clock)
+        self._narrator = Narrator(self._subscriptions(), watches)
         self._engine = Engine(
             watches=watches,
             recorder=self._recorder,
-            narrator=Narrator(self._subscriptions()),
+            narrator=self._narrator,
             network=NetworkSense(sizes),
             clock=clock,
             cadence=settings.cadence,
@@ -153,16 +258,33 @@ class Monitor:
             watches=watches,
             routes=settings.routes,
             prober=self._prober,
-            ledger=self._ledger,
+            ledger=self._treasury.ledger,
             catalog=settings.catalog,
             cadence=settings.cadence,
             confirmation=settings.confirmation,
+            rules=settings.rules,
             clock=clock,
             schedule=self._schedule,
-            answered=self._engine.answered,
+            answered=self._answered,
             over_budget=self._over_budget,
-            mark=self._mark,
+            mark=self._treasury.mark,
         )
+        self._requests = Requests(
+            self._recorder, self._engine, self._treasury.ledger, self._dispatcher.wake
+        )
+        self._listings = Listings(
+            watches=watches,
+            looker=self._looker,
+            engine=self._engine,
+            clock=clock,
+            rules=settings.rules,
+            look_at=self._schedule.at,
+        )
+
+    async def _answered(self, result: Result) -> None:
+        if result.look is Look.FREE:
+            self._listings.seen(result.watch, result.observation)
+        await self._engine.answered(result)
 
     def _committed(self) -> None:
         self._dispatcher.wake()
@@ -177,44 +299,30 @@ class Monitor:
 
     # --- the start ---
 
-    async def _load_ledger(self) -> Ledger:
-        """What was spent this month. A mark left by a crash may have been billed: it counts as spent."""
-        ledger = Ledger(self._settings.budget)
-        today = self._clock.now().date()
-        rows = await self._recorder.spend_since(today.replace(day=1))
-        changes = [
-            Change(
-                spend=Spend(
-                    row.key, row.day, settled_usd=row.reserved_usd, reserved_usd=0.0, estimated=True
-                )
-            )
-            for row in rows
-            if row.reserved_usd
-        ]
-        if changes:
-            await self._recorder.write(changes)
-        ledger.load({(row.key, row.day): row.settled_usd + row.reserved_usd for row in rows})
-        return ledger
+    async def _bury_the_orphans(self) -> None:
+        """What is pending for a channel that was renamed or removed would wait for ever, without a word."""
+        names = [channel.name for channel in self._channels]
+        buried = await self._recorder.bury_others(names, self._clock.now())
+        if buried:
+            log.error("undeliverable", notifications=buried, why="their channel is gone")
 
     def _date_all_at_start(self) -> None:
+        """Missed looks are not made up for, only spread; one still to come stands, if it is no later
+        than one decided now. Who restarts has often just mended what was in the way: it is looked at.
+        """
         now, cadence = self._clock.now(), self._settings.cadence
         rates = {name: route.rate for name, route in self._settings.routes.items()}
         for watch in self.watches:
+            memory = watch.memory
             spread = timedelta(seconds=len(self.watches) / rates[watch.target.route])
             soon = now + watch.phase * min(spread, _FIRST_LOOKS, cadence.eager)
-            due = watch.memory.next_probe_at
-            # A due time that is still to come stands; missed ones are not made up for, only spread.
-            at = due if due and now < due <= now + cadence.retired else soon
-            watch.memory = replace(watch.memory, next_probe_at=at)
+            plan = next_look(memory, now, cadence, phase=watch.phase, shutdown=watch.shutdown)
+            due = memory.next_probe_at
+            mended = memory.blocker or memory.suspect
+            at = min(due, plan.at) if due and due > now and not mended else soon
+            watch.look = plan.look
+            watch.memory = replace(memory, next_probe_at=at)
             self._schedule.at(watch, at)
-
-    async def _declare_from_settings(self) -> None:
-        for key in self._settings.keys:
-            if key.verified_at:
-                await self._recorder.declare(
-                    DeclarationKind.VERIFIED, key.name, key.verified_at, "settings"
-                )
-        await self._take_declarations()
 
     # --- while it runs ---
 
@@ -223,16 +331,29 @@ class Monitor:
         step = self._clock.step()
         if step:
             log.warning("clock_stepped", seconds=round(step.total_seconds(), 1))
-            self.watches.shift(step)
+            self._engine.clock_stepped(step)
+            self._pulse.note_soon()
             for watch in self.watches:
-                if watch.memory.next_probe_at and not watch.busy:
+                if watch.memory.next_probe_at:
                     self._schedule.at(watch, watch.memory.next_probe_at)
-        await self._take_inbox()
-        await self._engine.time_passed()
-        if self._beats % _PROGRESS_EVERY == 1:
+        even = self._clock.even()
+        if even - self._last_beat > _SLEPT:
+            self._engine.looks_again()
+        self._last_beat = even
+        await self._requests.take()
+        if self._beats % max(1, len(self.watches) // 1000) == 0:
+            await self._engine.time_passed()
+        if self._beats % _COMPARE_EVERY == 0:
+            await self._compare()
+        if self._beats % _TIDY_EVERY == 1:
             self._remember_the_forgotten()
-            self._ledger.forget_before(self._clock.now().date())
-            await self._recorder.progress(self._progress())
+            await self._treasury.tidy(self._clock.now().date())
+        await self._pulse.beat(
+            self.watches,
+            looks=self._looker.made,
+            next_look=self._schedule.earliest(),
+            also=self._progress(),
+        )
 
     def _remember_the_forgotten(self) -> None:
         """No target may be left without a next look, whatever went wrong: an alert would never come."""
@@ -248,60 +369,11 @@ class Monitor:
             "looks": self._looker.made,
         }
 
-    async def _take_inbox(self) -> None:
-        items = await self._recorder.inbox()
-        for item in items:
-            log.info("asked", kind=item.kind)
-            if item.kind == "retry":
-                ids = item.payload.get("ids")
-                count = await self._recorder.retry(ids if isinstance(ids, list) else None)
-                log.info("retrying", notifications=count)
-                self._dispatcher.wake()
-            else:
-                log.warning("not_understood", kind=item.kind)
-        if items:
-            await self._recorder.settle_inbox([item.id for item in items])
-
-    async def _take_declarations(self) -> None:
-        for declaration in await self._recorder.untaken_declarations():
-            await self._engine.declared(declaration)
-
-    # --- money ---
-
-    async def _mark(self, key: str, day: date, usd: float) -> None:
-        await self._recorder.reserve(Spend(key, day, reserved_usd=usd))
-        self._ledger.marked(key, day, usd)
-
-    async def _give_marks_back(self) -> None:
-        """Nothing is under way any more: what was reserved and not spent is not owed."""
-        marks = self._ledger.marks()
-        changes = [
-            Change(spend=Spend(key, day, reserved_usd=0.0))
-            for key, day in marks
-            if (key, day) not in self._looker.cut
-        ]
-        if changes:
-            await self._recorder.write(changes)
+    async def _compare(self) -> None:
+        """Keep in mind how long openings took, for the messages that say so."""
+        openings, now = await self._recorder.openings(), self._clock.now()
+        waits = [propagation.waiting_of(watch.target, watch.memory, now) for watch in self.watches]
+        self._narrator.compare(openings, [wait for wait in waits if wait])
 
     async def _over_budget(self, watch: Watch, today: date, wanted: float) -> None:
-        """Tell once a day for each key, once a month for all."""
-        budget, key = self._settings.budget, watch.target.key
-        spent_today = self._ledger.entry(key, today).settled
-        month = self._ledger.spent_in_month(today) + wanted > budget.per_month
-        scope = f"month {today:%Y-%m}" if month else f"key {key} on {today}"
-        if today != self._budget_day:
-            self._budget_day = today
-            self._told_budget = {told for told in self._told_budget if told.startswith("month ")}
-        if scope in self._told_budget:
-            return
-        self._told_budget.add(scope)
-        await self._engine.tell(
-            EventKind.BUDGET,
-            Reason.BUDGET_EXHAUSTED,
-            {
-                "budget_scope": scope,
-                "budget_usd": budget.per_month if month else budget.per_key_per_day,
-                "spent_usd": self._ledger.spent_in_month(today) if month else spent_today,
-                "key": key,
-            },
-        )
+        await self._treasury.over_budget(watch, today, wanted, self._engine.tell)

@@ -2,15 +2,15 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from monitor.access.cadence import phase_of
 from monitor.access.memory import TargetState
 from monitor.access.pacing import Place
 from monitor.access.spending import UNKNOWN_PRICE
-from monitor.access.target import Target
-from monitor.access.words import Contract, Look
+from monitor.access.target import Capability, Target
+from monitor.access.words import Contract, Look, State
 from monitor.catalog import open_price
 from monitor.config import Settings
 from monitor.probing import Credentials
@@ -34,9 +34,15 @@ class Watch:
     #: by the catalog the capability has a gate, or nobody knows
     may_be_gated: bool
     shutdown: date | None
+    #: the capability by the catalog's name for the model, which routes may spell differently
+    means: Capability
     look: Look = Look.FULL
+    #: the model list was asked for its shutdown date, which wins over the catalog's
+    dated: bool = False
     #: a probe of it is under way
     busy: bool = False
+    #: no longer in the settings
+    removed: bool = False
     gap_place: Place | None = None
     bucket_place: float | None = None
     #: answers since the state changed, and the last request ids
@@ -48,6 +54,27 @@ class Watch:
         """The target's name."""
         return self.target.name
 
+    def adopt(self, new: "Watch") -> bool:
+        """Take over what the settings now say of this target; its memory and its probe under way go on.
+
+        Returns whether its secret is another one.
+        """
+        changed = new.credentials != self.credentials
+        for name in _OF_THE_SETTINGS:
+            setattr(self, name, getattr(new, name))
+        return changed
+
+
+_OF_THE_SETTINGS = (
+    "target",
+    "credentials",
+    "price",
+    "estimated",
+    "may_be_gated",
+    "shutdown",
+    "means",
+)
+
 
 class Watches:
     """All targets under watch, by name, and who belongs together."""
@@ -55,8 +82,11 @@ class Watches:
     def __init__(self, watches: Iterable[Watch]) -> None:
         self._by_name = {watch.name: watch for watch in watches}
         self._by_scope: dict[tuple[str, str], list[Watch]] = {}
+        self._at_providers: dict[Capability, list[Watch]] = {}
         for watch in self._by_name.values():
             self._by_scope.setdefault((watch.target.route, watch.target.scope), []).append(watch)
+            if watch.target.contract is Contract.PROVIDER:
+                self._at_providers.setdefault(watch.means, []).append(watch)
 
     def __iter__(self) -> Iterator[Watch]:
         return iter(self._by_name.values())
@@ -79,8 +109,16 @@ class Watches:
             watch
             for watch in self
             if watch.target.contract is Contract.DIRECT
-            and watch.may_be_gated
+            and (watch.may_be_gated or watch.memory.gated_seen)
             and subject in (watch.target.organization, watch.target.key)
+        ]
+
+    def open_at_providers(self, watch: Watch) -> list[str]:
+        """The provider targets of the same model and surface that are available now."""
+        return [
+            other.name
+            for other in self._at_providers.get(watch.means, ())
+            if other is not watch and other.memory.state is State.AVAILABLE
         ]
 
     def counts(self) -> dict[str, int]:
@@ -97,6 +135,27 @@ class Watches:
         """The wall clock was stepped: measured times move with it."""
         for watch in self:
             watch.memory = watch.memory.shifted(step)
+
+
+def succeed(before: Watches, after: Watches) -> tuple[Watches, list[Watch]]:
+    """The watches that follow on a reload, and those to look at soon: new, changed or blocked ones.
+
+    A target that is still the same keeps its watch, for its memory and its probe under way; one that now
+    has another route or organization is another target of the same name.
+    """
+    kept, concerned = [], []
+    for new in after:
+        old = before.get(new.name)
+        same = old is not None and (old.target.route, old.target.contract, old.target.scope) == (
+            new.target.route,
+            new.target.contract,
+            new.target.scope,
+        )
+        watch = old if old is not None and same else new
+        if watch is new or watch.adopt(new) or watch.memory.blocker:
+            concerned.append(watch)
+        kept.append(watch)
+    return Watches(kept), concerned
 
 
 def watches_of(settings: Settings, memories: Mapping[str, TargetState]) -> Watches:
@@ -125,4 +184,5 @@ def _watch(settings: Settings, target: Target, memory: TargetState) -> Watch:
         estimated=price is None or route.contract is Contract.PROVIDER,
         may_be_gated=known is None or target.capability.surface in known.gates,
         shutdown=known.shutdown if known else None,
+        means=replace(target.capability, model=known.name) if known else target.capability,
     )

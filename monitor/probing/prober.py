@@ -7,7 +7,8 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from socket import gaierror
 from typing import Any
@@ -19,10 +20,13 @@ from monitor.access.observation import Failure, Observation, Timings
 from monitor.access.target import Capability
 from monitor.access.words import Look, Surface
 from monitor.catalog import Catalog, ProbeRequest, free_look_request, probe_request
-from monitor.probing.reading import body_cap, kept_headers, read_capped, reduced
+from monitor.catalog.requests import FREE_LOOK_TIMEOUT
+from monitor.probing.reading import body_cap, kept_headers, read_capped, reduced, reduced_list
 
 #: Seconds for name and connection, and again for TLS: a request that was never sent costs nothing to end.
 _CONNECT_TIMEOUT = 15.0
+
+_USER_AGENT = f"access-monitor/{__version__}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +129,30 @@ class Prober:
         else:
             probe, surface = probe_request(self.catalog, capability), capability.surface
         seconds = probe.timeout if deadline is None else deadline
+        made = await self._observe(credentials, probe, surface, seconds)
+        return replace(made, look=look, surface=capability.surface, model=capability.model)
+
+    async def get(
+        self, credentials: Credentials, path: str, *, deadline: float = FREE_LOOK_TIMEOUT
+    ) -> Observation:
+        """Read something of the API that is no probe, such as a project's limits. Never raises, as `look`.
+
+        `path` is relative to the base URL and already quoted.
+        """
+        return await self._observe(credentials, ProbeRequest("GET", path), None, deadline)
+
+    async def _observe(
+        self,
+        credentials: Credentials,
+        probe: ProbeRequest,
+        surface: Surface | None,
+        seconds: float,
+    ) -> Observation:
         async with self._slots:
             exchange = _Exchange(self._clock, self._clock())
             failure, text = await self._try(credentials, probe, surface, seconds, exchange)
             timings = exchange.timings()
-        body, cut = reduced(bytes(exchange.body))
+        body, cut = (reduced if surface else reduced_list)(bytes(exchange.body))
         return Observation(
             status=exchange.status,
             headers=exchange.headers,
@@ -138,9 +161,6 @@ class Prober:
             failure=failure,
             failure_text=text,
             timings=timings,
-            look=look,
-            surface=capability.surface,
-            model=capability.model,
             sent=exchange.sent,
         )
 
@@ -184,7 +204,7 @@ class Prober:
     ) -> httpx.Request:
         headers = {
             "Authorization": f"Bearer {credentials.secret}",
-            "User-Agent": f"access-monitor/{__version__}",
+            "User-Agent": _USER_AGENT,
             "Accept": "text/event-stream" if probe.stream else "application/json",
             "Accept-Encoding": "identity",
         }
@@ -219,6 +239,31 @@ class Prober:
             )
         finally:
             await response.aclose()
+
+
+async def ping(url: str, *, seconds: float = 10.0) -> str | None:
+    """Call a URL with GET, such as a dead man's switch; None when it was taken, else what went wrong.
+
+    Never raises for what the network or server does; the text never holds the URL. It has a client of
+    its own: probes that hang must not take its place.
+    """
+    try:
+        async with (
+            asyncio.timeout(seconds),
+            httpx.AsyncClient(verify=_tls(), timeout=None, follow_redirects=False) as client,  # noqa: S113
+            client.stream("GET", url, headers={"User-Agent": _USER_AGENT}) as response,
+        ):
+            return None if response.is_success else f"answered {response.status_code}"
+    except TimeoutError:
+        return f"no answer within {seconds:g} s"
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        return f"could not be reached ({type(error).__name__})"
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Made once: reading the certificates takes 20 ms."""
+    return httpx.create_ssl_context()
 
 
 async def _forget_location(response: httpx.Response) -> None:

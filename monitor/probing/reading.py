@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator, Iterable
 
 from monitor.access.observation import BODY_CAP
 from monitor.access.words import Surface
+from monitor.catalog.listing import brief
 
+#: Bytes of a model list that are read, so that the shutdown dates of all its models are seen.
+LIST_CAP = 1024 * 1024
 #: Bytes of a granted image answer that are read, so that the usage after the image is seen.
 IMAGE_CAP = 24 * 1024 * 1024
 
@@ -54,8 +57,15 @@ def kept_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def body_cap(surface: Surface | None, status: int) -> int:
-    """How many bytes of a body to read: much only where a granted image is expected."""
-    return IMAGE_CAP if status == 200 and surface and surface.makes_images else BODY_CAP
+    """How many bytes of a body to read: much only where a granted image or a model list is expected.
+
+    No `surface` is a free look.
+    """
+    if status != 200:
+        return BODY_CAP
+    if surface is None:
+        return LIST_CAP
+    return IMAGE_CAP if surface.makes_images else BODY_CAP
 
 
 async def read_capped(
@@ -90,3 +100,10 @@ def reduced(body: bytes) -> tuple[bytes, bool]:
     if len(body) > 512:  # nothing to gain below, and most answers are
         body = _BASE64.sub(rb"\1", body)
     return body[:BODY_CAP], len(body) > BODY_CAP
+
+
+def reduced_list(body: bytes) -> tuple[bytes, bool]:
+    """A long model list cut to ids and shutdown dates, whole; any other body as `reduced` does it."""
+    if len(body) > BODY_CAP and (short := brief(body)) is not body:
+        return short, False
+    return reduced(body)

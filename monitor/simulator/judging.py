@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import chain
 from math import ceil
 
-from monitor.simulator import parameters, pictures, texts
+from monitor.simulator import admin, parameters, pictures, texts
 from monitor.simulator.answers import Answer, encode, headers_for, limits, refused
 from monitor.simulator.asking import LONGEST_NAME, Ask, Endpoint
 from monitor.simulator.models import IMAGE_SURFACES, Model, Surface
@@ -21,7 +21,7 @@ from monitor.simulator.refusals import (
     rate_limited,
     wrong_endpoint,
 )
-from monitor.simulator.scenario import Key, Scenario
+from monitor.simulator.scenario import PROVIDER, Key, Scenario
 
 #: Seconds of the window in which calls of image surfaces are counted.
 _WINDOW = 60.0
@@ -50,6 +50,9 @@ class Judge:
 
     def answer(self, ask: Ask, at: float) -> Answer:
         """The answer at this second of scenario time, before any technical failure."""
+        managed = admin.answer(self.scenario, ask)
+        if managed is not None:
+            return managed
         key = self.key_of(ask)
         if key is None or key.base != ask.base:
             refusal = ask.problem if ask.problem and not ask.base else _unknown_key(ask, key)
@@ -130,6 +133,9 @@ class Judge:
                 return MISFORTUNES["model_not_found"].filled(model=name)
             if self._dead(model):
                 return MISFORTUNES["model_deprecated"].filled(model=name)
+            if not self._permitted(key, model):
+                project = ask.project or key.projects[0]
+                return MISFORTUNES["project_denied"].filled(project=project, model=name)
         return self._endpoint_refusal(ask)
 
     def _endpoint_refusal(self, ask: Ask) -> Refusal | None:
@@ -192,6 +198,10 @@ class Judge:
             for model in self.scenario.models.values()
             if model.name not in key.unlisted and not self._dead(model)
         )
+
+    def _permitted(self, key: Key, model: Model) -> bool:
+        admins = (one for one in self.scenario.admins if one.organization == key.organization)
+        return key.contract == PROVIDER or all(one.permits(model.name) for one in admins)
 
     def _dead(self, model: Model) -> bool:
         return model.shutdown is not None and model.shutdown <= self.scenario.today

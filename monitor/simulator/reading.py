@@ -13,11 +13,14 @@ from monitor.simulator.faults import FAULTS
 from monitor.simulator.models import BUILT_IN, Model, Surface
 from monitor.simulator.refusals import MISFORTUNES
 from monitor.simulator.scenario import (
+    ALLOW_LIST,
     ALWAYS,
     BASES,
+    DENY_LIST,
     DIRECT,
     NEVER,
     TODAY,
+    Admin,
     Block,
     Fault,
     Gate,
@@ -87,6 +90,7 @@ def parse_scenario(text: str) -> Scenario:
         today=top.take("today", date, TODAY),
         models=models,
         keys=tuple(_key(table, models) for table in top.tables("keys")),
+        admins=tuple(_admin(table) for table in top.tables("admins")),
     )
     top.finish()
     _distinct(scenario.keys)
@@ -141,6 +145,21 @@ def _key(table: Table, models: Mapping[str, Model]) -> Key:
     )
     table.finish()
     return key
+
+
+def _admin(table: Table) -> Admin:
+    mode = table.maybe("mode", str)
+    if mode not in (None, ALLOW_LIST, DENY_LIST):
+        raise table.wrong("mode", mode, f"give one of: {ALLOW_LIST}, {DENY_LIST}")
+    admin = Admin(
+        secret=table.take("secret", str),
+        organization=table.take("organization", str),
+        mode=mode,
+        models=tuple(table.strings("models")),
+        images_per_minute=table.take("images_per_minute", int, 5),
+    )
+    table.finish()
+    return admin
 
 
 def _capability(table: Table, text: str, models: Mapping[str, Model]) -> tuple[str, Surface | None]:

@@ -122,6 +122,27 @@ class Key:
         return self.capabilities.get((model.name, None), self.gate)
 
 
+ALLOW_LIST = "allow_list"
+DENY_LIST = "deny_list"
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """An admin key, and what it can read of every project of its organization."""
+
+    secret: str = field(repr=False)
+    organization: str
+    #: `allow_list` or `deny_list`; None where the projects have no model permissions.
+    mode: str | None = None
+    models: tuple[str, ...] = ()
+    #: The image rate limit that is shown; 0 for a tier without access.
+    images_per_minute: int = 5
+
+    def permits(self, model: str) -> bool:
+        """Whether the projects may use the model."""
+        return self.mode is None or (model in self.models) is (self.mode == ALLOW_LIST)
+
+
 #: The day on which shutdown dates are judged unless a scenario names one: fixed, so that it plays alike
 #: on any day.
 TODAY = date(2026, 11, 20)
@@ -139,3 +160,4 @@ class Scenario:
     seed: int = 0
     today: date = TODAY
     models: Mapping[str, Model] = field(default_factory=lambda: BUILT_IN)
+    admins: tuple[Admin, ...] = ()

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from monitor.access.words import DeclarationKind
 from monitor.store import tables
 from monitor.store.engine import require, require_head, told_plainly, writing_engine
 from monitor.store.records import InboxItem
@@ -26,6 +27,28 @@ def submit(path: Path, kind: str, payload: Mapping[str, Any], now: datetime) -> 
         row = {"kind": kind, "payload": json.dumps(dict(payload)), "created_at": now}
         id_: int = connection.execute(insert(tables.inbox).returning(_its.id), row).scalar_one()
         return id_
+
+
+def submit_declaration(
+    path: Path, kind: DeclarationKind, subject: str, at: datetime, now: datetime
+) -> int:
+    """Leave a declaration for the daemon, as `submit` does."""
+    return submit(
+        path, "declare", {"kind": str(kind), "subject": subject, "at": at.isoformat()}, now
+    )
+
+
+def read_declaration(payload: Mapping[str, Any]) -> tuple[DeclarationKind, str, datetime] | None:
+    """What a submitted declaration says (UTC); None when it is malformed."""
+    try:
+        kind = DeclarationKind(payload["kind"])
+        at = datetime.fromisoformat(payload["at"])
+    except (KeyError, ValueError, TypeError):
+        return None
+    subject = payload.get("subject")
+    if not isinstance(subject, str) or at.tzinfo is None:
+        return None
+    return kind, subject, at.astimezone(UTC)
 
 
 def waiting(connection: Connection) -> list[InboxItem]:

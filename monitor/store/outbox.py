@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from monitor.store import tables
 from monitor.store.records import NotificationState, PendingNotification
@@ -43,6 +43,31 @@ def pending(connection: Connection, channel: str, limit: int) -> list[PendingNot
         )
         for row in rows
     ]
+
+
+def bury_others(connection: Connection, channels: Sequence[str], at: datetime) -> int:
+    """Mark as dead what is pending for a channel that is none of these: nobody would ever send it."""
+    done = connection.execute(
+        update(_rows)
+        .where(_PENDING, _its.channel.not_in(channels))
+        .values(
+            state=NotificationState.DEAD,
+            dead_at=at,
+            lease_until=None,
+            last_error="the channel is no longer in the settings",
+        )
+    )
+    return done.rowcount
+
+
+def waiting(connection: Connection) -> dict[str, int]:
+    """How many notifications are pending, and how many dead; a state without any is left out."""
+    rows = connection.execute(
+        select(_its.state, func.count())
+        .where(_its.state.in_([NotificationState.PENDING, NotificationState.DEAD]))
+        .group_by(_its.state)
+    )
+    return {str(state): count for state, count in rows}
 
 
 def claim(connection: Connection, ids: Sequence[int], until: datetime, now: datetime) -> list[int]:

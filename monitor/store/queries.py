@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, func, select
 
 from monitor.access.words import Look
-from monitor.store import tables
+from monitor.store import outbox, tables
 from monitor.store.engine import reading
 from monitor.store.records import (
     AlertRow,
@@ -52,12 +52,7 @@ def status(path: Path, *, now: datetime) -> Status:
             .where(_targets.active)
             .order_by(_targets.name)
         )
-        waiting = connection.execute(
-            select(_notifications.state, func.count())
-            .where(_notifications.state.in_([NotificationState.PENDING, NotificationState.DEAD]))
-            .group_by(_notifications.state)
-        )
-        counts: dict[str, int] = dict(waiting.all())
+        counts = outbox.waiting(connection)
         row = connection.execute(select(tables.daemon)).one_or_none()
         return Status(
             targets=tuple(target_of(target) for target in targets),

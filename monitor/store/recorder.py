@@ -5,17 +5,18 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from monitor.access.memory import TargetState
+from monitor.access.propagation import Opening
 from monitor.access.target import Target
-from monitor.access.words import DeclarationKind
-from monitor.store import inbox, outbox, registry, tables
+from monitor.access.words import DeclarationKind, EventKind
+from monitor.store import inbox, openings, outbox, registry, tables
 from monitor.store.engine import FileLock, make_file, told_plainly, writing_engine
 from monitor.store.migrate import migrate
 from monitor.store.records import (
@@ -108,6 +109,10 @@ class Recorder:
 
         await self._writer.do(note)
 
+    async def openings(self) -> list[Opening]:
+        """The newest propagation records, oldest first."""
+        return await self._do(openings.latest)
+
     # --- what people told ---
 
     async def inbox(self) -> list[InboxItem]:
@@ -129,6 +134,19 @@ class Recorder:
             lambda connection: connection.execute(statement, row).scalar_one_or_none()
         )
 
+    async def events_since(self, at: datetime) -> dict[str, int]:
+        """How often each event of a target, a route or the budget happened since then, by its word."""
+        its = tables.happenings.c
+        query = (
+            select(its.event, func.count())
+            .where(its.at >= at, its.event.not_in([EventKind.STARTED, EventKind.STOPPING]))
+            .group_by(its.event)
+            .order_by(its.event)
+        )
+        return await self._do(
+            lambda connection: {str(event): count for event, count in connection.execute(query)}
+        )
+
     async def untaken_declarations(self) -> list[Declaration]:
         """Declarations that no `Change` has taken yet, the earliest first."""
         table = tables.declarations
@@ -140,11 +158,37 @@ class Recorder:
             ]
         )
 
+    async def newest_declarations(self) -> dict[str, Declaration]:
+        """The latest declaration of each organization and key, by subject."""
+        table = tables.declarations
+        query = select(table).order_by(table.c.at, table.c.id)
+        return await self._do(
+            lambda connection: {
+                row.subject: Declaration(
+                    row.id, DeclarationKind(row.kind), row.subject, row.at, row.source
+                )
+                for row in connection.execute(query)
+            }
+        )
+
+    async def facts_since(self, event: EventKind, day: date) -> list[dict[str, Any]]:
+        """The facts of each happening of this event since the beginning of a UTC day."""
+        table = tables.happenings
+        since = datetime.combine(day, time(), UTC)
+        query = select(table.c.facts).where(table.c.event == event, table.c.at >= since)
+        return await self._do(
+            lambda connection: [json.loads(row.facts) for row in connection.execute(query)]
+        )
+
     # --- the outbox; see its functions for the meaning ---
 
     async def pending(self, channel: str, limit: int) -> list[PendingNotification]:
         """What a channel has still to deliver, in the order it happened; leased ones included."""
         return await self._do(lambda connection: outbox.pending(connection, channel, limit))
+
+    async def waiting(self) -> dict[str, int]:
+        """How many notifications are `pending`, and how many `dead`."""
+        return await self._do(outbox.waiting)
 
     async def claim(self, ids: Ids, until: datetime) -> list[int]:
         """Lease notifications until a time; the ids of those that were free. Counts an attempt."""
@@ -165,6 +209,10 @@ class Recorder:
     async def retry(self, ids: Ids | None = None) -> int:
         """Let what was given up, all or these, be tried again; how many it were."""
         return await self._writer.do(lambda work: outbox.retry(work.flush(), ids, work.now))
+
+    async def bury_others(self, channels: Sequence[str], at: datetime) -> int:
+        """Give up what is pending for channels that there are no longer; how many they were."""
+        return await self._do(lambda connection: outbox.bury_others(connection, channels, at))
 
     async def release_leases(self) -> int:
         """End all leases; `open` has done so already. How many it were."""

@@ -1,12 +1,14 @@
 """Reading rows back into values."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
 
 from monitor.access.happening import Happening
 from monitor.access.words import Code, Contract, EventKind, Gate, Look, Reason, State, Surface
+from monitor.store.latencies import from_text, percentile
 from monitor.store.records import (
     AlertRow,
     DaemonRow,
@@ -85,6 +87,9 @@ def alert_of(row: AnyRow) -> AlertRow:
 
 def run_of(row: AnyRow) -> Run:
     """A row of `runs` with the name of its `target` beside it."""
+    requests = json.loads(row.request_ids)
+    counts = from_text(row.latencies)
+    median, late = percentile(counts, 0.5) or 0.0, percentile(counts, 0.95) or 0.0
     return Run(
         target=row.target,
         route=row.route,
@@ -96,11 +101,17 @@ def run_of(row: AnyRow) -> Run:
         first_at=row.first_at,
         last_at=row.last_at,
         count=row.answers,
-        request_ids=tuple(json.loads(row.request_ids)),
+        request_ids=tuple(id_ for id_, _ in requests),
+        request_times=tuple(datetime.fromisoformat(at) for _, at in requests),
         headers=json.loads(row.headers),
         latency_mean_ms=row.latency_sum_ms / row.answers,
         latency_min_ms=row.latency_min_ms,
         latency_max_ms=row.latency_max_ms,
+        # a bucket's middle may lie beyond what was measured
+        latency_median_ms=min(max(median, row.latency_min_ms), row.latency_max_ms),
+        latency_p95_ms=min(max(late, row.latency_min_ms), row.latency_max_ms),
+        reused=row.reused,
+        fresh=row.fresh,
         connect_ms=row.connect_ms,
         tls_ms=row.tls_ms,
         first_byte_ms=row.first_byte_ms,

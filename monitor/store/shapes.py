@@ -1,9 +1,11 @@
 """The JSON forms of what the queries return, as the command line prints them."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
 
+from monitor.store.comparing import RouteOfModel
 from monitor.store.records import AlertRow, DaemonRow, HistoryRow, Run, SpendRow, Status
 
 
@@ -11,17 +13,22 @@ def as_json(row: Status | HistoryRow | AlertRow | SpendRow | Run | DaemonRow) ->
     """The value as JSON values; times are RFC 3339 in UTC, to the millisecond."""
     if isinstance(row, Status):
         return {
-            "targets": [_plain(asdict(target)) for target in row.targets],
+            "targets": [plain(asdict(target)) for target in row.targets],
             "notifications": {"pending": row.pending, "dead": row.dead},
         }
     if isinstance(row, HistoryRow):
         return _history(row)
-    return _plain(asdict(row))
+    return plain(asdict(row))
+
+
+def routes_as_json(routes: Sequence[RouteOfModel], *, since: datetime) -> dict[str, Any]:
+    """The comparison of routes as `status --routes --format json` prints it."""
+    return {"since": _value(since), "routes": [plain(asdict(route)) for route in routes]}
 
 
 def _history(row: HistoryRow) -> dict[str, Any]:
     happening = row.happening
-    return _plain(
+    return plain(
         {
             "id": row.id,
             "kind": happening.kind,
@@ -33,12 +40,13 @@ def _history(row: HistoryRow) -> dict[str, Any]:
             "reason": happening.reason,
             "diagnosis": happening.diagnosis,
             "request_id": happening.request_id,
-            "notifications": [_plain(asdict(told)) for told in row.notifications],
+            "notifications": [plain(asdict(told)) for told in row.notifications],
         }
     )
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
+def plain(values: dict[str, Any]) -> dict[str, Any]:
+    """A value's fields as JSON values."""
     return {name: _value(value) for name, value in values.items()}
 
 
@@ -48,4 +56,8 @@ def _value(value: Any) -> Any:
         return text.replace("+00:00", "Z")
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, dict):
+        return plain(value)
+    if isinstance(value, tuple):
+        return [_value(item) for item in value]
     return value

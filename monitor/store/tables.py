@@ -12,6 +12,7 @@ from typing import ClassVar
 from sqlalchemy import CheckConstraint, Index, MetaData, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
+from monitor.access.propagation import Began
 from monitor.access.words import (
     Code,
     Contract,
@@ -111,6 +112,9 @@ class RunTable(Table, table=True):
     latency_sum_ms: float
     latency_min_ms: float
     latency_max_ms: float
+    latencies: str
+    reused: int
+    fresh: int
     connect_ms: float | None
     tls_ms: float | None
     first_byte_ms: float | None
@@ -148,6 +152,35 @@ class HappeningTable(Table, table=True):
     diagnosis: str | None
     request_id: str | None
     facts: str
+
+
+class OpeningTable(Table, table=True):
+    """The propagation record of an opening. What it names stays as it was then."""
+
+    __tablename__ = "openings"
+    __table_args__ = (
+        _one_of("contract", Contract),
+        _one_of("surface", Surface),
+        _one_of("began", Began),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    target_id: int = Field(foreign_key="targets.id")
+    target: str
+    contract: str
+    route: str
+    organization: str | None
+    scope: str
+    model: str
+    surface: str
+    began: str
+    declared_at: datetime | None
+    started_at: datetime | None
+    first_light_at: datetime
+    settled_at: datetime
+    probes: int
+    cost_usd: float
+    flickers: int
 
 
 class NotificationTable(Table, table=True):
@@ -244,6 +277,7 @@ class DaemonTable(Table, table=True):
 targets = metadata.tables["targets"]
 runs = metadata.tables["runs"]
 happenings = metadata.tables["happenings"]
+openings = metadata.tables["openings"]
 notifications = metadata.tables["notifications"]
 declarations = metadata.tables["declarations"]
 inbox = metadata.tables["inbox"]

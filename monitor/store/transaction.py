@@ -6,7 +6,7 @@ are gathered over all changes of a transaction and sent in one call per statemen
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,8 +15,9 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from monitor.access.memory import TargetState, to_json
 from monitor.access.words import Look
-from monitor.store import tables
+from monitor.store import inbox, tables
 from monitor.store.errors import StoreError
+from monitor.store.latencies import Counts, added, from_text, to_text
 from monitor.store.records import Answer, Change, NotificationState, Spend, Told
 
 #: Request ids kept of a run: enough for a support ticket.
@@ -42,6 +43,8 @@ _UPDATE_RUN = (
         tls_ms=func.coalesce(bindparam("tls"), _runs.tls_ms),
         first_byte_ms=func.coalesce(bindparam("first_byte"), _runs.first_byte_ms),
         cost_usd=_runs.cost_usd + bindparam("cost"),
+        reused=_runs.reused + bindparam("over_old"),
+        fresh=_runs.fresh + bindparam("over_new"),
     )
 )
 
@@ -61,6 +64,7 @@ _TAKE_DECLARATION = update(tables.declarations).where(
     tables.declarations.c.id == bindparam("row"), tables.declarations.c.taken_at.is_(None)
 )
 _INSERT_NOTIFICATION = insert(tables.notifications)
+_INSERT_OPENING = insert(tables.openings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,10 @@ class OpenRun:
 
     id: int
     key: tuple[Any, ...]
-    request_ids: tuple[str, ...]
+    last_at: datetime
+    #: the last ones, each with its time as text
+    request_ids: tuple[tuple[str, str], ...]
+    latencies: Counts
 
 
 Slot = tuple[int, Look]
@@ -144,13 +151,19 @@ class Transaction:
             if change.memory:
                 self._remember(target, change.memory)
             if change.answer:
-                self._observe(target, change.answer)
-        elif change.memory or change.answer:
-            raise StoreError("a memory or an answer needs its target")
+                declared_at = change.memory.declared_at if change.memory else None
+                self._observe(target, change.answer, declared_at)
+            if change.opening:
+                row = {"target_id": target.id} | asdict(change.opening)
+                self._gather(_INSERT_OPENING, row)
+        elif change.memory or change.answer or change.opening:
+            raise StoreError("a memory, an answer or an opening needs its target")
         if change.spend:
             self.spend(change.spend)
         if change.declaration is not None:
             self._gather(_TAKE_DECLARATION, {"row": change.declaration, "taken_at": self.now})
+        if change.inbox is not None:
+            inbox.settle(self.flush(), [change.inbox], self.now)
         return [self._tell(told) for told in change.told]
 
     def spend(self, spend: Spend) -> None:
@@ -177,26 +190,31 @@ class Transaction:
         row = {"row": target.id, "new_since": memory.since} | memory_columns(memory)
         self._gather(_UPDATE_TARGET, row)
 
-    def _observe(self, target: Known, answer: Answer) -> None:
+    def _observe(self, target: Known, answer: Answer, declared_at: datetime | None) -> None:
         slot = (target.id, answer.look)
         # the route is part of it: what a provider granted never goes on what OpenAI granted
         key = (target.route, answer.diagnosis, answer.status, answer.gate, answer.message)
         run = self._memo.run(slot) or self._last_run(slot)
         goes_on = run is not None and run.key == key
+        if run and declared_at and run.last_at < declared_at <= answer.at:
+            goes_on = False  # the evidence counts the answers since the declaration
         request_ids = run.request_ids if run and goes_on else ()
         if answer.request_id:
-            request_ids = (*request_ids, answer.request_id)[-_REQUEST_IDS:]
+            request = (answer.request_id, answer.at.isoformat(timespec="milliseconds"))
+            request_ids = (*request_ids, request)[-_REQUEST_IDS:]
+        latencies = added(run.latencies if run and goes_on else {}, answer.latency_ms)
         common = {
             "last_at": answer.at,
             "request_ids": json.dumps(request_ids),
             "headers": json.dumps(dict(answer.headers)),
+            "latencies": to_text(latencies),
         }
         if run and goes_on:
             row_id = run.id
             self._gather(_UPDATE_RUN, common | _continued(row_id, answer))
         else:
             row_id = self._insert_run(slot, key, common, answer)
-        self._memo.new_runs[slot] = OpenRun(row_id, key, request_ids)
+        self._memo.new_runs[slot] = OpenRun(row_id, key, answer.at, request_ids, latencies)
 
     def _insert_run(
         self, slot: Slot, key: tuple[Any, ...], common: Mapping[str, Any], answer: Answer
@@ -219,6 +237,8 @@ class Transaction:
             "tls_ms": answer.tls_ms,
             "first_byte_ms": answer.first_byte_ms,
             "cost_usd": answer.cost_usd,
+            "reused": answer.reused is True,
+            "fresh": answer.reused is False,
         }
         return self._insert(insert(tables.runs), row)
 
@@ -232,7 +252,8 @@ class Transaction:
         if row is None:
             return None
         key = (row.route, row.diagnosis, row.status, row.gate, row.message)
-        return OpenRun(row.id, key, tuple(json.loads(row.request_ids)))
+        request_ids = tuple((id_, at) for id_, at in json.loads(row.request_ids))
+        return OpenRun(row.id, key, row.last_at, request_ids, from_text(row.latencies))
 
     def _tell(self, told: Told) -> int:
         happening = told.happening
@@ -287,4 +308,6 @@ def _continued(run: int, answer: Answer) -> dict[str, Any]:
         "tls": answer.tls_ms,
         "first_byte": answer.first_byte_ms,
         "cost": answer.cost_usd,
+        "over_old": answer.reused is True,
+        "over_new": answer.reused is False,
     }

@@ -252,11 +252,18 @@ class Lab:
         self, *arguments: str, environ: Mapping[str, str] | None = None
     ) -> asyncio.subprocess.Process:
         """Start the command; it is ended with the test if it still runs then."""
-        log = self._stack.enter_context((self.folder / f"{arguments[0]}.log").open("ab"))
-        process = await asyncio.create_subprocess_exec(
-            COMMAND, *arguments, cwd=self.folder, env={**self.environ, **(environ or {})},
-            stdout=asyncio.subprocess.PIPE if arguments[0] != "run" else log, stderr=log,
-        )  # fmt: skip
+        return await self.launch(str(COMMAND), *arguments, environ=environ)
+
+    async def launch(
+        self, program: str, *arguments: str, environ: Mapping[str, str] | None = None
+    ) -> asyncio.subprocess.Process:
+        """Start a program, in the same way."""
+        name = "run" if "run" in arguments else arguments[0]
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                program, *arguments, cwd=self.folder, env={**self.environ, **(environ or {})},
+                stdout=log if name == "run" else asyncio.subprocess.PIPE, stderr=log,
+            )  # fmt: skip
         self._stack.push_async_callback(_end, process)
         return process
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from monitor.access.words import EventKind, Reason
 from monitor.alerts.facts import Facts
 from monitor.alerts.wording import beside, gate
-from monitor.alerts.wording.shared import Level, Wording
+from monitor.alerts.wording.shared import Level, Wording, open_elsewhere
 
 __all__ = ["Level", "Wording", "wording"]
 
@@ -14,7 +14,7 @@ def wording(facts: Facts) -> Wording:
     """The words for a happening: by its reason where that makes a difference, else by its event."""
     happening = facts.happening
     special = _BY_REASON.get((happening.event, happening.reason))
-    return (special or _BY_EVENT[happening.event])(facts)
+    return open_elsewhere(facts, (special or _BY_EVENT[happening.event])(facts))
 
 
 _BY_EVENT: dict[EventKind, Callable[[Facts], Wording]] = {

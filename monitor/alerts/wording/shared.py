@@ -1,8 +1,9 @@
 """What a message's words are, and the phrases that several of them share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from monitor.access.providers import PROVIDER_QUESTIONS
 from monitor.alerts.clean import duration, name
 from monitor.alerts.facts import Facts
 
@@ -29,6 +30,18 @@ def after_waiting(facts: Facts) -> str:
     """` 17 min after the wait began`, or nothing."""
     waited = facts.number("waited_s")
     return f" {duration(waited)} after the wait began" if waited is not None else ""
+
+
+def open_elsewhere(facts: Facts, words: Wording) -> Wording:
+    """The words, and beside them that a provider serves the same model meanwhile, with what to ask it."""
+    targets = facts.names("provider_open")
+    if not targets:
+        return words
+    step = (
+        f"Meanwhile {facts.capability} is open at a provider: {', '.join(targets)}. That is provider "
+        "access under another contract. Before production uses it, ask the provider:"
+    )
+    return replace(words, steps=(*words.steps, step, *PROVIDER_QUESTIONS))
 
 
 def evidence(facts: Facts) -> str:

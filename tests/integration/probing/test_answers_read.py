@@ -9,8 +9,10 @@ import pytest
 
 from monitor.access.observation import BODY_CAP
 from monitor.access.target import Capability
-from monitor.access.words import Surface
+from monitor.access.words import Look, Surface
 from monitor.catalog import bill, builtin
+from monitor.catalog.listing import listed
+from monitor.probing.reading import LIST_CAP
 
 pytestmark = pytest.mark.anyio
 
@@ -183,3 +185,31 @@ async def test_timings_tell_a_new_connection_from_a_used_one(server, look) -> No
     assert 0 < first.connect <= first.first_byte <= first.total
     assert second.reused is True
     assert second.connect is None
+
+
+def _list_of(count: int) -> bytes:
+    entry = {"object": "model", "created": 1, "owned_by": "system" * 10}
+    data = [{"id": f"m-{n}", "shutdown_date": "2026-12-11", **entry} for n in range(count)]
+    return json.dumps({"object": "list", "data": data}).encode()
+
+
+async def test_a_long_model_list_is_read_whole_and_kept_in_brief(server, look, http) -> None:
+    server.answer = http(200, _list_of(3000))
+    seen = await look(kind=Look.FREE)
+    assert len(listed(seen.body)) == 3000
+    assert len(seen.body) < len(_list_of(3000)) / 2
+    assert not seen.truncated
+
+
+async def test_an_endless_model_list_is_cut_and_marked(server, look, http) -> None:
+    endless = _list_of(9000)
+    assert len(endless) > LIST_CAP
+    server.answer = http(200, endless)
+    seen = await look(kind=Look.FREE)
+    assert (len(seen.body), seen.truncated) == (BODY_CAP, True)
+
+
+async def test_a_refusal_of_the_list_is_capped_like_any_other(server, look, http) -> None:
+    server.answer = http(403, _list_of(3000))
+    seen = await look(kind=Look.FREE)
+    assert (len(seen.body), seen.truncated) == (BODY_CAP, True)

@@ -53,6 +53,7 @@ GATED = {"diagnosis": Code.VERIFICATION_REQUIRED, "request_id": "req_FAKE_0009"}
 UNVERIFIED, PROPAGATING = State.UNVERIFIED, State.PROPAGATING
 AVAILABLE, LOCKED, UNKNOWN = State.AVAILABLE, State.LOCKED, State.UNKNOWN
 DECLARED = {"declared_at": "2026-11-20T14:05:00+00:00"}
+TYPICAL = {"typical_wait_s": 1_011.5, "openings": 12}
 
 
 def stored_happenings() -> dict[str, list[Happening]]:
@@ -80,7 +81,7 @@ def stored_happenings() -> dict[str, list[Happening]]:
         ),
         "propagating": _happening(
             EventKind.PROPAGATING, Reason.VERIFIED_DECLARED, before=UNVERIFIED, after=PROPAGATING,
-            facts={**DECLARED, "lasted_s": 7_500},
+            facts={**DECLARED, **TYPICAL, "lasted_s": 7_500},
         ),
         "propagating-sibling": _happening(
             EventKind.PROPAGATING, Reason.SIBLING_OPENED, before=UNVERIFIED, after=PROPAGATING,
@@ -92,11 +93,11 @@ def stored_happenings() -> dict[str, list[Happening]]:
         ),
         "first_light": _happening(
             EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED, request_id="req_FAKE_0010",
-            facts={**DECLARED, "waited_s": 1_050, "status": 200}, diagnosis=Code.ACCESS_GRANTED,
+            facts={**DECLARED, **TYPICAL, "waited_s": 1_050, "status": 200}, diagnosis=Code.ACCESS_GRANTED,
         ),
         "first_light-provider": _happening(
             EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED, before=UNVERIFIED, after=PROPAGATING,
-            route="relay", facts={"contract": "provider", "lasted_s": 1_050},
+            route="relay", facts={**TYPICAL, "contract": "provider", "lasted_s": 1_050},
             diagnosis=Code.ACCESS_GRANTED,
         ),
         "available": _happening(
@@ -128,10 +129,22 @@ def stored_happenings() -> dict[str, list[Happening]]:
         "overdue": _happening(
             EventKind.OVERDUE, Reason.DEADLINE_PASSED,
             facts={
-                **REFUSAL, **DECLARED, "deadline_s": 7_200, "waited_s": 7_530, "probes": 171,
+                **REFUSAL, **DECLARED, **TYPICAL, "deadline_s": 7_200, "waited_s": 7_530, "probes": 171,
                 "request_ids": ["req_FAKE_0007", "req_FAKE_0008", "req_FAKE_0009"],
             },
             **GATED,
+        ),
+        "overdue-open_elsewhere": _happening(
+            EventKind.OVERDUE, Reason.DEADLINE_PASSED,
+            facts={
+                **REFUSAL, **DECLARED, **TYPICAL, "deadline_s": 7_200, "waited_s": 7_530,
+                "provider_open": ["acme-relay/gpt-image-2:images"],
+            },
+            **GATED,
+        ),
+        "unverified-open_elsewhere": _happening(
+            EventKind.UNVERIFIED, Reason.GATED, before=UNKNOWN, after=UNVERIFIED,
+            facts={**REFUSAL, "provider_open": ["acme-relay/gpt-image-2:images"]}, **GATED,
         ),
         "blocked": _happening(
             EventKind.BLOCKED, Reason.BLOCKER_SEEN, diagnosis=Code.INVALID_CREDENTIALS,

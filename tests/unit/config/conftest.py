@@ -26,6 +26,8 @@ def canary() -> str:
 def environ() -> dict[str, str]:
     return {
         "OPENAI_API_KEY": f"sk-test-FAKE-{CANARY}-prod",
+        "OPENAI_ADMIN_KEY": f"sk-admin-test-FAKE-{CANARY}-admin",
+        "HEARTBEAT_URL": f"https://hc-ping.example/{CANARY}",
         "RELAY_API_KEY": f"sk-test-FAKE-{CANARY}-relay",
         "SLACK_WEBHOOK_URL": f"https://hooks.slack.com/services/T0/B0/{CANARY}",
         "MAIL_URL": f"mailtos://monitor:{CANARY}@mail.example?to=ops@acme.example",

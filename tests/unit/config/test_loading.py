@@ -151,7 +151,15 @@ def test_who_only_reads_the_database_needs_no_secret(tmp_path: Path) -> None:
     path.write_text(KEY + '[[channels]]\nname = "ops"\nurl = "credential:nowhere"\n')
     settings = load(path, {}, secrets=False)
     assert [target.name for target in settings.targets()] == ["acme-prod/gpt-image-2:images"]
-    assert "nowhere" not in repr(settings.channels)
+    (channel,) = settings.channels
+    assert (channel.url.reveal(), channel.url.reference) == ("", "credential:nowhere")
+
+
+def test_a_secret_written_in_clear_is_not_kept_by_who_only_reads(tmp_path: Path) -> None:
+    path = tmp_path / "access-monitor.toml"
+    path.write_text(KEY.replace("env:OPENAI_API_KEY", "sk-test-FAKE-acme-prod-0001"))
+    settings = load(path, {}, secrets=False)
+    assert settings.keys[0].secret.reference == "unresolved"
 
 
 def test_direct_at_another_host_is_a_warning_and_without_a_word_it_is_a_provider(

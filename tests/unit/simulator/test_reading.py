@@ -81,7 +81,10 @@ def test_a_model_of_the_scenarios_own_is_like_another() -> None:
 
 #: Below, `acme` stands for a whole key, and a message that ends in `…` goes on with a list.
 WRONG = [
-    ("colour = 2", "scenario.colour: unknown key; known here: about, keys, models, name, seed, …"),
+    (
+        "colour = 2",
+        "scenario.colour: unknown key; known here: about, admins, keys, models, name, …",
+    ),
     ("time_scal = 2.0", "scenario.time_scal: unknown key; did you mean time_scale?"),
     ("time_scale = 0", "scenario.time_scale: found 0.0; give a number from 0.001 to 1000000"),
     ("time_scale = inf", "scenario.time_scale: found inf; give a number from 0.001 to 1000000"),

@@ -84,6 +84,7 @@ REASONS = (
 )
 GATES = ("model", "stream", "summary")
 LOOKS = ("full", "free")
+BEGAN = ("declared", "sibling", "again", "unseen")
 DELIVERY = ("pending", "delivered", "dead")
 
 
@@ -202,6 +203,31 @@ def upgrade() -> None:
     op.create_index(op.f("ix_happenings_at"), "happenings", ["at"], unique=False)
     op.create_index(op.f("ix_happenings_target_at"), "happenings", ["target", "at"], unique=False)
     op.create_table(
+        "openings",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("target_id", sa.Integer(), nullable=False),
+        sa.Column("target", AutoString(), nullable=False),
+        sa.Column("contract", AutoString(), nullable=False),
+        sa.Column("route", AutoString(), nullable=False),
+        sa.Column("organization", AutoString(), nullable=True),
+        sa.Column("scope", AutoString(), nullable=False),
+        sa.Column("model", AutoString(), nullable=False),
+        sa.Column("surface", AutoString(), nullable=False),
+        sa.Column("began", AutoString(), nullable=False),
+        sa.Column("declared_at", UTCDateTime(), nullable=True),
+        sa.Column("started_at", UTCDateTime(), nullable=True),
+        sa.Column("first_light_at", UTCDateTime(), nullable=False),
+        sa.Column("settled_at", UTCDateTime(), nullable=False),
+        sa.Column("probes", sa.Integer(), nullable=False),
+        sa.Column("cost_usd", sa.Float(), nullable=False),
+        sa.Column("flickers", sa.Integer(), nullable=False),
+        one_of("openings", "began", BEGAN),
+        one_of("openings", "contract", CONTRACTS),
+        one_of("openings", "surface", SURFACES),
+        sa.ForeignKeyConstraint(["target_id"], ["targets.id"], name=op.f("fk_openings_target_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_openings")),
+    )
+    op.create_table(
         "runs",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("target_id", sa.Integer(), nullable=False),
@@ -219,6 +245,9 @@ def upgrade() -> None:
         sa.Column("latency_sum_ms", sa.Float(), nullable=False),
         sa.Column("latency_min_ms", sa.Float(), nullable=False),
         sa.Column("latency_max_ms", sa.Float(), nullable=False),
+        sa.Column("latencies", AutoString(), nullable=False),
+        sa.Column("reused", sa.Integer(), nullable=False),
+        sa.Column("fresh", sa.Integer(), nullable=False),
         sa.Column("connect_ms", sa.Float(), nullable=True),
         sa.Column("tls_ms", sa.Float(), nullable=True),
         sa.Column("first_byte_ms", sa.Float(), nullable=True),

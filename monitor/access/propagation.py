@@ -1,0 +1,243 @@
+"""How long openings take: what is recorded of each, and how the waits compare. Pure.
+
+Who still waits counts as having waited at least so long (Kaplan–Meier): leaving them out, or taking
+their wait so far for the whole, would make every propagation look quicker than it is. Access of one's
+own and access over a provider's route are never put together.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from monitor.access.events import Decision
+from monitor.access.memory import TargetState
+from monitor.access.target import Target
+from monitor.access.words import Contract, EventKind, Reason, State, Surface
+
+#: A comparison is told from so many openings on; fewer say nothing.
+ENOUGH = 3
+
+
+class Began(StrEnum):
+    """What the wait is counted from. Only the first two are waits for a verification to take effect."""
+
+    DECLARED = "declared"
+    #: nobody declared anything: the opening of another target of the organization
+    SIBLING = "sibling"
+    #: it had been open before, and closed again
+    AGAIN = "again"
+    #: nobody knows: the first granted answer came before anything was declared
+    UNSEEN = "unseen"
+
+    @property
+    def measured(self) -> bool:
+        """Whether the wait counts in the statistics."""
+        return self in (Began.DECLARED, Began.SIBLING)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The propagation record of one opening, made when it has settled. Times are UTC.
+
+    `started_at` is what the wait is counted from (`began`), None when it is unseen. `probes`,
+    `cost_usd` and `flickers` (runs of refusals after the first light) are of the time since the
+    monitor took the target for propagating.
+    """
+
+    target: str
+    contract: Contract
+    route: str
+    organization: str | None
+    scope: str
+    model: str
+    surface: Surface
+    began: Began
+    declared_at: datetime | None
+    started_at: datetime | None
+    first_light_at: datetime
+    settled_at: datetime
+    probes: int
+    cost_usd: float
+    flickers: int
+
+    @property
+    def wait_s(self) -> float | None:
+        """Seconds from the start of the wait to the first light."""
+        if self.started_at is None:
+            return None
+        return max((self.first_light_at - self.started_at).total_seconds(), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A target that waits for its opening, since `started_at`, for `wait_s` seconds up to now."""
+
+    target: str
+    contract: Contract
+    route: str
+    organization: str | None
+    scope: str
+    model: str
+    surface: Surface
+    began: Began
+    started_at: datetime
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The waits of one group, in seconds; a percentile is None while too few have opened.
+
+    `model` and `scope` are None in the summary of a whole contract. `openings` and `waiting` are what
+    the percentiles are made of; `unmeasured` openings are in none of them: nobody knows since when
+    they had waited, or they had been open before.
+    """
+
+    contract: Contract
+    model: str | None
+    scope: str | None
+    openings: int
+    waiting: int
+    unmeasured: int
+    median_s: float | None
+    p75_s: float | None
+    p90_s: float | None
+    p95_s: float | None
+
+
+def started(memory: TargetState) -> tuple[Began, datetime | None]:
+    """What a target's present wait is counted from, and since when."""
+    declared, opened, clock = memory.declared_at, memory.opened_at, memory.clock_at
+    if declared and (opened is None or opened < declared):
+        return Began.DECLARED, declared
+    if opened:
+        return Began.AGAIN, clock
+    light = memory.first_light_at
+    if clock and (light is None or clock < light):
+        return Began.SIBLING, clock
+    return Began.UNSEEN, None
+
+
+def opening_of(
+    target: Target, before: TargetState, decision: Decision, now: datetime
+) -> Opening | None:
+    """The record of the opening that settled with this decision (row 4), if one did."""
+    if not any(
+        told.event is EventKind.AVAILABLE and told.reason is Reason.SETTLED
+        for told in decision.tellings
+    ):
+        return None
+    after = decision.memory
+    began, since = started(before)
+    return Opening(
+        target=target.name,
+        contract=target.contract,
+        route=target.route,
+        organization=target.organization,
+        scope=target.scope,
+        model=target.capability.model,
+        surface=target.capability.surface,
+        began=began,
+        declared_at=before.declared_at if began is Began.DECLARED else None,
+        started_at=since,
+        first_light_at=after.first_light_at or now,
+        settled_at=now,
+        probes=after.wait_probes,
+        cost_usd=after.wait_cost_usd,
+        flickers=after.flickers,
+    )
+
+
+def waiting_of(target: Target, memory: TargetState, now: datetime) -> Waiting | None:
+    """The target's wait so far, if it waits: also after the monitor gave up on what was declared.
+
+    One with a first light that has not settled yet has waited until that.
+    """
+    if memory.state not in (State.PROPAGATING, State.UNVERIFIED):
+        return None
+    began, since = started(memory)
+    if not began.measured or since is None:
+        return None
+    until = memory.first_light_at or now
+    return Waiting(
+        target=target.name,
+        contract=target.contract,
+        route=target.route,
+        organization=target.organization,
+        scope=target.scope,
+        model=target.capability.model,
+        surface=target.capability.surface,
+        began=began,
+        started_at=since,
+        wait_s=max((until - since).total_seconds(), 0.0),
+    )
+
+
+def percentile(share: float, waits: Iterable[float], still: Iterable[float]) -> float | None:
+    """The wait within which `share` (0 < share < 1) of all open, by Kaplan and Meier's estimate.
+
+    `waits` ended with an opening; those in `still` have lasted so long and go on. None while the
+    estimate does not reach the share: too many still wait.
+    """
+    opened, going_on = Counter(waits), Counter(still)
+    at_risk, shut = opened.total() + going_on.total(), 1.0
+    for wait in sorted(opened | going_on):
+        # one that has waited just so long, and goes on, counts among those that could have opened
+        shut *= 1 - opened[wait] / at_risk
+        at_risk -= opened[wait] + going_on[wait]
+        # a product of fractions: five of ten must count as half
+        if opened[wait] and shut <= 1 - share + 1e-9:
+            return wait
+    return None
+
+
+def summaries(openings: Sequence[Opening], waiting: Sequence[Waiting]) -> list[Summary]:
+    """A summary per contract, and one per contract, model and organization; direct routes first."""
+    both: list[Opening | Waiting] = [*openings, *waiting]
+    groups: set[tuple[Contract, str | None, str | None]] = {
+        (one.contract, one.model, one.scope) for one in both
+    }
+    groups |= {(one.contract, None, None) for one in both}
+    return [
+        _summary(group, openings, waiting)
+        for group in sorted(groups, key=lambda group: (group[0], group[1] or "", group[2] or ""))
+    ]
+
+
+def typical_wait(
+    contract: Contract, openings: Sequence[Opening], waiting: Sequence[Waiting]
+) -> tuple[float, int] | None:
+    """Half of the openings of a contract took no longer than this (seconds), and how many they are.
+
+    None while they are too few, or too many still wait.
+    """
+    summary = _summary((contract, None, None), openings, waiting)
+    if summary.openings < ENOUGH or summary.median_s is None:
+        return None
+    return summary.median_s, summary.openings
+
+
+def _summary(
+    group: tuple[Contract, str | None, str | None],
+    openings: Sequence[Opening],
+    waiting: Sequence[Waiting],
+) -> Summary:
+    contract, model, scope = group
+
+    def belongs(one: Opening | Waiting) -> bool:
+        return one.contract is contract and (model is None or (one.model, one.scope) == group[1:])
+
+    ours = [one for one in openings if belongs(one)]
+    waits = [one.wait_s for one in ours if one.began.measured and one.wait_s is not None]
+    still = [one.wait_s for one in waiting if belongs(one)]
+    at = [percentile(share, waits, still) for share in (0.5, 0.75, 0.9, 0.95)]
+    return Summary(contract, model, scope, len(waits), len(still), len(ours) - len(waits), *at)
+
+
+def under(seconds: float) -> float:
+    """A wait rounded up to what people say: "under 17 min" is then true of it."""
+    unit = 1 if seconds < 60 else 60
+    return float(math.ceil(seconds / unit) * unit)

@@ -1,0 +1,153 @@
+"""`diagnose`: the self-help list of the threads, run as checks of one key."""
+
+import asyncio
+import os
+import sys
+import textwrap
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from monitor.cli.checking import status_of
+from monitor.cli.common import (
+    ConfigOption,
+    Format,
+    FormatOption,
+    fail,
+    load_settings,
+    note,
+    print_json,
+    print_table,
+    printable,
+)
+
+if TYPE_CHECKING:
+    from monitor.config import Settings
+    from monitor.daemon.checkup import Plan
+
+#: What a shell shows for a command that was interrupted.
+_INTERRUPTED = 130
+
+
+def diagnose(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The name of a key of the settings.")],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL[:SURFACE]", help="Default: the first that the key watches."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")] = False,  # noqa: FBT002
+    config: ConfigOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Run the whole self-help list on one key: whose problem it is, what to do, what not to bother doing.
+
+    Exit status as `check`: 0 granted, 10 gated (11 after a fresh declaration), 12 locked, 13 blocked,
+    14 inconclusive.
+    """
+    from monitor.daemon.booking import book
+    from monitor.daemon.channels import redactor_of
+    from monitor.daemon.checkup import checkup
+
+    settings = load_settings(config)
+    plan = _plan(settings, key, model)
+    _announce(settings, plan, asks=not yes and _terminal())
+    report = asyncio.run(checkup(settings, plan, os.environ, datetime.now(UTC)))
+    if unbooked := book(settings, report.probes, datetime.now(UTC)):
+        note(unbooked)
+    # Evidence quotes variables and servers: whatever is secret in it goes last of all.
+    redactor = redactor_of(settings)
+    shown = redactor.value(report.as_json())
+    if output is Format.JSON:
+        print_json(shown)
+    else:
+        _print(shown, redactor.value(report.verdict.steps))
+    raise typer.Exit(status_of(settings, report.key, report.verdict.diagnosis.effect))
+
+
+def _terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _plan(settings: "Settings", key: str, model: str | None) -> "Plan":
+    from monitor.daemon.checkup import plan_of
+
+    known = [one.name for one in settings.keys]
+    if key not in known:
+        fail(f"no key is named {key!r}; the settings have {', '.join(known[:20])}")
+    try:
+        return plan_of(settings, key, model, datetime.now(UTC).date())
+    except ValueError as error:
+        fail(f"--model: {error}")
+
+
+def _announce(settings: "Settings", plan: "Plan", *, asks: bool) -> None:
+    """Say what will be probed and the worst case; on a terminal, ask."""
+    from monitor.daemon.checkup import cost
+
+    total, estimated = cost(settings, plan)
+    probes = list(plan)
+    note(
+        f"{plan.target.name}: {len(probes)} probes besides free requests; refused ones cost nothing;"
+        f" at most {'about ' if estimated else ''}${total:.4f} if all are open"
+    )
+    for route in dict.fromkeys(target.route for target in plan.others):
+        names = ", ".join(target.name for target in plan.others if target.route == route)
+        note(f"  beside it over {route}, with that key's own secret: {names}")
+    if plan.left_out:
+        note(f"  and {plan.left_out} more, which are left out")
+    if not asks or not total:
+        return
+    try:
+        agreed = typer.confirm("Go on?", err=True)
+    except typer.Abort:
+        agreed = False
+    if not agreed:
+        note("nothing was sent")
+        raise typer.Exit(_INTERRUPTED)
+
+
+def _print(shown: dict[str, Any], steps: list[str]) -> None:
+    rows = [
+        (
+            check["name"],
+            check["result"],
+            "-" if check["took_ms"] is None else f"{check['took_ms']:.0f} ms",
+            check["evidence"],
+        )
+        for check in shown["checks"]
+    ]
+    print_table(("CHECK", "RESULT", "TOOK", "EVIDENCE"), rows)
+    if len(shown["routes"]) > 1:
+        print()
+        _print_routes(shown["routes"])
+    verdict = shown["verdict"]
+    print(f"\nverdict: {verdict['diagnosis']}, owner: {verdict['owner'] or 'nobody'}")
+    _print_list("what to do:", steps)
+    if verdict["not_worth"]:
+        _print_list("what not to bother doing:", verdict["not_worth"])
+    print(f"\ncost: ${shown['cost_usd']:.5f}")
+
+
+def _print_list(title: str, lines: list[str]) -> None:
+    print(f"\n{title}")
+    for line in lines:
+        print(textwrap.fill(printable(line), 100, initial_indent="  - ", subsequent_indent="    "))
+
+
+def _print_routes(routes: list[dict[str, Any]]) -> None:
+    rows = [
+        (
+            route["target"],
+            f"{route['route']} ({route['contract']})",
+            route["effect"],
+            route["diagnosis"],
+            str(route["status"] or "-"),
+            "-" if route["first_byte_ms"] is None else f"{route['first_byte_ms']:.0f} ms",
+            f"{route['latency_ms']:.0f} ms",
+            f"${route['cost_usd']:.5f}" + (" (estimate)" if route["cost_estimated"] else ""),
+        )
+        for route in routes
+    ]
+    columns = ("TARGET", "ROUTE", "EFFECT", "DIAGNOSIS", "STATUS", "FIRST BYTE", "TOTAL", "COST")
+    print_table(columns, rows)

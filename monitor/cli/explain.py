@@ -1,0 +1,187 @@
+"""`explain`: what an answer means that somebody pasted, or that a program recorded."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from monitor.access.words import Surface
+from monitor.cli.common import Format, FormatOption, fail, note, print_json, printable
+
+if TYPE_CHECKING:
+    from monitor.access.diagnosis.explaining import Explained
+    from monitor.access.observation import Diagnosis
+
+#: Bytes of an answer that are read, and of one line of a `--jsonl` file that are accepted.
+READ_CAP = 1024 * 1024
+_LINE_CAP = 8 * READ_CAP
+
+
+def explain(
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE|-]", help="The answer. Default: standard input.")
+    ] = None,
+    *,
+    status: Annotated[
+        int | None,
+        typer.Option(min=100, max=599, metavar="N", help="The HTTP status, if the text lacks it."),
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(metavar="'K: V'", help="A header of the answer; repeatable.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The model that was asked for.")] = None,
+    surface: Annotated[Surface | None, typer.Option(help="Where it was asked for.")] = None,
+    jsonl: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Many answers: a JSON object a line with id, status, headers, body, endpoint, model.",
+        ),
+    ] = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Say what an answer means, whose problem it is, and what to do.
+
+    Takes an answer as people paste it: curl's output, a traceback, log lines, JSON, a web page.
+    """
+    if jsonl is not None:
+        if file or header or model or status is not None or surface is not None:
+            fail("--jsonl takes everything from its lines: leave the other options and FILE out")
+        _explain_lines(jsonl)
+        return
+    from monitor.access.diagnosis.explaining import Given
+    from monitor.access.diagnosis.explaining import explain as explain_text
+
+    headers = _headers(header or [])
+    body = _read(file, optional=status is not None or bool(headers))
+    if not body.strip() and status is None and not headers:
+        fail("there is nothing to explain: the answer is empty, and no --status is given")
+    explained = explain_text(body, Given(status, headers, surface, model))
+    if output is Format.JSON:
+        for assumed in explained.assumed:
+            note(f"assumed: {printable(_hidden(assumed))}")
+        print_json(_as_json(explained.diagnosis))
+    else:
+        _print(explained)
+
+
+def _headers(given: list[str]) -> dict[str, str]:
+    headers = {}
+    for text in given:
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip():
+            fail(f"--header {printable(name[:40])!r} is not written as 'Name: value'")
+        headers[name.strip().casefold()] = value.strip()
+    return headers
+
+
+def _read(file: str | None, *, optional: bool) -> bytes:
+    """The answer's text, cut at `READ_CAP`. On a terminal, options alone are enough."""
+    if file is None and sys.stdin.isatty():
+        if optional:
+            return b""
+        note("Paste the answer, then press Ctrl-D on a line of its own.")
+    try:
+        with _open(file) as source:
+            body = source.read(READ_CAP + 1)
+    except OSError as error:
+        fail(f"{printable(str(file or '-'))}: {error.strerror or error}")
+    if len(body) > READ_CAP:
+        note(f"the answer is longer than {READ_CAP} bytes; the rest was not read")
+    return body[:READ_CAP]
+
+
+def _open(file: str | None) -> BinaryIO:
+    if file in (None, "-"):
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    return Path(str(file)).open("rb")
+
+
+def _explain_lines(file: str) -> None:
+    """One object in and one out per line. A line that is none ends all before anything is printed."""
+    from monitor.access.diagnosis.explaining import explain_row
+
+    answers = []
+    try:
+        with _open(file) as source:
+            number = 0
+            while line := source.readline(_LINE_CAP + 1):
+                number += 1
+                if line.strip():
+                    row = _row(line, number)
+                    answers.append({"id": row.get("id"), **_as_json(explain_row(row))})
+    except OSError as error:
+        fail(f"{printable(file)}: {error.strerror or error}")
+    for answer in answers:
+        # ASCII: what a program reads back must not depend on the terminal's encoding
+        print(json.dumps(answer))
+
+
+def _row(line: bytes, number: int) -> Mapping[str, Any]:
+    if len(line) > _LINE_CAP:
+        fail(f"line {number} is longer than {_LINE_CAP} bytes")
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        fail(f"line {number} is not JSON: {error}")
+    if not isinstance(row, dict):
+        fail(f"line {number} is not a JSON object")
+    return row
+
+
+def _as_json(diagnosis: "Diagnosis") -> dict[str, Any]:
+    from monitor.access.diagnosis import advise
+
+    advice = advise(diagnosis.code, diagnosis.gate, diagnosis.owner)
+    return {
+        "diagnosis": str(diagnosis.code),
+        "effect": str(diagnosis.effect),
+        "owner": str(diagnosis.owner),
+        "gate": diagnosis.gate and str(diagnosis.gate),
+        "message": _hidden(diagnosis.message),
+        "advice": advice.advice,
+        "waiting_helps": advice.waiting_helps,
+    }
+
+
+def _hidden(text: str) -> str:
+    """The server's words without keys: a paste may hold the request, too."""
+    from monitor.daemon.redaction import Redactor
+
+    return Redactor().text(text)
+
+
+def _print(explained: "Explained") -> None:
+    from monitor.access.diagnosis import advise
+
+    diagnosis = explained.diagnosis
+    advice = advise(diagnosis.code, diagnosis.gate, diagnosis.owner)
+    gate = f", the gate of the {diagnosis.gate}" if diagnosis.gate else ""
+    rows = [
+        ("diagnosis", f"{diagnosis.code} ({diagnosis.effect}{gate})"),
+        ("whose problem", str(diagnosis.owner)),
+        ("the answer says", _hidden(diagnosis.message) or "(no words)"),
+        ("meaning", advice.meaning),
+        ("what to do", advice.advice),
+        ("waiting helps", "yes" if advice.waiting_helps else "no"),
+    ]
+    if diagnosis.retry_after is not None:
+        rows.append(("it asks to wait", f"{diagnosis.retry_after:g} s"))
+    if diagnosis.request_id:
+        rows.append(("request", diagnosis.request_id))
+    rows.append(("rule", diagnosis.rule))
+    rows += [("assumed", _hidden(text)) for text in explained.assumed]
+    _print_rows(rows)
+
+
+def _print_rows(rows: list[tuple[str, str]]) -> None:
+    import shutil
+    import textwrap
+
+    width = min(shutil.get_terminal_size().columns, 110) if sys.stdout.isatty() else 110
+    for name, text in rows:
+        lines = textwrap.wrap(printable(text), max(width - 17, 30), break_on_hyphens=False)
+        print(f"{name:16} " + ("\n" + " " * 17).join(lines or [""]))

@@ -1,0 +1,86 @@
+"""The self-help list of the threads, run as checks of one key and one model."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+
+from monitor.access.words import Code, Owner
+from monitor.config import Settings
+from monitor.daemon.checkup import admin, control, gate, identity, model, reach, secret, variables
+from monitor.daemon.checkup.admin import ProjectRules, project_rules
+from monitor.daemon.checkup.course import Course
+from monitor.daemon.checkup.plan import Plan, cost, plan_of
+from monitor.daemon.checkup.results import Check, Finding, Report, Result, Verdict
+from monitor.daemon.checkup.verdict import verdict_of
+from monitor.daemon.once import check_all
+from monitor.probing import Prober
+
+__all__ = [
+    "Check",
+    "Plan",
+    "ProjectRules",
+    "Report",
+    "Result",
+    "Verdict",
+    "checkup",
+    "cost",
+    "plan_of",
+    "project_rules",
+]
+
+_Step = Callable[[Course], Awaitable[Finding | None]]
+
+#: The steps in order, with the names of the checks each one makes; a new one is a file and a line here.
+#: Those of `admin` are made only where there is an admin key.
+_STEPS: tuple[tuple[_Step, tuple[str, ...]], ...] = (
+    (secret.check, (secret.SECRET,)),
+    (variables.check, (variables.VARIABLES,)),
+    (reach.check, (reach.NAME, reach.CONNECTION, reach.TLS, reach.FIRST_BYTE)),
+    (identity.check, (identity.KEY, identity.BELONGING)),
+    (model.check, (model.LISTED, model.MODEL)),
+    (model.check_endpoint, (model.ENDPOINT,)),
+    (admin.check, ()),
+    (control.check, (control.CREDIT, control.CONTROL)),
+    (gate.check, (gate.GATE,)),
+)
+
+
+async def checkup(
+    settings: Settings, plan: Plan, environ: Mapping[str, str], now: datetime
+) -> Report:
+    """Run the plan. Other keys' routes are asked at the same time, each with its own secret.
+
+    `environ` is searched for stale variables; `now` (UTC) judges dates. Never raises for what the
+    network or a server does.
+    """
+    prober = Prober(catalog=settings.catalog, limit_in_flight=8)
+    course = Course(settings, plan, prober, environ, now)
+    try:
+        finding, others = await asyncio.gather(_run(course), check_all(settings, plan.others))
+    finally:
+        await prober.aclose()
+    own = [probe for probe in course.probes if probe.target == plan.target]
+    return Report(
+        key=plan.target.key,
+        target=plan.target.name,
+        checks=tuple(course.checks),
+        routes=(*own, *others),
+        verdict=verdict_of(course, finding, others),
+        probes=(*course.probes, *others),
+    )
+
+
+async def _run(course: Course) -> Finding:
+    """The steps until one decides; those after it are named as skipped."""
+    finding: Finding | None = None
+    decided = ""
+    for step, names in _STEPS:
+        if finding:
+            for name in names:
+                course.skipped(name, f"not needed: {decided} decides")
+            continue
+        finding = await step(course)
+        if finding:
+            problems = [check.name for check in course.checks if check.result is Result.PROBLEM]
+            decided = problems[-1] if problems else course.checks[-1].name
+    return finding or Finding(Code.UNRECOGNIZED, Owner.ROUTE)

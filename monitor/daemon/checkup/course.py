@@ -1,0 +1,78 @@
+"""What a checkup knows on its way, shared by its steps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from monitor.access.observation import Diagnosis, Observation
+from monitor.access.words import Contract
+from monitor.config import Route, Settings
+from monitor.daemon.checkup.plan import Plan
+from monitor.daemon.checkup.results import Check, Finding, Result
+from monitor.daemon.once import Checked
+from monitor.probing import Credentials, Prober
+
+
+@dataclass(slots=True)
+class Course:
+    """One checkup under way. A step adds checks, and returns a finding where going on makes no sense."""
+
+    settings: Settings
+    plan: Plan
+    prober: Prober
+    environ: Mapping[str, str]
+    now: datetime
+    checks: list[Check] = field(default_factory=list)
+    probes: list[Checked] = field(default_factory=list)
+    #: said in the verdict whatever it is
+    notes: list[str] = field(default_factory=list)
+    #: the free look, once it was made
+    look: Observation | None = None
+    #: by the project's model permissions; None when they were not read
+    allowed: bool | None = None
+    #: the project's image limit for the model is zero
+    limit_zero: bool = False
+
+    @property
+    def route(self) -> Route:
+        """The route of the key."""
+        return self.settings.routes[self.plan.target.route]
+
+    @property
+    def direct(self) -> bool:
+        """True where the contract is OpenAI's own."""
+        return self.plan.target.contract is Contract.DIRECT
+
+    @property
+    def credentials(self) -> Credentials:
+        """What this key's requests are sent with: over its own route only."""
+        target = self.plan.target
+        return Credentials(
+            secret=self.settings.key(target.key).secret.reveal(),
+            organization=target.organization,
+            project=target.project,
+            base_url=self.route.base_url,
+        )
+
+    def ok(self, name: str, evidence: str, took_ms: float | None = None) -> None:
+        """Note that a check is fine."""
+        self.checks.append(Check(name, Result.OK, evidence, took_ms))
+
+    def problem(self, name: str, evidence: str, took_ms: float | None = None) -> None:
+        """Note that a check found something."""
+        self.checks.append(Check(name, Result.PROBLEM, evidence, took_ms))
+
+    def skipped(self, name: str, evidence: str, took_ms: float | None = None) -> None:
+        """Note that a check was not made, or could not tell."""
+        self.checks.append(Check(name, Result.SKIPPED, evidence, took_ms))
+
+
+def said(diagnosis: Diagnosis) -> str:
+    """A diagnosis with its status and the server's words, for evidence."""
+    parts = [str(diagnosis.status or ""), str(diagnosis.code), diagnosis.message]
+    return ", ".join(part for part in parts if part)
+
+
+def finding_of(diagnosis: Diagnosis) -> Finding:
+    """The finding that an answer is."""
+    return Finding(diagnosis.code, diagnosis.owner, diagnosis.gate)

@@ -1,0 +1,94 @@
+"""Name resolution, connection, TLS and first byte, each timed, with the free look as the request."""
+
+import asyncio
+import ipaddress
+import time
+from urllib.parse import urlsplit
+
+from monitor.access.observation import Failure, Observation
+from monitor.access.words import Code, Look, Owner
+from monitor.daemon.checkup.course import Course
+from monitor.daemon.checkup.results import Finding
+from monitor.probing import proxy_for
+
+NAME, CONNECTION, TLS, FIRST_BYTE = "name_resolution", "connection", "tls", "first_byte"
+
+#: Seconds for the resolver.
+_RESOLVE = 15.0
+
+
+async def check(course: Course) -> Finding | None:
+    """The way to the route's host, or to the proxy before it. Without an answer there is no more to ask."""
+    proxy = proxy_for(course.route.base_url)
+    url = urlsplit(proxy or course.route.base_url)
+    host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+    if not await _resolves(course, host, port):
+        for name in (CONNECTION, TLS, FIRST_BYTE):
+            course.skipped(name, "the name has no address")
+        return _stopped(f"The name {host} cannot be resolved here.")
+    course.look = look = await course.prober.look(
+        course.credentials, course.plan.target.capability, Look.FREE
+    )
+    failed = _failed(look, tls=course.route.base_url.startswith("https:"))
+    where = f"{host} port {port}" + (f", the proxy {proxy}" if proxy else "")
+    steps = (
+        (CONNECTION, look.timings.connect, where),
+        (TLS, look.timings.tls, "handshake and certificate are good"),
+        (FIRST_BYTE, look.timings.first_byte, f"GET /models: {look.status}"),
+    )
+    for number, (name, took, evidence) in enumerate(steps):
+        if name == failed:
+            course.problem(name, look.failure_text, look.timings.total)
+            for later, _, _ in steps[number + 1 :]:
+                course.skipped(later, f"not reached: {name} failed")
+            return _stopped(f"{name.replace('_', ' ').capitalize()} failed: {look.failure_text}.")
+        if name == TLS and not course.route.base_url.startswith("https:"):
+            course.skipped(name, "plain HTTP, on this machine")
+        else:
+            course.ok(name, evidence, took)
+    return None
+
+
+async def _resolves(course: Course, host: str, port: int) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    else:
+        course.ok(NAME, f"{host} is an address")
+        return True
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(_RESOLVE):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port)
+    except (OSError, UnicodeError) as error:  # a timeout is an OSError, too
+        course.problem(NAME, f"{host}: {type(error).__name__}", _since(began))
+        return False
+    addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+    course.ok(NAME, f"{host}: {', '.join(addresses[:4])}", _since(began))
+    return True
+
+
+def _failed(look: Observation, *, tls: bool) -> str | None:
+    """The step that failed, None for none."""
+    match look.failure:
+        case None:
+            return None
+        case Failure.NAME_RESOLUTION | Failure.CONNECT | Failure.PROXY:
+            return CONNECTION
+        case Failure.TLS:
+            return TLS
+        case _ if look.timings.connect is None:
+            return CONNECTION
+        case _ if tls and look.timings.tls is None:
+            return TLS
+        case _:
+            return FIRST_BYTE
+
+
+def _stopped(note: str) -> Finding:
+    return Finding(Code.NETWORK_ERROR, Owner.NETWORK, note=note)
+
+
+def _since(began: float) -> float:
+    return (time.monotonic() - began) * 1000

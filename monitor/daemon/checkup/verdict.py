@@ -1,0 +1,113 @@
+"""From what was found to whose problem it is, what to do, and what not to bother doing."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from monitor.access.diagnosis import advise
+from monitor.access.providers import PROVIDER_QUESTIONS
+from monitor.access.words import Code, Contract, Effect, Owner
+from monitor.daemon.checkup.course import Course
+from monitor.daemon.checkup.results import Finding, Verdict
+from monitor.daemon.once import Checked
+
+_VERIFY = "Verifying or declaring a verification: the gate was not what refused."
+_AGAIN = "Trying again in a loop: the answer stays the same until something is changed."
+_NEW_KEY = "A new key: it would be answered the same."
+_NOT_WORTH: dict[Code, tuple[str, ...]] = {
+    Code.ACCESS_GRANTED: (),
+    Code.VERIFICATION_REQUIRED: (
+        "A higher usage tier, more credit or `service_tier`: they do not open this gate.",
+        "Another key of the same organization: it stands before the same gate.",
+        "Trying faster: refused requests count toward the rate limit, and the monitor looks already.",
+        "Verifying a second time while the first one may still be taking effect.",
+    ),
+    Code.VERIFICATION_LOCKED: (
+        "Waiting: a lock does not open by itself.",
+        "A new key or project: the lock is the organization's.",
+    ),
+    Code.INVALID_CREDENTIALS: (_VERIFY, _AGAIN, "Adding credit: the key was not accepted."),
+    Code.ACCOUNT_DEACTIVATED: (_VERIFY, _AGAIN, _NEW_KEY),
+    Code.ORGANIZATION_MISMATCH: (_VERIFY, _AGAIN, "A new key, before the settings name its owner."),
+    Code.MISSING_SCOPE: (_VERIFY, _AGAIN),
+    Code.PROJECT_DENIED: (_VERIFY, _AGAIN, "A new key in the same project."),
+    Code.MODEL_UNAVAILABLE: (
+        _AGAIN,
+        "Verifying for a model that is misspelt or gone: it never opens.",
+    ),
+    Code.REGION_BLOCKED: (_VERIFY, _NEW_KEY),
+    Code.QUOTA_EXHAUSTED: (_VERIFY, _AGAIN, _NEW_KEY),
+    Code.TIER_UNSUPPORTED: (_VERIFY, _AGAIN, _NEW_KEY),
+    Code.WRONG_ENDPOINT: (_VERIFY, _AGAIN, _NEW_KEY),
+    Code.RATE_LIMITED: (_VERIFY, "Trying faster: refused requests count, too.", _NEW_KEY),
+    Code.SERVER_ERROR: (_VERIFY, _NEW_KEY),
+    Code.EDGE_ERROR: (_VERIFY, _NEW_KEY),
+    Code.NETWORK_ERROR: (_VERIFY, _NEW_KEY, "Adding credit: nothing was reached."),
+    Code.MODERATION_BLOCKED: (_VERIFY, _NEW_KEY),
+    Code.BAD_REQUEST: (_VERIFY, _NEW_KEY),
+    Code.UNRECOGNIZED: (_VERIFY, _NEW_KEY),
+}
+
+
+def verdict_of(course: Course, finding: Finding, others: Sequence[Checked]) -> Verdict:
+    """The verdict on the target; `others` are the same model over other routes, never merged with it."""
+    finding = _weighed(course, finding)
+    advice = advise(finding.code, finding.gate, finding.owner)
+    granted = finding.code is Code.ACCESS_GRANTED
+    steps = [finding.note, advice.meaning, *course.notes, advice.advice]
+    if finding.code is Code.VERIFICATION_REQUIRED:
+        steps.append(_declared(course))
+    if granted and not course.direct:
+        steps.append("This is provider access: it says nothing of an OpenAI organization.")
+    if course.direct and not granted:
+        steps += _elsewhere(others)
+    return Verdict(
+        owner=None if granted else finding.owner,
+        diagnosis=finding.code,
+        steps=tuple(step for step in steps if step),
+        not_worth=_NOT_WORTH[finding.code],
+    )
+
+
+def _weighed(course: Course, finding: Finding) -> Finding:
+    """The target's own answer, read in the light of what an admin key told."""
+    if finding.code is Code.MODEL_UNAVAILABLE and course.allowed is False:
+        note = (
+            "The project's model permissions leave the model out: it is the project's allow-list."
+        )
+        return replace(finding, code=Code.PROJECT_DENIED, owner=Owner.PROJECT, note=note)
+    if finding.code is Code.MODEL_UNAVAILABLE and course.allowed and not finding.note:
+        note = (
+            "The project's model permissions allow the model: it is not the project's allow-list."
+        )
+        return replace(finding, note=f"{note} It may not be open or visible yet.")
+    if finding.code is Code.RATE_LIMITED and course.limit_zero:
+        note = "The project's limit for images of this model is zero."
+        return replace(finding, code=Code.TIER_UNSUPPORTED, owner=Owner.BILLING, note=note)
+    return finding
+
+
+def _declared(course: Course) -> str:
+    at = course.settings.key(course.plan.target.key).verified_at
+    if at is None:
+        return ""
+    waited = course.now - at
+    late = waited > timedelta(hours=24)
+    return f"The verification was declared at {at:%Y-%m-%dT%H:%M:%SZ}" + (
+        ", more than a day ago: write to support with the evidence." if late else ": wait."
+    )
+
+
+def _elsewhere(others: Sequence[Checked]) -> Sequence[str]:
+    opened = [
+        one.target.name
+        for one in others
+        if one.target.contract is Contract.PROVIDER and one.diagnosis.effect is Effect.GRANTED
+    ]
+    if not opened:
+        return ()
+    step = (
+        f"Meanwhile the model is open at a provider: {', '.join(opened)}. That is provider access under"
+        " another contract. Before production uses it, ask the provider:"
+    )
+    return step, *PROVIDER_QUESTIONS

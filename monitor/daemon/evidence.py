@@ -1,0 +1,225 @@
+"""The bundle that support asks for, composed of what is recorded: pure, from a dossier to JSON values.
+
+`evidence_text.markdown` writes it as text. No secret goes in: of the key there are its reference and
+its fingerprint, and who prints it redacts once more.
+"""
+
+import platform
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from monitor import __version__
+from monitor.access.target import Capability
+from monitor.access.words import Code
+from monitor.catalog import Catalog, probe_request
+from monitor.config.settings import Route
+from monitor.store.dossier import Dossier, Granted
+from monitor.store.records import Run
+
+#: Whose problem else it could have been, and the answers that would say so.
+_OTHERS: tuple[tuple[str, str, tuple[Code, ...]], ...] = (
+    ("key", "the key, or the organization it acts for", (
+        Code.INVALID_CREDENTIALS, Code.ACCOUNT_DEACTIVATED, Code.ORGANIZATION_MISMATCH,
+        Code.MISSING_SCOPE)),
+    ("project", "the project's own limits", (Code.PROJECT_DENIED,)),
+    ("billing", "credit, billing, or the usage tier", (Code.QUOTA_EXHAUSTED, Code.TIER_UNSUPPORTED)),
+    ("model", "a model that is gone or misspelt", (Code.MODEL_UNAVAILABLE,)),
+    ("request", "the endpoint or the request itself", (
+        Code.WRONG_ENDPOINT, Code.BAD_REQUEST, Code.MODERATION_BLOCKED)),
+    ("rate limit", "a rate limit", (Code.RATE_LIMITED,)),
+    ("network", "the network, or the region the request comes from", (
+        Code.NETWORK_ERROR, Code.REGION_BLOCKED)),
+    ("provider", "an outage, or an edge before the API", (Code.SERVER_ERROR, Code.EDGE_ERROR)),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How the target is asked, beside what is recorded; `fingerprint` is None when it is not known."""
+
+    route: Route
+    catalog: Catalog
+    reference: str
+    fingerprint: str | None
+
+
+def bundle(known: Dossier, asked: Asked, now: datetime) -> dict[str, Any]:
+    """Everything, as JSON values; times are RFC 3339 in UTC. `now` is when it was composed."""
+    status, memory = known.status, known.memory
+    model = asked.catalog.get(status.model)
+    headers = known.runs[-1].headers if known.runs else {}
+    return {
+        "made_at": _at(now),
+        "target": status.target,
+        "organization": status.organization,
+        "project": status.project,
+        "key": {
+            "name": status.key,
+            "reference": asked.reference,
+            "fingerprint": asked.fingerprint,
+        },
+        "route": {
+            "name": status.route,
+            "base_url": asked.route.base_url,
+            "contract": str(status.contract),
+        },
+        "model": status.model,
+        "surface": str(status.surface),
+        "request": _request(known, asked),
+        "shutdown": model.shutdown.isoformat() if model and model.shutdown else None,
+        "state": {
+            "state": str(status.state),
+            "since": _at(status.since),
+            "declared_at": _at(memory.declared_at),
+            "first_light_at": _at(memory.first_light_at),
+            "gated_seen": memory.gated_seen,
+            "blocker": status.blocker and str(status.blocker),
+            "last_probe_at": _at(status.last_probe_at),
+            "last_diagnosis": status.last_diagnosis and str(status.last_diagnosis),
+        },
+        "declarations": [
+            {"kind": str(one.kind), "subject": one.subject, "at": _at(one.at), "source": one.source}
+            for one in known.declarations
+        ],
+        "answers": {
+            "since": _at(known.start),
+            "since_what": "declaration" if known.declared else "state",
+            "count": sum(run.count for run in known.runs),
+            "older_runs_left_out": known.runs_left_out,
+            "runs": [_run(run, known.start) for run in known.runs],
+        },
+        "rate_limits": {
+            name: value
+            for name, value in headers.items()
+            if name.startswith(("x-ratelimit-", "retry-after"))
+        },
+        "headers": {
+            name: value
+            for name, value in headers.items()
+            if name.startswith("openai-") or name in ("cf-ray", "server", "x-should-retry")
+        },
+        "identity": _identity(known.identity),
+        "ruled_out": [_other(known, *other) for other in _OTHERS],
+        "beside": [
+            {
+                "target": one.status.target,
+                "state": str(one.status.state),
+                "last_diagnosis": one.status.last_diagnosis and str(one.status.last_diagnosis),
+                "last_granted_at": _at(one.at),
+                "request_id": one.request_id,
+            }
+            for one in known.beside
+        ],
+        "versions": {
+            "access-monitor": __version__,
+            "python": platform.python_version(),
+            "httpx": version("httpx"),
+            "sqlite": sqlite3.sqlite_version,
+            "system": f"{platform.system()} {platform.machine()}",
+            "openai-version": headers.get("openai-version"),
+            "catalog": model.checked.isoformat() if model and model.checked else None,
+        },
+    }
+
+
+def _request(known: Dossier, asked: Asked) -> dict[str, Any]:
+    probe = probe_request(asked.catalog, Capability(known.status.model, known.status.surface))
+    return {
+        "method": probe.method,
+        "url": asked.route.base_url + probe.path,
+        "json": dict(probe.json) if probe.json else None,
+        "multipart": [part.name for part in probe.multipart or ()] or None,
+    }
+
+
+def _run(run: Run, start: datetime) -> dict[str, Any]:
+    requests = zip(run.request_ids, run.request_times, strict=True)
+    return {
+        "first_at": _at(run.first_at),
+        "last_at": _at(run.last_at),
+        "began_before": run.first_at < start,
+        "count": run.count,
+        "status": run.status,
+        "diagnosis": run.diagnosis and str(run.diagnosis),
+        "gate": run.gate and str(run.gate),
+        "message": run.message,
+        "requests": [{"id": id_, "at": _at(at), "status": run.status} for id_, at in requests],
+        "latency_median_ms": round(run.latency_median_ms, 1),
+        "latency_p95_ms": round(run.latency_p95_ms, 1),
+        "connect_ms": _rounded(run.connect_ms),
+        "tls_ms": _rounded(run.tls_ms),
+        "first_byte_ms": _rounded(run.first_byte_ms),
+        "new_connections": run.fresh,
+        "reused_connections": run.reused,
+    }
+
+
+def _identity(run: Run | None) -> dict[str, Any] | None:
+    if run is None:
+        return None
+    return {
+        "at": _at(run.last_at),
+        "status": run.status,
+        "request_id": run.request_ids[-1] if run.request_ids else None,
+    }
+
+
+def _other(known: Dossier, owner: str, what: str, codes: tuple[Code, ...]) -> dict[str, Any]:
+    """Whether something else was the cause: ruled out by answers of the gate and none, or none later."""
+    seen: Counter[str] = Counter()
+    seen_at = gate_at = None
+    gate_count = 0
+    for run in known.runs:
+        if run.diagnosis in codes:
+            seen[str(run.diagnosis)] += run.count
+            seen_at = max(seen_at or run.last_at, run.last_at)
+        elif run.diagnosis and run.diagnosis.effect.conclusive:
+            gate_count += run.count
+            gate_at = max(gate_at or run.last_at, run.last_at)
+    counted = ", ".join(f"{code} {count}" for code, count in seen.items())
+    if gate_at is None:
+        out, why = False, "no answer has told of the gate yet"
+    elif not seen:
+        out, why = True, f"none of the answers said so; {gate_count} came from the gate"
+    elif gate_at > (seen_at or gate_at):
+        out, why = True, f"seen ({counted}), but the gate answered after it, last at {_at(gate_at)}"
+    else:
+        out, why = False, f"seen ({counted}), last at {_at(seen_at)}"
+    beside = _granted_beside(known) if owner in ("key", "billing") else None
+    if owner == "key" and known.identity:
+        why += f"; GET /models with the same headers succeeded at {_at(known.identity.last_at)}"
+    if beside:
+        why += f"; another target of the key was granted at {_at(beside.at)}"
+    elif out and owner == "billing" and known.status.surface.makes_images:
+        out, why = (
+            False,
+            f"{why}, but whether credit is looked at before the gate is not known of images",
+        )
+    return {
+        "owner": owner,
+        "what": what,
+        "seen": dict(seen),
+        "ruled_out": out,
+        "because": why,
+        "granted_beside": beside.status.target if beside else None,
+    }
+
+
+def _granted_beside(known: Dossier) -> Granted | None:
+    """Another target of the same key that was granted since: the key works, and is paid for."""
+    for one in known.beside:
+        if one.at and one.at >= known.start and one.status.key == known.status.key:
+            return one
+    return None
+
+
+def _rounded(ms: float | None) -> float | None:
+    return None if ms is None else round(ms, 1)
+
+
+def _at(at: datetime | None) -> str | None:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else None

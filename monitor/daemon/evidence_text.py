@@ -1,0 +1,186 @@
+"""The evidence bundle as Markdown, to paste into a ticket: pure, from the JSON form to text.
+
+What came from outside stands in code spans: nothing in it is formatted, linked or mentions anybody.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+_ANSWERS = ("First", "Last", "Times", "Status", "Diagnosis", "The server's words")
+_REQUESTS = ("Request id", "At", "Status")
+_BESIDE = ("Target", "State", "Last answer", "Last granted", "Request id")
+
+
+def markdown(made: Mapping[str, Any]) -> str:
+    """What `evidence.bundle` made, as one Markdown document that ends with a line's end."""
+    parts = [
+        f"# Access evidence: {_code(made['target'])}",
+        _summary(made),
+        *_provider(made),
+        "## Who asks for what",
+        _table(("", ""), _identity(made)),
+        "## State",
+        _table(("", ""), _state(made)),
+        *_answers(made),
+        "## Rate-limit headers of the last answer",
+        _pairs(made["rate_limits"]) or "None were sent: early refusals carry few headers.",
+        *_section("Other headers of the last answer", _pairs(made["headers"])),
+        "## What was ruled out",
+        "\n".join(_other(other) for other in made["ruled_out"]),
+        *_beside(made),
+        "## Versions",
+        _pairs({name: value for name, value in made["versions"].items() if value}),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(made: Mapping[str, Any]) -> str:
+    answers = made["answers"]
+    what = {
+        "declaration": "the verification was declared as completed",
+        "state": f"the target is {made['state']['state']}",
+    }[answers["since_what"]]
+    granted = sum(r["count"] for r in answers["runs"] if r["diagnosis"] == "access_granted")
+    whole = any(run["began_before"] for run in answers["runs"])
+    text = (
+        f"Composed {made['made_at']}. Since {answers['since']}, when {what}, {answers['count']}"
+        f" probes were answered, {granted} of them granted."
+        if answers["since_what"] == "declaration"
+        else f"Composed {made['made_at']}. Since {answers['since']} {what}; {answers['count']} probes"
+        f" were answered since, {granted} of them granted."
+    )
+    return text + (" The first run began before and is counted whole." if whole else "")
+
+
+def _provider(made: Mapping[str, Any]) -> list[str]:
+    if made["route"]["contract"] != "provider":
+        return []
+    return ["This is a provider's route: the provider has to answer for it, OpenAI cannot see it."]
+
+
+def _identity(made: Mapping[str, Any]) -> list[tuple[str, str]]:
+    request, key, route = made["request"], made["key"], made["route"]
+    print_of = f", fingerprint {_code(key['fingerprint'])}" if key["fingerprint"] else ""
+    rows = [
+        ("Organization", _code(made["organization"]) or "the key's own"),
+        ("Project", _code(made["project"]) or "the key's own"),
+        ("Key", f"{_code(key['name'])}, kept as {_code(key['reference'])}{print_of}"),
+        ("Route", f"{_code(route['name'])} ({route['contract']})"),
+        ("Model", _code(made["model"])),
+        ("Surface", _code(made["surface"])),
+        ("Endpoint", _code(f"{request['method']} {request['url']}")),
+    ]
+    if request["json"]:
+        rows.append(("Request", _code(json.dumps(request["json"], ensure_ascii=False))))
+    if request["multipart"]:
+        rows.append(("Request", "multipart: " + ", ".join(map(_code, request["multipart"]))))
+    if made["identity"]:
+        found = made["identity"]
+        id_ = f", request {_code(found['request_id'])}" if found["request_id"] else ""
+        rows.append(("Key seen alive", f"GET /models: {found['status']} at {found['at']}{id_}"))
+    if made["shutdown"]:
+        rows.append(("Model's shutdown", made["shutdown"]))
+    return rows
+
+
+def _state(made: Mapping[str, Any]) -> list[tuple[str, str]]:
+    state = made["state"]
+    rows = [
+        ("State", f"{state['state']} since {state['since']}"),
+        ("Verification declared", state["declared_at"]),
+        ("First granted answer", state["first_light_at"]),
+        ("Refused by the gate before", "yes" if state["gated_seen"] else "no"),
+        ("In the way besides", state["blocker"]),
+        ("Last answer", f"{state['last_diagnosis'] or '-'} at {state['last_probe_at'] or '-'}"),
+    ]
+    rows += [
+        ("Declared", f"{one['kind']} for {_code(one['subject'])} at {one['at']} ({one['source']})")
+        for one in made["declarations"]
+    ]
+    return [(label, text) for label, text in rows if text]
+
+
+def _answers(made: Mapping[str, Any]) -> list[str]:
+    answers = made["answers"]
+    runs = answers["runs"]
+    parts = [f"## Answers since {answers['since']}"]
+    if not runs:
+        return [*parts, "None yet."]
+    if answers["older_runs_left_out"]:
+        parts.append(f"{answers['older_runs_left_out']} older runs of answers are left out.")
+    rows = [
+        (
+            run["first_at"],
+            run["last_at"],
+            str(run["count"]),
+            str(run["status"] or "-"),
+            f"{run['diagnosis']}" + (f" ({run['gate']})" if run["gate"] else ""),
+            _code(run["message"]) or "-",
+        )
+        for run in runs
+    ]
+    parts.append(_table(_ANSWERS, rows))
+    asked = [request for run in runs for request in run["requests"]]
+    parts += ["### Requests", "The last ones of each run of equal answers, oldest first."]
+    ids = [(_code(r["id"]), r["at"], str(r["status"] or "-")) for r in asked]
+    parts.append(_table(_REQUESTS, ids) if ids else "No answer carried a request id.")
+    last = runs[-1]
+    took = [
+        f"{name} {last[field]:g} ms"
+        for name, field in (
+            ("connect", "connect_ms"),
+            ("TLS", "tls_ms"),
+            ("first byte", "first_byte_ms"),
+            ("median", "latency_median_ms"),
+            ("95th percentile", "latency_p95_ms"),
+        )
+        if last[field] is not None
+    ]
+    connections = f"{last['new_connections']} new and {last['reused_connections']} reused"
+    parts.append(f"Timings of the last run: {', '.join(took)}; {connections} connections.")
+    return parts
+
+
+def _other(other: Mapping[str, Any]) -> str:
+    word = "Ruled out" if other["ruled_out"] else "Not ruled out"
+    beside = f" ({_code(other['granted_beside'])})" if other["granted_beside"] else ""
+    because = other["because"][:1].upper() + other["because"][1:]
+    return f"- {word}: {other['what']}. {because}{beside}."
+
+
+def _beside(made: Mapping[str, Any]) -> list[str]:
+    rows = [
+        (
+            _code(one["target"]),
+            one["state"],
+            one["last_diagnosis"] or "-",
+            one["last_granted_at"] or "-",
+            _code(one["request_id"]) or "-",
+        )
+        for one in made["beside"]
+    ]
+    return _section(
+        "Other targets of the organization on this route", _table(_BESIDE, rows) if rows else ""
+    )
+
+
+def _section(title: str, text: str) -> list[str]:
+    return [f"## {title}", text] if text else []
+
+
+def _pairs(values: Mapping[str, str]) -> str:
+    return "\n".join(f"- {_code(name)}: {_code(value)}" for name, value in values.items())
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _code(text: str | None) -> str:
+    """A code span that nothing in the text can end, also in a table; empty for nothing."""
+    if not text:
+        return ""
+    flat = "".join(c if c.isprintable() else " " for c in text)
+    return f"`{flat.replace('`', chr(39)).replace('|', chr(0xA6))}`"

@@ -1,0 +1,64 @@
+"""The dead man's switch: a URL that is called while there is progress, so that silence is noticed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import urlsplit
+
+import structlog
+
+from monitor.config import Heartbeat
+
+log = structlog.get_logger()
+
+#: Calls the URL; None when it was taken, else what went wrong, without the URL.
+Ping = Callable[[str], Awaitable[str | None]]
+
+
+class Heart:
+    """Calls `URL/start` once, then `URL` every so often while `stalled` is empty.
+
+    `URL/fail` is called once when progress ends, and then nothing until it goes on. A call that is not
+    taken is logged once and never repeated: the next one is due soon enough.
+    """
+
+    def __init__(
+        self, heartbeat: Heartbeat, ping: Ping, stalled: Callable[[], Sequence[str]]
+    ) -> None:
+        self._url = heartbeat.url.reveal()
+        self._every = heartbeat.every.total_seconds()
+        self._ping = ping
+        self._stalled = stalled
+        self._taken = True
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        await self._call("start")
+        failing = False
+        while True:
+            await asyncio.sleep(self._every)
+            problems = self._stalled()
+            if not problems:
+                await self._call("")
+            elif not failing:
+                await self._call("fail")
+            failing = bool(problems)
+
+    async def fail(self) -> None:
+        """Tell of an end that is none of order."""
+        await self._call("fail")
+
+    async def _call(self, what: str) -> None:
+        error = await self._ping(address(self._url, what))
+        if error and self._taken:
+            log.warning("heartbeat_not_taken", call=what or "success", error=error)
+        elif not error and not self._taken:
+            log.info("heartbeat_taken_again")
+        self._taken = error is None
+
+
+def address(url: str, what: str) -> str:
+    """The URL with `/start` or `/fail` at the end of its path; itself for a success."""
+    if not what:
+        return url
+    parts = urlsplit(url)
+    return parts._replace(path=f"{parts.path.rstrip('/')}/{what}").geturl()

@@ -1,0 +1,123 @@
+"""The model lists: shutdown dates as the API itself sends them, which win over the catalog's."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date, datetime
+
+import structlog
+
+from monitor.access.diagnosis import OwnRule, read_free_look
+from monitor.access.observation import Observation
+from monitor.catalog.listing import listed
+from monitor.daemon.clock import Clock
+from monitor.daemon.engine import Engine
+from monitor.daemon.looks import Looker
+from monitor.daemon.watches import Watch, Watches
+
+log = structlog.get_logger()
+
+#: Seconds for which a list is fresh; longer with many keys, so that lists never crowd out looks.
+FRESH = 3600.0
+_PER_KEY = 10.0
+#: Seconds after the start: people wait for the first looks, nobody for a list.
+_LOOKS_FIRST = 1.5
+#: Seconds between two searches for lists that are not fresh any more.
+_SEARCH = 60.0
+
+
+class Listings:
+    """Asks for each key's model list once at the start, and anew when no free look brought it for an hour.
+
+    A request costs nothing, goes at its route's pace behind the looks, and changes no state. `look_at`
+    dates a target's next look.
+    """
+
+    def __init__(
+        self,
+        *,
+        watches: Watches,
+        looker: Looker,
+        engine: Engine,
+        clock: Clock,
+        rules: Sequence[OwnRule],
+        look_at: Callable[[Watch, datetime], None],
+    ) -> None:
+        self._routes: dict[str, dict[str, list[Watch]]] = {}
+        for watch in watches:
+            keys = self._routes.setdefault(watch.target.route, {})
+            keys.setdefault(watch.target.key, []).append(watch)
+        self._looker = looker
+        self._engine = engine
+        self._clock = clock
+        self._rules = rules
+        self._look_at = look_at
+        #: by route and key, when the list was read last (even seconds)
+        self._read_at: dict[tuple[str, str], float] = {}
+
+    async def run(self) -> None:
+        """Keep the lists fresh. Until cancelled."""
+        await asyncio.sleep(_LOOKS_FIRST)
+        while True:
+            try:
+                await self.refresh()
+            except Exception:
+                # Dates are days away; what failed is tried again, and looks go on meanwhile.
+                log.exception("lists_failed")
+            await asyncio.sleep(_SEARCH)
+
+    async def refresh(self) -> None:
+        """Ask for every list that is not fresh, one after the other on each route."""
+        await asyncio.gather(*(self._refresh(keys.values()) for keys in self._routes.values()))
+
+    def seen(self, watch: Watch, observation: Observation) -> None:
+        """A free look came back: its list serves for the key, unless that one's is fresh."""
+        if observation.status != 200 or not self._due(watch, 1):
+            return
+        models = listed(observation.body)
+        if models:
+            self._took(self._routes[watch.target.route][watch.target.key], models)
+
+    async def _refresh(self, keys: Collection[list[Watch]]) -> None:
+        for watches in keys:
+            first = watches[0]
+            if not self._due(first, len(keys)):
+                continue
+            observation = await self._looker.list_models(first)
+            if observation is None:  # the route is held back; the next search asks again
+                for watch in watches:
+                    watch.dated = True
+                continue
+            models = listed(observation.body) if observation.status == 200 else {}
+            self._took(watches, models)
+            diagnosis = read_free_look(observation, self._rules)
+            log.info(
+                "model_list",
+                key=first.target.key,
+                route=first.target.route,
+                status=observation.status,
+                models=len(models),
+                diagnosis=str(diagnosis.code) if diagnosis else None,
+            )
+            await self._engine.listed(watches, observation, diagnosis)
+
+    def _due(self, watch: Watch, keys: int) -> bool:
+        read_at = self._read_at.get(_place(watch))
+        return read_at is None or self._clock.even() - read_at >= max(FRESH, keys * _PER_KEY)
+
+    def _took(self, watches: Sequence[Watch], models: Mapping[str, date | None]) -> None:
+        self._read_at[_place(watches[0])] = self._clock.even()
+        now = self._clock.now()
+        for watch in watches:
+            watch.dated = True
+            day = models.get(watch.target.capability.model)
+            if day is None or day == watch.shutdown:
+                continue
+            log.info("shutdown_date", target=watch.name, listed=f"{day}", known=f"{watch.shutdown}")
+            was_over = watch.shutdown is not None and watch.shutdown <= now.date()
+            watch.shutdown = day
+            if was_over and day > now.date() and not watch.busy:
+                self._look_at(watch, now)  # it was looked at weekly, as one that is gone
+
+
+def _place(watch: Watch) -> tuple[str, str]:
+    return watch.target.route, watch.target.key

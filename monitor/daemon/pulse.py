@@ -1,0 +1,124 @@
+"""Feels the monitor's pulse at each beat, and passes it on: watchdog, status line, database, heartbeat."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from monitor.access.words import State
+from monitor.alerts.dispatcher import Dispatcher
+from monitor.daemon.clock import Clock
+from monitor.daemon.health import NOTE_EVERY, Vitals, stalled
+from monitor.daemon.notify import Manager
+from monitor.daemon.watches import Watches
+from monitor.store.errors import StoreError
+from monitor.store.recorder import Recorder
+
+log = structlog.get_logger()
+
+
+class Pulse:
+    """Knows when each part last moved. `beat` is called by the monitor's own, `stalled` by anybody."""
+
+    def __init__(
+        self,
+        *,
+        recorder: Recorder,
+        dispatcher: Dispatcher,
+        manager: Manager,
+        clock: Clock,
+        delivery_most: timedelta,
+    ) -> None:
+        self._recorder = recorder
+        self._dispatcher = dispatcher
+        self._manager = manager
+        self._clock = clock
+        self._delivery_most = delivery_most.total_seconds()
+        self._loop = asyncio.get_running_loop()
+        self._beat_at = self._written_at = self._looked_at = self._began = self._loop.time()
+        self._made = 0
+        self._note_at = clock.even()
+        self._told: tuple[str, ...] = ()
+
+    def follow(self, dispatcher: Dispatcher) -> None:
+        """From here on this one delivers."""
+        self._dispatcher = dispatcher
+        self._began = self._loop.time()
+
+    def stalled(self) -> tuple[str, ...]:
+        """What does not move, by the rules of `health`; empty while there is progress."""
+        # The loop's clock stands still while the machine sleeps: waking up is no stall.
+        now = self._loop.time()
+        told_at = self._dispatcher.progress
+        return stalled(
+            Vitals(
+                beat=now - self._beat_at,
+                written=now - self._written_at,
+                looked=now - self._looked_at,
+                told=now - (self._began if told_at is None else told_at),
+                delivery_most=self._delivery_most,
+            )
+        )
+
+    async def ready(self, watches: Watches) -> None:
+        """Tell the service manager that the monitor is up, at the start or after a reload."""
+        self._manager.ready(status_line(watches, await self._recorder.waiting()))
+
+    async def beat(
+        self, watches: Watches, *, looks: int, next_look: datetime | None, also: Mapping[str, Any]
+    ) -> None:
+        """One beat came round: `looks` have ended so far, and the next one is dated `next_look`.
+
+        Notes progress in the database when it is time, `also` beside it.
+        """
+        now = self._beat_at = self._loop.time()
+        waits = next_look is None or next_look > self._clock.now()
+        if looks != self._made or (waits and not any(watch.busy for watch in watches)):
+            self._made, self._looked_at = looks, now
+        note = self._clock.even() >= self._note_at
+        waiting: Mapping[str, int] = {}
+        if note or self._manager.there:
+            waiting = await self._recorder.waiting()
+        if note:
+            await self._note({"notifications": waiting, **also})
+        problems = self.stalled()
+        if bool(problems) != bool(self._told):
+            if problems:
+                log.error("no_progress", problems=list(problems))
+            else:
+                log.info("progress_again")
+        self._told = problems
+        if not problems:
+            self._manager.alive()
+        self._manager.status("; ".join((status_line(watches, waiting), *problems)))
+
+    def note_soon(self) -> None:
+        """The wall clock was stepped: the time noted is not to be compared with it any more."""
+        self._note_at = self._clock.even()
+
+    async def _note(self, status: Mapping[str, Any]) -> None:
+        try:
+            # What is noted goes with the note itself: a writer that fails is not among it.
+            await self._recorder.progress({**status, "stalled": list(self.stalled())})
+        except StoreError as error:
+            # The next beat tries again; after a minute of it there is no progress any more.
+            log.warning("progress_not_noted", error=str(error))
+            return
+        self._written_at = self._loop.time()
+        self._note_at = self._clock.even() + NOTE_EVERY
+
+
+def status_line(watches: Watches, waiting: Mapping[str, int]) -> str:
+    """How it goes, as `systemctl status` shows it; `waiting` counts notifications by state."""
+    order = [*State, "blocked"]
+    counts = sorted(watches.counts().items(), key=lambda item: order.index(item[0]))
+    states = ", ".join(f"{count} {word}" for word, count in counts)
+    pending, dead = waiting.get("pending", 0), waiting.get("dead", 0)
+    given_up = f", {dead} undeliverable" if dead else ""
+    return f"{_many(len(watches), 'target')}: {states}; {_many(pending, 'alert')} pending{given_up}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -1,0 +1,83 @@
+"""What people ask of the running monitor: declarations, retries, bookings of commands beside it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from monitor.access.spending import Ledger
+from monitor.access.words import Contract, DeclarationKind, State
+from monitor.config import Settings
+from monitor.daemon.booking import SPEND, spend_of
+from monitor.daemon.engine import Engine
+from monitor.daemon.watches import Watches
+from monitor.store.inbox import read_declaration
+from monitor.store.recorder import Recorder
+from monitor.store.records import Change, InboxItem
+
+log = structlog.get_logger()
+
+
+class Requests:
+    """Takes what waits in the inbox and in the declarations, each once."""
+
+    def __init__(
+        self, recorder: Recorder, engine: Engine, ledger: Ledger, wake: Callable[[], None]
+    ) -> None:
+        self._recorder = recorder
+        self._engine = engine
+        self._ledger = ledger
+        self._wake = wake
+
+    async def take(self) -> None:
+        """Do what other processes left in the inbox; what was done is settled after it."""
+        for item in await self._recorder.inbox():
+            log.info("asked", kind=item.kind)
+            if item.kind == SPEND and (spend := spend_of(item.payload)):
+                # booked and settled in one transaction: it must not be booked twice
+                await self._recorder.write([Change(spend=spend, inbox=item.id)])
+                self._ledger.spent(spend.key, spend.day, spend.settled_usd)
+                continue
+            await self._do(item)
+            await self._recorder.settle_inbox([item.id])
+
+    async def _do(self, item: InboxItem) -> None:
+        if item.kind == "retry":
+            ids = item.payload.get("ids")
+            count = await self._recorder.retry(ids if isinstance(ids, list) else None)
+            log.info("retrying", notifications=count)
+            self._wake()
+        elif item.kind == "declare" and (told := read_declaration(item.payload)):
+            # by the item's id: an interrupted taking is repeated, the same words told twice both count
+            await self._recorder.declare(*told, f"inbox {item.id}")
+            await self.take_declarations()
+        else:
+            log.warning("not_understood", kind=item.kind)
+
+    async def declare_from(self, settings: Settings) -> None:
+        """Take the verifications that the settings declare; each is taken once, however often it is read."""
+        for key in settings.keys:
+            if key.verified_at:
+                await self._recorder.declare(
+                    DeclarationKind.VERIFIED, key.name, key.verified_at, "settings"
+                )
+        await self.take_declarations()
+
+    async def take_declarations(self) -> None:
+        """Apply what was declared and not taken yet."""
+        for declaration in await self._recorder.untaken_declarations():
+            await self._engine.declared(declaration)
+
+    async def tell_newcomers(self, watches: Watches) -> None:
+        """A target that is new knows what was declared of its organization or key before it came."""
+        declared = await self._recorder.newest_declarations()
+        for watch in watches:
+            memory, target = watch.memory, watch.target
+            if target.contract is not Contract.DIRECT or memory.state is not State.UNKNOWN:
+                continue
+            found = [
+                declared[name] for name in (target.organization, target.key) if name in declared
+            ]
+            newest = max(found, key=lambda one: one.at, default=None)
+            if newest and newest.kind is DeclarationKind.VERIFIED and not memory.declared_at:
+                watch.memory = replace(memory, declared_at=newest.at)

@@ -1,0 +1,54 @@
+"""Latencies counted in buckets whose width grows with them: small to keep, percentiles within 5 %.
+
+A run of any length keeps a count per bucket that occurred, as JSON: `{"50": 812, "51": 190}`.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+
+#: One bucket's middle over the one before: a percentile is off by half of that at most.
+_RATIO = 1.1
+_LOG = math.log(_RATIO)
+#: What took longer than 1,000 s is counted there.
+_LONGEST = 1e6
+
+#: Answers by bucket: bucket n is around 1.1 ** n milliseconds.
+Counts = Mapping[int, int]
+
+
+def added(counts: Counts, ms: float) -> dict[int, int]:
+    """The counts with one latency more (milliseconds)."""
+    bucket = round(math.log(min(ms, _LONGEST)) / _LOG) if ms > 1.0 else 0
+    more = dict(counts)
+    more[bucket] = more.get(bucket, 0) + 1
+    return more
+
+
+def merged(several: list[Counts]) -> dict[int, int]:
+    """The counts of several runs together."""
+    total: dict[int, int] = {}
+    for counts in several:
+        for bucket, count in counts.items():
+            total[bucket] = total.get(bucket, 0) + count
+    return total
+
+
+def percentile(counts: Counts, share: float) -> float | None:
+    """Milliseconds that this share (0 to 1) of the answers took at most; None without any."""
+    wanted, seen = share * sum(counts.values()), 0
+    for bucket in sorted(counts):
+        seen += counts[bucket]
+        if seen >= wanted:
+            return round(float(_RATIO**bucket), 1)
+    return None
+
+
+def to_text(counts: Counts) -> str:
+    """The counts as they are stored."""
+    return json.dumps(counts)
+
+
+def from_text(text: str) -> dict[int, int]:
+    """What `to_text` wrote."""
+    return {int(bucket): count for bucket, count in json.loads(text).items()}

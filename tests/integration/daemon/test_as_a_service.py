@@ -1,0 +1,102 @@
+"""The monitor and who looks after it: the service manager, the database's note, the dead man's switch."""
+
+import asyncio
+import contextlib
+import socket
+from datetime import UTC, datetime
+
+import pytest
+
+from monitor.daemon.health import trouble
+from monitor.daemon.notify import Manager
+from monitor.daemon.service import Monitor
+from monitor.store import queries
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def manager():
+    """A service manager that keeps what it is told."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as end:
+        end.bind("")
+        end.setblocking(False)
+        yield end, Manager({"NOTIFY_SOCKET": "@" + end.getsockname()[1:].decode()})
+
+
+async def heard(end, wanted):
+    """What was told until something wanted came."""
+    lines, loop = [], asyncio.get_running_loop()
+    async with asyncio.timeout(20):
+        while not any(wanted in line for line in lines):
+            lines += (await loop.sock_recv(end, 10_000)).decode().split("\n")
+    return lines
+
+
+async def test_the_service_manager_hears_ready_then_how_it_goes_then_the_end(
+    bench, key, simulated, manager
+):
+    end, told = manager
+    await bench.simulate(simulated("acme", '[keys.capabilities."gpt-image-2:images"]\nopen = 0.5'))
+    settings = bench.settings(key("acme"), '[delivery]\ngroup_within = "50ms"\n')
+    monitor = Monitor(settings, [bench.taker], manager=told)
+    await monitor.start()
+    running = asyncio.create_task(monitor.run())
+    try:
+        lines = await heard(end, "1 target: 1 available; 0 alerts pending")
+        assert lines[0] == "READY=1"
+        assert lines[1].startswith("STATUS=1 target: 1 un")
+        assert "WATCHDOG=1" in await heard(end, "WATCHDOG=1")
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await monitor.stop()
+    assert "STOPPING=1" in await heard(end, "STATUS=stopping")
+
+
+async def test_progress_is_noted_with_the_first_beat_for_whoever_checks(bench, key, simulated):
+    await bench.simulate(simulated("acme"))
+    await bench.run(bench.settings(key("acme")))
+    path = bench.folder / "monitor.db"
+    await bench.until(lambda: queries.daemon(path).status)
+    row = queries.daemon(path)
+    assert trouble(row, datetime.now(UTC)) is None
+    assert row.status["stalled"] == []
+    assert row.status["targets"] == 1
+    await bench.stop()
+    assert "is stopped since" in trouble(queries.daemon(path), datetime.now(UTC))
+
+
+async def test_a_start_tells_what_happened_since_the_last_one(bench, key, simulated):
+    await bench.simulate(simulated("acme"))
+    settings = bench.settings(key("acme", "gpt-image-2", "gpt-5.1:summary"))
+    await bench.run(settings)
+    await bench.until(lambda: bench.events().count("unverified") == 2)
+    await bench.stop()
+    await bench.run(settings)
+    await bench.stop()
+    first, second = (h for h in bench.history() if h.event == "started")
+    assert first.facts["since_last_start"] == {}
+    assert second.facts["since_last_start"] == {"unverified": 2}
+    assert second.facts["counts"] == {"unverified": 2}
+
+
+async def test_the_dead_mans_switch_is_called_and_its_url_is_hidden(bench, key, simulated):
+    paths = []
+
+    async def take(reader, writer):
+        paths.append((await reader.readuntil(b"\r\n\r\n")).split()[1].decode())
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    (bench.folder / "switch").write_text(f"http://127.0.0.1:{port}/FAKE-switch-0001")
+    await bench.simulate(simulated("acme"))
+    figures = '[heartbeat]\nurl = "file:switch"\nevery = "1s"\n'
+    await bench.run(bench.settings(key("acme"), figures))
+    await bench.until(lambda: len(paths) >= 3)
+    await bench.stop()
+    server.close()
+    assert paths[:3] == ["/FAKE-switch-0001/start", "/FAKE-switch-0001", "/FAKE-switch-0001"]

@@ -1,0 +1,85 @@
+"""Propagation records in the database."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from monitor.access.memory import TargetState
+from monitor.access.propagation import Began, Opening
+from monitor.access.words import Contract, DeclarationKind, State, Surface
+from monitor.store.errors import StoreError
+from monitor.store.inbox import read_declaration, submit_declaration
+from monitor.store.openings import propagation
+from monitor.store.records import Change
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def opening(clock, make):
+    target = make.target()
+    return Opening(
+        target=target.name,
+        contract=Contract.DIRECT,
+        route="openai",
+        organization="org-acme",
+        scope="org-acme",
+        model="gpt-image-2",
+        surface=Surface.IMAGES,
+        began=Began.DECLARED,
+        declared_at=clock.now - timedelta(minutes=17),
+        started_at=clock.now - timedelta(minutes=17),
+        first_light_at=clock.now - timedelta(minutes=1),
+        settled_at=clock.now,
+        probes=44,
+        cost_usd=0.0034,
+        flickers=1,
+    )
+
+
+async def test_an_opening_is_read_back_as_it_was_written(path, recorder, clock, make, opening):
+    unseen = replace(opening, began=Began.UNSEEN, declared_at=None, started_at=None)
+    await recorder.write([Change(target=opening.target, opening=one) for one in (opening, unseen)])
+    assert await recorder.openings() == [opening, unseen]
+    assert propagation(path, now=clock.now)[0] == [opening, unseen]
+
+
+async def test_an_opening_needs_its_target(recorder, opening):
+    with pytest.raises(StoreError, match="needs its target"):
+        await recorder.write([Change(opening=opening)])
+
+
+async def test_the_waiting_are_the_active_targets_that_propagate(path, recorder, clock, make):
+    since = clock.now - timedelta(minutes=20)
+    memory = TargetState(
+        State.PROPAGATING, since, gated_seen=True, declared_at=since, clock_at=since
+    )
+    await recorder.write([Change(target=make.target().name, memory=memory)])
+    (waiting,) = propagation(path, now=clock.now)[1]
+    assert (waiting.target, waiting.began, waiting.wait_s) == (
+        make.target().name,
+        Began.DECLARED,
+        1200,
+    )
+    await recorder.register([])
+    assert propagation(path, now=clock.now)[1] == []
+
+
+async def test_a_declaration_passes_through_the_inbox(path, recorder, clock):
+    submit_declaration(path, DeclarationKind.VERIFIED, "org-acme", clock.now, clock.now)
+    (item,) = await recorder.inbox()
+    assert item.kind == "declare"
+    assert read_declaration(item.payload) == (DeclarationKind.VERIFIED, "org-acme", clock.now)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"kind": "seen"}, {"kind": None}, {"at": "now"}, {"at": "2026-11-20T12:00:00"}, {"at": 5},
+     {"subject": 5}],
+)  # fmt: skip
+def test_a_malformed_declaration_is_none(change):
+    payload = {"kind": "verified", "subject": "org-acme", "at": "2026-11-20T12:00:00Z"}
+    assert read_declaration(payload) is not None
+    assert read_declaration(payload | change) is None
+    assert read_declaration({}) is None
