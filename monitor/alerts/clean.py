@@ -11,6 +11,8 @@ import unicodedata
 #: Characters of a server's answer that a message shows; the whole is in the history.
 WORDS_CAP = 300
 TITLE_CAP = 120
+#: Of the evidence bundle in a message; a Slack message holds some 3,000 characters more.
+BLOCK_CAP, BLOCK_LINES = 3000, 80
 
 _COMMAND = re.compile(r"`([^`]+)`")
 #: Look-alikes for what Slack would take for formatting; Slack knows no escape for them.
@@ -27,6 +29,13 @@ def clean(text: str, cap: int = WORDS_CAP) -> str:
     )
     folded = " ".join(kept.split())
     return folded if len(folded) <= cap else folded[: cap - 1].rstrip() + "…"
+
+
+def clean_block(text: str) -> str:
+    """Several lines from outside, each clean; at most `BLOCK_LINES` of them and `BLOCK_CAP` characters."""
+    lines = [clean(line) for line in text[: BLOCK_CAP * 2].splitlines()]
+    block = "\n".join(lines[:BLOCK_LINES]).strip("\n")
+    return block if len(block) <= BLOCK_CAP else block[: BLOCK_CAP - 1].rstrip() + "…"
 
 
 def name(text: str) -> str:
@@ -58,6 +67,11 @@ def slack_escape(text: str) -> str:
 def slack_words(text: str) -> str:
     """Words from outside as a Slack code span: nothing in it is formatted, linked or a mention."""
     return f"`{slack_escape(text).replace('`', chr(39))}`" if text.strip() else ""
+
+
+def slack_block(text: str) -> str:
+    """Lines from outside as a Slack code block."""
+    return f"```\n{slack_escape(text).replace('`', chr(39))}\n```"
 
 
 def slack_prose(prose: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from monitor.access.happening import Happening
 from monitor.access.target import split_capability
 from monitor.access.words import Code, Contract, Gate, Owner
-from monitor.alerts.clean import clean, name
+from monitor.alerts.clean import clean, clean_block, name
 
 
 class Facts:
@@ -35,6 +35,11 @@ class Facts:
         """Words of a server: clean, capped."""
         value = self._values.get(key)
         return (clean(value) or None) if isinstance(value, str) else None
+
+    def block(self, key: str) -> str:
+        """Several lines: each clean, capped together; empty for none."""
+        value = self._values.get(key)
+        return clean_block(value) if isinstance(value, str) else ""
 
     def number(self, key: str) -> float | None:
         """A finite number."""

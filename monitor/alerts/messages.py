@@ -19,6 +19,7 @@ JSON values; a missing or malformed fact leaves its line out. The keys:
 | `owner` | whose problem it is |
 | `blocker` | the diagnosis code that stands, or stood, in the way |
 | `probes` | probes made in this wait |
+| `evidence` | the evidence bundle as Markdown, several lines |
 | `request_ids` | the last ones, oldest first; beside the happening's own `request_id` |
 | `shutdown` | ISO date on which the model is shut down |
 | `spent_usd`, `budget_usd`, `budget_scope` | dollars, and of what: `key acme-prod today`, `month` |
@@ -110,7 +111,9 @@ def compose(items: Sequence[Told], *, now: datetime) -> Message:
 
 def _part(item: Told, now: datetime) -> render.Part:
     facts = Facts(item.happening)
-    return render.Part(f"[#{item.id}]", wording(facts), tuple(_rows(facts, now)))
+    return render.Part(
+        f"[#{item.id}]", wording(facts), tuple(_rows(facts, now)), facts.block("evidence")
+    )
 
 
 def _rows(facts: Facts, now: datetime) -> list[tuple[str, str]]:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from monitor.alerts.clean import as_html, clean, prose_html, slack_prose, slack_words
+from monitor.alerts.clean import as_html, clean, prose_html, slack_block, slack_prose, slack_words
 from monitor.alerts.wording import Wording
 
 _MEANING = "What it means"
 _STEPS = "What to do next"
+_EVIDENCE = "The evidence, for support"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,8 @@ class Part:
     tag: str
     words: Wording
     rows: tuple[tuple[str, str], ...]
+    #: the evidence bundle: Markdown, shown as it is
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ def text(page: Page) -> str:
             blocks.append(f"{_MEANING}: {words.meaning}")
         if words.steps:
             blocks.append("\n".join([f"{_STEPS}:", *_numbered(words.steps)]))
+        if part.evidence:
+            blocks.append(f"{_EVIDENCE}:\n\n{part.evidence}")
     blocks += [page.rest, page.tags]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -64,6 +69,9 @@ def html(page: Page) -> str:
         if words.steps:
             steps = "<br>".join(prose_html(step) for step in _numbered(words.steps))
             blocks.append(f"<p><b>{_STEPS}:</b><br>{steps}</p>")
+        if part.evidence:
+            lines = "<br>".join(as_html(line) for line in part.evidence.splitlines())
+            blocks.append(f"<p><b>{_EVIDENCE}:</b></p>\n<p>{lines}</p>")
     if page.rest:
         blocks.append(f"<p>{as_html(page.rest)}</p>")
     blocks.append(f"<p>{page.tags}</p>")
@@ -85,6 +93,8 @@ def slack(page: Page) -> str:
         if words.steps:
             steps = [slack_prose(step) for step in _numbered(words.steps)]
             blocks.append("\n".join([f"*{_STEPS}:*", *steps]))
+        if part.evidence:
+            blocks.append(f"*{_EVIDENCE}:*\n{slack_block(part.evidence)}")
     blocks += [slack_prose(page.rest), page.tags]
     return "\n\n".join(block for block in blocks if block) + "\n"
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -72,6 +72,7 @@ class Engine:
         rules: Rules,
         look_at: Callable[[Watch, Any], None],
         committed: Callable[[], None],
+        evidence: Callable[[Watch], Awaitable[str]],
     ) -> None:
         self._watches = watches
         self._recorder = recorder
@@ -82,6 +83,7 @@ class Engine:
         self._rules = rules
         self._look_at = look_at
         self._committed = committed
+        self._evidence = evidence
         self._watching_since = clock.now()
         #: routes whose silence was told
         self._silent: set[str] = set()
@@ -197,7 +199,11 @@ class Engine:
                 continue
             if any(telling.event is EventKind.STALE for telling in decision.tellings):
                 silent.setdefault(watch.target.route, []).append(watch)
-            changes.append(self._apply(watch, event, without=EventKind.STALE))
+            facts = {}
+            if any(telling.event is EventKind.OVERDUE for telling in decision.tellings):
+                # what support asks for comes with the message that says it is time to ask support
+                facts["evidence"] = await self._evidence(watch)
+            changes.append(self._apply(watch, event, without=EventKind.STALE, facts=facts))
         changes += self._of_silence(silent)
         if changes:
             await self.write(changes)
@@ -269,13 +275,22 @@ class Engine:
         watch = self._watches.get(change.target) if change.target else None
         return replace(change, memory=watch.memory) if watch and change.memory else change
 
-    def _apply(self, watch: Watch, event: Event, *, without: EventKind | None = None) -> Change:
+    def _apply(
+        self,
+        watch: Watch,
+        event: Event,
+        *,
+        without: EventKind | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Change:
         now = self._clock.now()
         before = watch.memory.state
         decision = advance(watch.memory, event, now, self._rules)
         watch.memory = decision.memory
         told = tuple(
-            self._narrator.of_target(watch, telling, now)
+            self._narrator.of_target(
+                watch, replace(telling, facts={**telling.facts, **(facts or {})}), now
+            )
             for telling in decision.tellings
             if telling.event is not without
         )

@@ -17,7 +17,6 @@ from monitor.catalog import Catalog, bill
 from monitor.config.settings import Route
 from monitor.daemon.clock import Clock
 from monitor.daemon.engine import Result
-from monitor.daemon.redaction import without_secret
 from monitor.daemon.schedule import Schedule
 from monitor.daemon.watches import Watch, Watches
 from monitor.probing import Prober
@@ -186,9 +185,7 @@ class Looker:
                 self.cut.add((watch.target.key, today))
             raise
         read = read_free_look if look is Look.FREE else diagnose
-        observation, diagnosis = without_secret(
-            observation, read(observation, self._rules), watch.credentials.secret
-        )
+        diagnosis = read(observation, self._rules)
         code = diagnosis.code if diagnosis else None
         now = self._clock.even()
         self._breakers[route].answered(watch.target.key, code, now)

@@ -42,9 +42,10 @@ class Pulse:
         self._note_at = clock.even()
         self._told: tuple[str, ...] = ()
 
-    def follow(self, dispatcher: Dispatcher) -> None:
-        """From here on this one delivers."""
+    def follow(self, dispatcher: Dispatcher, delivery_most: timedelta) -> None:
+        """From here on this one delivers, one attempt taking that long at most."""
         self._dispatcher = dispatcher
+        self._delivery_most = delivery_most.total_seconds()
         self._began = self._loop.time()
 
     def stalled(self) -> tuple[str, ...]:

@@ -40,10 +40,11 @@ async def serve(monitor: Monitor, manager: Manager, read: Read) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask, number)
+    # from here on, or a reload asked for during the start would end the process
+    loop.add_signal_handler(signal.SIGHUP, again.set)
     try:
         await monitor.start()
         running = asyncio.create_task(monitor.run(), name="run")
-        loop.add_signal_handler(signal.SIGHUP, again.set)
         while not asked.done():
             wanted: asyncio.Future[Any] = asyncio.ensure_future(again.wait())
             either: set[asyncio.Future[Any]] = {asked, wanted}

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -20,6 +20,8 @@ from monitor.config import Settings
 from monitor.daemon import console
 from monitor.daemon.clock import Clock
 from monitor.daemon.engine import Engine, Result
+from monitor.daemon.evidence import Asked, bundle
+from monitor.daemon.evidence_text import markdown
 from monitor.daemon.heartbeat import Heart
 from monitor.daemon.listings import Listings
 from monitor.daemon.looks import Looker
@@ -32,6 +34,8 @@ from monitor.daemon.schedule import Schedule
 from monitor.daemon.treasury import Treasury
 from monitor.daemon.watches import Watch, Watches, succeed, watches_of
 from monitor.probing import Prober, ping
+from monitor.store.dossier import dossier
+from monitor.store.errors import StoreError
 from monitor.store.recorder import Recorder
 
 log = structlog.get_logger()
@@ -187,7 +191,7 @@ class Monitor:
         self._prober.catalog = settings.catalog
         self._treasury.use(settings.budget)
         self._dispatcher = self._new_dispatcher()
-        self._pulse.follow(self._dispatcher)
+        self._pulse.follow(self._dispatcher, settings.delivery.timeout)
         self._build()
         self._looker.succeed(looker)
         self._schedule.start(self._looker.look)
@@ -195,7 +199,7 @@ class Monitor:
         await self._bury_the_orphans()
         for watch in concerned:
             if not watch.busy:
-                self._schedule.at(watch, self._clock.now() + watch.phase * _FIRST_LOOKS)
+                self._schedule.at(watch, self._soon(watch))
         await self._requests.tell_newcomers(self.watches)
         await self._requests.declare_from(settings)
         self._dispatcher.wake()
@@ -253,6 +257,7 @@ class Monitor:
             rules=Rules(settings.confirmation, settings.deadlines),
             look_at=self._schedule.at,
             committed=self._committed,
+            evidence=self._evidence_of,
         )
         self._looker = Looker(
             watches=watches,
@@ -286,6 +291,22 @@ class Monitor:
             self._listings.seen(result.watch, result.observation)
         await self._engine.answered(result)
 
+    async def _evidence_of(self, watch: Watch) -> str:
+        """The evidence bundle of a target as Markdown; empty when the database cannot be read now."""
+        settings, secret = self._settings, self._settings.key(watch.target.key).secret
+        asked = Asked(
+            route=settings.routes[watch.target.route],
+            catalog=settings.catalog,
+            reference=secret.reference,
+            fingerprint=secret.fingerprint,
+        )
+        try:
+            known = await asyncio.to_thread(dossier, settings.database, watch.name)
+        except StoreError as error:
+            log.warning("evidence_unreadable", target=watch.name, error=str(error))
+            return ""
+        return markdown(bundle(known, asked, self._clock.now()))
+
     def _committed(self) -> None:
         self._dispatcher.wake()
         self._change.set()
@@ -311,11 +332,8 @@ class Monitor:
         than one decided now. Who restarts has often just mended what was in the way: it is looked at.
         """
         now, cadence = self._clock.now(), self._settings.cadence
-        rates = {name: route.rate for name, route in self._settings.routes.items()}
         for watch in self.watches:
-            memory = watch.memory
-            spread = timedelta(seconds=len(self.watches) / rates[watch.target.route])
-            soon = now + watch.phase * min(spread, _FIRST_LOOKS, cadence.eager)
+            memory, soon = watch.memory, self._soon(watch)
             plan = next_look(memory, now, cadence, phase=watch.phase, shutdown=watch.shutdown)
             due = memory.next_probe_at
             mended = memory.blocker or memory.suspect
@@ -323,6 +341,14 @@ class Monitor:
             watch.look = plan.look
             watch.memory = replace(memory, next_probe_at=at)
             self._schedule.at(watch, at)
+
+    def _soon(self, watch: Watch) -> datetime:
+        """A first look: at once where there are few, spread where there are many."""
+        rate = self._settings.routes[watch.target.route].rate
+        spread = timedelta(seconds=len(self.watches) / rate)
+        return self._clock.now() + watch.phase * min(
+            spread, _FIRST_LOOKS, self._settings.cadence.eager
+        )
 
     # --- while it runs ---
 

@@ -48,9 +48,10 @@ async def test_it_is_0_beside_a_daemon_that_moves_and_1_with_the_reason_otherwis
     await lab.told("unverified")
     # the daemon's own key is not in this command's environment: it needs no secrets
     status, said = await healthcheck(lab)
-    assert (status, said.startswith(f"ok: the daemon makes progress (process {daemon.pid}, ")) == (0, True), (
-        said
-    )
+    assert (status, said.startswith(f"ok: the daemon makes progress (process {daemon.pid}, ")) == (
+        0,
+        True,
+    ), said
 
     lab.settings.write_text('colour = "red"\n' + settings(lab.base_url, fast))
     status, said = await healthcheck(lab)

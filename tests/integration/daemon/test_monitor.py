@@ -90,7 +90,7 @@ async def test_rejected_declared_for_an_organization_with_one_open_and_one_gated
     bench, key, simulated
 ):
     await bench.simulate(
-        simulated("acme", '[keys.capabilities."gpt-5.1:summary"]\nopen = 0.5') + simulated("other")
+        simulated("acme", '[keys.capabilities."gpt-5.1:summary"]\nopen = 3') + simulated("other")
     )
     monitor = await bench.run(bench.settings(key("acme", "gpt-5.1:summary", "gpt-image-2")))
     await bench.until(lambda: "available" in bench.events("acme/gpt-5.1:summary"))
