@@ -17,6 +17,7 @@ import httpx
 
 from monitor import __version__
 from monitor.access.observation import Failure, Observation, Timings
+from monitor.access.secrecy import Veil, without_keys
 from monitor.access.target import Capability
 from monitor.access.words import Look, Surface
 from monitor.catalog import Catalog, ProbeRequest, free_look_request, probe_request
@@ -45,6 +46,8 @@ class _Exchange:
 
     clock: Callable[[], float]
     began: float
+    #: what is kept of an answer has gone through it: servers echo the key
+    veil: Veil
     marks: dict[str, float] = field(default_factory=dict)
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -148,15 +151,17 @@ class Prober:
         surface: Surface | None,
         seconds: float,
     ) -> Observation:
+        veil = Veil(credentials.secret)
         async with self._slots:
-            exchange = _Exchange(self._clock, self._clock())
+            exchange = _Exchange(self._clock, self._clock(), veil)
             failure, text = await self._try(credentials, probe, surface, seconds, exchange)
             timings = exchange.timings()
-        body, cut = (reduced if surface else reduced_list)(bytes(exchange.body))
+        whole = veil.body(bytes(exchange.body), cut=exchange.truncated)
+        body, cut = (reduced if surface else reduced_list)(whole)
         return Observation(
             status=exchange.status,
             headers=exchange.headers,
-            body=body,
+            body=without_keys(body),
             truncated=exchange.truncated or cut,
             failure=failure,
             failure_text=text,
@@ -229,7 +234,7 @@ class Prober:
         response = await self._client.send(request, stream=True, auth=httpx.Auth())
         try:
             exchange.status = response.status_code
-            exchange.headers = kept_headers(response.headers.items())
+            exchange.headers = kept_headers(response.headers.items(), exchange.veil.text)
             exchange.truncated = True  # until the end was seen
             exchange.truncated = await read_capped(
                 response.aiter_raw(),

@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from monitor.access.observation import BODY_CAP
 from monitor.access.words import Surface
@@ -44,14 +44,18 @@ _BASE64 = re.compile(
 )
 
 
-def kept_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The headers worth keeping, names in lower case, values capped and printable."""
+def kept_headers(
+    headers: Iterable[tuple[str, str]], veiled: Callable[[str], str]
+) -> dict[str, str]:
+    """The headers worth keeping, names in lower case, values veiled, capped and printable."""
     kept: dict[str, str] = {}
     for name, value in headers:
         lower = name.lower()
         wanted = lower in _HEADERS or lower.startswith(_RATE_LIMITS)
         if wanted and len(lower) <= _LONGEST_NAME and len(kept) < _MOST_HEADERS:
-            printable = "".join(c if c.isprintable() else " " for c in value[:_LONGEST_VALUE])
+            printable = "".join(
+                c if c.isprintable() else " " for c in veiled(value)[:_LONGEST_VALUE]
+            )
             kept[lower] = printable.strip()
     return kept
 
