@@ -333,3 +333,9 @@ async def lab(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Lab]:
 @pytest.fixture
 def fast() -> str:
     return FAST
+
+
+@pytest.fixture
+def new_lab() -> type[Lab]:
+    """For tests that need more than one."""
+    return Lab
