@@ -35,7 +35,7 @@ class Ledger:
     budget: Budget
     _entries: dict[tuple[str, date], Entry] = field(default_factory=dict)
     _months: dict[tuple[int, int], float] = field(default_factory=dict)
-    _held: dict[str, tuple[str, date, float]] = field(default_factory=dict)
+    _held: dict[int, tuple[str, date, float]] = field(default_factory=dict)
     _reserved: float = 0.0
 
     def load(self, settled: Mapping[tuple[str, date], float]) -> None:
@@ -60,8 +60,10 @@ class Ledger:
             and self.spent_in_month(day) + more <= self.budget.per_month + _ROUNDING
         )
 
-    def reserve(self, target: str, key: str, day: date, usd: float) -> bool:
-        """Reserve `usd` for the target's next probe, or return False when a budget has no room.
+    def reserve(self, target: int, key: str, day: date, usd: float) -> bool:
+        """Reserve `usd` for a target's next probe, or return False when a budget has no room.
+
+        `target` is any number that stands for it alone.
 
         What the target holds already counts toward it. A reservation of an earlier day is given back.
         """
@@ -86,7 +88,7 @@ class Ledger:
             and month + usd <= self.budget.per_month + _ROUNDING
         )
 
-    def book(self, target: str, usd: float, *, keep: float = 0.0) -> tuple[str, date] | None:
+    def book(self, target: int, usd: float, *, keep: float = 0.0) -> tuple[str, date] | None:
         """Book `usd` against the target's reservation and hold `keep` of it for what follows.
 
         Returns the key and day that were charged, None when nothing was reserved.
@@ -106,7 +108,7 @@ class Ledger:
         entry = self.entry(key, day)
         self._put(key, day, replace(entry, settled=entry.settled + usd))
 
-    def release(self, target: str) -> None:
+    def release(self, target: int) -> None:
         """Give the target's reservation back."""
         held = self._held.get(target)
         if held:
@@ -131,7 +133,7 @@ class Ledger:
             if at[1] < day and not entry.reserved and not entry.mark:
                 del self._entries[at]
 
-    def _hold(self, target: str, key: str, day: date, usd: float) -> None:
+    def _hold(self, target: int, key: str, day: date, usd: float) -> None:
         old = self._held.pop(target, (key, day, 0.0))[2]
         if usd > 0:
             self._held[target] = (key, day, usd)

@@ -14,6 +14,7 @@ from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
+from monitor.alerts.bounds import TookTooLong, bound_answers, interrupt
 from monitor.alerts.clean import clean
 from monitor.alerts.messages import Message
 from monitor.alerts.url_secrets import hide, url_secrets
@@ -56,14 +57,16 @@ class Channel:
         self._redact = redact
         self._secrets = url_secrets(url)
         self._busy = False
+        self._thread = threading.Thread()
 
     async def send(self, message: Message) -> None:
         """Deliver one message. Raises DeliveryError; returns only when the service took it.
 
-        Cancelling, or running out of time, does not stop a send that has begun. Until its thread is
-        back, further calls fail at once instead of piling up threads.
+        Cancelling does not stop a send that has begun; running out of time interrupts it. Until its
+        thread is back, further calls fail at once instead of piling up threads.
         """
-        if self._busy:
+        if self._busy and self._thread.is_alive():
+            interrupt(self._thread)
             raise DeliveryError("the attempt before this one has not come back yet")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[str | None] = loop.create_future()
@@ -71,6 +74,8 @@ class Channel:
         def work() -> None:
             try:
                 failure = self._deliver(message)
+            except TookTooLong:
+                failure = "it took too long"
             except Exception as error:  # noqa: BLE001 - whatever a plugin raises is a failed delivery
                 failure = f"{type(error).__name__}: {error}"
             # Before the news of it: the next attempt may follow at once.
@@ -80,12 +85,14 @@ class Channel:
 
         # A daemon thread: a mail server that hangs must not hold up the end of the process.
         self._busy = True
-        threading.Thread(target=work, name=f"channel-{self.name}", daemon=True).start()
+        self._thread = threading.Thread(target=work, name=f"channel-{self.name}", daemon=True)
+        self._thread.start()
         try:
             # Not `wait_for`: in Python 3.11 it loses a cancellation that comes with the result.
             async with asyncio.timeout(self._seconds):
                 failure = await done
         except TimeoutError:
+            interrupt(self._thread)
             raise DeliveryError(
                 f"no answer within {self._seconds:g} s", maybe_delivered=True
             ) from None
@@ -153,6 +160,7 @@ def _apprise() -> ModuleType:
         logger.setLevel(logging.DEBUG)
         # At DEBUG urllib3 prints the paths of webhooks.
         logging.getLogger("urllib3").setLevel(logging.INFO)
+        bound_answers()
     return apprise
 
 

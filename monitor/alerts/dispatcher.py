@@ -16,7 +16,8 @@ class Dispatcher:
 
     A notification is claimed with a lease, sent, and marked: a crash in between sends it again once
     the lease is over, and nothing is lost. `now` gives UTC for what is stored; waiting is measured on
-    the loop's clock. `spread` gives a number from 0 to 1, the jitter of retries.
+    the loop's clock. `spread` gives a number from 0 to 1, the jitter of retries. `summary` says, for a
+    scope, what stands above its messages, if anything does.
     """
 
     def __init__(
@@ -27,9 +28,10 @@ class Dispatcher:
         *,
         now: Callable[[], datetime],
         spread: Callable[[], float] = random.random,
+        summary: Callable[[str], str | None] = lambda _: None,
     ):
         self._lanes = {
-            channel.name: Lane(outbox, channel, delivery, now=now, spread=spread)
+            channel.name: Lane(outbox, channel, delivery, now=now, spread=spread, summary=summary)
             for channel in channels
         }
 
@@ -60,6 +62,12 @@ class Dispatcher:
         async with asyncio.TaskGroup() as group:
             for name, lane in self._lanes.items():
                 group.create_task(lane.run(), name=f"channel {name}")
+
+    async def halt(self, deadline_s: float) -> None:
+        """On a reload: attempts under way are waited for, within `deadline_s` seconds; none begins."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                await asyncio.gather(*(lane.halt() for lane in self._lanes.values()))
 
     async def drain(self, deadline_s: float) -> None:
         """On stop: one more try of all that waits, also for its window, within `deadline_s` seconds.

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
@@ -18,8 +19,8 @@ log = structlog.get_logger()
 
 Group = Sequence[Pending]
 
-#: Rows read in one round: what one channel may hold in memory.
-ROWS_MOST = 100
+#: Rows read in one round: what one channel may hold in memory, and one message at most tells.
+ROWS_MOST = 500
 
 #: A group that failed so often may be the fault of its rows, not of the channel.
 STUBBORN = 3
@@ -39,12 +40,25 @@ class Outcome(Enum):
     LEASED = auto()
 
 
+@dataclass(slots=True)
+class _Round:
+    """What one round found: `due` are times on the loop's clock, `suspect` a group that may be at fault
+    itself, `asked` whether another group was tried to find that out."""
+
+    due: list[float]
+    tried: set[int] = field(default_factory=set)
+    delivered: bool = False
+    suspect: Group | None = None
+    asked: bool = False
+
+
 class Lane:
     """Delivers one channel's notifications in order; see `Dispatcher` for the parameters.
 
     The first change of a scope goes out at once and opens a window of `group_within`; what follows
     inside it goes out together at its end. A first light waits only behind another first light.
-    What belongs to no scope goes at once.
+    What belongs to no scope goes at once. Nothing waits while more rows are pending than one round
+    reads: what comes behind them would wait, too.
     """
 
     def __init__(
@@ -55,6 +69,7 @@ class Lane:
         *,
         now: Callable[[], datetime],
         spread: Callable[[], float],
+        summary: Callable[[str], str | None],
     ):
         self.dead = 0
         self.round_at: float | None = None
@@ -63,6 +78,7 @@ class Lane:
         self._delivery = delivery
         self._now = now
         self._spread = spread
+        self._summary = summary
         self._wake = asyncio.Event()
         self._round = asyncio.Lock()
         self._stopping = False
@@ -74,6 +90,14 @@ class Lane:
         self._failures = 0
         self._failed_at = 0.0
         self._closed_until = 0.0
+        #: the newest row that waited when an attempt failed
+        self._newest_failed = 0
+        #: whether the last round failed for the outbox's sake, which is said once
+        self._unusable = False
+        #: when the rows of this round were asked for
+        self._read_at = now()
+        #: delivered, but the outbox could not be told yet
+        self._unmarked: set[int] = set()
 
     def wake(self) -> None:
         """Look at once."""
@@ -88,9 +112,9 @@ class Lane:
                 async with self._round:
                     if not self._stopping:
                         wait = min(await self._deliver(flush=False), IDLE_S)
-            except Exception:
+            except Exception as error:  # noqa: BLE001
                 # A store that fails must not end the channel: the rows are still pending.
-                log.exception("outbox.unusable", channel=self._channel.name)
+                self._say_unusable(error)
             self.round_at = self._clock()
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(wait, 0.0)):
@@ -100,52 +124,95 @@ class Lane:
         """Wait for the attempt under way, then send what may be sent, windows or not."""
         self._stopping = True
         async with self._round:
-            await self._deliver(flush=True)
+            try:
+                await self._deliver(flush=True)
+            except Exception as error:  # noqa: BLE001  the rows are still pending
+                self._say_unusable(error)
+
+    async def halt(self) -> None:
+        """Wait for the attempt under way, and begin no other."""
+        self._stopping = True
+        async with self._round:
+            pass
 
     async def _deliver(self, *, flush: bool) -> float:
         """One round: try every group that is due, in order. Returns seconds until the next is due."""
+        if self._unmarked:
+            await self._mark(sorted(self._unmarked))
+        # taken before the rows: a step of the clock makes nothing older, and later rows move with it
+        self._read_at = self._now()
         rows = await self._outbox.pending(self._channel.name, ROWS_MOST)
+        if self._unusable:
+            self._unusable = False
+            log.info("outbox.usable_again", channel=self._channel.name)
         self._forget(rows)
-        due_times = [end for end, _ in self._windows.values() if end > self._clock()]
-        tried: set[int] = set()
-        delivered = False
-        suspect: Group | None = None
+        failures = self._failures
+        course = _Round([end for end, _ in self._windows.values()])
+        await self._try_in_order(rows, course, flush=flush or len(rows) == ROWS_MOST)
+        if course.suspect and not course.asked and await self._one_by_one(course.suspect):
+            return 0.0  # the rest of them may go now
+        if not rows:
+            self._failures = 0
+        if self._failures:
+            self._newest_failed = max(self._newest_failed, *(row.id for row in rows))
+            course.due.append(self._closed_until)
+            if not course.delivered:
+                await self._give_up_old(rows, course.tried)
+        more = course.delivered and len(rows) == ROWS_MOST
+        # the attempts of this round may have taken longer than the wait after them
+        late = self._failures > failures and self._closed_until <= self._clock()
+        if more or late:
+            return 0.0
+        # Times gone by are of rows that somebody else has leased, or that are gone: no reason to spin.
+        ahead = [at - self._clock() for at in course.due if at > self._clock()]
+        return min(ahead, default=IDLE_S)
+
+    async def _try_in_order(self, rows: Group, course: "_Round", *, flush: bool) -> None:
         for group in self._groups(rows):
             again = self._again_at(group, rows)
-            if again > self._clock() and suspect is None:
-                due_times.append(again)
+            if again > self._clock() and course.suspect is None:
+                course.due.append(again)
                 continue
             if not flush and self._window_end(group) > self._clock():
                 continue
-            tried.update(row.id for row in group)
+            course.tried.update(row.id for row in group)
             outcome = await self._attempt(group)
-            due_times += [self._retry_at[row.id] for row in group if row.id in self._retry_at]
+            course.due += [self._retry_at[row.id] for row in group if row.id in self._retry_at]
             if outcome is Outcome.DELIVERED:
-                delivered = True
-                if suspect:
+                course.delivered = True
+                if course.suspect:
                     # It is not the channel: these rows are refused, and go their own way from here.
-                    self._own_way(suspect)
-                    suspect = None
+                    self._own_way(course.suspect)
+                    course.suspect = None
             elif outcome is Outcome.FAILED and not self._goes_its_own_way(group):
                 # For the sake of order the next ones wait behind a group that failed. One that fails
                 # again and again may be the fault of its rows: then the next one finds that out.
-                if suspect or _attempts(group) + 1 < STUBBORN:
-                    break
-                suspect = group
-        if self._failures:
-            due_times.append(self._closed_until)
-            if not delivered:
-                await self._give_up_old(rows, tried)
-        if delivered and len(rows) == ROWS_MOST:
-            due_times.append(self._clock())  # there may be more
-        return min(due_times, default=self._clock() + IDLE_S) - self._clock()
+                course.asked = course.suspect is not None
+                if course.asked or _attempts(group) + 1 < STUBBORN:
+                    return
+                course.suspect = group
+
+    async def _one_by_one(self, group: Group) -> bool:
+        """A group fails again and again, and there is no other to ask whether the channel works.
+
+        Its first rows are tried alone: together they may be too much, or one of them may be at fault.
+        Returns whether one was taken; the ones before it then go their own way.
+        """
+        refused: list[Pending] = []
+        for row in group[:STUBBORN] if len(group) > 1 else ():
+            outcome = await self._attempt([row])
+            if outcome is Outcome.DELIVERED:
+                self._own_way(refused)
+                return True
+            refused.append(row)
+        return False
 
     def _again_at(self, group: Group, rows: Group) -> float:
         """When a group may be tried after the failures so far, on the loop's clock."""
         if self._goes_its_own_way(group):
             return self._retry_at[group[0].id]
         # Something new may find out early whether the channel works again; the oldest goes first.
-        if self._failures and any(not row.attempts for row in rows):
+        if self._failures and rows[-1].id > self._newest_failed:
             return min(self._closed_until, self._failed_at + self._backoff(1))
         return self._closed_until
 
@@ -179,8 +246,11 @@ class Lane:
             return Outcome.LEASED
         started = self._clock()
         try:
+            scope = mine[0].happening.scope
             message = compose(
-                [Told(row.happening_id, row.happening) for row in mine], now=self._now()
+                [Told(row.happening_id, row.happening) for row in mine],
+                now=self._now(),
+                summary=self._summary(scope) if scope else None,
             )
             await self._channel.send(message)
         except DeliveryError as error:
@@ -196,8 +266,21 @@ class Lane:
             self.round_at = self._clock()  # each attempt is bounded; a round of many is not
         self._succeeded(mine)
         self._log("delivered", mine, started)
-        await self._outbox.delivered([row.id for row in mine], self._now())
+        await self._mark([row.id for row in mine])
         return Outcome.DELIVERED
+
+    async def _mark(self, ids: Sequence[int]) -> None:
+        """Note the delivery; what the outbox does not take is remembered, or it would be sent again."""
+        self._unmarked.update(ids)
+        await self._outbox.delivered(ids, self._now())
+        self._unmarked.difference_update(ids)
+
+    def _say_unusable(self, error: Exception) -> None:
+        if not self._unusable:
+            log.error(
+                "outbox.unusable", channel=self._channel.name, error=str(error), exc_info=error
+            )
+        self._unusable = True
 
     def _succeeded(self, group: Group) -> None:
         for row in group:
@@ -257,7 +340,7 @@ class Lane:
         return min(doubled * (1 + self._spread() / 4), most)
 
     def _too_old(self, row: Pending) -> bool:
-        return self._now() - row.created_at >= self._delivery.give_up_after
+        return self._read_at - row.created_at >= self._delivery.give_up_after
 
     def _forget(self, rows: Group) -> None:
         """Drop what is remembered of rows that are gone, and windows that ended with nothing in them."""

@@ -6,6 +6,7 @@ JSON values; a missing or malformed fact leaves its line out. The keys:
 | key | value |
 | --- | --- |
 | `organization`, `project`, `key`, `model`, `surface` | names; the last three are else read off the target |
+| `pool` | the pool that the key belongs to |
 | `contract` | `direct` or `provider`: success over a provider route is never called OpenAI access |
 | `lasted_s` | seconds the previous state lasted; for `online` the outage |
 | `waited_s` | seconds of waiting for propagation; for `stale` the silence |
@@ -39,7 +40,7 @@ from monitor.access.happening import Happening
 from monitor.access.propagation import under
 from monitor.access.words import EventKind
 from monitor.alerts import render
-from monitor.alerts.clean import duration, name, title
+from monitor.alerts.clean import clean, duration, name, title
 from monitor.alerts.facts import Facts, moment
 from monitor.alerts.wording import Level, Wording, wording
 
@@ -82,23 +83,32 @@ class Message:
     level: Level
 
 
-def compose(items: Sequence[Told], *, now: datetime) -> Message:
+def compose(items: Sequence[Told], *, now: datetime, summary: str | None = None) -> Message:
     """One message for one happening, or a grouped one for several, in the order given.
 
-    Raises ValueError when there is nothing to tell.
+    `summary` stands above them: how a pool stands as a whole. Of many then the worst are shown in full,
+    else the first. Raises ValueError when there is nothing to tell.
     """
     if not items:
         raise ValueError("nothing to tell")
+    head = clean(summary or "")
     parts = [_part(item, now) for item in items]
     tags = " ".join(part.tag for part in parts)
     if len(parts) == 1:
         heading = title(parts[0].words.title, parts[0].tag)
-        shown = render.Page(parts=parts, rest="", tags=tags, grouped=False)
+        shown = render.Page(parts=parts, rest="", tags=tags, grouped=False, head=head)
     else:
         heading = title(_grouped_title(items))
-        over = items[FULL_MOST:]
+        full = _in_full(parts, worst=bool(head))
+        over = [item for place, item in enumerate(items) if place not in full]
         rest = f"And {len(over)} more: {_counted(over)}." if over else ""
-        shown = render.Page(parts=_once(parts[:FULL_MOST]), rest=rest, tags=tags, grouped=True)
+        shown = render.Page(
+            parts=_once([parts[place] for place in full]),
+            rest=rest,
+            tags=tags,
+            grouped=True,
+            head=head,
+        )
     levels = {part.words.level for part in parts}
     return Message(
         title=heading,
@@ -107,6 +117,14 @@ def compose(items: Sequence[Told], *, now: datetime) -> Message:
         slack=render.slack(shown),
         level=next(level for level in _WORST_FIRST if level in levels),
     )
+
+
+def _in_full(parts: Sequence[render.Part], *, worst: bool) -> list[int]:
+    """Which parts are shown in full, in their order: the first, or the worst."""
+    places = list(range(len(parts)))
+    if worst:
+        places.sort(key=lambda place: _WORST_FIRST.index(parts[place].words.level))
+    return sorted(places[:FULL_MOST])
 
 
 def _part(item: Told, now: datetime) -> render.Part:
@@ -133,6 +151,7 @@ def _rows(facts: Facts, now: datetime) -> list[tuple[str, str]]:
         ("Organization", facts.organization),
         ("Project", facts.text("project")),
         ("Key", facts.key),
+        ("Pool", facts.text("pool")),
         ("Model", facts.model),
         ("Surface", facts.surface),
         ("Route", f"{name(happening.route)}{whose}" if happening.route else None),

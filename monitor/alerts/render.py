@@ -24,17 +24,18 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a message shows: parts in full, what was left out, and the tags of all."""
+    """What a message shows: how a pool stands, parts in full, what was left out, the tags of all."""
 
     parts: Sequence[Part]
     rest: str
     tags: str
     grouped: bool
+    head: str = ""
 
 
 def text(page: Page) -> str:
     """Plain text."""
-    blocks: list[str] = []
+    blocks = [page.head]
     for part in page.parts:
         words = part.words
         if page.grouped:
@@ -56,7 +57,7 @@ def html(page: Page) -> str:
 
     It makes a space of a line's end, so there is none after a `br`.
     """
-    blocks: list[str] = []
+    blocks = [f"<p><b>{as_html(page.head)}</b></p>"] if page.head else []
     for part in page.parts:
         words = part.words
         if page.grouped:
@@ -81,7 +82,7 @@ def html(page: Page) -> str:
 
 def slack(page: Page) -> str:
     """Slack's mrkdwn. Values are code spans, in which nothing is formatted, linked or mentioned."""
-    blocks: list[str] = []
+    blocks = [slack_prose(page.head)]
     for part in page.parts:
         words = part.words
         if page.grouped:

@@ -1,6 +1,6 @@
 """Which happening goes to which channel."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -17,8 +17,12 @@ class Subscription:
     targets: tuple[str, ...] = ()
 
 
-def channels_for(happening: Happening, channels: Sequence[Subscription]) -> tuple[str, ...]:
+def channels_for(
+    happening: Happening, channels: Sequence[Subscription], only: Collection[str] = ()
+) -> tuple[str, ...]:
     """The names of the channels that are told, in the order given.
+
+    With `only` these channels are asked, whatever their patterns, and no others.
 
     A happening without a target (a route's, an organization's, the monitor's own) concerns every
     target, so only the event decides.
@@ -26,7 +30,8 @@ def channels_for(happening: Happening, channels: Sequence[Subscription]) -> tupl
     return tuple(
         channel.name
         for channel in channels
-        if happening.event in channel.events and _wanted(happening.target, channel.targets)
+        if happening.event in channel.events
+        and (channel.name in only if only else _wanted(happening.target, channel.targets))
     )
 
 

@@ -7,6 +7,7 @@ import typer
 from monitor import __version__
 from monitor.cli import (
     alerts,
+    backup,
     checking,
     config,
     declare,
@@ -60,6 +61,7 @@ app.command("diagnose")(diagnose.diagnose)
 app.command("evidence")(evidence.evidence)
 app.add_typer(config.app, name="config")
 app.add_typer(alerts.app, name="alerts")
+app.command("backup")(backup.backup)
 app.command("healthcheck")(healthcheck.healthcheck)
 app.command("simulate")(simulate.simulate)
 app.command("demo")(demo)

@@ -159,8 +159,10 @@ def wait(
 
     0 all available, 12 one is locked, 13 one is blocked, 124 timed out.
     """
+    from monitor.daemon.booking import book_all
     from monitor.daemon.channels import redactor_of
     from monitor.daemon.logs import configure
+    from monitor.store import queries
 
     limit = parse_timeout(timeout, "--timeout")
     settings = load_settings(config)
@@ -169,7 +171,11 @@ def wait(
     configure(redactor_of(settings), log_format=settings.log_format, level="WARNING")
     with tempfile.TemporaryDirectory(prefix="access-monitor-") as folder, plain_errors():
         alone = _only(settings, targets, Path(folder) / "wait.db")
-        raise typer.Exit(asyncio.run(_wait(alone, limit)))
+        status = asyncio.run(_wait(alone, limit))
+        unbooked = book_all(settings, queries.spend(alone.database, datetime.now(UTC).date()))
+    if unbooked:
+        note(unbooked)
+    raise typer.Exit(status)
 
 
 def _only(settings: "Settings", targets: "Sequence[Target]", database: Path) -> "Settings":
@@ -179,7 +185,9 @@ def _only(settings: "Settings", targets: "Sequence[Target]", database: Path) -> 
         wanted = tuple(target.capability for target in targets if target.key == key.name)
         if wanted:
             keys.append(replace(key, capabilities=wanted))
-    return replace(settings, keys=tuple(keys), channels=(), database=database)
+    # there are no channels, and pools name theirs
+    pools = {name: replace(pool, channels=()) for name, pool in settings.pools.items()}
+    return replace(settings, keys=tuple(keys), pools=pools, channels=(), database=database)
 
 
 class _Titles:

@@ -83,7 +83,8 @@ def load_settings(config: Path | None, *, reading: bool = False) -> "Settings":
     with plain_errors():
         settings = read_settings(config, secrets=not reading)
     if not reading:
-        for warning in settings.warnings:
+        _redact_tracebacks(settings)
+        for warning in (*settings.warnings, *_open_to_all(settings)):
             note(f"warning: {warning}")
         if not settings.source:
             for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_BASE_URL"):
@@ -96,10 +97,46 @@ def read_settings(config: Path | None, *, secrets: bool = True) -> "Settings":
     """The same without a word and without an end: raises SettingsError."""
     from monitor.config import default_from_environment, find, load
 
+    if secrets:
+        no_core()
     path = find(config, os.environ)
     if path:
         return load(path, os.environ, secrets=secrets)
     return default_from_environment(os.environ)
+
+
+def no_core() -> None:
+    """Whoever holds secrets leaves no core file behind: it would hold them, too.
+
+    Only the soft limit: who needs a core raises it again with `prlimit --core`.
+    """
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+
+
+def _redact_tracebacks(settings: "Settings") -> None:
+    """An exception's own text may hold what was to be sent: a traceback is printed without it."""
+
+    def uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        import traceback
+
+        from monitor.daemon.channels import redactor_of
+
+        text = "".join(traceback.format_exception(kind, error, trace))
+        print(redactor_of(settings).text(text), end="", file=sys.stderr)
+
+    sys.excepthook = uncaught
+
+
+def _open_to_all(settings: "Settings") -> Iterator[str]:
+    """Warnings of the settings file and the database, where every user can read or change them."""
+    for path in (settings.source, settings.database):
+        mode = path.stat().st_mode & 0o7777 if path and path.exists() else 0
+        if mode & 0o006:
+            what = "change" if mode & 0o002 else "read"
+            yield f"{path}: every user can {what} it (mode {mode:04o}): chmod o= {path}"
 
 
 def select_targets(settings: "Settings", names: Sequence[str]) -> "tuple[Target, ...]":

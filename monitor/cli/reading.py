@@ -38,8 +38,11 @@ def status(
 ) -> None:
     """Show every target: its state, since when, what is in the way, and when it is looked at next.
 
+    A pool is a line, and of its targets only what is out of the ordinary is listed; JSON has all.
+
     With --routes: for each model and route the states, how fast it answered, and what, in 7 days.
     """
+    from monitor.cli.pools import told_apart
     from monitor.store import queries
     from monitor.store.shapes import as_json
 
@@ -53,6 +56,9 @@ def status(
     if output is Format.JSON:
         print_json(as_json(found))
         return
+    pools, targets, more = told_apart(found.targets, settings.pools, settings.deadlines.stale, now)
+    if pools:
+        print("\n".join([*pools, ""]))
     rows = [
         (
             t.target,
@@ -64,10 +70,13 @@ def status(
             ago(t.next_probe_at, now),
             f"{t.spend_today_usd:.4f}",
         )
-        for t in found.targets
+        for t in targets
     ]
     columns = ("TARGET", "STATE", "SINCE", "BLOCKER", "LAST ANSWER", "LAST", "NEXT", "KEY TODAY $")
-    print_table(columns, rows)
+    if rows or not pools:
+        print_table(columns, rows)
+    if more:
+        print(f"and {more} more of pools that are out of the ordinary: --format json has all")
     print(f"\nnotifications: {found.pending} pending, {found.dead} dead")
     print(_daemon_line(found.daemon, now))
 

@@ -1,6 +1,7 @@
 """`run`: the daemon."""
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,20 +16,25 @@ if TYPE_CHECKING:
 def run(config: ConfigOption = None) -> None:
     """Watch the targets of the settings and tell people of every change, until stopped."""
     from monitor.daemon.channels import redactor_of, senders_of
-    from monitor.daemon.logs import configure
+    from monitor.daemon.logs import configure, log_uncaught
     from monitor.daemon.notify import Manager
     from monitor.daemon.running import serve
     from monitor.daemon.service import Monitor
 
     settings = load_settings(config)
     announce(settings)
-    configure(redactor_of(settings), log_format=settings.log_format)
+    configure(redactor_of(settings), log_format=settings.log_format, queued=True)
+    log_uncaught()
     manager = Manager()
+
+    recent = deque([settings], maxlen=3)
 
     def read() -> "tuple[Settings, list[Channel]]":
         again = read_settings(config)
-        # the new secrets must be hidden before anything is said of them
-        configure(redactor_of(again), log_format=again.log_format)
+        # The new secrets must be hidden before anything is said of them, and the old ones while probes
+        # that carry them, or settings that were refused, are still about.
+        recent.append(again)
+        configure(redactor_of(*recent), log_format=again.log_format, queued=True)
         return again, senders_of(again)
 
     with plain_errors():
@@ -46,13 +52,18 @@ def announce(settings: "Settings") -> None:
     note(
         f"access-monitor watches {len(targets)} targets, by {settings.source or 'the environment'}:"
     )
-    for target in targets[:20]:
+    own = [target for target in targets if not settings.key(target.key).pool]
+    for target in own[:20]:
         price, estimated = worst_case(settings, target)
         about = "about " if estimated else ""
         note(f"  {target.name} over {target.route} ({target.contract}): $0 while refused,"
              f" {about}${price:.5f} a granted probe")  # fmt: skip
-    if len(targets) > 20:
-        note(f"  and {len(targets) - 20} more")
+    if len(own) > 20:
+        note(f"  and {len(own) - 20} more")
+    for pool in settings.pools.values():
+        watched = ", ".join(str(one) for one in pool.capabilities)
+        contract = settings.routes[pool.route].contract
+        note(f"  pool {pool.name}: {pool.keys} keys, {watched}, over {pool.route} ({contract})")
     for name in dict.fromkeys(target.route for target in targets):
         route = settings.routes[name]
         proxy = proxy_for(route.base_url)

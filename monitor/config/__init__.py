@@ -5,13 +5,14 @@ from monitor.config.places import default_database, find, named_database
 from monitor.config.presenting import example, schema, show
 from monitor.config.problems import Problem, SettingsError
 from monitor.config.references import Secret
-from monitor.config.settings import Channel, Heartbeat, Key, Organization, Route, Settings
+from monitor.config.settings import Channel, Heartbeat, Key, Organization, Pool, Route, Settings
 
 __all__ = [
     "Channel",
     "Heartbeat",
     "Key",
     "Organization",
+    "Pool",
     "Problem",
     "Route",
     "Secret",

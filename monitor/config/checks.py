@@ -20,6 +20,7 @@ from monitor.access.target import Capability, split_capability
 from monitor.access.words import Code, Effect, Surface
 from monitor.catalog import Catalog
 from monitor.config.durations import parse_duration
+from monitor.config.pools import PoolFile, read_pool
 from monitor.config.problems import Path as Place
 from monitor.config.problems import looks_secret, shown, suggestion
 from monitor.config.references import Secret, UnresolvedError, resolve, unresolved
@@ -47,6 +48,9 @@ class Context:
     routes: frozenset[str]
     #: names in the file's own catalog entries, right or wrong: what follows from a wrong one is not told
     models: frozenset[str] = frozenset()
+    #: names of the file's channels, right or wrong, and whether it has pools
+    channels: frozenset[str] = frozenset()
+    pools: bool = False
     #: names of all targets, once every key is known to be right; None before
     targets: tuple[str, ...] | None = None
     #: the organizations that keys act for, known when `targets` are
@@ -186,6 +190,34 @@ def secret(value: Any, info: ValidationInfo) -> Secret:
     if warning:
         context.warn(warning)
     return resolved
+
+
+def pool_file(value: Any, info: ValidationInfo) -> PoolFile:
+    """The keys of a pool's file, by its reference. No error of this shows one."""
+    context = Context.of(info)
+    if not isinstance(value, str):
+        raise refuse('must be a reference such as "file:pool-a.keys"', hidden=True)
+    if value.startswith("env:"):
+        raise refuse("must be a file, one key a line: file:PATH or credential:NAME", hidden=True)
+    try:
+        read, warnings = read_pool(value, context.environ, context.folder)
+    except UnresolvedError as error:
+        if context.secrets:
+            raise refuse(str(error), hidden=True) from None
+        # Who only reads the database can do without the keys' names.
+        return PoolFile(unresolved(value).reference, None)
+    for warning in warnings:
+        context.warn(warning)
+    return read
+
+
+def known_channel(value: Any, info: ValidationInfo) -> str:
+    """A channel of the file."""
+    text, channels = text_of(value), Context.of(info).channels
+    if text not in channels:
+        hint = suggestion(text, channels) if channels else "there are no channels"
+        raise refuse(f"there is no such channel; {hint}")
+    return text
 
 
 def known_route(value: str, info: ValidationInfo) -> str:

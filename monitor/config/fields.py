@@ -10,6 +10,7 @@ from monitor.access.target import Capability
 from monitor.access.words import Code, Contract, EventKind, Gate, Surface
 from monitor.config import checks, urls
 from monitor.config.durations import PATTERN
+from monitor.config.pools import PoolFile
 from monitor.config.references import Secret
 
 _REFERENCE = {"type": "string", "pattern": "^(env|file|credential):.+"}
@@ -32,6 +33,14 @@ HeaderValue = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[!-~]+$"}),
 ]
 SecretReference = Annotated[Secret, PlainValidator(checks.secret), WithJsonSchema(_REFERENCE)]
+PoolReference = Annotated[
+    PoolFile,
+    PlainValidator(checks.pool_file),
+    WithJsonSchema({"type": "string", "pattern": "^(file|credential):.+"}),
+]
+AChannel = Annotated[
+    str, PlainValidator(checks.known_channel), WithJsonSchema({"type": "string", "minLength": 1})
+]
 Watched = Annotated[
     Capability,
     PlainValidator(checks.capability),

@@ -1,8 +1,8 @@
 """From a settings file, or the environment alone, to `Settings`; with every error at once."""
 
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +22,7 @@ from monitor.config.places import FILE_CAP, default_database
 from monitor.config.problems import Path as Place
 from monitor.config.problems import Problem, SettingsError, place
 from monitor.config.schema import OPENAI, OPENAI_URL, File
-from monitor.config.settings import Channel, Heartbeat, Key, Organization, Route, Settings
+from monitor.config.settings import Channel, Heartbeat, Key, Organization, Pool, Route, Settings
 from monitor.config.urls import is_openai
 from monitor.config.wording import path_of, words_of
 
@@ -33,6 +33,7 @@ def load(
     """Read, check and resolve a settings file; `now` (UTC) judges the times in it.
 
     Without `secrets` the references are not followed: who only reads the database must not need them.
+    A pool's file is read all the same where it can be, for the names of its keys.
 
     Raises:
         SettingsError: with everything that is wrong; no value of a secret is in it.
@@ -153,6 +154,8 @@ def _settings(
         catalog=builtin(),
         routes=frozenset(routes) if isinstance(routes, dict) else frozenset({OPENAI}),
         models=_names(raw.get("catalog"), "models"),
+        channels=_named(raw.get("channels")),
+        pools=bool(raw.get("pools")),
         secrets=secrets,
     )
     try:
@@ -175,6 +178,12 @@ def _names(table: Any, name: str) -> frozenset[str]:
     return frozenset(inner) if isinstance(inner, dict) else frozenset()
 
 
+def _named(sections: Any) -> frozenset[str]:
+    tables = sections if isinstance(sections, list) else []
+    names = [table.get("name") for table in tables if isinstance(table, dict)]
+    return frozenset(name for name in names if isinstance(name, str))
+
+
 def _resolved(file: Any, context: Context, path: Path | None, database: Path) -> Settings:
     routes = {
         name: Route(name, one.base_url, one.contract or Contract.PROVIDER, one.price, one.rate)
@@ -192,6 +201,8 @@ def _resolved(file: Any, context: Context, path: Path | None, database: Path) ->
         )
         for one in file.keys
     )
+    cadence = Cadence(**_values(file, "cadence"))
+    pools = {one.name: _pool(one, cadence) for one in file.pools}
     organizations = {
         id_: Organization(id_, one.admin_key, one.route) for id_, one in file.organizations.items()
     }
@@ -206,7 +217,11 @@ def _resolved(file: Any, context: Context, path: Path | None, database: Path) ->
     )
     deadlines = Deadlines(**_values(file, "deadlines"))
     for text in upkeep.warnings(
-        keys, routes, context.catalog, now=context.now, retiring=deadlines.retiring
+        keys + tuple(pools.values()),
+        routes,
+        context.catalog,
+        now=context.now,
+        retiring=deadlines.retiring,
     ):
         context.warn(text)
     return Settings(
@@ -214,9 +229,9 @@ def _resolved(file: Any, context: Context, path: Path | None, database: Path) ->
         database=database,
         log_format=str(file.monitor.log_format),
         routes=MappingProxyType(routes),
-        keys=keys,
+        keys=keys + tuple(key for one in file.pools for key in _keys_of(one)),
         channels=channels,
-        cadence=Cadence(**_values(file, "cadence")),
+        cadence=cadence,
         confirmation=Confirmation(**_values(file, "confirmation")),
         deadlines=deadlines,
         budget=Budget(**_values(file, "budget")),
@@ -226,7 +241,38 @@ def _resolved(file: Any, context: Context, path: Path | None, database: Path) ->
         warnings=tuple(context.warnings),
         organizations=MappingProxyType(organizations),
         rules=tuple(OwnRule(**one.model_dump()) for one in file.rules),
+        pools=MappingProxyType(pools),
     )
+
+
+def _pool(one: Any, cadence: Cadence) -> Pool:
+    own = {name: getattr(one.cadence, name) for name in one.cadence.model_fields_set}
+    return Pool(
+        name=one.name,
+        secrets=one.secrets.reference,
+        keys=None if one.secrets.keys is None else len(one.secrets.keys),
+        organization=one.organization,
+        project=one.project,
+        route=one.route,
+        capabilities=tuple(one.watch),
+        channels=tuple(one.channels or ()),
+        cadence=replace(cadence, **own),
+        log_every=one.log_every,
+    )
+
+
+def _keys_of(one: Any) -> Iterator[Key]:
+    capabilities = tuple(one.watch)
+    for name, secret in one.secrets.named(one.name):
+        yield Key(
+            name=name,
+            secret=secret,
+            organization=one.organization,
+            project=one.project,
+            route=one.route,
+            capabilities=capabilities,
+            pool=one.name,
+        )
 
 
 def _values(file: Any, section: str) -> dict[str, Any]:

@@ -72,6 +72,22 @@ def show(settings: Settings) -> dict[str, Any]:
                 "verified_at": key.verified_at.isoformat() if key.verified_at else None,
             }
             for key in settings.keys
+            if not key.pool
+        ],
+        "pools": [
+            {
+                "name": pool.name,
+                "secrets": pool.secrets,
+                "keys": pool.keys,
+                "organization": pool.organization,
+                "project": pool.project,
+                "route": pool.route,
+                "watch": [str(capability) for capability in pool.capabilities],
+                "channels": list(pool.channels),
+                "cadence": _limits(pool.cadence),
+                "log_every": pool.log_every,
+            }
+            for pool in settings.pools.values()
         ],
         "organizations": {
             one.id: {"admin_key": _secret(one.admin_key), "route": one.route}
@@ -100,7 +116,9 @@ def show(settings: Settings) -> dict[str, Any]:
             "url": _secret(settings.heartbeat.url),
             "every": format_duration(settings.heartbeat.every),
         },
-        "targets": [target.name for target in settings.targets()],
+        "targets": [
+            target.name for target in settings.targets() if not settings.key(target.key).pool
+        ],
         "warnings": list(settings.warnings),
     }
 

@@ -79,18 +79,33 @@ def resolve(reference: str, environ: Mapping[str, str], folder: Path) -> tuple[S
     warning = None
     if kind == "env" and colon:
         text = _from_environment(name, environ)
-    elif kind == "file" and colon and not name.startswith("//"):
+    else:
+        data, warning = read_reference(reference, environ, folder, FILE_CAP)
+        # Latin-1 decodes anything; what is not ASCII is refused below without being shown.
+        text = data.decode("latin-1")
+    return Secret(_usable(text, f"what {shown(reference)} names"), reference), warning
+
+
+def read_reference(
+    reference: str, environ: Mapping[str, str], folder: Path, most: int
+) -> tuple[bytes, str | None]:
+    """The bytes, at most so many, of the file that a reference names; beside them a warning, or None.
+
+    Raises:
+        UnresolvedError: when it is no reference to a file, or the file cannot be read.
+
+    """
+    kind, colon, name = reference.partition(":")
+    if kind == "file" and colon and not name.startswith("//"):
         if not name or "\0" in name:
             raise UnresolvedError("file: wants the path of a file")
-        text, warning = _from_file(folder / name)
-    elif kind == "credential" and colon:
-        text = _from_credential(name, environ)
-    else:
-        raise UnresolvedError(
-            f"is not a reference, and a secret has no place in this file: write {_FORMS} "
-            "(if it was a real secret, replace it: it has been in a file in clear)"
-        )
-    return Secret(_usable(text, f"what {shown(reference)} names"), reference), warning
+        return _from_file(folder / name, most)
+    if kind == "credential" and colon:
+        return _from_file(_credential(name, environ), most)[0], None
+    raise UnresolvedError(
+        f"is not a reference, and a secret has no place in this file: write {_FORMS} "
+        "(if it was a real secret, replace it: it has been in a file in clear)"
+    )
 
 
 def unresolved(reference: str) -> Secret:
@@ -122,7 +137,7 @@ def _from_environment(name: str, environ: Mapping[str, str]) -> str:
     return environ[name]
 
 
-def _from_credential(name: str, environ: Mapping[str, str]) -> str:
+def _credential(name: str, environ: Mapping[str, str]) -> Path:
     if not _CREDENTIAL.fullmatch(name) or name in (".", ".."):
         raise UnresolvedError("credential: wants the name of a service credential, without a path")
     folder = environ.get("CREDENTIALS_DIRECTORY")
@@ -131,22 +146,21 @@ def _from_credential(name: str, environ: Mapping[str, str]) -> str:
             "$CREDENTIALS_DIRECTORY is not set: the service manager sets it for a unit with"
             " LoadCredential=NAME:PATH"
         )
-    return _from_file(Path(folder) / name)[0]
+    return Path(folder) / name
 
 
-def _from_file(path: Path) -> tuple[str, str | None]:
-    """The file's text, and a warning when every user of the machine can read it."""
+def _from_file(path: Path, most: int) -> tuple[bytes, str | None]:
+    """The file's bytes, and a warning when every user of the machine can read it."""
     where = shown(str(path))
     try:
-        data, mode = read_file(path, FILE_CAP)
+        data, mode = read_file(path, most)
     except UnreadableError as error:
         raise UnresolvedError(f"cannot read {where}: {error}") from None
     warning = None
     if mode & stat.S_IROTH:
         bits = f"{mode:04o}"
         warning = f"{where} holds a secret and every user can read it (mode {bits}): chmod o-r"
-    # Latin-1 decodes anything; what is not ASCII is refused below without being shown.
-    return data.decode("latin-1"), warning
+    return data, warning
 
 
 def _usable(text: str, what: str) -> str:
@@ -157,12 +171,17 @@ def _usable(text: str, what: str) -> str:
     text = text.strip()
     if not text:
         raise UnresolvedError(f"{what} is empty")
-    if not text.isascii():
-        raise UnresolvedError(f"{what} holds a character that is not ASCII: copy it again")
-    if any(character.isspace() for character in text):
-        raise UnresolvedError(
-            f"{what} holds whitespace or a line break inside: it must be one word"
-        )
-    if not text.isprintable():
-        raise UnresolvedError(f"{what} holds a control character: copy it again")
+    if fault := fault_of(text):
+        raise UnresolvedError(f"{what} {fault}")
     return text
+
+
+def fault_of(text: str) -> str | None:
+    """What is wrong with a secret's value, never showing it; None when it can be sent."""
+    if not text.isascii():
+        return "holds a character that is not ASCII: copy it again"
+    if len(text.split()) > 1:
+        return "holds whitespace or a line break inside: it must be one word"
+    if not text.isprintable():
+        return "holds a control character: copy it again"
+    return None

@@ -4,14 +4,16 @@ The errors, the JSON Schema for editors and the tests of the example are made fr
 """
 
 from datetime import date, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, create_model
 
+from monitor.access.pools import pool_of
 from monitor.access.words import Contract, Surface
 from monitor.catalog import CatalogError
 from monitor.config import checks, urls
 from monitor.config.fields import (
+    AChannel,
     ACode,
     AContract,
     AGate,
@@ -27,6 +29,7 @@ from monitor.config.fields import (
     Name,
     Pattern,
     Phrase,
+    PoolReference,
     SecretReference,
     Strict,
     Watched,
@@ -105,6 +108,49 @@ class KeySection(Strict):
     verified_at: Moment | None = Field(
         default=None,
         description="When the organization's verification was completed: the same as declaring it",
+    )
+
+
+if TYPE_CHECKING:
+    CadenceSection = Strict
+else:
+    CadenceSection = FIGURES["cadence"]
+
+
+class PoolSection(Strict):
+    """Many keys of one file that are alike: watched like as many [[keys]], told of and shown together."""
+
+    name: Annotated[Name, AfterValidator(checks.new_name("pool"))] = Field(
+        description="Unique; its keys are named NAME-FINGERPRINT"
+    )
+    secrets: PoolReference = Field(
+        description="A file with one API key a line, by reference: file:PATH (from this file's folder) "
+        "or credential:NAME. Blank lines and lines that begin with # are skipped"
+    )
+    organization: HeaderValue | None = Field(
+        default=None,
+        description="The organization that all of them act for. Default: each has one of its own",
+    )
+    project: HeaderValue | None = Field(
+        default=None, description="The project that all of them act for"
+    )
+    route: Annotated[str, AfterValidator(checks.known_route)] = Field(
+        default=OPENAI, description="The name of the route that the secrets are sent over"
+    )
+    watch: Annotated[list[Watched], AfterValidator(checks.each_once)] = Field(
+        description="What is watched with each of them, as for [[keys]]"
+    )
+    channels: Annotated[list[AChannel], Field(min_length=1)] | None = Field(
+        default=None,
+        description="The channels that are told of this pool, whatever their targets say, and no others. "
+        "Default: all, by their targets",
+    )
+    cadence: CadenceSection = Field(
+        default_factory=CadenceSection, description="What is different of [cadence] for this pool"
+    )
+    log_every: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=1,
+        description="Log one of so many probes; those that bring something new are always logged",
     )
 
 
@@ -234,13 +280,34 @@ class CatalogSection(Strict):
 
 
 def _take_keys(value: list[KeySection], info: ValidationInfo) -> list[KeySection]:
-    if not value:
+    if not value and not checks.Context.of(info).pools:
         raise checks.refuse("no keys: add a [[keys]] section with name, secret and watch")
-    context = checks.Context.of(info)
-    context.targets = tuple(f"{key.name}/{one}" for key in value for one in key.watch)
+    return value
+
+
+def _take_pools(value: list[PoolSection], info: ValidationInfo) -> list[PoolSection]:
+    context, keys = checks.Context.of(info), info.data.get("keys")
+    if keys is None:  # they have errors of their own
+        return value
+    pools = [pool.name for pool in value]
+    for key in keys:
+        pool = key.name if key.name in pools else pool_of(key.name, pools)
+        if pool:
+            text = f"the key {key.name} is named like this pool or one of its keys: rename one"
+            raise checks.refuse(text, below=(pools.index(pool), "name"))
     context.organizations = tuple(
-        dict.fromkeys(key.organization for key in value if key.organization)
+        dict.fromkeys(one.organization for one in (*keys, *value) if one.organization)
     )
+    if all(pool.secrets.keys is not None for pool in value):
+        context.targets = (
+            *(f"{key.name}/{one}" for key in keys for one in key.watch),
+            *(
+                f"{name}/{one}"
+                for pool in value
+                for name, _ in pool.secrets.named(pool.name)
+                for one in pool.watch
+            ),
+        )
     return value
 
 
@@ -289,7 +356,10 @@ class _Known(Strict):
         description="By name; openai is built in, and may be given to change its price or rate",
     )
     keys: Annotated[list[KeySection], AfterValidator(_take_keys)] = Field(
-        default=[], validate_default=True, description="At least one"
+        default=[], validate_default=True, description="At least one, or a pool"
+    )
+    pools: Annotated[list[PoolSection], AfterValidator(_take_pools)] = Field(
+        default=[], validate_default=True, description="Many keys, one a line of a file"
     )
     organizations: Annotated[
         dict[HeaderValue, OrganizationSection], AfterValidator(_take_organizations)

@@ -39,6 +39,29 @@ class Key:
     capabilities: tuple[Capability, ...]
     #: a `verified` declaration made in the settings (UTC)
     verified_at: datetime | None = None
+    #: the name of the pool it belongs to
+    pool: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """What holds for all keys of one file; each is a `Key` of its own, named by its fingerprint.
+
+    `secrets` is the reference; `keys` is how many there are, None where the file was not read.
+    `channels` are the only ones that are told of it; with none all are, by their patterns.
+    """
+
+    name: str
+    secrets: str
+    keys: int | None
+    organization: str | None
+    project: str | None
+    route: str
+    capabilities: tuple[Capability, ...]
+    channels: tuple[str, ...]
+    cadence: Cadence
+    #: one probe of so many is logged
+    log_every: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +115,12 @@ class Settings:
     organizations: Mapping[str, Organization] = field(default_factory=dict)
     #: tried in this order before the built-in rules of the diagnosis
     rules: tuple[OwnRule, ...] = ()
+    #: by name; their keys are among `keys`
+    pools: Mapping[str, Pool] = field(default_factory=dict)
+    _by_name: Mapping[str, Key] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {key.name: key for key in self.keys})
 
     def targets(self) -> tuple[Target, ...]:
         """Every key × its capabilities, in the order of the file."""
@@ -115,7 +144,4 @@ class Settings:
             KeyError: when there is none.
 
         """
-        for key in self.keys:
-            if key.name == name:
-                return key
-        raise KeyError(name)
+        return self._by_name[name]

@@ -6,14 +6,14 @@ from datetime import date, datetime, timedelta
 from monitor.access.words import Contract
 from monitor.catalog import Catalog, Model
 from monitor.config.problems import shown
-from monitor.config.settings import Key, Route
+from monitor.config.settings import Key, Pool, Route
 
 #: Prices and dates that were not compared for longer than this may be wrong.
 OLD = timedelta(days=90)
 
 
 def warnings(
-    keys: Sequence[Key],
+    keys: Sequence[Key | Pool],
     routes: Mapping[str, Route],
     catalog: Catalog,
     *,
@@ -65,7 +65,9 @@ def _old(known: Mapping[str, Model], today: date) -> Iterator[str]:
         )
 
 
-def _unmapped(keys: Sequence[Key], routes: Mapping[str, Route], catalog: Catalog) -> Iterator[str]:
+def _unmapped(
+    keys: Sequence[Key | Pool], routes: Mapping[str, Route], catalog: Catalog
+) -> Iterator[str]:
     for key in keys:
         route = routes.get(key.route)
         if route is None or route.contract is not Contract.PROVIDER:

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from monitor.config import Settings
 from monitor.daemon.once import Checked
 from monitor.store.errors import StoreError
 from monitor.store.inbox import submit
-from monitor.store.records import Spend
+from monitor.store.records import Spend, SpendRow
 
 #: The inbox's word for it.
 SPEND = "spend"
@@ -35,13 +35,27 @@ def book(settings: Settings, checked: Iterable[Checked], now: datetime) -> str |
         item["usd"] += one.cost_usd
         item["probes"] += 1
         item["estimated"] |= one.estimated
-    if not sums:
+    return _ask(settings, list(sums.values()), now)
+
+
+def book_all(settings: Settings, spent: Iterable[SpendRow]) -> str | None:
+    """The same for what a monitor of its own, such as `wait`'s, has booked in its own database."""
+    asked = [
+        {"key": row.key, "day": f"{row.day}", "usd": row.settled_usd + row.reserved_usd,
+         "estimated": row.estimated, "probes": row.probes}
+        for row in spent
+    ]  # fmt: skip
+    return _ask(settings, [item for item in asked if item["usd"]], datetime.now(UTC))
+
+
+def _ask(settings: Settings, items: list[dict[str, Any]], now: datetime) -> str | None:
+    if not items:
         return None
-    total = sum(item["usd"] for item in sums.values())
+    total = sum(item["usd"] for item in items)
     if not settings.database.exists():
         return f"${total:.5f} not booked: there is no database yet ({settings.database})"
     try:
-        for item in sums.values():
+        for item in items:
             submit(settings.database, SPEND, item, now)
     except StoreError as error:
         return f"${total:.5f} not booked: {error}"

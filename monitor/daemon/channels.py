@@ -8,9 +8,9 @@ from monitor.config import Settings
 from monitor.daemon.redaction import Redactor
 
 
-def redactor_of(settings: Settings) -> Redactor:
-    """Hides every secret of the settings."""
-    return Redactor(_secrets(settings))
+def redactor_of(*settings: Settings) -> Redactor:
+    """Hides every secret of the settings: of several, of those before and after a reload."""
+    return Redactor(secret for one in settings for secret in _secrets(one))
 
 
 def senders_of(settings: Settings) -> list[Channel]:

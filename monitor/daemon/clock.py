@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta
 #: clock being disciplined, and is followed silently.
 STEP = timedelta(seconds=2)
 
+#: Even seconds without a move of the wall clock, from which it stands still.
+_STANDS = 0.5
+
 # Unlike CLOCK_MONOTONIC it goes on while the machine sleeps, so a night's sleep is no clock step.
 _EVEN = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -23,14 +26,18 @@ def wall() -> datetime:
 
 
 class Clock:
-    """UTC time that passes evenly between two calls of `step`, whatever is done to the wall clock."""
+    """UTC time that passes evenly between two calls of `step`, whatever is done to the wall clock.
+
+    `stands` says whether the wall clock stood still at the last of them: it is not followed then.
+    """
 
     def __init__(
         self, wall: Callable[[], datetime] = wall, even: Callable[[], float] = even_seconds
     ) -> None:
         self._wall = wall
         self._even = even
-        self._anchor = (wall(), even())
+        self._anchor = self._seen = (wall(), even())
+        self.stands = False
 
     def now(self) -> datetime:
         """The time, UTC."""
@@ -47,7 +54,12 @@ class Clock:
 
     def step(self) -> timedelta | None:
         """Follow the wall clock; return by how much it was stepped since the last call, if it was."""
-        wall = self._wall()
+        wall, even = self._wall(), self._even()
+        was, at = self._seen
+        self.stands = wall == was and (even - at > _STANDS or self.stands)
+        if self.stands:
+            return None
+        self._seen = (wall, even)
         difference = wall - self.now()
-        self._anchor = (wall, self._even())
+        self._anchor = (wall, even)
         return difference if abs(difference) >= STEP else None

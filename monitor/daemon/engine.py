@@ -1,7 +1,7 @@
 """The middle of the pipeline: an answer, a declaration or time becomes changes, in one transaction."""
 
-import asyncio
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -11,17 +11,16 @@ import structlog
 
 from monitor.access.cadence import full_interval, next_look
 from monitor.access.events import Answered, Declared, Event, Rules, SiblingOpened, TimePassed
-from monitor.access.limits import Cadence
+from monitor.access.memory import TargetState
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.propagation import opening_of
 from monitor.access.states import advance
-from monitor.access.words import Effect, EventKind, Look, Reason, State
+from monitor.access.words import Code, Effect, EventKind, Look, Reason, State
+from monitor.daemon.backlog import Backlog
 from monitor.daemon.clock import Clock
 from monitor.daemon.narrator import Narrator
 from monitor.daemon.network import NetworkSense
 from monitor.daemon.watches import Watch, Watches
-from monitor.store.errors import StoreError
-from monitor.store.recorder import Recorder
 from monitor.store.records import Answer, Change, Declaration, Spend, Told
 
 log = structlog.get_logger()
@@ -33,9 +32,6 @@ _IDS = re.compile(
     re.IGNORECASE,
 )
 _FIGURES = re.compile(r"\d+(?:\.\d+)?")
-
-#: Seconds between two tries to write what the database refused.
-_WRITE_AGAIN = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,35 +47,35 @@ class Result:
     #: what the key has still reserved after it, in US dollars
     reserved: float | None = None
     over_budget: bool = False
+    #: the target's secret was replaced while it was under way
+    outdated: bool = False
 
 
 class Engine:
     """Applies events to the watches and has everything that follows written at once.
 
     A watch's memory is moved on before the write, on the one loop, so that events of neighbours see
-    it; the recorder keeps the order. `committed` is called after each commit that told something.
+    it; the backlog keeps the order. `committed` is called after each commit that told something.
     """
 
     def __init__(
         self,
         *,
         watches: Watches,
-        recorder: Recorder,
+        backlog: Backlog,
         narrator: Narrator,
         network: NetworkSense,
         clock: Clock,
-        cadence: Cadence,
         rules: Rules,
         look_at: Callable[[Watch, Any], None],
         committed: Callable[[], None],
         evidence: Callable[[Watch], Awaitable[str]],
     ) -> None:
         self._watches = watches
-        self._recorder = recorder
+        self._backlog = backlog
         self._narrator = narrator
         self._network = network
         self._clock = clock
-        self._cadence = cadence
         self._rules = rules
         self._look_at = look_at
         self._committed = committed
@@ -87,14 +83,18 @@ class Engine:
         self._watching_since = clock.now()
         #: routes whose silence was told
         self._silent: set[str] = set()
+        #: by pool, probes that brought nothing new
+        self._ordinary: Counter[str] = Counter()
 
     async def answered(self, result: Result) -> None:
         """A look came back: decide, date the next one, write, and hasten the siblings it opened for."""
         watch, diagnosis, now = result.watch, result.diagnosis, self._clock.now()
         code = diagnosis.code if diagnosis else None
-        if watch.removed:
-            # it left the settings meanwhile: what the answer cost is all that is still of interest
+        if watch.removed or result.outdated:
+            # It left the settings meanwhile, or has another secret: what the answer cost is all that is
+            # still of interest.
             await self.write([Change(spend=_spend(result))])
+            self._look_at(watch, now)
             return
         watch.answers += 1
         if diagnosis and diagnosis.request_id:
@@ -107,7 +107,7 @@ class Engine:
         plan = next_look(
             decision.memory,
             now,
-            self._cadence,
+            watch.cadence,
             phase=watch.phase,
             shutdown=watch.shutdown,
             retry_after=diagnosis.retry_after if diagnosis and inconclusive else None,
@@ -134,23 +134,30 @@ class Engine:
         changes += self._of_network(watch.target.route, result)
         if watch.memory.state is not before.state:
             watch.answers = 0
-        log.info(
-            "probe",
-            target=watch.name,
-            look=str(result.look),
-            diagnosis=code and str(code),
-            state=str(watch.memory.state),
-            status=result.observation.status,
-            latency_ms=round(result.observation.timings.total, 1),
-            request_id=diagnosis.request_id if diagnosis else None,
-            cost_usd=result.cost or None,
-            next_probe_at=_seconds(plan.at),
-            why=str(plan.situation),
-        )
+        if told or self._sampled(watch, before, code):
+            log.info(
+                "probe",
+                target=watch.name,
+                look=str(result.look),
+                diagnosis=code and str(code),
+                state=str(watch.memory.state),
+                status=result.observation.status,
+                latency_ms=round(result.observation.timings.total, 1),
+                request_id=diagnosis.request_id if diagnosis else None,
+                cost_usd=result.cost or None,
+                next_probe_at=_seconds(plan.at),
+                why=str(plan.situation),
+            )
         await self.write(changes)
         # After the write, and from the memory: a commit may take longer than the wait, and the clock
         # may have been stepped meanwhile.
         self._look_at(watch, watch.memory.next_probe_at or plan.at)
+
+    def succeed(self, old: "Engine") -> None:
+        """Go on in the place of another, with what it knew of the network and of silence."""
+        # ruff: noqa: SLF001 - another of this class
+        self._watching_since, self._silent = old._watching_since, old._silent
+        self._network.succeed(old._network)
 
     async def declared(self, declaration: Declaration) -> None:
         """A person told something of an organization or a key; taken once."""
@@ -190,8 +197,9 @@ class Engine:
         since = now if self._network.offline else self._watching_since
         changes: list[Change] = []
         silent: dict[str, list[Watch]] = {}
+        overdue: list[tuple[Watch, Event]] = []
         for watch in self._watches:
-            interval = full_interval(watch.memory, now, self._cadence, watch.shutdown)
+            interval = full_interval(watch.memory, now, watch.cadence, watch.shutdown)
             # until the API's own list was read, the catalog's date is nothing to wake people with
             event = TimePassed(interval, watch.shutdown if watch.dated else None, since)
             decision = advance(watch.memory, event, now, self._rules)
@@ -199,14 +207,19 @@ class Engine:
                 continue
             if any(telling.event is EventKind.STALE for telling in decision.tellings):
                 silent.setdefault(watch.target.route, []).append(watch)
-            facts = {}
-            if any(telling.event is EventKind.OVERDUE for telling in decision.tellings):
-                # what support asks for comes with the message that says it is time to ask support
-                facts["evidence"] = await self._evidence(watch)
-            changes.append(self._apply(watch, event, without=EventKind.STALE, facts=facts))
+            late = any(telling.event is EventKind.OVERDUE for telling in decision.tellings)
+            if late and not watch.pool:  # no message holds the evidence for many keys
+                overdue.append((watch, event))
+                continue
+            changes.append(self._apply(watch, event, without=EventKind.STALE))
         changes += self._of_silence(silent)
         if changes:
             await self.write(changes)
+        for watch, passed in overdue:
+            # What support asks for comes with the message that says it is time to ask support. It is
+            # read first: nothing may come between a change of a memory and its way to the backlog.
+            facts = {"evidence": await self._evidence(watch)}
+            await self.write([self._apply(watch, passed, without=EventKind.STALE, facts=facts)])
 
     def looks_again(self) -> None:
         """Nobody could look until now: the machine slept, or the network was down. Silence counts anew."""
@@ -248,32 +261,16 @@ class Engine:
         )
 
     async def write(self, changes: Sequence[Change]) -> None:
-        """Write until it is written: what was seen is not lost because the database was busy.
-
-        The watches concerned stay busy meanwhile, so what waits is bounded by their number.
-        """
-        failing = False
-        while True:
-            try:
-                ids = await self._recorder.write(changes)
-            except StoreError as error:
-                if not failing:
-                    log.error("not_written", error=str(error), try_again_s=_WRITE_AGAIN)  # noqa: TRY400
-                failing = True
-                await asyncio.sleep(_WRITE_AGAIN)
-                changes = [self._fresh(change) for change in changes]
-                continue
-            break
+        """Have it written in its turn: what was seen is not lost because the database refuses it now."""
         told = [told for change in changes for told in change.told]
-        for id_, one in zip(ids, told, strict=True):
-            _log(id_, one)
-        if told:
-            self._committed()
 
-    def _fresh(self, change: Change) -> Change:
-        """The change with the memory of now: what was written meanwhile must not be written over."""
-        watch = self._watches.get(change.target) if change.target else None
-        return replace(change, memory=watch.memory) if watch and change.memory else change
+        def written(ids: list[int]) -> None:
+            for id_, one in zip(ids, told, strict=True):
+                _log(id_, one)
+            if told:
+                self._committed()
+
+        await self._backlog.write(changes, written)
 
     def _apply(
         self,
@@ -297,6 +294,14 @@ class Engine:
         if watch.memory.state is not before:
             watch.answers = 0
         return Change(target=watch.name, memory=watch.memory, told=told)
+
+    def _sampled(self, watch: Watch, before: TargetState, code: Code | None) -> bool:
+        """Whether a probe is logged: of a pool's that bring nothing new one of so many, else all."""
+        pool = watch.pool
+        if pool is None or code is not before.last_diagnosis:
+            return True
+        self._ordinary[pool.name] += 1
+        return self._ordinary[pool.name] % pool.log_every == 0
 
     def _siblings_of(self, opened: Watch) -> Iterable[Change]:
         for watch in self._watches.siblings(opened):

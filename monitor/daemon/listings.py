@@ -45,7 +45,7 @@ class Listings:
         self._routes: dict[str, dict[str, list[Watch]]] = {}
         for watch in watches:
             keys = self._routes.setdefault(watch.target.route, {})
-            keys.setdefault(watch.target.key, []).append(watch)
+            keys.setdefault(_asker(watch), []).append(watch)
         self._looker = looker
         self._engine = engine
         self._clock = clock
@@ -75,7 +75,10 @@ class Listings:
             return
         models = listed(observation.body)
         if models:
-            self._took(self._routes[watch.target.route][watch.target.key], models)
+            # none, when its key left the settings while it was asked
+            watches = self._routes.get(watch.target.route, {}).get(_asker(watch))
+            if watches:
+                self._took(watches, models)
 
     async def _refresh(self, keys: Collection[list[Watch]]) -> None:
         for watches in keys:
@@ -119,5 +122,10 @@ class Listings:
                 self._look_at(watch, now)  # it was looked at weekly, as one that is gone
 
 
+def _asker(watch: Watch) -> str:
+    """Whose list it is: a key's own, or one for a whole pool, whose thousands see the same models."""
+    return watch.pool.name if watch.pool else watch.target.key
+
+
 def _place(watch: Watch) -> tuple[str, str]:
-    return watch.target.route, watch.target.key
+    return watch.target.route, _asker(watch)

@@ -2,13 +2,17 @@
 
 import logging
 import sys
-from typing import TextIO
+import threading
+from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from monitor.daemon.journal import JournalHandler, is_journal
+from monitor.daemon.logqueue import QueuedHandler, Straight
 from monitor.daemon.redaction import Redactor
+
+log = structlog.get_logger()
 
 #: httpx prints whole URLs at INFO, Apprise prints a mistyped channel URL at ERROR.
 _QUIET = {"httpx": "WARNING", "httpcore": "WARNING", "apscheduler": "WARNING", "alembic": "WARNING",
@@ -21,11 +25,12 @@ def configure(
     log_format: str = "auto",
     level: str = "INFO",
     stream: TextIO | None = None,
+    queued: bool = False,
 ) -> None:
     """Send structlog's and the libraries' logs through one chain to `stream` (standard error).
 
     `log_format` is `auto`, `json` or `console`; `auto` is readable on a terminal, entries with fields
-    where the stream is systemd's journal, else JSON.
+    where the stream is systemd's journal, else JSON. `queued` is for who must never wait for a reader.
     """
     out = stream or sys.stderr
     readable = log_format == "console" or (log_format == "auto" and out.isatty())
@@ -53,12 +58,16 @@ def configure(
         renderer,
     ]
     formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last)
-    handler: logging.Handler = logging.StreamHandler(out)
+    to: Any = Straight(out.fileno()) if queued else out
+    handler: logging.Handler = logging.StreamHandler(to)
     if log_format == "auto" and is_journal(out):
-        handler = JournalHandler(out)
+        handler = JournalHandler(to)
     handler.setFormatter(formatter)
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    for old in root.handlers:
+        if isinstance(old, QueuedHandler):
+            old.close()
+    root.handlers[:] = [QueuedHandler(handler) if queued else handler]
     root.setLevel(level)
     for name, quiet in _QUIET.items():
         logging.getLogger(name).setLevel(quiet)
@@ -70,12 +79,40 @@ def configure(
     )
 
 
+def log_uncaught() -> None:
+    """Have this process log what nobody caught: Python prints it, past the redactor and the journal."""
+
+    def uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+        else:
+            log.critical("uncaught", exc_info=(kind, error, trace))
+
+    def in_a_thread(args: threading.ExceptHookArgs) -> None:
+        if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+            uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+    def unraisable(args: Any) -> None:
+        if args.exc_value is not None:
+            uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+    sys.excepthook = uncaught
+    sys.unraisablehook = unraisable
+    threading.excepthook = in_a_thread
+
+
 def _one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Control characters become escapes: a server's words cannot forge a line or paint a terminal."""
-    return {
+    """Control characters become escapes: a server's words cannot forge a line or paint a terminal.
+
+    A traceback keeps its lines, each behind a bar: none of them can pass for an event.
+    """
+    shown = {
         key: _escaped(value) if isinstance(value, str) and key != "exception" else value
         for key, value in event.items()
     }
+    if isinstance(trace := event.get("exception"), str):
+        shown["exception"] = "\n".join(f"| {_escaped(line)}" for line in trace.split("\n"))
+    return shown
 
 
 def _escaped(text: str) -> str:

@@ -20,6 +20,7 @@ from monitor.daemon.engine import Result
 from monitor.daemon.schedule import Schedule
 from monitor.daemon.watches import Watch, Watches
 from monitor.probing import Prober
+from monitor.store.errors import StoreError
 
 log = structlog.get_logger()
 
@@ -56,7 +57,7 @@ class Looker:
         self._buckets = {name: TokenBucket(route.rate) for name, route in routes.items()}
         self._breakers = {name: Breaker(len(keys[name])) for name in routes}
         self._places = {name: asyncio.Semaphore(IN_FLIGHT_PER_ROUTE) for name in routes}
-        self._gaps: dict[tuple[str, str], ImageGap] = defaultdict(lambda: ImageGap(cadence))
+        self._gaps: dict[tuple[str, str], ImageGap] = {}
         self._routes = routes
         self._prober = prober
         self._ledger = ledger
@@ -142,7 +143,11 @@ class Looker:
         return 0.0
 
     def _gap(self, watch: Watch) -> ImageGap:
-        return self._gaps[watch.target.route, watch.target.scope]
+        place = watch.target.route, watch.target.scope
+        gap = self._gaps.get(place)
+        if gap is None:
+            gap = self._gaps[place] = ImageGap(watch.cadence)
+        return gap
 
     async def _make(self, watch: Watch) -> None:
         try:
@@ -161,23 +166,25 @@ class Looker:
 
     async def _look(self, watch: Watch) -> None:
         look, over = watch.look, False
-        today = self._clock.now().date()
+        today, credentials = self._clock.now().date(), watch.credentials
         if look is Look.FULL and watch.price > 0:
             wanted = watch.price * self._confirmations(watch)
-            if not self._ledger.reserve(watch.name, watch.target.key, today, wanted):
-                if self._ledger.crowded(watch.target.key, today, wanted):
-                    self._schedule.in_seconds(watch, self._soon)
-                    return
+            if self._ledger.reserve(watch.account, watch.target.key, today, wanted):
+                watch.crowded_since = None
+            elif self._may_wait(watch, today, wanted):
+                self._schedule.in_seconds(watch, self._soon)
+                return
+            else:
                 over, look = True, Look.FREE
                 await self._over_budget(watch, today, wanted)
-            else:
-                await self._remember(watch.target.key, today)
+            if look is Look.FULL and not await self._remember(watch.target.key, today):
+                # the database refuses what may be owed: until it takes it, only what costs nothing
+                self._ledger.release(watch.account)
+                look = Look.FREE
         route = watch.target.route
         try:
             async with self._places[route]:
-                observation = await self._prober.look(
-                    watch.credentials, watch.target.capability, look
-                )
+                observation = await self._prober.look(credentials, watch.target.capability, look)
         except asyncio.CancelledError:
             if look is Look.FULL and watch.price > 0:
                 # It may have reached the server, and an image that nobody fetched is billed all the
@@ -194,27 +201,41 @@ class Looker:
         cost, charged = 0.0, None
         if look is Look.FULL and watch.price > 0 and diagnosis:
             cost = self._cost(watch, observation, diagnosis)
-            charged = self._ledger.book(watch.name, cost, keep=self._kept(watch, diagnosis))
+            charged = self._ledger.book(watch.account, cost, keep=self._kept(watch, diagnosis))
         reserved = None
         if charged:
             # written with the answer: what is no longer reserved must not count as spent after a crash
             reserved = self._ledger.entry(*charged).reserved
             self._ledger.marked(*charged, reserved)
+        # by a reload: what was asked with the old secret says nothing of the new one
+        outdated = watch.credentials != credentials
         await self._answered(
-            Result(watch, look, observation, diagnosis, cost, charged, reserved, over)
+            Result(watch, look, observation, diagnosis, cost, charged, reserved, over, outdated)
         )
 
-    async def _remember(self, key: str, today: date) -> None:
-        """Have what is reserved remembered durably before a probe leaves."""
+    def _may_wait(self, watch: Watch, today: date, wanted: float) -> bool:
+        """Whether only what others hold for now is in the way; not for longer than it should take them."""
+        if not self._ledger.crowded(watch.target.key, today, wanted):
+            return False
+        now = self._clock.even()
+        watch.crowded_since = watch.crowded_since or now
+        return now - watch.crowded_since < 2 * watch.cadence.settling.total_seconds()
+
+    async def _remember(self, key: str, today: date) -> bool:
+        """Have what is reserved remembered durably before a probe leaves; False when that is refused."""
         mark = self._ledger.unmarked(key, today)
         if mark is None:
-            return
+            return True
         self._ledger.marked(key, today, mark)
         try:
             await self._mark(key, today, mark)
+        except StoreError:
+            self._ledger.marked(key, today, 0.0)
+            return False
         except BaseException:
             self._ledger.marked(key, today, 0.0)
             raise
+        return True
 
     def _confirmations(self, watch: Watch) -> int:
         """Granted answers that are still to be paid for if the next one is granted."""
@@ -226,7 +247,7 @@ class Looker:
 
     def _kept(self, watch: Watch, diagnosis: Diagnosis) -> float:
         """What stays reserved after the answer: the confirmations that are still to be paid for."""
-        if watch.memory.state is State.AVAILABLE:
+        if watch.memory.state is State.AVAILABLE or watch.removed:
             return 0.0
         left = watch.price * self._confirmations(watch)
         if diagnosis.code is Code.ACCESS_GRANTED:

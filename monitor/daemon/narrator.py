@@ -7,6 +7,7 @@ from typing import Any
 from monitor.access.events import Telling
 from monitor.access.happening import Happening
 from monitor.access.observation import Diagnosis
+from monitor.access.pools import scope_of
 from monitor.access.propagation import Opening, Waiting, typical_wait
 from monitor.access.words import Contract, EventKind, Reason
 from monitor.alerts.subscriptions import Subscription, channels_for
@@ -34,6 +35,7 @@ class Narrator:
     def __init__(self, subscriptions: Sequence[Subscription], watches: Watches) -> None:
         self._subscriptions = tuple(subscriptions)
         self._watches = watches
+        self._pools = {watch.pool.name: watch.pool for watch in watches if watch.pool}
         self._typical: dict[Contract, tuple[float, int]] = {}
 
     def compare(self, openings: Sequence[Opening], waiting: Sequence[Waiting]) -> None:
@@ -50,6 +52,7 @@ class Narrator:
             "organization": target.organization,
             "project": target.project,
             "key": target.key,
+            "pool": watch.pool and watch.pool.name,
             "model": target.capability.model,
             "surface": str(target.capability.surface),
             "contract": str(target.contract),
@@ -75,7 +78,7 @@ class Narrator:
                 reason=telling.reason,
                 at=now,
                 target=target.name,
-                scope=target.scope,
+                scope=watch.scope,
                 route=target.route,
                 before=telling.before,
                 after=telling.after,
@@ -94,10 +97,12 @@ class Narrator:
         route: str | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> Told:
-        """What concerns a route or the whole monitor."""
-        return self._told(
-            Happening(event=event, reason=reason, at=now, route=route, facts=dict(facts or {}))
-        )
+        """What concerns a route or the whole monitor, or the pool that is among the facts."""
+        facts = dict(facts or {})
+        scope = scope_of(facts["pool"]) if "pool" in facts else None
+        return self._told(Happening(event, reason, now, scope=scope, route=route, facts=facts))
 
     def _told(self, happening: Happening) -> Told:
-        return Told(happening, channels_for(happening, self._subscriptions))
+        pool = self._pools.get(happening.facts.get("pool", ""))
+        only = pool.channels if pool else ()
+        return Told(happening, channels_for(happening, self._subscriptions, only))

@@ -17,6 +17,12 @@ class NetworkSense:
         self._failures = dict.fromkeys(self._needed, 0)
         self.offline = False
 
+    def succeed(self, old: "NetworkSense") -> None:
+        """Go on with what another knew: whether it is down, and the failures of routes that remain."""
+        self.offline = old.offline
+        for route in self._failures.keys() & old._failures.keys():  # noqa: SLF001 - of this class
+            self._failures[route] = old._failures[route]  # noqa: SLF001
+
     def answered(self, route: str, code: Code | None) -> EventKind | None:
         """Learn from a probe's result; return the event it makes, if any."""
         if code is Code.NETWORK_ERROR:

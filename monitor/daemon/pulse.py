@@ -9,6 +9,7 @@ import structlog
 
 from monitor.access.words import State
 from monitor.alerts.dispatcher import Dispatcher
+from monitor.daemon.backlog import Backlog
 from monitor.daemon.clock import Clock
 from monitor.daemon.health import NOTE_EVERY, Vitals, stalled
 from monitor.daemon.notify import Manager
@@ -26,12 +27,15 @@ class Pulse:
         self,
         *,
         recorder: Recorder,
+        backlog: Backlog,
         dispatcher: Dispatcher,
         manager: Manager,
         clock: Clock,
         delivery_most: timedelta,
     ) -> None:
         self._recorder = recorder
+        self._backlog = backlog
+        self._waiting: Mapping[str, int] = {}
         self._dispatcher = dispatcher
         self._manager = manager
         self._clock = clock
@@ -48,16 +52,20 @@ class Pulse:
         self._delivery_most = delivery_most.total_seconds()
         self._began = self._loop.time()
 
-    def stalled(self) -> tuple[str, ...]:
-        """What does not move, by the rules of `health`; empty while there is progress."""
+    def stalled(self, *, by_itself: bool = False) -> tuple[str, ...]:
+        """What does not move, by the rules of `health`; empty while there is progress.
+
+        `by_itself` leaves out what follows from a database that answers, but refuses to be written.
+        """
+        excused = by_itself and self._backlog.refusing is not None
         # The loop's clock stands still while the machine sleeps: waking up is no stall.
         now = self._loop.time()
         told_at = self._dispatcher.progress
         return stalled(
             Vitals(
                 beat=now - self._beat_at,
-                written=now - self._written_at,
-                looked=now - self._looked_at,
+                written=0.0 if excused else now - self._written_at,
+                looked=0.0 if excused else now - self._looked_at,
                 told=now - (self._began if told_at is None else told_at),
                 delivery_most=self._delivery_most,
             )
@@ -65,7 +73,8 @@ class Pulse:
 
     async def ready(self, watches: Watches) -> None:
         """Tell the service manager that the monitor is up, at the start or after a reload."""
-        self._manager.ready(status_line(watches, await self._recorder.waiting()))
+        await self._count()
+        self._manager.ready(status_line(watches, self._waiting))
 
     async def beat(
         self, watches: Watches, *, looks: int, next_look: datetime | None, also: Mapping[str, Any]
@@ -78,12 +87,12 @@ class Pulse:
         waits = next_look is None or next_look > self._clock.now()
         if looks != self._made or (waits and not any(watch.busy for watch in watches)):
             self._made, self._looked_at = looks, now
-        note = self._clock.even() >= self._note_at
-        waiting: Mapping[str, int] = {}
+        # while the database refuses, each beat tries: the note is what shows that it is well again
+        note = self._clock.even() >= self._note_at or self._backlog.refusing is not None
         if note or self._manager.there:
-            waiting = await self._recorder.waiting()
+            await self._count()
         if note:
-            await self._note({"notifications": waiting, **also})
+            await self._note({"notifications": self._waiting, **also})
         problems = self.stalled()
         if bool(problems) != bool(self._told):
             if problems:
@@ -91,13 +100,23 @@ class Pulse:
             else:
                 log.info("progress_again")
         self._told = problems
-        if not problems:
+        if not self.stalled(by_itself=True):
+            # A restart would lose the results that are kept, and find the database no better.
             self._manager.alive()
-        self._manager.status("; ".join((status_line(watches, waiting), *problems)))
+        words = (status_line(watches, self._waiting), *self._backlog.words(), *problems)
+        self._manager.status("; ".join(words))
 
     def note_soon(self) -> None:
         """The wall clock was stepped: the time noted is not to be compared with it any more."""
         self._note_at = self._clock.even()
+
+    async def _count(self) -> None:
+        if self._backlog.refusing is not None:
+            return  # what was counted last is the best there is
+        try:
+            self._waiting = await self._recorder.waiting()
+        except StoreError as error:
+            self._backlog.refused(error)
 
     async def _note(self, status: Mapping[str, Any]) -> None:
         try:
@@ -105,8 +124,9 @@ class Pulse:
             await self._recorder.progress({**status, "stalled": list(self.stalled())})
         except StoreError as error:
             # The next beat tries again; after a minute of it there is no progress any more.
-            log.warning("progress_not_noted", error=str(error))
+            self._backlog.refused(error)
             return
+        self._backlog.accepted()
         self._written_at = self._loop.time()
         self._note_at = self._clock.even() + NOTE_EVERY
 

@@ -1,6 +1,6 @@
 """What people ask of the running monitor: declarations, retries, bookings of commands beside it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import structlog
@@ -19,15 +19,22 @@ log = structlog.get_logger()
 
 
 class Requests:
-    """Takes what waits in the inbox and in the declarations, each once."""
+    """Takes what waits in the inbox and in the declarations, each once.
+
+    `revived` is called when dead notifications are pending again.
+    """
 
     def __init__(
-        self, recorder: Recorder, engine: Engine, ledger: Ledger, wake: Callable[[], None]
+        self,
+        recorder: Recorder,
+        engine: Engine,
+        ledger: Ledger,
+        revived: Callable[[], Awaitable[None]],
     ) -> None:
         self._recorder = recorder
         self._engine = engine
         self._ledger = ledger
-        self._wake = wake
+        self._revived = revived
 
     async def take(self) -> None:
         """Do what other processes left in the inbox; what was done is settled after it."""
@@ -46,7 +53,7 @@ class Requests:
             ids = item.payload.get("ids")
             count = await self._recorder.retry(ids if isinstance(ids, list) else None)
             log.info("retrying", notifications=count)
-            self._wake()
+            await self._revived()
         elif item.kind == "declare" and (told := read_declaration(item.payload)):
             # by the item's id: an interrupted taking is repeated, the same words told twice both count
             await self._recorder.declare(*told, f"inbox {item.id}")

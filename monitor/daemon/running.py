@@ -12,6 +12,7 @@ from monitor.alerts.outbox import Sender
 from monitor.config import Settings, SettingsError
 from monitor.daemon.notify import Manager
 from monitor.daemon.service import Monitor, ReloadError
+from monitor.store.errors import StoreError
 
 log = structlog.get_logger()
 
@@ -25,7 +26,7 @@ async def serve(monitor: Monitor, manager: Manager, read: Read) -> int:
 
     SIGHUP has the settings read anew: parsed whole first, then swapped; what does not load changes
     nothing. Returns the exit status: 0 after SIGTERM, 130 after SIGINT. Raises StoreError when the
-    database cannot be used.
+    database cannot be used, or was taken away.
     """
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[int] = loop.create_future()
@@ -45,17 +46,19 @@ async def serve(monitor: Monitor, manager: Manager, read: Read) -> int:
     try:
         await monitor.start()
         running = asyncio.create_task(monitor.run(), name="run")
-        while not asked.done():
+        while not (asked.done() or running.done()):
             wanted: asyncio.Future[Any] = asyncio.ensure_future(again.wait())
-            either: set[asyncio.Future[Any]] = {asked, wanted}
+            either: set[asyncio.Future[Any]] = {asked, wanted, running}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             wanted.cancel()
             if again.is_set() and not asked.done():
                 again.clear()
                 await _reload(monitor, manager, read)
         running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        (ended,) = await asyncio.gather(running, return_exceptions=True)
         await monitor.stop()
+        if isinstance(ended, StoreError):
+            raise ended
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)

@@ -18,6 +18,7 @@ from monitor.alerts.outbox import Sender
 from monitor.alerts.subscriptions import Subscription
 from monitor.config import Settings
 from monitor.daemon import console
+from monitor.daemon.backlog import Backlog
 from monitor.daemon.clock import Clock
 from monitor.daemon.engine import Engine, Result
 from monitor.daemon.evidence import Asked, bundle
@@ -31,11 +32,12 @@ from monitor.daemon.notify import Manager
 from monitor.daemon.pulse import Pulse
 from monitor.daemon.requests import Requests
 from monitor.daemon.schedule import Schedule
+from monitor.daemon.timekeeper import Timekeeper
 from monitor.daemon.treasury import Treasury
 from monitor.daemon.watches import Watch, Watches, succeed, watches_of
 from monitor.probing import Prober, ping
 from monitor.store.dossier import dossier
-from monitor.store.errors import StoreError
+from monitor.store.errors import GoneError, StoreError
 from monitor.store.recorder import Recorder
 
 log = structlog.get_logger()
@@ -50,8 +52,8 @@ _COMPARE_EVERY = 60
 _FIRST_LOOKS = timedelta(seconds=25)
 #: On stop: seconds for probes under way, then for notifications. Together under five.
 _END_PROBES, _END_WRITES, _END_ALERTS = 2.0, 1.0, 1.5
-#: Seconds between two beats from which the machine must have slept.
-_SLEPT = 30.0
+#: How long after an attempt's own timeout a reload waits for it.
+_MARGIN = timedelta(seconds=1)
 #: More than this under way at once, over all routes, would cost memory and gain nothing.
 _IN_FLIGHT_MOST = 512
 
@@ -65,6 +67,7 @@ class Monitor:
 
     watches: Watches
     _recorder: Recorder
+    _backlog: Backlog
     _treasury: Treasury
     _requests: Requests
     _prober: Prober
@@ -90,9 +93,11 @@ class Monitor:
         self._manager = manager or Manager({})
         self._helpers: list[asyncio.Task[None]] = []
         self._channels = list(channels) or [console.Console()]
-        self._last_beat = self._clock.even()
+        self._timekeeper = Timekeeper(self._clock)
         self._beats = 0
         self._change = asyncio.Event()
+        #: a beat and a reload take turns: both take declarations, each once
+        self._turn = asyncio.Lock()
 
     async def start(self) -> None:
         """Open the database and begin to look. Raises StoreError when it cannot be used."""
@@ -103,7 +108,8 @@ class Monitor:
             since = await self._recorder.events_since(before.started_at) if before else {}
             await self._recorder.register(settings.targets())
             self.watches = watches_of(settings, await self._recorder.load_memories())
-            self._treasury = Treasury(self._recorder, settings.budget)
+            self._backlog = Backlog(self._recorder)
+            self._treasury = Treasury(self._recorder, self._backlog, settings.budget)
             await self._treasury.load(clock.now().date())
             self._open()
             self._build()
@@ -130,11 +136,18 @@ class Monitor:
         log.info("started", targets=len(self.watches), database=str(settings.database), **counts)
 
     async def run(self) -> None:
-        """Take care of what no answer brings about: the clock, the inbox, deadlines. Until cancelled."""
+        """Take care of what no answer brings about: the clock, the inbox, deadlines. Until cancelled.
+
+        Raises GoneError when the database was deleted or replaced: what it held is saved by `stop`.
+        """
         while True:
             await asyncio.sleep(BEAT)
             try:
-                await self._beat()
+                self._recorder.require_place()
+                async with self._turn:
+                    await self._beat()
+            except GoneError:
+                raise
             except Exception:
                 # Whatever it was, the next beat may get through; probes and alerts go on meanwhile.
                 log.exception("beat_failed")
@@ -156,13 +169,17 @@ class Monitor:
         self._schedule.stop()
         await self._looker.drain(_END_PROBES)
         counts = self.watches.counts()
-        with suppress(TimeoutError):
+        # what cannot be written, the backlog says; marks that stay count as spent at the next start
+        with suppress(TimeoutError, StoreError):
             async with asyncio.timeout(_END_WRITES):
                 facts = {"targets": len(self.watches), "counts": counts}
                 await self._engine.tell(EventKind.STOPPING, Reason.DAEMON_STOPPING, facts)
+                await self._backlog.emptied()
                 await self._treasury.close(self._looker.cut)
+        await self._dispatcher.drain(_END_ALERTS)
         await self._end_dispatch()
         await self._prober.aclose()
+        await self._backlog.aclose()
         await self._recorder.aclose()
         log.info("stopped", **counts)
 
@@ -170,38 +187,56 @@ class Monitor:
         """Go on with other settings: probes under way end, memories and history stay.
 
         A target that was removed stops, a new one starts, one with another secret goes on and is looked
-        at at once. Raises ReloadError, with nothing changed, when the database would be another.
+        at at once. Raises ReloadError, with nothing changed, when the database would be another, or
+        refuses to be written.
         """
         if settings.database != self._settings.database:
             raise ReloadError(
                 f"the database cannot change while it runs: {self._settings.database}; restart instead"
             )
+        if self._backlog.refusing is not None:
+            raise ReloadError(self._backlog.refusing)
+        async with self._turn:
+            await self._reload(settings, channels)
+
+    async def _reload(self, settings: Settings, channels: Sequence[Sender]) -> None:
         await self._stop_helpers()
+        # Nothing is hurried: what is being sent is waited for, or it would be sent again.
+        await self._dispatcher.halt((self._settings.delivery.timeout + _MARGIN).total_seconds())
         await self._end_dispatch()
+        before, looker, engine = self.watches, self._looker, self._engine
+        try:
+            await self._recorder.register(settings.targets())
+            memories = await self._recorder.load_memories()
+        except StoreError as error:
+            self._begin_dispatch()
+            self._start_helpers()
+            raise ReloadError(str(error)) from error
         self._settings = settings
         self._channels = list(channels) or [console.Console()]
-        before, looker = self.watches, self._looker
-        await self._recorder.register(settings.targets())
-        self.watches, concerned = succeed(
-            before, watches_of(settings, await self._recorder.load_memories())
-        )
+        self.watches, concerned = succeed(before, watches_of(settings, memories))
         for watch in before:
             if self.watches.get(watch.name) is not watch:
                 self._schedule.remove(watch)
+                if not watch.busy:
+                    self._treasury.ledger.release(watch.account)
         self._prober.catalog = settings.catalog
         self._treasury.use(settings.budget)
-        self._dispatcher = self._new_dispatcher()
-        self._pulse.follow(self._dispatcher, settings.delivery.timeout)
         self._build()
         self._looker.succeed(looker)
+        self._engine.succeed(engine)
         self._schedule.start(self._looker.look)
-        self._dispatch = asyncio.create_task(self._dispatcher.run(), name="dispatcher")
-        await self._bury_the_orphans()
+        self._begin_dispatch()
         for watch in concerned:
             if not watch.busy:
                 self._schedule.at(watch, self._soon(watch))
-        await self._requests.tell_newcomers(self.watches)
-        await self._requests.declare_from(settings)
+        try:
+            await self._bury_the_orphans()
+            await self._requests.tell_newcomers(self.watches)
+            await self._requests.declare_from(settings)
+        except StoreError as error:
+            self._backlog.refused(error)
+            log.error("reload_incomplete", why="its declarations are read by the next one")  # noqa: TRY400
         self._dispatcher.wake()
         self._start_helpers()
         await self._pulse.ready(self.watches)
@@ -218,8 +253,12 @@ class Monitor:
             task.cancel()
         await asyncio.gather(*self._helpers, return_exceptions=True)
 
+    def _begin_dispatch(self) -> None:
+        self._dispatcher = self._new_dispatcher()
+        self._pulse.follow(self._dispatcher, self._settings.delivery.timeout)
+        self._dispatch = asyncio.create_task(self._dispatcher.run(), name="dispatcher")
+
     async def _end_dispatch(self) -> None:
-        await self._dispatcher.drain(_END_ALERTS)
         self._dispatch.cancel()
         await asyncio.gather(self._dispatch, return_exceptions=True)
 
@@ -230,6 +269,7 @@ class Monitor:
         self._dispatcher = self._new_dispatcher()
         self._pulse = Pulse(
             recorder=self._recorder,
+            backlog=self._backlog,
             dispatcher=self._dispatcher,
             manager=self._manager,
             clock=self._clock,
@@ -238,8 +278,9 @@ class Monitor:
 
     def _new_dispatcher(self) -> Dispatcher:
         return Dispatcher(
-            self._recorder, self._channels, self._settings.delivery, now=self._clock.now
-        )
+            self._recorder, self._channels, self._settings.delivery, now=self._clock.now,
+            summary=self.watches.summary,
+        )  # fmt: skip
 
     def _build(self) -> None:
         """Make the parts that follow from the settings."""
@@ -249,11 +290,10 @@ class Monitor:
         self._narrator = Narrator(self._subscriptions(), watches)
         self._engine = Engine(
             watches=watches,
-            recorder=self._recorder,
+            backlog=self._backlog,
             narrator=self._narrator,
             network=NetworkSense(sizes),
             clock=clock,
-            cadence=settings.cadence,
             rules=Rules(settings.confirmation, settings.deadlines),
             look_at=self._schedule.at,
             committed=self._committed,
@@ -275,7 +315,7 @@ class Monitor:
             mark=self._treasury.mark,
         )
         self._requests = Requests(
-            self._recorder, self._engine, self._treasury.ledger, self._dispatcher.wake
+            self._recorder, self._engine, self._treasury.ledger, self._revived
         )
         self._listings = Listings(
             watches=watches,
@@ -293,7 +333,10 @@ class Monitor:
 
     async def _evidence_of(self, watch: Watch) -> str:
         """The evidence bundle of a target as Markdown; empty when the database cannot be read now."""
-        settings, secret = self._settings, self._settings.key(watch.target.key).secret
+        settings = self._settings
+        if watch.removed:
+            return ""
+        secret = settings.key(watch.target.key).secret
         asked = Asked(
             route=settings.routes[watch.target.route],
             catalog=settings.catalog,
@@ -307,8 +350,15 @@ class Monitor:
             return ""
         return markdown(bundle(known, asked, self._clock.now()))
 
-    def _committed(self) -> None:
+    def _wake(self) -> None:
         self._dispatcher.wake()
+
+    async def _revived(self) -> None:
+        await self._bury_the_orphans()
+        self._wake()
+
+    def _committed(self) -> None:
+        self._wake()
         self._change.set()
 
     def _subscriptions(self) -> list[Subscription]:
@@ -331,10 +381,10 @@ class Monitor:
         """Missed looks are not made up for, only spread; one still to come stands, if it is no later
         than one decided now. Who restarts has often just mended what was in the way: it is looked at.
         """
-        now, cadence = self._clock.now(), self._settings.cadence
+        now = self._clock.now()
         for watch in self.watches:
             memory, soon = watch.memory, self._soon(watch)
-            plan = next_look(memory, now, cadence, phase=watch.phase, shutdown=watch.shutdown)
+            plan = next_look(memory, now, watch.cadence, phase=watch.phase, shutdown=watch.shutdown)
             due = memory.next_probe_at
             mended = memory.blocker or memory.suspect
             at = min(due, plan.at) if due and due > now and not mended else soon
@@ -346,34 +396,22 @@ class Monitor:
         """A first look: at once where there are few, spread where there are many."""
         rate = self._settings.routes[watch.target.route].rate
         spread = timedelta(seconds=len(self.watches) / rate)
-        return self._clock.now() + watch.phase * min(
-            spread, _FIRST_LOOKS, self._settings.cadence.eager
-        )
+        return self._clock.now() + watch.phase * min(spread, _FIRST_LOOKS, watch.cadence.eager)
 
     # --- while it runs ---
 
     async def _beat(self) -> None:
         self._beats += 1
-        step = self._clock.step()
-        if step:
-            log.warning("clock_stepped", seconds=round(step.total_seconds(), 1))
-            self._engine.clock_stepped(step)
-            self._pulse.note_soon()
-            for watch in self.watches:
-                if watch.memory.next_probe_at:
-                    self._schedule.at(watch, watch.memory.next_probe_at)
-        even = self._clock.even()
-        if even - self._last_beat > _SLEPT:
-            self._engine.looks_again()
-        self._last_beat = even
-        await self._requests.take()
-        if self._beats % max(1, len(self.watches) // 1000) == 0:
+        self._timekeeper.beat(self.watches, self._engine, self._schedule, self._pulse)
+        if self._backlog.refusing is None:
+            try:
+                await self._with_the_database()
+            except StoreError as error:
+                self._backlog.refused(error)
+        if self._beats % max(1, len(self.watches) // 1000) == 0 and not self._backlog.full:
             await self._engine.time_passed()
-        if self._beats % _COMPARE_EVERY == 0:
-            await self._compare()
         if self._beats % _TIDY_EVERY == 1:
             self._remember_the_forgotten()
-            await self._treasury.tidy(self._clock.now().date())
         await self._pulse.beat(
             self.watches,
             looks=self._looker.made,
@@ -381,8 +419,20 @@ class Monitor:
             also=self._progress(),
         )
 
+    async def _with_the_database(self) -> None:
+        await self._timekeeper.tell(self._recorder)
+        await self._requests.take()
+        if self._beats % _COMPARE_EVERY == 0:
+            await self._compare()
+        if self._beats % _TIDY_EVERY == 1:
+            now = self._clock.now()
+            await self._treasury.tidy(now.date())
+            if gone := await self._recorder.prune(now):
+                log.info("runs_forgotten", runs=gone)
+
     def _remember_the_forgotten(self) -> None:
         """No target may be left without a next look, whatever went wrong: an alert would never come."""
+        self._schedule.catch_up()
         for watch in self.watches:
             if not watch.busy and not self._schedule.holds(watch):
                 log.error("look_was_lost", target=watch.name)

@@ -7,6 +7,7 @@ from typing import Any
 from monitor.access.limits import Budget
 from monitor.access.spending import Ledger
 from monitor.access.words import EventKind, Reason
+from monitor.daemon.backlog import Backlog
 from monitor.daemon.watches import Watch
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change, Spend
@@ -17,15 +18,18 @@ Tell = Callable[[EventKind, Reason, dict[str, Any]], Awaitable[None]]
 class Treasury:
     """Keeps the ledger and the database in step."""
 
-    def __init__(self, recorder: Recorder, budget: Budget) -> None:
+    def __init__(self, recorder: Recorder, backlog: Backlog, budget: Budget) -> None:
         self.ledger = Ledger(budget)
         self._recorder = recorder
+        self._backlog = backlog
         self._budget = budget
         #: scopes of which `budget` was told: of a key and day, or of a month
         self._told: set[str] = set()
 
     def use(self, budget: Budget) -> None:
-        """From here on this budget holds."""
+        """From here on this budget holds; its end is told anew."""
+        if budget != self._budget:
+            self._told.clear()
         self._budget = self.ledger.budget = budget
 
     async def load(self, today: date) -> None:
@@ -49,7 +53,8 @@ class Treasury:
 
     async def mark(self, key: str, day: date, usd: float) -> None:
         """Remember durably what is reserved, before a probe leaves. Raises StoreError."""
-        await self._recorder.reserve(Spend(key, day, reserved_usd=usd))
+        # behind the answers that wait to be written: their word on what is reserved is older
+        await self._backlog.insist([Change(spend=Spend(key, day, reserved_usd=usd))])
 
     async def tidy(self, today: date) -> None:
         """Give the marks of days gone by back, and forget those days."""
@@ -85,6 +90,8 @@ class Treasury:
             "spent_usd": spent,
             "key": key,
         }
+        if watch.pool and not month:
+            facts["pool"] = watch.pool.name
         await tell(EventKind.BUDGET, Reason.BUDGET_EXHAUSTED, facts)
 
     async def _unmark(self, places: Collection[tuple[str, date]]) -> None:

@@ -1,22 +1,28 @@
 """The targets while they are watched: memory, credentials, place in the queues."""
 
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from itertools import islice
 
+from monitor.access import pools
 from monitor.access.cadence import phase_of
+from monitor.access.limits import Cadence
 from monitor.access.memory import TargetState
 from monitor.access.pacing import Place
 from monitor.access.spending import UNKNOWN_PRICE
 from monitor.access.target import Capability, Target
 from monitor.access.words import Contract, Look, State
 from monitor.catalog import open_price
-from monitor.config import Settings
+from monitor.config import Pool, Settings
 from monitor.probing import Credentials
 
 #: Request ids kept for messages that show what was seen.
 _REQUEST_IDS = 5
+#: Targets open at a provider that a message names.
+_OPEN_MOST = 5
 
 
 @dataclass(slots=True)
@@ -36,6 +42,9 @@ class Watch:
     shutdown: date | None
     #: the capability by the catalog's name for the model, which routes may spell differently
     means: Capability
+    #: how often it is looked at, and the pool that its key belongs to
+    cadence: Cadence
+    pool: Pool | None = None
     look: Look = Look.FULL
     #: the model list was asked for its shutdown date, which wins over the catalog's
     dated: bool = False
@@ -48,11 +57,20 @@ class Watch:
     #: answers since the state changed, and the last request ids
     answers: int = 0
     request_ids: deque[str] = field(default_factory=lambda: deque(maxlen=_REQUEST_IDS))
+    #: since when (even seconds) others hold what is left of the budget
+    crowded_since: float | None = None
+    #: what its reservations go by: a reload may make another target of the same name
+    account: int = field(default_factory=itertools.count().__next__)
 
     @property
     def name(self) -> str:
         """The target's name."""
         return self.target.name
+
+    @property
+    def scope(self) -> str:
+        """What happens to targets of one scope may share a message: the pool, else the organization."""
+        return pools.scope_of(self.pool.name) if self.pool else self.target.scope
 
     def adopt(self, new: "Watch") -> bool:
         """Take over what the settings now say of this target; its memory and its probe under way go on.
@@ -73,6 +91,8 @@ _OF_THE_SETTINGS = (
     "may_be_gated",
     "shutdown",
     "means",
+    "cadence",
+    "pool",
 )
 
 
@@ -83,10 +103,13 @@ class Watches:
         self._by_name = {watch.name: watch for watch in watches}
         self._by_scope: dict[tuple[str, str], list[Watch]] = {}
         self._at_providers: dict[Capability, list[Watch]] = {}
+        self._pools: dict[str, list[Watch]] = {}
         for watch in self._by_name.values():
             self._by_scope.setdefault((watch.target.route, watch.target.scope), []).append(watch)
             if watch.target.contract is Contract.PROVIDER:
                 self._at_providers.setdefault(watch.means, []).append(watch)
+            if watch.pool:
+                self._pools.setdefault(watch.scope, []).append(watch)
 
     def __iter__(self) -> Iterator[Watch]:
         return iter(self._by_name.values())
@@ -114,12 +137,21 @@ class Watches:
         ]
 
     def open_at_providers(self, watch: Watch) -> list[str]:
-        """The provider targets of the same model and surface that are available now."""
-        return [
+        """A few provider targets of the same model and surface that are available now."""
+        found = (
             other.name
             for other in self._at_providers.get(watch.means, ())
             if other is not watch and other.memory.state is State.AVAILABLE
-        ]
+        )
+        return list(islice(found, _OPEN_MOST))
+
+    def summary(self, scope: str) -> str | None:
+        """How the targets of a pool stand, by the scope of its happenings; None for other scopes."""
+        watches = self._pools.get(scope)
+        if not watches or not watches[0].pool:
+            return None
+        memories = [watch.memory for watch in watches]
+        return pools.summary(watches[0].pool.name, ((m.state, m.blocker) for m in memories))
 
     def counts(self) -> dict[str, int]:
         """How many targets are in each state; blocked ones once more under `blocked`."""
@@ -170,6 +202,7 @@ def _watch(settings: Settings, target: Target, memory: TargetState) -> Watch:
     key, route = settings.key(target.key), settings.routes[target.route]
     known = settings.catalog.get(target.capability.model)
     price = open_price(settings.catalog, target.capability)
+    pool = settings.pools[key.pool] if key.pool else None
     return Watch(
         target=target,
         credentials=Credentials(
@@ -185,4 +218,6 @@ def _watch(settings: Settings, target: Target, memory: TargetState) -> Watch:
         may_be_gated=known is None or target.capability.surface in known.gates,
         shutdown=known.shutdown if known else None,
         means=replace(target.capability, model=known.name) if known else target.capability,
+        cadence=pool.cadence if pool else settings.cadence,
+        pool=pool,
     )

@@ -1,6 +1,7 @@
-"""The prober: one HTTP client, one request per look, and an observation whatever happens.
+"""The prober: one request per look, and an observation whatever happens.
 
-The only module that knows the HTTP library, so that a change of it is one import.
+It uses httpx's requests, answers and transports without its client, which follows redirects, keeps
+cookies, reads netrc, and takes half as long again. With `transport` it is all that knows the library.
 """
 
 import asyncio
@@ -8,8 +9,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from functools import cache, lru_cache
 from socket import gaierror
 from typing import Any
 
@@ -22,7 +22,9 @@ from monitor.access.target import Capability
 from monitor.access.words import Look, Surface
 from monitor.catalog import Catalog, ProbeRequest, free_look_request, probe_request
 from monitor.catalog.requests import FREE_LOOK_TIMEOUT
+from monitor.probing.proxies import proxy_with_credentials
 from monitor.probing.reading import body_cap, kept_headers, read_capped, reduced, reduced_list
+from monitor.probing.transport import DirectTransport
 
 #: Seconds for name and connection, and again for TLS: a request that was never sent costs nothing to end.
 _CONNECT_TIMEOUT = 15.0
@@ -54,13 +56,16 @@ class _Exchange:
     body: bytearray = field(default_factory=bytearray)
     truncated: bool = False
 
+    def mark(self, step: str) -> None:
+        """Note when a step began or ended, as our transport tells it; the first time counts."""
+        self.marks.setdefault(step, self.clock())
+
     async def trace(self, event: str, info: dict[str, Any]) -> None:
-        """Note when a step began and ended, as the transport tells it."""
-        _, step, stage = event.split(".")
+        """The same, as httpx's own transport tells it."""
         # A tunnel's CONNECT is a request, too, but not ours: nothing of the probe was sent with it.
         request = info.get("request")
         if request is None or request.method != b"CONNECT":
-            self.marks.setdefault(f"{step}.{stage}", self.clock())
+            self.mark(event.partition(".")[2])
 
     @property
     def sent(self) -> bool:
@@ -81,8 +86,21 @@ class _Exchange:
         return None if began is None or ended is None else (ended - began) * 1000
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A probe as it is sent: the same for every key."""
+
+    method: str
+    path: str
+    accept: str
+    body: bytes
+    content_type: str | None
+    #: seconds, of the whole exchange
+    timeout: float
+
+
 class Prober:
-    """Makes looks over one HTTP client; at most `limit_in_flight` are under way at once.
+    """Makes looks over one pool of connections; at most `limit_in_flight` are under way at once.
 
     `clock` is a monotonic clock in seconds. No retries, no redirects, no cookies, no netrc; proxies
     are taken from the environment (see `proxy_for`). `catalog` may be replaced when settings are
@@ -96,23 +114,26 @@ class Prober:
         limit_in_flight: int = 200,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.catalog = catalog
+        self._catalog = catalog
         self._clock = clock
-        # Before the pool and as large: the pool is quadratic in waiters, and never has one this way.
         self._slots = asyncio.Semaphore(limit_in_flight)
-        self._client = httpx.AsyncClient(
-            verify=httpx.create_ssl_context(),
-            limits=httpx.Limits(
-                max_connections=limit_in_flight, max_keepalive_connections=limit_in_flight
-            ),
-            # The whole is bounded by the deadline; a wait for the pool would be our own fault.
-            timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT),
-            follow_redirects=False,
-            event_hooks={"response": [_forget_location]},
-            trust_env=True,
-            # One key's cookies must not travel with another's request.
-            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+        self._limits = httpx.Limits(
+            max_connections=limit_in_flight, max_keepalive_connections=limit_in_flight
         )
+        self._written: dict[Capability | None, _Written] = {}
+        #: by proxy; None is the direct way
+        self._transports: dict[str | None, httpx.AsyncBaseTransport] = {}
+        self._proxies: dict[str, str | None] = {}
+
+    @property
+    def catalog(self) -> Catalog:
+        """What is known of the models."""
+        return self._catalog
+
+    @catalog.setter
+    def catalog(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._written.clear()
 
     async def look(
         self,
@@ -127,10 +148,13 @@ class Prober:
         `deadline` is in seconds and bounds the whole exchange; without it the request's own timeout.
         The wait for a free slot does not count.
         """
-        if look is Look.FREE:
-            probe, surface = free_look_request(), None
-        else:
-            probe, surface = probe_request(self.catalog, capability), capability.surface
+        free = look is Look.FREE
+        asked = None if free else capability
+        probe = self._written.get(asked)
+        if probe is None:
+            request = probe_request(self.catalog, asked) if asked else free_look_request()
+            probe = self._written[asked] = _write(request)
+        surface = None if free else capability.surface
         seconds = probe.timeout if deadline is None else deadline
         made = await self._observe(credentials, probe, surface, seconds)
         return replace(made, look=look, surface=capability.surface, model=capability.model)
@@ -142,12 +166,12 @@ class Prober:
 
         `path` is relative to the base URL and already quoted.
         """
-        return await self._observe(credentials, ProbeRequest("GET", path), None, deadline)
+        return await self._observe(credentials, _write(ProbeRequest("GET", path)), None, deadline)
 
     async def _observe(
         self,
         credentials: Credentials,
-        probe: ProbeRequest,
+        probe: _Written,
         surface: Surface | None,
         seconds: float,
     ) -> Observation:
@@ -171,24 +195,29 @@ class Prober:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        for transport in self._transports.values():
+            await transport.aclose()
 
     async def _try(
         self,
         credentials: Credentials,
-        probe: ProbeRequest,
+        probe: _Written,
         surface: Surface | None,
         seconds: float,
         exchange: _Exchange,
     ) -> tuple[Failure | None, str]:
         try:
-            request = self._build(credentials, probe, exchange)
+            request = _build(credentials, probe, exchange)
         except (httpx.InvalidURL, ValueError, TypeError) as error:
             # The error's own text may hold the header's value, which is the key.
             return Failure.PROTOCOL, f"the request could not be built ({type(error).__name__})"
         try:
+            transport = self._transport_for(credentials.base_url)
+        except (ImportError, ValueError, httpx.InvalidURL) as error:  # its text may hold a password
+            return Failure.PROXY, f"the proxy cannot be used ({type(error).__name__})"
+        try:
             async with asyncio.timeout(seconds):
-                await self._send(request, surface, exchange)
+                await _send(transport, request, surface, exchange)
         except TimeoutError:
             return Failure.TIMEOUT, f"no whole answer within {seconds:g} s"
         except UnicodeError as error:  # a host whose name cannot be written for the resolver
@@ -204,46 +233,90 @@ class Prober:
             return _failure(error, exchange)
         return None, ""
 
-    def _build(
-        self, credentials: Credentials, probe: ProbeRequest, exchange: _Exchange
-    ) -> httpx.Request:
-        headers = {
-            "Authorization": f"Bearer {credentials.secret}",
-            "User-Agent": _USER_AGENT,
-            "Accept": "text/event-stream" if probe.stream else "application/json",
-            "Accept-Encoding": "identity",
-        }
-        if credentials.organization is not None:
-            headers["OpenAI-Organization"] = credentials.organization
-        if credentials.project is not None:
-            headers["OpenAI-Project"] = credentials.project
-        parts = probe.multipart or ()
-        return self._client.build_request(
-            probe.method,
-            credentials.base_url.rstrip("/") + probe.path,
-            headers=headers,
-            json=probe.json,
-            files=[(p.name, (p.filename, p.value, p.content_type)) for p in parts] or None,
-            extensions={"trace": exchange.trace},
-        )
-
-    async def _send(
-        self, request: httpx.Request, surface: Surface | None, exchange: _Exchange
-    ) -> None:
-        # An authentication that does nothing: else a user and password in the base URL replace the key.
-        response = await self._client.send(request, stream=True, auth=httpx.Auth())
-        try:
-            exchange.status = response.status_code
-            exchange.headers = kept_headers(response.headers.items(), exchange.veil.text)
-            exchange.truncated = True  # until the end was seen
-            exchange.truncated = await read_capped(
-                response.aiter_raw(),
-                response.headers.get("content-encoding", ""),
-                body_cap(surface, response.status_code),
-                exchange.body,
+    def _transport_for(self, base_url: str) -> httpx.AsyncBaseTransport:
+        if base_url not in self._proxies:
+            self._proxies[base_url] = proxy_with_credentials(base_url)
+        proxy = self._proxies[base_url]
+        transport = self._transports.get(proxy)
+        if transport is None:
+            transport = self._transports[proxy] = (
+                httpx.AsyncHTTPTransport(verify=_tls(), limits=self._limits, proxy=proxy)
+                if proxy
+                else DirectTransport(connect=_CONNECT_TIMEOUT)
             )
-        finally:
-            await response.aclose()
+        return transport
+
+
+def _write(probe: ProbeRequest) -> _Written:
+    parts = probe.multipart or ()
+    request = httpx.Request(
+        probe.method,
+        "http://anywhere",
+        json=probe.json,
+        files=[(p.name, (p.filename, p.value, p.content_type)) for p in parts] or None,
+    )
+    return _Written(
+        method=probe.method,
+        path=probe.path,
+        accept="text/event-stream" if probe.stream else "application/json",
+        body=request.read(),
+        content_type=request.headers.get("content-type"),
+        timeout=probe.timeout,
+    )
+
+
+def _build(credentials: Credentials, probe: _Written, exchange: _Exchange) -> httpx.Request:
+    headers = {
+        "Authorization": f"Bearer {credentials.secret}",
+        "User-Agent": _USER_AGENT,
+        "Accept": probe.accept,
+        "Accept-Encoding": "identity",
+    }
+    if credentials.organization is not None:
+        headers["OpenAI-Organization"] = credentials.organization
+    if credentials.project is not None:
+        headers["OpenAI-Project"] = credentials.project
+    if probe.content_type is not None:
+        headers["Content-Type"] = probe.content_type
+    return httpx.Request(
+        probe.method,
+        _url(credentials.base_url, probe.path),
+        headers=headers,
+        content=probe.body or None,
+        extensions={
+            "trace": exchange.trace,
+            "mark": exchange.mark,
+            # The whole is bounded by the deadline; a wait for the pool would be our own fault.
+            "timeout": {"connect": _CONNECT_TIMEOUT, "read": None, "write": None, "pool": None},
+        },
+    )
+
+
+@lru_cache(maxsize=1024)
+def _url(base_url: str, path: str) -> httpx.URL:
+    # A user and password in the base URL would replace the key.
+    return httpx.URL(base_url.rstrip("/") + path).copy_with(userinfo=b"")
+
+
+async def _send(
+    transport: httpx.AsyncBaseTransport,
+    request: httpx.Request,
+    surface: Surface | None,
+    exchange: _Exchange,
+) -> None:
+    response = await transport.handle_async_request(request)
+    try:
+        exchange.status = response.status_code
+        exchange.headers = kept_headers(response.headers.items(), exchange.veil.text)
+        exchange.truncated = True  # until the end was seen
+        exchange.truncated = await read_capped(
+            response.aiter_raw(),
+            response.headers.get("content-encoding", ""),
+            body_cap(surface, response.status_code),
+            exchange.body,
+        )
+    finally:
+        await response.aclose()
 
 
 async def ping(url: str, *, seconds: float = 10.0) -> str | None:
@@ -269,11 +342,6 @@ async def ping(url: str, *, seconds: float = 10.0) -> str | None:
 def _tls() -> ssl.SSLContext:
     """Made once: reading the certificates takes 20 ms."""
     return httpx.create_ssl_context()
-
-
-async def _forget_location(response: httpx.Response) -> None:
-    """Keep the client from building the request it is not to send: a bad location makes it raise."""
-    response.headers.pop("location", None)
 
 
 _WORDS = {

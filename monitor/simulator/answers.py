@@ -24,6 +24,14 @@ class Ending(Enum):
     RESET = "reset"
     #: Nothing for `Answer.silence` seconds, then a reset.
     SILENCE = "silence"
+    #: The body byte by byte, `Answer.silence` seconds between two.
+    DRIP = "drip"
+    #: The body again and again, until the client leaves.
+    ENDLESS = "endless"
+    #: `Answer.before` and the body as they are, and no HTTP around them.
+    RAW = "raw"
+    #: The same, with the body again and again.
+    FLOOD = "flood"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,9 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     charges: tuple[Charge, ...] = ()
     ending: Ending = Ending.COMPLETE
-    #: Seconds of scenario time before the first byte, and of silence.
+    #: What goes before everything else, as it is: interim answers, or the beginning of no HTTP.
+    before: bytes = b""
+    #: Seconds of scenario time before the first byte, and of silence: before the end, or between bytes.
     delay: float = 0.0
     silence: float = 0.0
     #: Seconds of scenario time the client is asked to wait.

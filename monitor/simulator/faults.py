@@ -4,15 +4,16 @@ The answer was decided before: an image that is cut on its way was made, and is 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 from types import MappingProxyType
-from typing import Any
 
-from monitor.simulator.answers import Answer, Ending, encode, error_of, refused
+from monitor.simulator.abuse import ABUSES
+from monitor.simulator.answers import Answer, Ending, encode, error_of
 from monitor.simulator.asking import Ask
 from monitor.simulator.refusals import Refusal, Stage
 from monitor.simulator.scenario import PROVIDER, Fault, Key, Scenario
+from monitor.simulator.strike import Strike
 
 _GATEWAY_PAGE = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
@@ -22,33 +23,6 @@ _EDGE_PAGE = (
     b"<!DOCTYPE html>\n<html><head><title>Attention Required!</title></head>\n"
     b"<body><h1>Sorry, you have been blocked</h1></body></html>\n"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Strike:
-    """A fault that strikes the answer to a request."""
-
-    fault: Fault
-    key: Key
-    ask: Ask
-    answer: Answer
-
-    def changed(self, **changes: Any) -> Answer:
-        """The answer under the fault's name, with changes; what it bills stays."""
-        return replace(self.answer, what=self.fault.what, **changes)
-
-    def error(self, status: int, message: str, kind: str, code: str | None = None) -> Answer:
-        """An error of the API or the relay instead of the answer; nothing is billed."""
-        wait = self.fault.retry_after
-        what = self.fault.what
-        refusal = Refusal(what, Stage.RATE, status, message, kind, code=code, retry_after=wait)
-        return refused(self.ask, self.key, refusal)
-
-    def page(self, status: int, page: bytes) -> Answer:
-        """A page of the edge: nothing of the API's own headers."""
-        kept = ("cf-ray", "server")
-        headers = {name: value for name, value in self.answer.headers.items() if name in kept}
-        return Answer(self.fault.what, status, page, content_type="text/html", headers=headers)
 
 
 def _rate_limited(strike: Strike) -> Answer:
@@ -137,6 +111,7 @@ FAULTS: Mapping[str, Callable[[Strike], Answer]] = MappingProxyType(
         "broken_json": _broken_json,
         "empty_data": _empty_data,
         "error_frame": _error_frame,
+        **ABUSES,
     }
 )
 

@@ -5,8 +5,9 @@ import socket
 import struct
 import time
 from asyncio import Task
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from aiohttp import StreamReader, web
@@ -133,6 +134,8 @@ class Simulator:
         if answer.retry_after is not None:
             answer.headers |= retry_after(answer.retry_after / play.scenario.time_scale)
         self._record(play, ask, answer)
+        if answer.before and request.transport is not None:
+            request.transport.write(answer.before)
         if answer.ending is Ending.COMPLETE and not answer.frames:
             return web.Response(
                 status=answer.status,
@@ -140,9 +143,12 @@ class Simulator:
                 headers=answer.headers,
                 content_type=answer.content_type,
             )
-        if answer.silence:
-            await self._pause(answer.silence / play.scenario.time_scale)
-        return await _send(request, answer)
+        pause = partial(self._pause, answer.silence / play.scenario.time_scale)
+        if answer.ending is Ending.SILENCE:
+            await pause()
+        if answer.ending in (Ending.RAW, Ending.FLOOD):
+            return await _send_raw(request, answer, self._stopping)
+        return await _send(request, answer, pause, self._stopping)
 
     def _unread(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
         """The answer to a request that was not read to its end."""
@@ -231,8 +237,28 @@ def _request(
     )
 
 
-async def _send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-    """Send an answer that is a stream, or that does not end well."""
+async def _send_raw(
+    request: web.BaseRequest, answer: Answer, stopping: asyncio.Event
+) -> web.StreamResponse:
+    """Send what is no HTTP, and hang up."""
+    transport = request.transport
+    assert transport is not None  # noqa: S101 - it is there until the request was answered
+    transport.write(answer.body)
+    while answer.ending is Ending.FLOOD and not (transport.is_closing() or stopping.is_set()):
+        if not transport.get_write_buffer_size():
+            transport.write(answer.body * 16)
+        await asyncio.sleep(0.001)  # not faster than it can be sent
+    transport.close()
+    return web.Response()
+
+
+async def _send(
+    request: web.BaseRequest,
+    answer: Answer,
+    pause: Callable[[], Awaitable[None]],
+    stopping: asyncio.Event,
+) -> web.StreamResponse:
+    """Send an answer that is a stream, or that does not end well; `pause` is between two drips."""
     if answer.ending in (Ending.RESET, Ending.SILENCE):
         _abort(request)
         return web.Response()
@@ -240,14 +266,22 @@ async def _send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
     response.content_type = "text/event-stream" if answer.frames else answer.content_type
     frames = answer.frames
     cut = answer.ending is Ending.CUT
-    if not frames:
-        response.content_length = len(answer.body)
+    if answer.ending is Ending.DRIP:
+        whole = b"".join(frames) or answer.body
+        frames = tuple(whole[at : at + 1] for at in range(len(whole)))
+    elif not frames:
+        if answer.ending is not Ending.ENDLESS:
+            response.content_length = len(answer.body)
         frames = (answer.body,)
     # The client may well go after the first event: it has seen what it came for.
     with suppress(ConnectionError):
         await response.prepare(request)
         for frame in frames[: max(1, len(frames) // 2)] if cut else frames:
             await response.write(frame[: len(frame) // 2] if cut and not answer.frames else frame)
+            if answer.ending is Ending.DRIP:
+                await pause()
+        while answer.ending is Ending.ENDLESS and not stopping.is_set():
+            await response.write(answer.body)
         if not cut:
             await response.write_eof()
     if cut:

@@ -124,6 +124,18 @@ def require_head(path: Path, connection: Connection) -> None:
         )
 
 
+def require_sound(path: Path, connection: Connection) -> None:
+    """Raise StoreError when the file is damaged: what it would be told is lost with it, sooner or later."""
+    found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    connection.rollback()
+    if found != "ok":
+        words = " ".join(str(found).split())
+        raise StoreError(
+            f"{path}: the database is damaged ({words}). Restore a copy made by `access-monitor backup`,"
+            " or move it away to begin anew; what it remembers is then forgotten"
+        )
+
+
 def make_file(path: Path) -> None:
     """Make the folder (0700) and the file (0600) where they are missing; others stay as they are.
 

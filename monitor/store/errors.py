@@ -6,3 +6,11 @@ class StoreError(Exception):
 
     It never holds bound values: what was to be written stays out of logs.
     """
+
+
+class UnavailableError(StoreError):
+    """Locked, full, read-only, damaged: not the fault of what was asked for, which may be asked again."""
+
+
+class GoneError(StoreError):
+    """The file was deleted or replaced while it was in use."""

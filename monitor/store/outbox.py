@@ -1,10 +1,10 @@
 """The outbox: claim with a lease, send, mark. A crash in between sends again."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from monitor.store import tables
 from monitor.store.records import NotificationState, PendingNotification
@@ -145,6 +145,23 @@ def release_leases(connection: Connection) -> int:
     return connection.execute(
         update(_rows).where(_PENDING, _its.lease_until.is_not(None)).values(lease_until=None)
     ).rowcount
+
+
+def shift(connection: Connection, step: timedelta) -> None:
+    """Move the times of what is pending, as the clock was stepped: nothing is older than it was."""
+    times = [_its.created_at, _its.next_attempt_at, _its.lease_until]
+    rows = [
+        {"row": row.id}
+        | {f"new_{time.name}": _moved(getattr(row, time.name), step) for time in times}
+        for row in connection.execute(select(_its.id, *times).where(_PENDING))
+    ]
+    if rows:
+        new = {time: bindparam(f"new_{time.name}", type_=time.type) for time in times}
+        connection.execute(update(_rows).where(_its.id == bindparam("row")).values(new), rows)
+
+
+def _moved(at: datetime | None, step: timedelta) -> datetime | None:
+    return at + step if at else None
 
 
 def _mark(

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +16,10 @@ from monitor.access.memory import TargetState
 from monitor.access.propagation import Opening
 from monitor.access.target import Target
 from monitor.access.words import DeclarationKind, EventKind
-from monitor.store import inbox, openings, outbox, registry, tables
-from monitor.store.engine import FileLock, make_file, told_plainly, writing_engine
+from monitor.store import inbox, openings, outbox, registry, retention, tables
+from monitor.store.engine import FileLock, make_file, require_sound, told_plainly, writing_engine
 from monitor.store.migrate import migrate
+from monitor.store.place import Place
 from monitor.store.records import (
     Change,
     DaemonRow,
@@ -43,9 +44,13 @@ class Recorder:
     when it returns. All raise StoreError when the database refuses it or is closed.
     """
 
-    def __init__(self, writer: Writer, lock: FileLock, before: DaemonRow | None) -> None:
+    def __init__(
+        self, writer: Writer, lock: FileLock, place: Place, before: DaemonRow | None
+    ) -> None:
         self._writer = writer
         self._lock = lock
+        self._place = place
+        self._pruned_to = 0
         self._closed = False
         #: the daemon that had the database before; one without `stopped_at` was killed
         self.before = before
@@ -55,10 +60,11 @@ class Recorder:
         """Lock the database, make or migrate it, and end the leases of a process that is gone.
 
         `clock` gives aware UTC and is called in the writer's thread. Raises StoreError when another
-        instance has the file, a newer version migrated it, or its place cannot keep a WAL.
+        instance has the file, a newer version migrated it, it is damaged, or its place cannot keep a WAL.
         """
         lock, connection, memo, before = await asyncio.to_thread(_open, path, clock())
-        return cls(Writer(connection, memo, clock), lock, before)
+        place = Place(path)
+        return cls(Writer(connection, memo, clock, place.save), lock, place, before)
 
     async def aclose(self) -> None:
         """Write what waits, note the stop, and let another instance have the file."""
@@ -70,6 +76,17 @@ class Recorder:
         finally:
             await self._writer.aclose()
             self._lock.release()
+
+    def require_place(self) -> None:
+        """Raise GoneError when the file was deleted or replaced; what it held is saved by `aclose`."""
+        self._place.require()
+
+    async def prune(self, now: datetime) -> int:
+        """Forget a little of what `retention` lets go, in turn; how many runs went."""
+        gone, self._pruned_to = await self._do(
+            lambda connection: retention.prune(connection, self._pruned_to, now)
+        )
+        return gone
 
     # --- what is learnt ---
 
@@ -214,6 +231,10 @@ class Recorder:
         """Give up what is pending for channels that there are no longer; how many they were."""
         return await self._do(lambda connection: outbox.bury_others(connection, channels, at))
 
+    async def shift_pending(self, step: timedelta) -> None:
+        """The wall clock was stepped: what waits moves with it."""
+        await self._do(lambda connection: outbox.shift(connection, step))
+
     async def release_leases(self) -> int:
         """End all leases; `open` has done so already. How many it were."""
         return await self._do(outbox.release_leases)
@@ -231,6 +252,7 @@ def _open(path: Path, now: datetime) -> tuple[FileLock, Connection, Memo, Daemon
         with told_plainly(path):
             connection = writing_engine(path).connect()
             undo.callback(connection.close)
+            require_sound(path, connection)
             with connection.begin():
                 before = connection.execute(select(tables.daemon)).one_or_none()
                 _note_start(connection, now)

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from monitor.store.engine import cause
-from monitor.store.errors import StoreError
+from monitor.store.errors import StoreError, UnavailableError
 from monitor.store.transaction import Memo, Transaction
 
 T = TypeVar("T")
@@ -40,13 +40,20 @@ class Writer:
 
     Waiting units share a transaction, as a commit costs more than the rows in it. When one fails,
     all is rolled back and each is tried alone: a bad row cannot stop the others, and only its own
-    caller gets the exception.
+    caller gets the exception. `ending` gets the connection before it is closed, and must not raise.
     """
 
-    def __init__(self, connection: Connection, memo: Memo, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        memo: Memo,
+        clock: Callable[[], datetime],
+        ending: Callable[[Connection], None] = lambda _: None,
+    ) -> None:
         self._connection = connection
         self._clock = clock
         self._memo = memo
+        self._ending = ending
         self._loop = asyncio.get_running_loop()
         self._places = asyncio.Semaphore(_PLACES)
         self._units: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
@@ -85,6 +92,7 @@ class Writer:
                 self._loop.call_soon_threadsafe(self._settle, batch, outcomes)
             except RuntimeError:
                 break  # the loop is closed: no caller is left
+        self._ending(self._connection)
         self._connection.close()
 
     def _gather(self, batch: list[_Unit]) -> bool:
@@ -131,6 +139,9 @@ class Writer:
 def _plain(error: Exception) -> Exception:
     if not isinstance(error, SQLAlchemyError):
         return error
-    plain = StoreError(f"the database refused it: {cause(error)}")
+    # the driver's other classes are of the statement: what it breaks, what it does not fit
+    of_the_file = isinstance(error, OperationalError) or type(error) is DatabaseError
+    kind = UnavailableError if of_the_file else StoreError
+    plain = kind(f"the database refused it: {cause(error)}")
     plain.__cause__ = error
     return plain

@@ -257,10 +257,41 @@ async def test_a_burst_is_told_in_bounded_messages_and_no_id_is_lost(
     webhooks: Any, outbox: Any, light: Make
 ) -> None:
     hook = await webhooks()
-    for _ in range(250):
+    for _ in range(1100):
         outbox.add("ops", light())
     async with running(outbox, channel(hook)):
         await outbox.until(lambda: set(outbox.states()) == {"delivered"})
     groups: Sequence[list[int]] = told(hook)
-    assert [len(group) for group in groups] == [100, 100, 50]
-    assert list(chain.from_iterable(groups)) == list(range(101, 351))
+    assert [len(group) for group in groups] == [500, 500, 100]
+    assert list(chain.from_iterable(groups)) == list(range(101, 1201))
+
+
+async def test_more_than_a_round_reads_waits_for_no_window_and_holds_up_nobody_behind_it(
+    webhooks: Any, outbox: Any, light: Make
+) -> None:
+    hook = await webhooks()
+    propagating = {"event": EventKind.PROPAGATING, "reason": Reason.SIBLING_OPENED}
+    slow = replace(FAST, group_within=timedelta(hours=1))
+    for _ in range(1000):
+        outbox.add("ops", light(scope="pool acme", **propagating))
+    outbox.add("ops", light())
+    async with running(outbox, channel(hook), delivery=slow):
+        await outbox.until(lambda: set(outbox.states()) == {"delivered"})
+    assert [len(group) for group in told(hook)] == [500, 500, 1]
+
+
+async def test_above_the_messages_of_a_scope_stands_what_is_known_of_it_as_a_whole(
+    webhooks: Any, outbox: Any, light: Make
+) -> None:
+    hook = await webhooks()
+    summaries = {"pool acme": "acme: 812 available, 40 unverified"}
+    outbox.add("ops", light(scope="pool acme"))
+    outbox.add("ops", light())
+    dispatcher = Dispatcher(outbox, [channel(hook)], FAST, now=outbox.time, summary=summaries.get)
+    task = asyncio.create_task(dispatcher.run())
+    await outbox.until(lambda: outbox.states() == ["delivered"] * 2)
+    task.cancel()
+    await asyncio.wait([task], timeout=20)
+    heads = [one["message"].splitlines()[0] for one in hook.received]
+    assert heads[0] == "acme: 812 available, 40 unverified"
+    assert "812" not in heads[1]

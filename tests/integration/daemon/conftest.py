@@ -32,15 +32,17 @@ confirmation_span = "500ms"
 
 
 class Taker:
-    """A channel that keeps the titles it is sent."""
+    """A channel that keeps the titles and texts it is sent."""
 
     name = "ops"
 
     def __init__(self) -> None:
         self.titles: list[str] = []
+        self.texts: list[str] = []
 
     async def send(self, message: Any) -> None:
         self.titles.append(message.title)
+        self.texts.append(message.text)
 
 
 class Bench:
@@ -104,6 +106,15 @@ class Bench:
             for h in self.history()
             if h.event not in ("started", "stopping") and target in (None, h.target)
         ]
+
+    def told(self) -> dict[str | None, set[str]]:
+        """Who was told of each target, and of what has none."""
+        told: dict[str | None, set[str]] = {}
+        for row in queries.history(self.folder / "monitor.db"):
+            if row.notifications:
+                channels = told.setdefault(row.happening.target, set())
+                channels.update(one.channel for one in row.notifications)
+        return told
 
     def spent(self) -> float:
         rows = queries.spend(self.folder / "monitor.db", datetime.now(UTC).date())

@@ -138,7 +138,7 @@ async def test_a_target_that_lost_its_next_look_gets_another(bench, key, simulat
     monitor._schedule._scheduler.remove_all_jobs()
     (watch,) = monitor.watches
     await bench.until(lambda: not watch.busy)
-    monitor._schedule._scheduler.remove_all_jobs()
+    monitor._schedule._dates.clear()
     gated = bench.simulator.ledger.count(what="gated")
     monitor._remember_the_forgotten()
     await bench.until(lambda: bench.simulator.ledger.count(what="gated") > gated + 2)

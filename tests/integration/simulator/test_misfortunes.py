@@ -1,5 +1,6 @@
 """Whatever else is wrong, and what fails on the way, with the official client as the judge."""
 
+import asyncio
 from base64 import b64decode
 
 import httpx
@@ -49,10 +50,18 @@ FAILURES = {
     "reset": openai.APIConnectionError,
     "cut": openai.APIConnectionError,
     "timeout": openai.APITimeoutError,
+    "dripping": openai.APITimeoutError,
+    "endless_headers": openai.APIConnectionError,
+    "garbage": openai.APIConnectionError,
 }
 
 #: What was made before it was spoilt is billed.
-BILLED = {"reset", "cut", "timeout", "slow", "broken_json"}
+BILLED = {"reset", "cut", "timeout", "slow", "broken_json", "dripping", "endless_headers"}
+BILLED |= {"garbage"}
+
+#: What does not raise, and has tests of its own below.
+QUIET = {"slow", "broken_json", "empty_data", "error_frame", "endless", "interim", "redirect"}
+QUIET |= {"endless_interim", "nested", "echo", "hostile", "long_winded"}
 
 
 def _key(fault: str) -> str:
@@ -70,7 +79,7 @@ def test_every_misfortune_and_fault_has_a_key_and_a_case_here() -> None:
     named = {key.name for key in load_scenario("misfortunes").keys}
     assert named == {name.replace("_", "-") for name in (*MISFORTUNES, *FAULTS)}
     assert set(BLOCKS) == set(MISFORTUNES)
-    assert set(FAILURES) == set(FAULTS) - {"slow", "broken_json", "empty_data", "error_frame"}
+    assert set(FAILURES) == set(FAULTS) - QUIET
 
 
 @pytest.mark.parametrize("what", BLOCKS)
@@ -94,7 +103,7 @@ async def test_a_secret_is_quoted_by_its_ends_only(start, client) -> None:
 @pytest.mark.parametrize("what", FAILURES)
 async def test_a_failure_raises_what_the_client_raises_for_it(start, client, what: str) -> None:
     simulator = await start(f'{_key(what)}surfaces = ["images"]\nseconds = 600\n')
-    timeout = 0.5 if what == "timeout" else 20
+    timeout = 0.5 if what in ("timeout", "dripping") else 20
     with pytest.raises(FAILURES[what]):
         await client(simulator, timeout=timeout).images.generate(**IMAGE)
     assert simulator.ledger.billed() == (PRICE if what in BILLED else 0)
@@ -208,3 +217,68 @@ async def test_stopping_does_not_wait_for_a_silence(start, raw) -> None:
         await raw(simulator).post("/images/generations", json=IMAGE, timeout=0.2)
     await simulator.stop()
     assert simulator.ledger.count(what="timeout", status=0) == 1
+
+
+async def test_an_endless_body_ends_with_the_client(start, raw) -> None:
+    simulator = await start(_key("endless"))
+    read = 0
+    async with raw(simulator).stream("POST", "/images/generations", json=IMAGE) as answer:
+        async for piece in answer.aiter_raw():
+            read += len(piece)
+            if read > 8 * 1024 * 1024:
+                break
+    await simulator.stop()
+    assert simulator.ledger.count(what="endless", status=200) == 1
+
+
+async def test_an_interim_answer_is_followed_by_the_final_one(start, client) -> None:
+    simulator = await start(_key("interim"))
+    assert (await client(simulator).images.generate(**IMAGE)).data
+
+
+async def test_interim_answers_without_end_hold_a_client_for_ever(start, raw) -> None:
+    simulator = await start(_key("endless_interim"))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await raw(simulator).post("/images/generations", json=IMAGE)
+    await simulator.stop()
+    assert simulator.ledger.count(what="endless_interim") == 1
+
+
+async def test_a_redirect_leads_elsewhere(start, raw) -> None:
+    answer = await raw(await start(_key("redirect"))).post("/images/generations", json=IMAGE)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/elsewhere/v1/models")
+
+
+async def test_nested_json_is_ten_megabytes_that_no_parser_takes(start, raw) -> None:
+    answer = await raw(await start(_key("nested"))).post("/images/generations", json=IMAGE)
+    assert len(answer.content) == 10 * 1024 * 1024
+    with pytest.raises(RecursionError):
+        answer.json()
+
+
+@pytest.mark.parametrize("gate", ["always", "never"])
+async def test_an_echo_holds_the_key_in_body_and_headers(start, raw, gate: str) -> None:
+    simulator = await start(_key("echo").replace("always", gate))
+    answer = await raw(simulator).post("/images/generations", json=IMAGE)
+    assert answer.status_code == (200 if gate == "always" else 403)
+    for place in (answer.text, answer.headers["x-request-id"], answer.headers["x-echo"]):
+        assert "sk-test-FAKE-acme-prod-0001" in place
+
+
+async def test_hostile_words_stand_before_the_gates_own(start, raw) -> None:
+    simulator = await start(_key("hostile").replace("always", "never"))
+    answer = await raw(simulator).post("/images/generations", json=IMAGE)
+    message = answer.json()["error"]["message"]
+    assert message.startswith("<!channel>")
+    assert "\r\nBcc:" in message
+    assert "\x1b[31m" in message
+    assert "Your organization must be verified" in message
+
+
+async def test_long_winded_words_come_after_them(start, raw) -> None:
+    simulator = await start(_key("long_winded").replace("always", "never"))
+    answer = await raw(simulator).post("/images/generations", json=IMAGE)
+    message = answer.json()["error"]["message"]
+    assert message.startswith("Your organization must be verified")
+    assert len(message) > 1024 * 1024

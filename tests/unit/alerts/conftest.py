@@ -1,6 +1,7 @@
 """The happenings whose messages are stored beside the tests."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -186,7 +187,15 @@ def stored_happenings() -> dict[str, list[Happening]]:
             counts={"available": 9, "propagating": 5},
         ),
     }  # fmt: skip
+    pooled = _happening(
+        EventKind.BLOCKED, Reason.BLOCKER_SEEN, diagnosis=Code.INVALID_CREDENTIALS,
+        target="pool-a-1a2b3c4d/gpt-image-2:images", scope="pool pool-a",
+        facts={"organization": None, "project": None, "key": "pool-a-1a2b3c4d", "pool": "pool-a",
+               "blocker": "invalid_credentials", "status": 401, "owner": "key"},
+    )  # fmt: skip
     return {name: [one] for name, one in cases.items()} | {
+        "pool": [pooled, replace(pooled, target="pool-a-5e6f7a8b/gpt-image-2:images",
+                                 facts={**pooled.facts, "key": "pool-a-5e6f7a8b"})],
         "grouped": [
             cases["first_light"],
             _happening(

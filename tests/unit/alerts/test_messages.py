@@ -29,7 +29,12 @@ Make = Callable[..., Happening]
 
 def test_a_message_reads_as_stored(stored: tuple[str, list[Happening]]) -> None:
     name, happenings = stored
-    message = compose([Told(123 + n, one) for n, one in enumerate(happenings)], now=NOW)
+    summary = "pool-a: 812 available, 40 unverified, 3 invalid credentials"
+    message = compose(
+        [Told(123 + n, one) for n, one in enumerate(happenings)],
+        now=NOW,
+        summary=summary if name == "pool" else None,
+    )
     found = {
         "txt": f"{message.title}\n({message.level})\n\n{message.text}",
         "html": message.html,
@@ -72,6 +77,21 @@ def test_a_group_is_bounded_and_every_id_can_be_found(happening: Make) -> None:
         assert list(dict.fromkeys(re.findall(r"\[#(\d+)\]", text))) == [str(t.id) for t in told]
         assert len(text) < 30_000
     assert message.level == "warning"
+
+
+def test_of_a_pools_many_changes_the_worst_are_shown_in_full(happening: Make) -> None:
+    light = happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
+    revoked = happening(EventKind.REVOKED, Reason.REVOCATION)
+    told = [Told(n, light if n < 400 else revoked) for n in range(1, 402)]
+    message = compose(told, now=NOW, summary="pool-a: 399 propagating, 2 unverified")
+    assert message.text.startswith("pool-a: 399 propagating, 2 unverified\n")
+    assert message.text.count("== Access lost") == 2
+    assert "And 381 more: 381 first light." in message.text
+    assert message.level == "failure"
+    hostile = compose(told[:1], now=NOW, summary="<!channel>\n*x*<b>")
+    assert "<!" not in hostile.slack
+    assert "<b>*" not in hostile.html
+    assert hostile.text.startswith("<!channel> *x*<b>\n")
 
 
 def test_the_same_advice_is_given_once_in_a_group(happening: Make) -> None:

@@ -44,7 +44,7 @@ def test_every_setting_is_in_the_example() -> None:
     for section, fields in _sections(schema()).items():
         for name in fields:
             written = re.search(rf"(?:^#? ?|[{{,] ){name} = ", text, re.MULTILINE)
-            header = re.search(rf"^\[+(?:\w+\.)*{name}[\].]", text, re.MULTILINE)
+            header = re.search(rf"^(?:# )?\[+(?:\w+\.)*{name}[\].]", text, re.MULTILINE)
             if not written and not header:
                 missing.append(f"{section}.{name}")
     assert missing == []

@@ -1,0 +1,25 @@
+"""`backup`: a consistent copy of the database, also while the daemon writes to it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monitor.cli.common import ConfigOption, load_settings, note, plain_errors
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy goes.")],
+    config: ConfigOption = None,
+) -> None:
+    """Copy the database to FILE, as of one moment, whether the daemon runs or not.
+
+    FILE is for its owner alone, appears whole or not at all, and replaces one already there. To restore
+    it, stop the daemon, move the database and its -wal and -shm files away, and put the copy in place.
+    """
+    from monitor.store.backup import backup as copy
+
+    settings = load_settings(config, reading=True)
+    with plain_errors():
+        copy(settings.database, file)
+    note(f"{settings.database} is copied to {file}")

@@ -1,0 +1,63 @@
+"""Notices at each beat what became of the clocks, and has everybody move with them."""
+
+from datetime import timedelta
+
+import structlog
+
+from monitor.daemon.clock import Clock
+from monitor.daemon.engine import Engine
+from monitor.daemon.pulse import Pulse
+from monitor.daemon.schedule import Schedule
+from monitor.daemon.watches import Watches
+from monitor.store.errors import StoreError
+from monitor.store.recorder import Recorder
+
+log = structlog.get_logger()
+
+#: Seconds between two beats from which the machine must have slept.
+_SLEPT = 30.0
+
+
+class Timekeeper:
+    """Steps of the wall clock, a wall clock that stands still, a machine that slept."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = clock.even()
+        #: steps that the outbox was not told of yet
+        self._owed = timedelta()
+
+    def beat(self, watches: Watches, engine: Engine, schedule: Schedule, pulse: Pulse) -> None:
+        """Follow the clocks; measured times and due times move with a step."""
+        stood, step = self._clock.stands, self._clock.step()
+        if self._clock.stands != stood:
+            log.warning("clock_goes_again" if stood else "clock_stands_still")
+        if step:
+            log.warning("clock_stepped", seconds=round(step.total_seconds(), 1))
+            self._owed += step
+            engine.clock_stepped(step)
+            pulse.note_soon()
+            for watch in watches:
+                if watch.memory.next_probe_at:
+                    schedule.at(watch, watch.memory.next_probe_at)
+        even = self._clock.even()
+        slept, self._last = even - self._last > _SLEPT, even
+        if slept:
+            engine.looks_again()
+        if slept or self._clock.stands:
+            # the scheduler waits by clocks that sleep with the machine, or stand
+            schedule.catch_up()
+
+    async def tell(self, recorder: Recorder) -> None:
+        """Move what waits in the outbox, too: a step makes no notification older. Raises StoreError.
+
+        To be called with nothing awaited since `beat`, so that no channel reads in between.
+        """
+        if not self._owed:
+            return
+        step, self._owed = self._owed, timedelta()
+        try:
+            await recorder.shift_pending(step)
+        except StoreError:
+            self._owed += step
+            raise

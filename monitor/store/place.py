@@ -1,0 +1,59 @@
+"""The database's files on disk: whether they still are the ones that were opened."""
+
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Connection
+
+from monitor.store.backup import write_copy
+from monitor.store.errors import GoneError
+
+log = structlog.get_logger()
+
+Identity = tuple[int, int] | None
+
+
+class Place:
+    """Remembers which files were opened; made while the database is open and was written to.
+
+    A file that is deleted or replaced is still written to by whoever has it open, and all of it is
+    lost when the last one closes it. So somebody has to look.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._files = [path, path.with_name(path.name + "-wal")]
+        self._were = [_identity(file) for file in self._files]
+
+    def require(self) -> None:
+        """Raise GoneError when the database or its log is no longer the file that was opened."""
+        for file, was in zip(self._files, self._were, strict=True):
+            if _identity(file) != was:
+                what = "replaced" if file.exists() else "deleted"
+                raise GoneError(f"{file}: it was {what} while the database was in use")
+
+    def save(self, connection: Connection) -> None:
+        """If the database was taken away, write what the open connection still has to a file.
+
+        To its old place if that is free, else beside it as `NAME.displaced`. Never raises.
+        """
+        if _identity(self._path) == self._were[0]:
+            return
+        taken = self._path.exists()
+        place = self._path.with_name(f"{self._path.name}.displaced") if taken else self._path
+        try:
+            original = connection.connection.dbapi_connection
+            write_copy(original, place)  # type: ignore[arg-type]  # it is sqlite3's own
+        except Exception as error:
+            # whatever it is, the end must go on, and say what it could not keep
+            log.exception("database_lost", path=str(self._path), error=str(error))
+        else:
+            log.error("database_saved", path=str(self._path), to=str(place))
+
+
+def _identity(path: Path) -> Identity:
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino

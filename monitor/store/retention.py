@@ -1,0 +1,65 @@
+"""What is forgotten, so that the file grows with what changes and not with time.
+
+Transitions, events, notifications, openings and declarations are kept for ever.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, exists, func, select
+
+from monitor.store import tables
+
+#: Runs of equal answers that are closed, and requests that were done, are kept for so long.
+KEPT = timedelta(days=90)
+#: What a key spent on a day: a year and a month, for whoever compares.
+SPENDING_KEPT = timedelta(days=400)
+
+#: Runs looked at in one step, so that the writer is held up for milliseconds only.
+_STEP = 500
+
+_runs = tables.runs.alias("old")
+_newer = tables.runs.alias("newer")
+_inbox = tables.inbox.c
+_spend = tables.spend.c
+
+
+def prune(connection: Connection, after: int, now: datetime) -> tuple[int, int]:
+    """Forget what is too old among the next runs behind the id `after`.
+
+    Returns how many runs went, and where to go on: 0, from the beginning, once the end was reached.
+    The last run of a target and look is open, however old: an equal answer goes on it.
+    """
+    window = list(
+        connection.execute(
+            select(_runs.c.id, _runs.c.last_at)
+            .where(_runs.c.id > after)
+            .order_by(_runs.c.id)
+            .limit(_STEP)
+        )
+    )
+    old = [row.id for row in window if row.last_at < now - KEPT]
+    gone = 0
+    if old:
+        closed = exists().where(
+            _newer.c.target_id == _runs.c.target_id,
+            _newer.c.look == _runs.c.look,
+            _newer.c.id > _runs.c.id,
+        )
+        found = connection.execute(select(_runs.c.id).where(_runs.c.id.in_(old), closed)).scalars()
+        ids = list(found)
+        gone = (
+            connection.execute(delete(tables.runs).where(tables.runs.c.id.in_(ids))).rowcount
+            if ids
+            else 0
+        )
+    if len(window) == _STEP:
+        return gone, window[-1].id
+    _prune_the_rest(connection, now)
+    return gone, 0
+
+
+def _prune_the_rest(connection: Connection, now: datetime) -> None:
+    # but the newest: its id must not be given again
+    newest = select(func.max(_inbox.id)).scalar_subquery()
+    connection.execute(delete(tables.inbox).where(_inbox.taken_at < now - KEPT, _inbox.id < newest))
+    connection.execute(delete(tables.spend).where(_spend.day < (now - SPENDING_KEPT).date()))

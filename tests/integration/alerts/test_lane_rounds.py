@@ -1,0 +1,114 @@
+"""Rounds of a lane that have gone wrong before: spinning, one bad row, something new."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from monitor.access.limits import Delivery
+from monitor.alerts.apprise_channel import DeliveryError
+from monitor.alerts.dispatcher import Dispatcher
+
+pytestmark = pytest.mark.anyio
+
+QUICK = Delivery(
+    group_within=timedelta(milliseconds=20),
+    retry_first=timedelta(milliseconds=20),
+    retry_most=timedelta(milliseconds=80),
+    give_up_after=timedelta(hours=1),
+    timeout=timedelta(seconds=1),
+)
+
+
+class Picky:
+    """Refuses every message that tells of a certain happening, or all."""
+
+    name = "ops"
+
+    def __init__(self, refuses: str) -> None:
+        self.refuses, self.tries, self.taken = refuses, 0, []
+
+    async def send(self, message) -> None:
+        self.tries += 1
+        if self.refuses in message.text:
+            raise DeliveryError("refused")
+        self.taken.append(message.text)
+
+
+class Counting:
+    """An outbox that counts how often it is read."""
+
+    def __init__(self, outbox) -> None:
+        self._outbox, self.reads = outbox, 0
+
+    def __getattr__(self, name):
+        if name == "pending":
+            self.reads += 1
+        return getattr(self._outbox, name)
+
+
+async def running(outbox, channel, delivery=QUICK):
+    dispatcher = Dispatcher(
+        outbox, [channel], delivery, now=lambda: datetime.now(UTC), spread=lambda: 0
+    )
+    return dispatcher, asyncio.create_task(dispatcher.run())
+
+
+async def end(task) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_one_row_that_is_always_refused_does_not_stop_its_organization(outbox, light):
+    for n in range(3):
+        outbox.add("ops", light(target=f"acme-{n}/gpt-image-2:images"))
+    channel = Picky("[#101]")
+    _, task = await running(outbox, channel)
+    await outbox.until(lambda: outbox.states() == ["pending", "delivered", "delivered"])
+    outbox.add("ops", light(target="acme-9/gpt-image-2:images"))
+    await outbox.until(lambda: outbox.states()[3] == "delivered")
+    await end(task)
+
+
+async def test_together_too_much_goes_one_by_one_in_order(outbox, light):
+    for n in range(3):
+        outbox.add("ops", light(target=f"acme-{n}/gpt-image-2:images"))
+    channel = Picky("3 changes")
+    channel.refuses = "== "  # only grouped messages have it
+    _, task = await running(outbox, channel)
+    await outbox.until(lambda: outbox.states() == ["delivered"] * 3)
+    assert ["[#101]" in channel.taken[0], "[#103]" in channel.taken[-1]] == [True, True]
+    await end(task)
+
+
+async def test_after_the_last_row_was_given_up_the_lane_rests(outbox, light):
+    counting = Counting(outbox)
+    outbox.add("ops", light(), age=timedelta(hours=2))
+    _, task = await running(counting, Picky(""))
+    await outbox.until(lambda: outbox.states() == ["dead"])
+    before = counting.reads
+    passed = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.3, passed.set)
+    await passed.wait()
+    assert counting.reads - before <= 3
+    await end(task)
+
+
+async def test_a_channel_that_is_down_is_left_alone_whatever_many_organizations_wait(outbox, light):
+    for n in range(5):
+        outbox.add("ops", light(scope=f"org-{n}", target=f"key-{n}/gpt-image-2:images"))
+    slow = Delivery(
+        retry_first=timedelta(milliseconds=20),
+        retry_most=timedelta(hours=1),
+        timeout=timedelta(seconds=1),
+    )
+    channel = Picky("")
+    dispatcher, task = await running(outbox, channel, slow)
+    passed = asyncio.Event()
+    asyncio.get_running_loop().call_later(1.0, passed.set)
+    while not passed.is_set():
+        dispatcher.wake()
+        await asyncio.sleep(0.01)
+    # doubling from 20 ms: 6 waits fit a second; each failed try may ask one more group
+    assert channel.tries <= 16
+    await end(task)
