@@ -3,14 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import structlog
 
 from monitor.access import propagation
-from monitor.access.cadence import next_look
 from monitor.access.events import Rules
 from monitor.access.words import DEFAULT_EVENTS, EventKind, Look, Reason
 from monitor.alerts.dispatcher import Dispatcher
@@ -20,6 +18,7 @@ from monitor.config import Settings
 from monitor.daemon import console
 from monitor.daemon.backlog import Backlog
 from monitor.daemon.clock import Clock
+from monitor.daemon.dating import date_all, remember_the_forgotten, soon
 from monitor.daemon.engine import Engine, Result
 from monitor.daemon.evidence import Asked, bundle
 from monitor.daemon.evidence_text import markdown
@@ -48,8 +47,6 @@ BEAT = 1.0
 _TIDY_EVERY = 15
 #: Beats between two looks at how long openings took.
 _COMPARE_EVERY = 60
-#: First looks are spread over the time the route's bucket needs, and no more than this.
-_FIRST_LOOKS = timedelta(seconds=25)
 #: On stop: seconds for probes under way, then for notifications. Together under five.
 _END_PROBES, _END_WRITES, _END_ALERTS = 2.0, 1.0, 1.5
 #: How long after an attempt's own timeout a reload waits for it.
@@ -117,7 +114,7 @@ class Monitor:
             self._dispatch = asyncio.create_task(self._dispatcher.run(), name="dispatcher")
             await self._compare()
             await self._bury_the_orphans()
-            self._date_all_at_start()
+            date_all(self.watches, settings, clock, self._schedule)
             await self._requests.tell_newcomers(self.watches)
             await self._requests.declare_from(settings)
             await self._requests.take()
@@ -229,7 +226,9 @@ class Monitor:
         self._begin_dispatch()
         for watch in concerned:
             if not watch.busy:
-                self._schedule.at(watch, self._soon(watch))
+                self._schedule.at(
+                    watch, soon(watch, settings, len(self.watches), self._clock.now())
+                )
         try:
             await self._bury_the_orphans()
             await self._requests.tell_newcomers(self.watches)
@@ -377,27 +376,6 @@ class Monitor:
         if buried:
             log.error("undeliverable", notifications=buried, why="their channel is gone")
 
-    def _date_all_at_start(self) -> None:
-        """Missed looks are not made up for, only spread; one still to come stands, if it is no later
-        than one decided now. Who restarts has often just mended what was in the way: it is looked at.
-        """
-        now = self._clock.now()
-        for watch in self.watches:
-            memory, soon = watch.memory, self._soon(watch)
-            plan = next_look(memory, now, watch.cadence, phase=watch.phase, shutdown=watch.shutdown)
-            due = memory.next_probe_at
-            mended = memory.blocker or memory.suspect
-            at = min(due, plan.at) if due and due > now and not mended else soon
-            watch.look = plan.look
-            watch.memory = replace(memory, next_probe_at=at)
-            self._schedule.at(watch, at)
-
-    def _soon(self, watch: Watch) -> datetime:
-        """A first look: at once where there are few, spread where there are many."""
-        rate = self._settings.routes[watch.target.route].rate
-        spread = timedelta(seconds=len(self.watches) / rate)
-        return self._clock.now() + watch.phase * min(spread, _FIRST_LOOKS, watch.cadence.eager)
-
     # --- while it runs ---
 
     async def _beat(self) -> None:
@@ -411,7 +389,7 @@ class Monitor:
         if self._beats % max(1, len(self.watches) // 1000) == 0 and not self._backlog.full:
             await self._engine.time_passed()
         if self._beats % _TIDY_EVERY == 1:
-            self._remember_the_forgotten()
+            remember_the_forgotten(self.watches, self._clock, self._schedule)
         await self._pulse.beat(
             self.watches,
             looks=self._looker.made,
@@ -429,14 +407,6 @@ class Monitor:
             await self._treasury.tidy(now.date())
             if gone := await self._recorder.prune(now):
                 log.info("runs_forgotten", runs=gone)
-
-    def _remember_the_forgotten(self) -> None:
-        """No target may be left without a next look, whatever went wrong: an alert would never come."""
-        self._schedule.catch_up()
-        for watch in self.watches:
-            if not watch.busy and not self._schedule.holds(watch):
-                log.error("look_was_lost", target=watch.name)
-                self._schedule.at(watch, self._clock.now())
 
     def _progress(self) -> dict[str, Any]:
         return {

@@ -8,6 +8,7 @@ import pytest
 
 from monitor.access.words import DeclarationKind
 from monitor.daemon.clock import Clock
+from monitor.daemon.dating import remember_the_forgotten
 
 pytestmark = pytest.mark.anyio
 
@@ -140,7 +141,7 @@ async def test_a_target_that_lost_its_next_look_gets_another(bench, key, simulat
     await bench.until(lambda: not watch.busy)
     monitor._schedule._dates.clear()
     gated = bench.simulator.ledger.count(what="gated")
-    monitor._remember_the_forgotten()
+    remember_the_forgotten(monitor.watches, monitor._clock, monitor._schedule)
     await bench.until(lambda: bench.simulator.ledger.count(what="gated") > gated + 2)
 
 
