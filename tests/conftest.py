@@ -36,7 +36,9 @@ def fault(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Note a row of the table in tests/README.md: what was done, how often, promised, seen."""
 
     def note(done: str, times: int | str, promised: str, seen: str) -> None:
-        request.config.stash[_ROWS][request.node.nodeid] = (done, str(times), promised, seen)
+        # a test may try several
+        place = f"{request.node.nodeid} {done}"
+        request.config.stash[_ROWS][place] = (done, str(times), promised, seen)
 
     return note
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib
+import smtplib
 import threading
 from typing import Any
 
@@ -9,6 +10,9 @@ from typing import Any
 ANSWER_CAP = 256 * 1024
 
 _CHUNK = 16 * 1024
+
+#: Lines of a mail server's reply; the longest, to EHLO, has about twenty.
+REPLY_LINES = 200
 
 
 class TookTooLong(SystemExit):
@@ -27,14 +31,16 @@ def interrupt(thread: threading.Thread) -> None:
 
 
 def bound_answers() -> None:
-    """Have requests, which Apprise alone uses here, read `ANSWER_CAP` bytes of an answer at most.
+    """Have requests read `ANSWER_CAP` bytes of an answer at most, and smtplib `REPLY_LINES` of a reply.
 
-    By default it reads the body to its end, into memory. Calling it again changes nothing.
+    By default they read to the end, into memory. Apprise alone uses them here. Calling it again changes
+    nothing.
     """
     adapter: Any = importlib.import_module("requests.adapters").HTTPAdapter
     original = adapter.send
     if getattr(original, "bounded", False):
         return
+    _bound_replies(smtplib.SMTP)
 
     def send(self: Any, request: Any, stream: bool = False, **more: Any) -> Any:  # noqa: FBT001, FBT002
         response = original(self, request, stream=stream, **more)
@@ -44,6 +50,36 @@ def bound_answers() -> None:
 
     send.bounded = True  # type: ignore[attr-defined]
     adapter.send = send
+
+
+def _bound_replies(client: Any) -> None:
+    original = client.getreply
+
+    def getreply(self: Any) -> Any:
+        if self.file is None:
+            self.file = _Lines(self.sock.makefile("rb"))
+        self.file.left = REPLY_LINES
+        return original(self)
+
+    client.getreply = getreply
+
+
+class _Lines:
+    """The lines of one reply, as smtplib reads them."""
+
+    def __init__(self, file: Any) -> None:
+        self.left = REPLY_LINES
+        self.close = file.close
+        self._readline = file.readline
+
+    def readline(self, size: int) -> bytes:
+        """One line, of so many bytes at most."""
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(
+                "the reply does not end"
+            )  # what smtplib takes for a connection that broke
+        return self._readline(size)  # type: ignore[no-any-return]
 
 
 def _read(response: Any) -> bytes:

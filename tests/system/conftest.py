@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +91,11 @@ class End:
         return [id_ for arrival in self.arrivals for id_ in arrival.ids]
 
 
-def certificate(folder: Path, name: str) -> Path:
-    """A self-signed certificate and its key, for `name` and this machine."""
+def certificate(folder: Path, name: str, days: int = 2) -> Path:
+    """A self-signed certificate and its key, for `name`; with negative `days` it expired."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    # two of one subject would be taken for one another
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name} for {days} days")])
     now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder()
@@ -101,13 +103,13 @@ def certificate(folder: Path, name: str) -> Path:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=2))
+        .not_valid_before(now - timedelta(days=9))
+        .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    pem = folder / f"{name}.pem"
+    pem = folder / (f"{name}.pem" if days > 0 else f"{name}-expired.pem")
     pem.write_bytes(
         made.public_bytes(serialization.Encoding.PEM)
         + key.private_bytes(
@@ -158,10 +160,13 @@ class Mailbox(End):
     """A mail server that demands STARTTLS and AUTH."""
 
     port = 0
+    #: the last mail it took, as it came
+    raw = b""
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         mail = message_from_bytes(envelope.content, policy=policy.default)
         body = mail.get_body(("plain",))
+        self.raw = envelope.content
         return "250 taken" if self.take(f"{mail['Subject']}\n{body.get_content()}") else "451 later"
 
     def authenticate(
@@ -328,6 +333,12 @@ def interruptible() -> None:
 async def lab(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Lab]:
     async with AsyncExitStack() as stack:
         yield Lab(tmp_path, stack)
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a certificate and its key in the lab's folder: for a name, and for how many days."""
+    return partial(certificate, tmp_path)
 
 
 @pytest.fixture

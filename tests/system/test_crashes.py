@@ -96,6 +96,10 @@ async def test_what_is_owed_is_told_whatever_is_killed(lab, fast, torture, fault
     def all_told() -> bool:
         return rows(lab, "SELECT count(*) FROM notifications WHERE state != 'delivered'")[0][0] == 0
 
+    def up() -> bool:
+        return rows(lab, "SELECT pid FROM daemon")[0][0] == daemon.pid
+
+    await lab.until(up, "the last daemon to be up")
     await lab.until(all_open, "all targets to be available", patience=180)
     await lab.until(all_told, "all notifications to be delivered", patience=120)
     daemon.send_signal(signal.SIGTERM)

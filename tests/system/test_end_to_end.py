@@ -22,7 +22,7 @@ CAPABILITIES = (
 def keys() -> list[tuple[str, str, str, float]]:
     """Name, organization, capability and scripted opening (seconds) of each of the 20 keys."""
     return [
-        (f"{organization}-{n}", f"org-{organization}", CAPABILITIES[n], 3.0 + 0.7 * (4 * n + o))
+        (f"{organization}-{n}", f"org-{organization}", CAPABILITIES[n], 8.0 + 0.7 * (4 * n + o))
         for o, organization in enumerate(ORGANIZATIONS)
         for n in range(5)
     ]

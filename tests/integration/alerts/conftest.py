@@ -81,6 +81,8 @@ class MemoryOutbox:
         self.rows: dict[int, Row] = {}
         self.ahead = timedelta()
         self.broken = False
+        #: deliveries that cannot be noted, the next ones
+        self.unmarkable = 0
         self._changed = asyncio.Condition()
 
     def add(self, channel: str, happening: Happening, *, age: timedelta = timedelta()) -> int:
@@ -114,6 +116,10 @@ class MemoryOutbox:
         return got
 
     async def delivered(self, ids: Sequence[int], at: datetime) -> None:
+        if self.unmarkable:
+            self.unmarkable -= 1
+            await self._break(broken=self.broken)
+            raise OSError("the disk is full")
         await self._change(ids, state="delivered", lease_until=None)
 
     async def failed(self, ids: Sequence[int], error: str, next_attempt_at: datetime) -> None:

@@ -253,6 +253,26 @@ async def test_a_store_that_fails_once_does_not_end_the_channel(
     assert logs[0]["event"] == "outbox.unusable"
 
 
+async def test_what_was_sent_and_could_not_be_noted_is_noted_later_and_not_sent_again(
+    webhooks: Any, outbox: Any, light: Make
+) -> None:
+    hook = await webhooks()
+    outbox.unmarkable = 2
+    outbox.add("ops", light())
+    with structlog.testing.capture_logs() as logs:
+        async with running(outbox, channel(hook)) as dispatcher:
+            for left in (1, 0):
+                await outbox.until(lambda left=left: outbox.unmarkable == left)
+                dispatcher.wake()
+            await outbox.until(lambda: outbox.states() == ["delivered"])
+            outbox.add("ops", light(scope="org-other"))
+            dispatcher.wake()
+            await outbox.until(lambda: outbox.states() == ["delivered"] * 2)
+    assert told(hook) == [[101], [102]]
+    said = [entry["event"] for entry in logs if entry["event"].startswith("outbox.")]
+    assert said == ["outbox.unusable", "outbox.usable_again"]
+
+
 async def test_a_burst_is_told_in_bounded_messages_and_no_id_is_lost(
     webhooks: Any, outbox: Any, light: Make
 ) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from check import ETC, STATE, UNIT, check, ends, install, main_pid, must, of_unit, run, systemctl
 
 KEYS = 200
-#: Seconds between two looks at a target, and the longest gap that a fault's backoff may make of it.
-EVERY, LONGEST = 10, 40
+#: Seconds between two looks at a target, and the longest gap there may be: settling is a minute.
+EVERY, LONGEST = 10, 75
 FAULTS = ("server_error", "rate_limited", "reset", "bad_gateway", "broken_json", "slow")
 
 

@@ -47,3 +47,23 @@ def test_a_clock_that_is_disciplined_is_followed_without_a_word():
     watch.wall += timedelta(seconds=1.5)
     assert clock.step() is None
     assert clock.now() == watch.wall
+
+
+def test_a_wall_clock_that_stands_still_is_not_followed_until_it_goes_again():
+    watch = Watch()
+    clock = clock_of(watch)
+    for _ in range(10):
+        watch.even += 1
+        assert clock.step() is None
+        assert clock.stands
+    assert clock.now() == START + timedelta(seconds=10)
+    watch.passes(1)
+    assert clock.step() == timedelta(seconds=-10)
+    assert not clock.stands
+    assert clock.now() == watch.wall
+
+
+def test_two_questions_at_one_moment_are_no_standing_clock():
+    clock = clock_of(Watch())
+    assert clock.step() is None
+    assert not clock.stands

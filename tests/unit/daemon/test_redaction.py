@@ -4,11 +4,15 @@ import base64
 import io
 import json
 import logging
+import re
 from urllib.parse import quote
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
+from monitor.access.secrecy import Veil, without_keys
 from monitor.daemon.logs import configure
 from monitor.daemon.redaction import HIDDEN, Redactor
 
@@ -21,7 +25,12 @@ REDACT = Redactor([KEY])
     [
         KEY,
         quote(KEY, safe=""),
+        re.sub("%..", lambda escape: escape[0].lower(), quote(KEY, safe="")),
         base64.b64encode(KEY.encode()).decode(),
+        base64.b64encode(f"x{KEY}".encode()).decode(),
+        base64.b64encode(f"Bearer {KEY}".encode()).decode(),
+        base64.urlsafe_b64encode(f"xy{KEY}".encode()).decode(),
+        json.dumps(KEY).replace("/", "\\/")[1:-1],
         f"Authorization: Bearer {KEY}",
     ],
 )
@@ -52,6 +61,47 @@ def test_nested_values_are_searched_through():
     value = {"a": [KEY, {"b": (f"x{KEY}x",)}], KEY: 1, "n": 3, "none": None}
     assert KEY not in json.dumps(REDACT.value(value))
     assert REDACT.value(value)["n"] == 3
+
+
+def test_secrets_that_overlap_or_touch_are_hidden_whole():
+    redact = Redactor(["abcdefgh", "efghijkl", "cdefgh"])
+    assert redact.text("1abcdefghijkl2") == f"1{HIDDEN}2"
+    assert redact.text("1abcdefghabcdefgh2") == f"1{HIDDEN}{HIDDEN}2"
+    assert redact.text("1abcdefg2") == "1abcdefg2"
+
+
+def test_ten_thousand_secrets_that_end_alike_are_hidden_as_one_is():
+    keys = [f"sk.FAKE.{n:05}.same-end" for n in range(10_000)]
+    redact = Redactor(keys)
+    assert redact.text(f"a {keys[7]} b {keys[9_999]}") == f"a {HIDDEN} b {HIDDEN}"
+    assert redact.text("sk.FAKE.99999.same-end") == "sk.FAKE.99999.same-end"
+
+
+def test_keys_of_a_mapping_may_be_anything():
+    assert Redactor([KEY]).value({(1, KEY): b"x", 2: None}) == {
+        f"(1, '{HIDDEN}')": "b'x'",
+        "2": None,
+    }
+
+
+@given(st.text("ab\u00f8 \n"), st.text("ab\u00f8 \n"))
+def test_nothing_but_the_secret_goes(before, after):
+    assert Redactor(["canary-1"]).text(f"{before}canary-1{after}") == before + HIDDEN + after
+
+
+def test_an_answer_is_freed_of_its_secret_also_where_it_was_cut():
+    veil = Veil(KEY)
+    for form in (KEY, quote(KEY, safe=""), base64.b64encode(KEY.encode()).decode()):
+        assert veil.body(f"a {form} b".encode()).startswith(f"a {HIDDEN}".encode())
+        assert veil.body(f"a {form[:-3]}".encode(), cut=True) == f"a {HIDDEN}".encode()
+        assert veil.body(f"a {form[:4]}".encode(), cut=True) == f"a {HIDDEN}".encode()
+    assert veil.body(f"a {KEY[:-3]}".encode()) == f"a {KEY[:-3]}".encode()
+    assert veil.text(f"Bearer {KEY}") == f"Bearer {HIDDEN}"
+
+
+def test_what_looks_like_a_key_is_taken_from_a_body():
+    assert without_keys(b'{"m": "sk-proj-FAKEFAKEFAKE"}') == b'{"m": "%b"}' % HIDDEN.encode()
+    assert without_keys(b"a desk-lamp, task-oriented") == b"a desk-lamp, task-oriented"
 
 
 def test_short_values_do_not_hide_ordinary_words():
@@ -89,3 +139,13 @@ def test_a_servers_words_cannot_forge_a_line_or_paint_a_terminal(logged):
     structlog.get_logger().info("probe", message="a\n{}\x1b[31mred\u202e")
     (line,) = logged()
     assert line["message"] == "a\\n{}\\x1b[31mred\\u202e"
+
+
+def test_a_tracebacks_lines_stand_behind_a_bar_and_paint_nothing(logged):
+    try:
+        raise ValueError("a\n2026-11-20 [info] forged\x1b[31m")
+    except ValueError:
+        structlog.get_logger().exception("failed")
+    (line,) = logged()
+    assert all(row.startswith("| ") for row in line["exception"].splitlines())
+    assert line["exception"].endswith("| 2026-11-20 [info] forged\\x1b[31m")

@@ -1,0 +1,99 @@
+"""The daemon with every library at DEBUG, and with accidents that quote the key: `debugging.py run …`.
+
+What a person may do to find a fault, and what a fault may say, reached by wrapping the program's
+functions here, so that the program itself has no switch for tests. With ACCIDENT=start the accident is at
+the start and ends the process.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+from typing import Any
+
+import monitor.alerts.apprise_channel as apprise_channel
+import monitor.daemon.logs as logs
+from monitor.cli.app import main
+from monitor.daemon.looks import Looker
+from monitor.daemon.service import Monitor
+
+LIBRARIES = (
+    "httpx", "httpcore", "apprise", "urllib3", "requests", "asyncio", "sqlalchemy", "alembic",
+    "apscheduler", "aiohttp", "h11",
+)  # fmt: skip
+
+
+def debugged() -> None:
+    """Everything is said, and goes where the rest of the log goes."""
+    for name in (*LIBRARIES, *logging.root.manager.loggerDict):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.DEBUG)
+        logger.propagate = True
+
+
+def wrap_logging() -> None:
+    configure, load = logs.configure, apprise_channel._apprise
+
+    def configured(*arguments: Any, **more: Any) -> None:
+        configure(*arguments, **more | {"level": "DEBUG"})
+        debugged()
+
+    def loaded() -> Any:
+        module = load()
+        debugged()
+        return module
+
+    logs.configure = configured
+    apprise_channel._apprise = loaded
+
+
+def wrap_looks() -> None:
+    """Each first look of a key named "accident" fails in all the ways in which Python tells of it."""
+    original = Looker._look
+
+    async def look(self: Looker, watch: Any) -> None:
+        if watch.target.key.startswith("accident") and not watch.answers:
+            watch.answers += 1
+            accident(watch.credentials.secret)
+        await original(self, watch)
+
+    Looker._look = look
+
+
+class Unraisable:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __del__(self) -> None:
+        raise ValueError(self.text)
+
+
+def accident(secret: str) -> None:
+    text = f"cannot send Authorization: Bearer {secret}"
+
+    def fails() -> None:
+        raise ValueError(text)
+
+    async def fails_alone() -> None:
+        fails()
+
+    threading.Thread(target=fails, name="accident").start()
+    Unraisable(text)
+    asyncio.get_running_loop().create_task(fails_alone())  # nobody ever asks for it
+    logging.getLogger("some.library").error("failed with %r", {"headers": [(b"auth", text)]})
+    fails()
+
+
+def wrap_start() -> None:
+    async def start(self: Monitor) -> None:
+        raise RuntimeError(f"Bearer {self._settings.keys[0].secret.reveal()}")
+
+    if os.environ.get("ACCIDENT") == "start":
+        Monitor.start = start
+
+
+if __name__ == "__main__":
+    wrap_logging()
+    wrap_looks()
+    wrap_start()
+    main()
