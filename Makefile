@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench-cadence bench-diagnosis fuzz lint format lock clean
+.PHONY: help demo run test torture bench-cadence bench-diagnosis fuzz lint format lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-16s %s\n' "$$target" "$$text"; done
@@ -28,6 +28,9 @@ run: $(READY) ## the monitor itself, with access-monitor.toml or OPENAI_API_KEY
 
 test: $(READY) ## all tests
 	@$(BIN)/python -m pytest
+
+torture: $(READY) ## the long versions of the fault tests, up to 20 min; fills the table in tests/README.md
+	@$(BIN)/python -m pytest --torture tests/system
 
 bench-cadence: $(READY) ## how soon openings are noticed, against other schedules: simulated, under two minutes
 	@$(BIN)/python tests/benchmarks/bench_cadence.py

@@ -102,8 +102,8 @@ class _Course:
 
 def _answered(course: _Course, event: Answered) -> None:
     code, now = event.code, course.now
-    course.keep(last_probe_at=now, last_diagnosis=code)
     if event.look is Look.FREE:
+        course.keep(last_probe_at=now, last_diagnosis=code)
         if code in FREE_LOOK_BLOCKERS:
             _blocked(course, code)
         else:
@@ -111,8 +111,9 @@ def _answered(course: _Course, event: Answered) -> None:
             course.keep(setbacks=course.memory.setbacks + 1 if failed else 0)
         return
     if code is None:
+        course.keep(last_probe_at=now, last_diagnosis=None)
         return
-    course.keep(last_full=code, last_full_at=now)
+    course.keep(last_probe_at=now, last_diagnosis=code, last_full=code, last_full_at=now)
     if code.effect is Effect.INCONCLUSIVE:
         course.keep(setbacks=course.memory.setbacks + 1)
     elif code.effect is Effect.BLOCKED:
@@ -154,7 +155,7 @@ def _conclusive(course: _Course, effect: Effect) -> None:
         blocker=None,
     )
     # While available, one refusal is no news; whether the gate was shut *before* decides row 5.
-    if refused and memory.state is not State.AVAILABLE:
+    if refused and memory.state is not State.AVAILABLE and not memory.gated_seen:
         course.keep(gated_seen=True)
     if memory.blocker:
         course.tell(EventKind.UNBLOCKED, Reason.BLOCKER_CLEARED, blocker=str(memory.blocker))

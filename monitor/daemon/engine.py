@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -32,6 +33,9 @@ _IDS = re.compile(
     re.IGNORECASE,
 )
 _FIGURES = re.compile(r"\d+(?:\.\d+)?")
+
+#: A target that waits for its opening is not hastened by a sibling's again within this time.
+_HASTENED = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,10 +308,18 @@ class Engine:
         return self._ordinary[pool.name] % pool.log_every == 0
 
     def _siblings_of(self, opened: Watch) -> Iterable[Change]:
+        now = self._clock.now()
         for watch in self._watches.siblings(opened):
-            if watch.memory.state in (State.UNVERIFIED, State.PROPAGATING):
-                yield self._apply(watch, SiblingOpened(opened.name))
-                self._look_at(watch, self._clock.now())
+            memory = watch.memory
+            if memory.state is State.PROPAGATING:
+                # Of thousands that open together each would hasten all others, again and again.
+                hastened = memory.eager_since
+                if hastened is not None and now - hastened < _HASTENED:
+                    continue
+            elif memory.state is not State.UNVERIFIED:
+                continue
+            yield self._apply(watch, SiblingOpened(opened.name))
+            self._look_at(watch, now)
 
     def _of_network(self, route: str, result: Result) -> Iterable[Change]:
         event = self._network.answered(route, result.diagnosis.code if result.diagnosis else None)
@@ -330,7 +342,7 @@ def _answer(result: Result, now: Any) -> Answer:
         status=observation.status,
         at=now,
         gate=diagnosis.gate if diagnosis else None,
-        message=_normal(diagnosis) if diagnosis else "",
+        message=_normal(diagnosis.message, diagnosis.effect.conclusive) if diagnosis else "",
         request_id=diagnosis.request_id if diagnosis else None,
         headers=observation.headers,
         latency_ms=observation.timings.total,
@@ -342,10 +354,11 @@ def _answer(result: Result, now: Any) -> Answer:
     )
 
 
-def _normal(diagnosis: Diagnosis) -> str:
-    message = _IDS.sub("…", diagnosis.message)
+@lru_cache(maxsize=512)
+def _normal(message: str, conclusive: bool) -> str:  # noqa: FBT001 - cached by position
+    normal = _IDS.sub("…", message)
     # a model's name has figures, so the gate's words keep theirs
-    return message if diagnosis.effect.conclusive else _FIGURES.sub("…", message)
+    return normal if conclusive else _FIGURES.sub("…", normal)
 
 
 def _spend(result: Result) -> Spend | None:

@@ -7,7 +7,8 @@ from datetime import date
 
 import structlog
 
-from monitor.access.diagnosis import OwnRule, diagnose, read_free_look
+from monitor.access.diagnosis import OwnRule
+from monitor.access.diagnosis.repeated import Reader
 from monitor.access.limits import Cadence, Confirmation
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.pacing import Breaker, ImageGap, TokenBucket
@@ -65,7 +66,7 @@ class Looker:
         self._confirmation = confirmation
         # when others have reserved what is left of the budget for the moment
         self._soon = min(_SOON, cadence.eager.total_seconds())
-        self._rules = rules
+        self._reader = Reader(rules)
         self._clock = clock
         self._schedule = schedule
         self._answered = answered
@@ -151,8 +152,8 @@ class Looker:
 
     async def _make(self, watch: Watch) -> None:
         try:
-            with structlog.contextvars.bound_contextvars(target=watch.name):
-                await self._look(watch)
+            structlog.contextvars.bind_contextvars(target=watch.name)  # in this task only
+            await self._look(watch)
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -191,8 +192,7 @@ class Looker:
                 # same: its mark stays, and counts as spent at the next start.
                 self.cut.add((watch.target.key, today))
             raise
-        read = read_free_look if look is Look.FREE else diagnose
-        diagnosis = read(observation, self._rules)
+        diagnosis = self._reader.read(observation)
         code = diagnosis.code if diagnosis else None
         now = self._clock.even()
         self._breakers[route].answered(watch.target.key, code, now)

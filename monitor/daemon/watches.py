@@ -62,10 +62,11 @@ class Watch:
     #: what its reservations go by: a reload may make another target of the same name
     account: int = field(default_factory=itertools.count().__next__)
 
-    @property
-    def name(self) -> str:
-        """The target's name."""
-        return self.target.name
+    #: the target's name, which is asked for all the time
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.name = self.target.name
 
     @property
     def scope(self) -> str:

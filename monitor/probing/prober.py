@@ -8,7 +8,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from socket import gaierror
 from typing import Any
@@ -154,10 +154,8 @@ class Prober:
         if probe is None:
             request = probe_request(self.catalog, asked) if asked else free_look_request()
             probe = self._written[asked] = _write(request)
-        surface = None if free else capability.surface
         seconds = probe.timeout if deadline is None else deadline
-        made = await self._observe(credentials, probe, surface, seconds)
-        return replace(made, look=look, surface=capability.surface, model=capability.model)
+        return await self._observe(credentials, probe, seconds, look, capability)
 
     async def get(
         self, credentials: Credentials, path: str, *, deadline: float = FREE_LOOK_TIMEOUT
@@ -166,15 +164,18 @@ class Prober:
 
         `path` is relative to the base URL and already quoted.
         """
-        return await self._observe(credentials, _write(ProbeRequest("GET", path)), None, deadline)
+        return await self._observe(credentials, _write(ProbeRequest("GET", path)), deadline)
 
     async def _observe(
         self,
         credentials: Credentials,
         probe: _Written,
-        surface: Surface | None,
         seconds: float,
+        look: Look | None = None,
+        capability: Capability | None = None,
     ) -> Observation:
+        """Make an exchange; one that is no look is read like a free one."""
+        surface = capability.surface if capability and look is Look.FULL else None
         veil = Veil(credentials.secret)
         async with self._slots:
             exchange = _Exchange(self._clock, self._clock(), veil)
@@ -190,6 +191,9 @@ class Prober:
             failure=failure,
             failure_text=text,
             timings=timings,
+            look=look or Look.FULL,
+            surface=capability.surface if capability else None,
+            model=capability.model if capability else None,
             sent=exchange.sent,
         )
 
@@ -307,7 +311,7 @@ async def _send(
     response = await transport.handle_async_request(request)
     try:
         exchange.status = response.status_code
-        exchange.headers = kept_headers(response.headers.items(), exchange.veil.text)
+        exchange.headers = kept_headers(response.headers.raw, exchange.veil.text)
         exchange.truncated = True  # until the end was seen
         exchange.truncated = await read_capped(
             response.aiter_raw(),

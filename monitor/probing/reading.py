@@ -45,19 +45,28 @@ _BASE64 = re.compile(
 
 
 def kept_headers(
-    headers: Iterable[tuple[str, str]], veiled: Callable[[str], str]
+    headers: Iterable[tuple[bytes, bytes]], veiled: Callable[[str], str]
 ) -> dict[str, str]:
     """The headers worth keeping, names in lower case, values veiled, capped and printable."""
     kept: dict[str, str] = {}
     for name, value in headers:
-        lower = name.lower()
+        lower = name.lower().decode("latin-1")
         wanted = lower in _HEADERS or lower.startswith(_RATE_LIMITS)
         if wanted and len(lower) <= _LONGEST_NAME and len(kept) < _MOST_HEADERS:
-            printable = "".join(
-                c if c.isprintable() else " " for c in veiled(value)[:_LONGEST_VALUE]
-            )
-            kept[lower] = printable.strip()
+            text = veiled(_text(value))[:_LONGEST_VALUE]
+            if not text.isprintable():
+                text = "".join(c if c.isprintable() else " " for c in text)
+            text = text.strip()
+            # what comes twice is one list
+            kept[lower] = f"{kept[lower]}, {text}"[:_LONGEST_VALUE] if lower in kept else text
     return kept
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def body_cap(surface: Surface | None, status: int) -> int:

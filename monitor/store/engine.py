@@ -94,7 +94,7 @@ def told_plainly(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: {error}") from error
 
 
-def cause(error: SQLAlchemyError) -> str:
+def cause(error: Exception) -> str:
     """The database's own words, without the statement."""
     return str(getattr(error, "orig", None) or error)
 

@@ -17,6 +17,7 @@ from monitor.access.memory import TargetState, to_json
 from monitor.access.words import Look
 from monitor.store import inbox, tables
 from monitor.store.errors import StoreError
+from monitor.store.hot import run_many
 from monitor.store.latencies import Counts, added, from_text, to_text
 from monitor.store.records import Answer, Change, NotificationState, Spend, Told
 
@@ -135,7 +136,7 @@ class Transaction:
         """Send what was gathered; the connection then reads what was put before."""
         gathered, self._gathered = self._gathered, {}
         for statement, rows in gathered.items():
-            self._connection.execute(statement, rows)
+            run_many(self._connection, statement, rows)
         return self._connection
 
     def register(self, name: str, known: Known) -> None:

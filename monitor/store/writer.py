@@ -2,6 +2,7 @@
 
 import asyncio
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -137,10 +138,13 @@ class Writer:
 
 
 def _plain(error: Exception) -> Exception:
-    if not isinstance(error, SQLAlchemyError):
+    if not isinstance(error, SQLAlchemyError | sqlite3.Error):
         return error
     # the driver's other classes are of the statement: what it breaks, what it does not fit
-    of_the_file = isinstance(error, OperationalError) or type(error) is DatabaseError
+    of_the_file = isinstance(error, OperationalError | sqlite3.OperationalError) or type(error) in (
+        DatabaseError,
+        sqlite3.DatabaseError,
+    )
     kind = UnavailableError if of_the_file else StoreError
     plain = kind(f"the database refused it: {cause(error)}")
     plain.__cause__ = error

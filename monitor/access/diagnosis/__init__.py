@@ -119,7 +119,7 @@ def _no_answer(observation: Observation) -> Diagnosis:
         f"no_answer_{failure}",
         message=text,
         status=observation.status,
-        request_id=_request_id(observation),
+        request_id=request_id_of(observation),
     )
 
 
@@ -140,7 +140,7 @@ def _diagnosis(
         gate=finding.gate,
         message=_message(answer) if answer is not None else "",
         status=observation.status,
-        request_id=_request_id(observation),
+        request_id=request_id_of(observation),
         retry_after=retry_after(observation.headers, folded),
     )
 
@@ -157,5 +157,6 @@ def _message(answer: Answer) -> str:
     return ""
 
 
-def _request_id(observation: Observation) -> str | None:
+def request_id_of(observation: Observation) -> str | None:
+    """The server's own id of the answer."""
     return clean(observation.headers.get("x-request-id", ""), 120) or None

@@ -16,6 +16,8 @@ from monitor.probing.reading import LIST_CAP
 
 pytestmark = pytest.mark.anyio
 
+SECRET = "sk-test-FAKE-acme-prod-0001"
+
 
 async def test_the_headers_that_matter_are_kept_and_no_others(server, look, http) -> None:
     server.answer = http(
@@ -213,3 +215,17 @@ async def test_a_refusal_of_the_list_is_capped_like_any_other(server, look, http
     server.answer = http(403, _list_of(3000))
     seen = await look(kind=Look.FREE)
     assert (len(seen.body), seen.truncated) == (BODY_CAP, True)
+
+
+@pytest.mark.parametrize("before", [0, 150, 185, 64 * 1024 - 40, 64 * 1024 - 20, 64 * 1024 - 5])
+async def test_an_echoed_key_is_nowhere_in_what_is_kept_whatever_cap_cuts_it(
+    server, look, http, before: int
+) -> None:
+    headers = {"X-Request-Id": "x" * min(before, 190) + SECRET, "Server": f"Bearer {SECRET}"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
+    body = b"x" * before + SECRET.encode() + b"y" * 70_000
+    server.answer = b"HTTP/1.1 403 No\r\n" + head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    seen = await look()
+    assert seen.status == 403
+    assert SECRET[:4].encode() not in seen.body
+    assert SECRET[:4] not in repr(seen.headers)

@@ -103,3 +103,19 @@ async def test_nothing_to_mark_is_no_mistake(recorder, clock):
     assert await recorder.claim([], clock.now) == []
     await recorder.delivered([], clock.now)
     await recorder.settle_inbox([])
+
+
+async def test_a_step_of_the_clock_makes_nothing_older_that_waits(recorder, make, clock, ask):
+    await recorder.write([make.change(make.target(), "ops", "mail")])
+    (first, second) = [(await recorder.pending(channel, 10))[0] for channel in ("ops", "mail")]
+    await recorder.claim([first.id], clock.now + timedelta(minutes=1))
+    await recorder.delivered([second.id], clock.now)
+    step = timedelta(days=1)
+    await recorder.shift_pending(step)
+    (moved,) = await recorder.pending("ops", 10)
+    assert moved.created_at == first.created_at + step
+    assert moved.lease_until == clock.now + timedelta(minutes=1) + step
+    assert moved.next_attempt_at is None
+    assert ask("SELECT created_at FROM notifications WHERE channel = 'mail'") == [
+        (f"{clock.now:%Y-%m-%d %H:%M:%S.%f}",)
+    ]

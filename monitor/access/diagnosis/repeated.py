@@ -1,0 +1,50 @@
+"""Reading answers of which most are equal to one that was read before."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+
+from monitor.access.diagnosis import diagnose, read_free_look, request_id_of
+from monitor.access.diagnosis.own import OwnRule
+from monitor.access.observation import Diagnosis, Observation
+from monitor.access.words import Look
+
+#: Answers that are remembered, and the longest of them in bytes: a refusal is a few hundred.
+_MOST, _LONGEST = 512, 4096
+
+
+class Reader:
+    """`diagnose` and `read_free_look` by the kind of look, with these rules of the user's own.
+
+    What an answer means follows from its status, body and content type, from what was asked, and from
+    when the server wants to be asked again. An answer that says the last is never remembered.
+    """
+
+    def __init__(self, rules: Sequence[OwnRule] = ()) -> None:
+        self._rules = rules
+        self._read: dict[Hashable, Diagnosis | None] = {}
+
+    def read(self, observation: Observation) -> Diagnosis | None:
+        """What the answer means; None for a free look at which nothing is wrong."""
+        headers, body = observation.headers, observation.body
+        if observation.failure or len(body) > _LONGEST or "retry-after" in headers \
+                or "retry-after-ms" in headers:  # fmt: skip
+            return self._afresh(observation)
+        seen = (
+            observation.look,
+            observation.status,
+            body,
+            observation.truncated,
+            headers.get("content-type"),
+            observation.surface,
+            observation.model,
+        )
+        if seen not in self._read:
+            if len(self._read) >= _MOST:
+                self._read.clear()
+            self._read[seen] = self._afresh(observation)
+        diagnosis = self._read[seen]
+        return diagnosis and replace(diagnosis, request_id=request_id_of(observation))
+
+    def _afresh(self, observation: Observation) -> Diagnosis | None:
+        read = read_free_look if observation.look is Look.FREE else diagnose
+        return read(observation, self._rules)

@@ -1,0 +1,126 @@
+"""Steady load: N targets every 10 s, all shut. What was made and missed, how late, and what it cost."""
+
+import asyncio
+import pstats
+import signal
+import sqlite3
+import time
+from collections import defaultdict
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bench_lab import Key, Lab, Machine, lab, many, memory_mb, percentile, processor_seconds
+from bench_lab import scenario as scenario_of
+from bench_lab import settings as settings_of
+
+from monitor.access.cadence import phase_of
+
+EVERY = 10.0
+
+
+async def steady(
+    folder: Path, count: int, seconds: float, *, profile: Path | None = None
+) -> dict[str, Any]:
+    """One run: start, wait for the first looks and the model lists, then measure for `seconds`."""
+    keys = many(count)
+    async with lab(folder) as one:
+        simulator = await one.simulate(scenario_of(keys))
+        one.config.write_text(settings_of(one.base_url, keys, one.folder))
+        began = time.time()
+        daemon = await one.daemon(profile=profile)
+        took = await one.started(daemon) - began
+        await _warm(one, count)
+        number = (await one.totals())["requests"]
+        machine = Machine(daemon, simulator)
+        used, simulated = processor_seconds(daemon.pid), processor_seconds(simulator.pid)
+        on_loop = processor_seconds(daemon.pid, loop=True)
+        rest, beside = _at_rest(one.database), sum(one.stored())
+        begin = time.time()
+        await asyncio.sleep(seconds)
+        end = time.time()
+        used, simulated = (
+            processor_seconds(daemon.pid) - used,
+            processor_seconds(simulator.pid) - simulated,
+        )
+        on_loop = processor_seconds(daemon.pid, loop=True) - on_loop
+        others, peak = machine.others(), memory_mb(daemon.pid)
+        rest, beside = _at_rest(one.database) - rest, sum(one.stored()) - beside
+        entries = [entry for entry in await one.ledger(number) if _at(entry) < end]
+        daemon.send_signal(signal.SIGTERM)
+        await daemon.wait()
+    probes = len(entries)
+    late, missed = lateness(keys, entries, begin, end)
+    return {
+        "targets": count,
+        "start_s": took,
+        "seconds": end - begin,
+        "probes": probes,
+        "missed": missed,
+        "late_p50_s": percentile(late, 0.5),
+        "late_p99_s": percentile(late, 0.99),
+        "late_most_s": max(late, default=0.0),
+        "within_1s": sum(one < 1 for one in late) / max(len(late), 1),
+        "cpu_s_per_1000": 1000 * used / max(probes, 1),
+        "loop_s_per_1000": 1000 * on_loop / max(probes, 1),
+        "cpu_share": used / (end - begin),
+        "peak_mb": peak,
+        "rest_bytes_per_1000": 1000 * rest / max(probes, 1),
+        "with_wal_bytes_per_1000": 1000 * beside / max(probes, 1),
+        "simulator_share": simulated / (end - begin),
+        "others_cores": others,
+    }
+
+
+async def _warm(one: Lab, count: int) -> None:
+    """Wait until every target was looked at, every key's model list was read, and the log is at its size."""
+    while True:
+        counts: dict[str, int] = defaultdict(int)
+        for row in (await one.totals())["counts"]:
+            counts[row["surface"]] += row["count"]
+        if counts["models"] >= count and counts["summary"] >= 2 * count:
+            return
+        await asyncio.sleep(1)
+
+
+def lateness(
+    keys: list[Key], entries: list[dict[str, Any]], begin: float, end: float
+) -> tuple[list[float], int]:
+    """How late each probe arrived after its target's place in the interval, and how many places had none.
+
+    Judged are the places between `begin` and one interval before `end`: each may be used until the next.
+    """
+    arrivals = defaultdict(list)
+    for entry in entries:
+        arrivals[entry["key"]].append(_at(entry))
+    late, missed = [], 0
+    for key in keys:
+        offset = phase_of(key.target) * EVERY
+        place = begin + (offset - begin) % EVERY
+        while place + EVERY <= end:
+            used = [at - place for at in arrivals[key.name] if place <= at < place + EVERY]
+            late += used[:1]
+            missed += not used
+            place += EVERY
+    return late, missed
+
+
+def _at(entry: dict[str, Any]) -> float:
+    return datetime.fromisoformat(entry["at"]).timestamp()
+
+
+def _at_rest(path: Path) -> int:
+    """What the database's file will take once the write-ahead file is folded into it."""
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        (pages,), (size,) = (
+            connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size")
+        )
+    return pages * size
+
+
+def show_profile(path: Path, rows: int = 45) -> None:
+    """Print where the loop's time went."""
+    figures = pstats.Stats(str(path))
+    figures.sort_stats("tottime").print_stats(rows)
+    figures.sort_stats("cumtime").print_stats(rows)

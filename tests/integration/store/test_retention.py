@@ -1,0 +1,107 @@
+"""What is forgotten, and what never is."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from monitor.access.words import Look
+from monitor.store.records import Spend
+
+pytestmark = pytest.mark.anyio
+
+
+async def prune(recorder, clock) -> int:
+    """All steps of a round."""
+    gone = await recorder.prune(clock.now)
+    while recorder._pruned_to:
+        gone += await recorder.prune(clock.now)
+    return gone
+
+
+async def test_closed_runs_are_forgotten_after_ninety_days_and_the_open_one_never(
+    recorder, make, clock, ask
+):
+    target = make.target()
+    for n in range(5):
+        clock.move(days=1)
+        await recorder.write([change(make, target, f"message {n}")])
+    clock.move(days=89)
+    assert await prune(recorder, clock) == 3
+    clock.move(days=400)
+    assert await prune(recorder, clock) == 1
+    assert ask("SELECT message FROM runs") == [("message 4",)]
+    assert await prune(recorder, clock) == 0
+    # an equal answer goes on the run that is left
+    await recorder.write([change(make, target, "message 4")])
+    assert ask("SELECT answers FROM runs") == [(2,)]
+
+
+async def test_each_kind_of_look_has_an_open_run_of_its_own(recorder, make, clock, ask):
+    target = make.target()
+    await recorder.write(
+        [change(make, target, "full"), change(make, target, "free", look=Look.FREE)]
+    )
+    clock.move(days=200)
+    assert await prune(recorder, clock) == 0
+    assert ask("SELECT count(*) FROM runs") == [(2,)]
+
+
+async def test_transitions_and_notifications_are_never_forgotten(recorder, make, clock, ask):
+    await recorder.write([make.change(make.target(), "ops")])
+    clock.move(days=4000)
+    await prune(recorder, clock)
+    assert ask(
+        "SELECT (SELECT count(*) FROM happenings), (SELECT count(*) FROM notifications)"
+    ) == [(1, 1)]
+
+
+async def test_many_runs_are_forgotten_in_small_steps(recorder, make, clock, ask):
+    target = make.target()
+    for n in range(12):
+        clock.move(minutes=1)
+        await recorder.write([change(make, target, f"{n}.{m}") for m in range(100)])
+    clock.move(days=100)
+    steps = []
+    while True:
+        steps.append(await recorder.prune(clock.now))
+        if not recorder._pruned_to:
+            break
+    assert steps == [500, 500, 199]
+
+
+async def test_the_file_does_not_grow_with_time(recorder, make, clock, ask, path):
+    """Five years of a target that changes its answer every day, and costs something every day."""
+    target, sizes = make.target(), []
+    for year in range(5):
+        for day in range(365):
+            clock.move(days=1)
+            spend = Spend("acme-prod", clock.now.date(), 0.001, probes=1)
+            answered = change(make, target, f"{year} {day}")
+            await recorder.write([answered])
+            await recorder.reserve(spend)
+            await recorder.prune(clock.now)
+        (size,) = ask("SELECT page_count FROM pragma_page_count")
+        sizes.append(size[0])
+    assert sizes[-1] <= sizes[1] + 1, sizes
+    (days,) = ask("SELECT count(*) FROM spend")
+    assert days[0] <= 402
+
+
+async def test_taken_requests_are_forgotten_but_the_newest(recorder, make, clock, ask):
+    for n in range(3):
+        ask(
+            "INSERT INTO inbox (kind, payload, created_at, taken_at) VALUES ('retry', '{}', ?, ?)",
+            *[str(clock.now.replace(tzinfo=None) + timedelta(seconds=n))] * 2,
+        )
+    ask(
+        "INSERT INTO inbox (kind, payload, created_at) VALUES ('retry', '{}', '2026-11-20 12:00:00')"
+    )
+    clock.move(days=91)
+    await prune(recorder, clock)
+    assert ask("SELECT id, taken_at IS NULL FROM inbox") == [(4, 1)]
+
+
+def change(make, target, message, **values):
+    answer = make.answer(message=message, **values)
+    return replace(make.change(target), answer=answer, told=())
