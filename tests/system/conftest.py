@@ -325,8 +325,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
-    """A shell's background job ignores SIGINT, and so would every process started from it."""
+    """A shell's background job ignores signals, and so would every process started from it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture

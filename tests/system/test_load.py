@@ -47,7 +47,7 @@ async def test_a_log_that_nobody_reads_does_not_stop_a_probe(lab, fast, fault, t
         stdout=asyncio.subprocess.DEVNULL, env={**lab.environ, "ACME": "sk-sim-FAKE-acme"},
     )  # fmt: skip
     os.close(into)
-    wanted = 2000 if torture else 150
+    wanted = 600 if torture else 150
 
     async def probed() -> bool:
         return len([e for e in (await lab.ledger())["log"] if e["what"] == "gated"]) > wanted
