@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test torture bench-cadence bench-diagnosis fuzz lint format lock clean
+.PHONY: help demo run test torture bench bench-cadence bench-diagnosis fuzz lint format lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-16s %s\n' "$$target" "$$text"; done
@@ -31,6 +31,9 @@ test: $(READY) ## all tests
 
 torture: $(READY) ## the long versions of the fault tests, up to 20 min; fills the table in tests/README.md
 	@$(BIN)/python -m pytest --torture tests/system
+
+bench: $(READY) ## what it costs to run: real processes, about ten minutes; figures also in bench.json
+	@$(BIN)/python tests/benchmarks/bench.py --json bench.json
 
 bench-cadence: $(READY) ## how soon openings are noticed, against other schedules: simulated, under two minutes
 	@$(BIN)/python tests/benchmarks/bench_cadence.py

@@ -169,35 +169,45 @@ def _capability(target: "Target") -> tuple[str, str]:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON for programs, readable for people."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print JSON, laid out on a terminal: for ten thousand targets that takes as long as all the rest."""
+    print(json.dumps(value, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on a terminal; in a pipe plain columns, nothing cut, no colours."""
+    # names and a server's words are shown as they are, never read as markup
+    shown = [[printable(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        _print_columns([list(columns), *shown])
+        return
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    terminal = sys.stdout.isatty()
-    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, no_wrap=not terminal, overflow="fold")
+        table.add_column(column, overflow="fold")
+    for row in shown:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
+    from rich.cells import cell_len  # how wide a terminal shows it
+
+    widths = [max(map(cell_len, cells)) for cells in zip(*rows, strict=True)]
     for row in rows:
-        # Text: names and a server's words are shown as they are, never read as markup
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    if terminal:
-        Console(highlight=False).print(table)
-        return
-    wide = Console(width=10_000, highlight=False, no_color=True)
-    with wide.capture() as printed:
-        wide.print(table)
-    print("\n".join(line.rstrip() for line in printed.get().rstrip("\n").split("\n")))
+        cells = (
+            cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
+        )
+        print("  ".join(cells).rstrip())
 
 
 def printable(text: str) -> str:
     """The text without anything that moves a cursor, rings a bell or turns the direction."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else " " for c in text)
 
 

@@ -1,5 +1,6 @@
 """`status` and `history`: what the database knows, read beside a running daemon."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -138,13 +139,15 @@ def history(
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Show what happened, oldest first, and who was told."""
+    from monitor.config import find, named_database
     from monitor.store import queries
     from monitor.store.shapes import as_json
 
-    settings = load_settings(config, reading=True)
     start = parse_since(since, datetime.now(UTC)) if since else None
     with plain_errors():
-        found = queries.history(settings.database, target, since=start)
+        # the settings' other parts are not needed, and thousands of keys take their time
+        database = named_database(find(config, os.environ), os.environ)
+        found = queries.history(database, target, since=start)
     if output is Format.JSON:
         print_json([as_json(row) for row in found])
         return

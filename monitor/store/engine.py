@@ -12,10 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from monitor.store.errors import StoreError
-from monitor.store.tables import HEAD
-
-#: Seconds that a connection waits for another process's transaction.
-BUSY_TIMEOUT = 5.0
+from monitor.store.revision import BUSY_TIMEOUT, trouble_of
 
 
 def writing_engine(path: Path, *, foreign_keys: bool = True) -> Engine:
@@ -102,7 +99,7 @@ def cause(error: Exception) -> str:
 def require(path: Path) -> None:
     """Raise StoreError when the database is not there yet."""
     if not path.exists():
-        raise StoreError(f"{path}: there is no database yet; start `access-monitor run` first")
+        raise StoreError(trouble_of(path, None))
 
 
 def revision(connection: Connection) -> str | None:
@@ -114,14 +111,8 @@ def revision(connection: Connection) -> str | None:
 
 def require_head(path: Path, connection: Connection) -> None:
     """Raise StoreError when the tables are not of the revision this program knows."""
-    found = revision(connection)
-    if found is None:
-        raise StoreError(f"{path}: the database is empty; start `access-monitor run` first")
-    if found != HEAD:
-        raise StoreError(
-            f"{path}: the database is of revision {found}, this program of {HEAD};"
-            " the daemon runs another version, or has yet to be restarted with this one"
-        )
+    if problem := trouble_of(path, revision(connection)):
+        raise StoreError(problem)
 
 
 def require_sound(path: Path, connection: Connection) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from monitor.store.backup import backup
 from monitor.store.engine import revision, told_plainly, writing_engine
 from monitor.store.errors import StoreError
-from monitor.store.tables import HEAD
+from monitor.store.revision import HEAD
 
 log = structlog.get_logger()
 

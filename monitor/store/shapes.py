@@ -1,19 +1,28 @@
 """The JSON forms of what the queries return, as the command line prints them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, date, datetime
 from typing import Any
 
 from monitor.store.comparing import RouteOfModel
-from monitor.store.records import AlertRow, DaemonRow, HistoryRow, Run, SpendRow, Status
+from monitor.store.records import (
+    AlertRow,
+    DaemonRow,
+    HistoryRow,
+    NotificationRow,
+    Run,
+    SpendRow,
+    Status,
+    TargetStatus,
+)
 
 
 def as_json(row: Status | HistoryRow | AlertRow | SpendRow | Run | DaemonRow) -> dict[str, Any]:
     """The value as JSON values; times are RFC 3339 in UTC, to the millisecond."""
     if isinstance(row, Status):
         return {
-            "targets": [plain(asdict(target)) for target in row.targets],
+            "targets": [plain(_fields(target)) for target in row.targets],
             "notifications": {"pending": row.pending, "dead": row.dead},
         }
     if isinstance(row, HistoryRow):
@@ -40,9 +49,14 @@ def _history(row: HistoryRow) -> dict[str, Any]:
             "reason": happening.reason,
             "diagnosis": happening.diagnosis,
             "request_id": happening.request_id,
-            "notifications": [plain(asdict(told)) for told in row.notifications],
+            "notifications": [plain(_fields(told)) for told in row.notifications],
         }
     )
+
+
+def _fields(row: TargetStatus | NotificationRow) -> dict[str, Any]:
+    """The same as `asdict` for what holds no other such value, and quicker: there are thousands."""
+    return {field.name: getattr(row, field.name) for field in fields(row)}
 
 
 def plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -26,9 +26,6 @@ from monitor.access.words import (
 )
 from monitor.store.records import NotificationState
 
-#: The revision that these tables are; equal to the newest in `migrations/versions`.
-HEAD = "0001"
-
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",

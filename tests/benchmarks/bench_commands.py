@@ -11,20 +11,32 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bench_lab import CAPABILITY, Key, Lab, Machine, lab, many
-from bench_lab import settings as settings_of
+from bench_lab import CAPABILITY, Lab, Machine, lab
 
-from monitor.access.target import Capability, Target
-from monitor.access.words import Contract, Surface
+from monitor.access.target import Target
+from monitor.config import load
 from monitor.store.recorder import Recorder
 
-ROUNDS = 1
+ROUNDS = 3
 #: Seconds each may take.
 LIMITS = {
     "--help": 0.25, "healthcheck": 0.25, "explain": 0.25,
     "status": 0.6, "status json": 0.6, "history": 0.6, "history of a target": 0.6,
     "history of a pattern": 0.6, "history since": 0.6,
 }  # fmt: skip
+#: The keys are a pool: ten thousand tables of TOML alone take a second to parse.
+_SETTINGS = """
+[monitor]
+database = "sqlite:///monitor.db"
+[routes.sim]
+base_url = "http://127.0.0.1:9/v1"
+contract = "direct"
+[[pools]]
+name = "many"
+secrets = "file:many.keys"
+route = "sim"
+watch = ["{capability}"]
+"""
 _REFUSAL = (
     '{"error": {"message": "Your organization must be verified to use the model `gpt-image-2`."}}'
 )
@@ -32,14 +44,19 @@ _REFUSAL = (
 
 async def commands(folder: Path, targets: int, transitions: int) -> dict[str, Any]:
     """Make the database, then run each command."""
-    keys = many(targets)
     async with lab(folder) as one:
-        one.config.write_text(settings_of("http://127.0.0.1:9/v1", keys, one.folder))
+        one.config.write_text(_SETTINGS.format(capability=CAPABILITY))
+        pool = one.folder / "many.keys"
+        pool.touch(mode=0o600)
+        pool.write_text("\n".join(f"sk-sim-FAKE-{n:05d}-0001" for n in range(targets)))
+        watched = load(one.config, {}).targets()
         began = time.perf_counter()
-        await _fill(one.database, keys, transitions)
+        await _fill(one.database, watched, transitions)
         filled = time.perf_counter() - began
         machine = Machine()
-        took = {name: await _best(one, arguments) for name, arguments in _calls(one, keys).items()}
+        took = {
+            name: await _best(one, arguments) for name, arguments in _calls(one, watched).items()
+        }
         return {
             "targets": targets,
             "transitions": transitions,
@@ -51,9 +68,9 @@ async def commands(folder: Path, targets: int, transitions: int) -> dict[str, An
         }
 
 
-def _calls(one: Lab, keys: Sequence[Key]) -> dict[str, list[str]]:
+def _calls(one: Lab, watched: Sequence[Target]) -> dict[str, list[str]]:
     config = ["--config", str(one.config)]
-    target = keys[len(keys) // 2].target
+    target = watched[len(watched) // 2].name
     return {
         "--help": ["--help"],
         "healthcheck": ["healthcheck", *config],
@@ -62,7 +79,7 @@ def _calls(one: Lab, keys: Sequence[Key]) -> dict[str, list[str]]:
         "status json": ["status", "--format", "json", *config],
         "history": ["history", *config],
         "history of a target": ["history", target, *config],
-        "history of a pattern": ["history", "key-0*", *config],
+        "history of a pattern": ["history", "many-0*", *config],
         "history since": ["history", "--since", "1h", *config],
     }
 
@@ -86,15 +103,9 @@ async def _bare(one: Lab) -> float:
     return best
 
 
-async def _fill(path: Path, keys: Sequence[Key], transitions: int) -> None:
-    model, _, surface = CAPABILITY.rpartition(":")
+async def _fill(path: Path, watched: Sequence[Target], transitions: int) -> None:
     recorder = await Recorder.open(path, clock=lambda: datetime.now(UTC))
-    await recorder.register(
-        [
-            Target(key.name, Capability(model, Surface(surface)), "sim-0", Contract.DIRECT)
-            for key in keys
-        ]
-    )
+    await recorder.register(watched)
     await recorder.progress({})
     await recorder.aclose()
     begin = datetime.now(UTC) - timedelta(days=30)
@@ -102,8 +113,8 @@ async def _fill(path: Path, keys: Sequence[Key], transitions: int) -> None:
     facts = json.dumps({"organization": "org-acme", "probes": 12, "message": "refused " * 10})
     rows = (
         (
-            number + 1, "transition", "unverified", number % len(keys) + 1,
-            keys[number % len(keys)].target, f"key {keys[number % len(keys)].name}", "sim-0",
+            number + 1, "transition", "unverified", number % len(watched) + 1,
+            watched[number % len(watched)].name, watched[number % len(watched)].scope, "sim",
             "unknown", "unverified", f"{begin + number * step:%Y-%m-%d %H:%M:%S.%f}", "gated",
             "verification_required", "req_FAKE", facts,
         )

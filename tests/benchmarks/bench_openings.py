@@ -42,6 +42,9 @@ async def _run(one: Lab, keys: list[Key], seconds: float) -> dict[str, Any]:
     machine, used = Machine(daemon, simulator), processor_seconds(daemon.pid)
     began = time.time()
     await asyncio.sleep(seconds)
+    deadline = time.time() + 60.0
+    while _outbox(one)[0] and time.time() < deadline:  # noqa: ASYNC110 - another process's doing
+        await asyncio.sleep(1)
     lights = _happenings(one, "first_light")
     others, used = machine.others(), processor_seconds(daemon.pid) - used
     answered = {

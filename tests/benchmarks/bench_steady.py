@@ -120,7 +120,8 @@ def _at_rest(path: Path) -> int:
 
 
 def show_profile(path: Path, rows: int = 45) -> None:
-    """Print where the loop's time went."""
-    figures = pstats.Stats(str(path))
-    figures.sort_stats("tottime").print_stats(rows)
-    figures.sort_stats("cumtime").print_stats(rows)
+    """Print where the time of the loop and of the writer went."""
+    for name in (str(path), f"{path}.writer"):
+        figures = pstats.Stats(name)
+        figures.sort_stats("tottime").print_stats(rows)
+        figures.sort_stats("cumtime").print_stats(rows)

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from monitor.store import engine, migrate, tables
+from monitor.store import engine, migrate, revision, tables
 from monitor.store.backup import backup
 from monitor.store.errors import StoreError
 from monitor.store.recorder import Recorder
@@ -58,7 +58,7 @@ async def test_migrations_from_empty_make_the_tables_that_the_code_has(path, rec
 
 async def test_the_revision_in_the_code_is_the_newest_migration():
     scripts = ScriptDirectory.from_config(migrate._config())
-    assert scripts.get_heads() == [tables.HEAD]
+    assert scripts.get_heads() == [revision.HEAD]
 
 
 async def test_a_first_start_and_a_second_copy_nothing_aside(path, recorder, clock):
