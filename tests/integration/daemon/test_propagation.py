@@ -55,7 +55,7 @@ async def test_a_declaration_left_while_nothing_ran_is_taken_at_the_start_and_lo
     await bench.run(settings)
     assert bench.events(TARGET) == ["unverified", "locked"]
     # the next one would be in six hours
-    await bench.until(lambda: bench.simulator.ledger.count(what="gated") == seen + 1)
+    await bench.until(lambda: bench.simulator.ledger.count(what="gated") >= seen + 1)
 
 
 async def test_a_malformed_request_does_not_hold_up_the_next_one(bench, key, simulated):
