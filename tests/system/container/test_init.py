@@ -63,7 +63,9 @@ def test_the_command_has_the_signals_as_programs_expect_them():
     done = subprocess.run(
         command("sh", "-c", script), capture_output=True, text=True, timeout=30, check=True
     )
-    assert [int(line.split()[1], 16) for line in done.stdout.splitlines()] == [0, 0]
+    # the 31 ordinary signals: what lies above is the C library's own
+    masks = [int(line.split()[1], 16) & 0x7FFF_FFFF for line in done.stdout.splitlines()]
+    assert masks == [0, 0]
 
 
 def test_ctrl_c_reaches_the_command_from_the_terminal_and_not_by_way_of_init_as_well():

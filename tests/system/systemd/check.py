@@ -134,7 +134,9 @@ def install() -> None:
     must(base, "-m", "venv", "--without-pip", HOME / "venv")
     here = next(path for path in sys.path if path.endswith("site-packages"))
     there = next((HOME / "venv" / "lib").glob("python3.*")) / "site-packages"
-    (there / "libraries.pth").write_text(f"{here}\n")
+    # Copied, not pointed at: the service sees neither homes nor the machine's temporary files.
+    unwanted = shutil.ignore_patterns("*.pth", "access_monitor*", "mypy*", "ruff*", "__pycache__")
+    shutil.copytree(here, there, ignore=unwanted, dirs_exist_ok=True)
     pip = [sys.executable, "-m", "pip", "--python", HOME / "venv/bin/python", "install", "--quiet"]
     must(*pip, "--no-deps", "--no-index", "--no-build-isolation", "--ignore-installed", TREE)
     secrets = ETC / "secrets"
