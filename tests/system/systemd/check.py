@@ -103,8 +103,10 @@ def main_pid() -> int:
 
 
 def journal(*words: object) -> list[dict[str, Any]]:
-    lines = must("journalctl", "-u", UNIT, "-o", "json", *words).splitlines()
-    return [json.loads(line) for line in lines]
+    # status 1 without a word: nothing matches yet
+    found = run("journalctl", "-u", UNIT, "-o", "json", *words)
+    assert found.returncode == 0 or not found.stderr, found.stderr
+    return [json.loads(line) for line in found.stdout.splitlines()]
 
 
 def until(condition: Callable[[], object], seconds: float = 30.0) -> float | None:
