@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench.py [PART…] [--seconds N] [--json PATH] [--profile]
 
-Parts: steady-100, steady-1000, steady-10000, openings, burst, commands; all of them without any, which
-takes about ten minutes. Ends with 1 when a promise is not kept. How busy other processes kept the
+Parts: steady-100, steady-1000, steady-10000, stored, openings, burst, commands; without any all of
+them, which takes about ten minutes. Ends with 1 when a promise is not kept. How busy other processes kept the
 machine is shown beside each part: beside much of it the figures say little. With --profile a steady
 part is run once more under cProfile for 30 s, and the figures of the loop and the writer are printed.
 """
@@ -21,7 +21,7 @@ from typing import Any
 
 from bench_commands import LIMITS, commands
 from bench_openings import burst, openings
-from bench_steady import show_profile, steady
+from bench_steady import show_profile, steady, stored
 
 Part = Callable[[Path, float], Awaitable[dict[str, Any]]]
 
@@ -29,6 +29,7 @@ PARTS: dict[str, Part] = {
     "steady-100": lambda folder, seconds: steady(folder, 100, seconds),
     "steady-1000": lambda folder, seconds: steady(folder, 1_000, seconds),
     "steady-10000": lambda folder, seconds: steady(folder, 10_000, seconds),
+    "stored": lambda folder, seconds: stored(folder, 200, seconds),
     "openings": lambda folder, seconds: openings(folder, 100, seconds),
     "burst": lambda folder, _: burst(folder, 5_000),
     "commands": lambda folder, _: commands(folder, 10_000, 1_000_000),
@@ -64,10 +65,16 @@ def steady_rows(part: str, found: dict[str, Any]) -> Iterator[Row]:
     yield Row(part, "of it on the loop", found["loop_s_per_1000"], "s")
     yield Row(part, "processor", 100 * found["cpu_share"], "% of a core")
     yield Row(part, "peak memory", found["peak_mb"], "MB", memory)
-    yield Row(part, "stored per 1,000 probes, at rest", found["rest_bytes_per_1000"], "B", 1000)
-    yield Row(part, "the same with the log", found["with_wal_bytes_per_1000"], "B", 1000)
     yield Row(part, "start", found["start_s"], "s", 5.0 if count == 10_000 else None)
     yield Row(part, "simulator", 100 * found["simulator_share"], "% of a core")
+    yield Row(part, "other processes", found["others_cores"], "cores")
+
+
+def stored_rows(part: str, found: dict[str, Any]) -> Iterator[Row]:
+    """The figures of what is stored of unchanged answers."""
+    yield Row(part, "probes", found["probes"])
+    yield Row(part, "per 1,000 probes, at rest", found["rest_bytes_per_1000"], "B", 1000)
+    yield Row(part, "with the write-ahead file", found["with_wal_bytes_per_1000"], "B", 1000)
     yield Row(part, "other processes", found["others_cores"], "cores")
 
 
@@ -100,9 +107,13 @@ def commands_rows(part: str, found: dict[str, Any]) -> Iterator[Row]:
 
 def rows_of(part: str, found: dict[str, Any]) -> list[Row]:
     """The figures of a part."""
-    if part.startswith("steady"):
-        return list(steady_rows(part, found))
-    return list((commands_rows if part == "commands" else openings_rows)(part, found))
+    made = {
+        "stored": stored_rows,
+        "commands": commands_rows,
+        "openings": openings_rows,
+        "burst": openings_rows,
+    }
+    return list(made.get(part, steady_rows)(part, found))
 
 
 def show(rows: list[Row]) -> None:

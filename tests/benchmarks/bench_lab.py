@@ -89,7 +89,9 @@ def scenario(keys: Sequence[Key]) -> str:
     return "\n".join(parts)
 
 
-def settings(base_url: str, keys: Sequence[Key], folder: Path, *, more: str = "") -> str:
+def settings(
+    base_url: str, keys: Sequence[Key], folder: Path, *, every: str = "10s", more: str = ""
+) -> str:
     """The daemon's settings for the keys; their secrets are written into one file each."""
     secrets = folder / "secrets"
     secrets.mkdir(exist_ok=True)
@@ -97,7 +99,7 @@ def settings(base_url: str, keys: Sequence[Key], folder: Path, *, more: str = ""
     parts = [
         '[monitor]\ndatabase = "sqlite:///monitor.db"\nlog_format = "json"',
         "[budget]\nper_month = 1000.0",
-        '[cadence]\neager = "10s"',
+        f'[cadence]\neager = "{every}"',
         more,
     ]
     routes = -(-len(keys) // KEYS_PER_ROUTE)

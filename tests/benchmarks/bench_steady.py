@@ -36,7 +36,6 @@ async def steady(
         machine = Machine(daemon, simulator)
         used, simulated = processor_seconds(daemon.pid), processor_seconds(simulator.pid)
         on_loop = processor_seconds(daemon.pid, loop=True)
-        rest, beside = _at_rest(one.database), sum(one.stored())
         begin = time.time()
         await asyncio.sleep(seconds)
         end = time.time()
@@ -46,7 +45,6 @@ async def steady(
         )
         on_loop = processor_seconds(daemon.pid, loop=True) - on_loop
         others, peak = machine.others(), memory_mb(daemon.pid)
-        rest, beside = _at_rest(one.database) - rest, sum(one.stored()) - beside
         entries = [entry for entry in await one.ledger(number) if _at(entry) < end]
         daemon.send_signal(signal.SIGTERM)
         await daemon.wait()
@@ -66,20 +64,45 @@ async def steady(
         "loop_s_per_1000": 1000 * on_loop / max(probes, 1),
         "cpu_share": used / (end - begin),
         "peak_mb": peak,
-        "rest_bytes_per_1000": 1000 * rest / max(probes, 1),
-        "with_wal_bytes_per_1000": 1000 * beside / max(probes, 1),
         "simulator_share": simulated / (end - begin),
         "others_cores": others,
     }
 
 
-async def _warm(one: Lab, count: int) -> None:
-    """Wait until every target was looked at, every key's model list was read, and the log is at its size."""
+async def stored(folder: Path, count: int, seconds: float) -> dict[str, Any]:
+    """What `count` targets store whose answers are all equal, looked at every second: many answers soon."""
+    keys = many(count)
+    async with lab(folder) as one:
+        simulator = await one.simulate(scenario_of(keys))
+        one.config.write_text(settings_of(one.base_url, keys, one.folder, every="1s"))
+        daemon = await one.daemon()
+        await one.started(daemon)
+        # a run keeps its last five request ids, and the write-ahead file grows to its checkpoint
+        await _warm(one, count, answers=20)
+        machine = Machine(daemon, simulator)
+        before, at_rest, beside = (
+            (await one.totals())["requests"], _at_rest(one.database), sum(one.stored()),
+        )  # fmt: skip
+        await asyncio.sleep(seconds)
+        probes = (await one.totals())["requests"] - before
+        at_rest, beside = _at_rest(one.database) - at_rest, sum(one.stored()) - beside
+        others = machine.others()
+    return {
+        "targets": count,
+        "probes": probes,
+        "rest_bytes_per_1000": 1000 * at_rest / max(probes, 1),
+        "with_wal_bytes_per_1000": 1000 * beside / max(probes, 1),
+        "others_cores": others,
+    }
+
+
+async def _warm(one: Lab, count: int, answers: int = 2) -> None:
+    """Wait until every target had so many answers, and every key's model list was read."""
     while True:
         counts: dict[str, int] = defaultdict(int)
         for row in (await one.totals())["counts"]:
             counts[row["surface"]] += row["count"]
-        if counts["models"] >= count and counts["summary"] >= 2 * count:
+        if counts["models"] >= count and counts["summary"] >= answers * count:
             return
         await asyncio.sleep(1)
 
