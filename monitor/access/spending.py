@@ -2,7 +2,8 @@
 
 While the gate is shut a probe costs nothing, but nobody knows beforehand that it is: every full probe
 is one that may be billed. So its open price is reserved first, and what is reserved is remembered
-durably (the *mark*) before the request leaves: after a crash the mark counts as spent.
+durably (the *mark*) before the request leaves: after a crash the mark counts as spent. A slight mark
+stays for the next probe instead of being lowered and raised again with each.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,9 @@ from monitor.access.words import Code, Effect
 
 #: Reserved for a probe whose price is not known, in US dollars: costly until a bill is seen.
 UNKNOWN_PRICE = 0.02
+
+#: Marks beyond what is reserved may come to this share of a budget: what a crash costs at most for nothing.
+_SLIGHT = 0.01
 
 _ROUNDING = 1e-9
 
@@ -37,6 +41,7 @@ class Ledger:
     _months: dict[tuple[int, int], float] = field(default_factory=dict)
     _held: dict[int, tuple[str, date, float]] = field(default_factory=dict)
     _reserved: float = 0.0
+    _marks: float = 0.0
 
     def load(self, settled: Mapping[tuple[str, date], float]) -> None:
         """Begin with what earlier runs booked."""
@@ -127,6 +132,20 @@ class Ledger:
         """`usd` is on its way to be remembered durably; later marks follow in order."""
         self._put(key, day, replace(self.entry(key, day), mark=usd))
 
+    def lowered(self, key: str, day: date, cost: float) -> float | None:
+        """The mark to remember with an answer that cost so much; None for a slight one, which stays as it is.
+
+        A slight mark stays only after an answer that cost nothing: another's cost is durable with its answer,
+        and a probe that left before that by the same mark would not be covered.
+        """
+        entry = self.entry(key, day)
+        slight = (
+            cost == 0
+            and entry.mark - entry.reserved <= _SLIGHT * self.budget.per_key_per_day
+            and self._marks - self._reserved <= _SLIGHT * self.budget.per_month
+        )
+        return None if slight else entry.reserved
+
     def forget_before(self, day: date) -> None:
         """Drop the days before `day` on which nothing is reserved or marked; the months stay."""
         for at, entry in list(self._entries.items()):
@@ -145,6 +164,7 @@ class Ledger:
         more = entry.settled + entry.reserved - old.settled - old.reserved
         self._months[month] = self._months.get(month, 0.0) + more
         self._reserved += entry.reserved - old.reserved
+        self._marks += entry.mark - old.mark
         self._entries[key, day] = entry
 
 

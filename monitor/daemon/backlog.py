@@ -26,6 +26,8 @@ _TOGETHER = 256
 #: Seconds between the beginnings of two transactions: what comes meanwhile shares the next one. What
 #: people are told of does not wait.
 _GATHER = 0.03
+#: Seconds that what brings nothing new waits for company: a commit costs more than a look.
+_PATIENCE = 1.0
 
 #: Called with the ids of the happenings once the changes are committed.
 Then = Callable[[list[int]], None]
@@ -37,6 +39,8 @@ class _Entry:
     then: Then | None
     #: whoever brought it goes on only if it is written, and must be told when it is not
     insists: bool
+    #: nobody waits for it, and nothing is lost with it but how often an answer came
+    patient: bool
     future: "asyncio.Future[None]"
 
 
@@ -61,6 +65,7 @@ class Backlog:
         self._room = asyncio.Event()
         self._empty = asyncio.Event()
         self._count(0)
+        self._impatient = asyncio.Event()
         self._urgent = asyncio.Event()
         self._began = 0.0
         self._task = asyncio.create_task(self._run(), name="backlog")
@@ -70,16 +75,19 @@ class Backlog:
         """Whether whoever brings more has to wait."""
         return self.kept >= self._most
 
-    async def write(self, changes: Sequence[Change], then: Then | None = None) -> None:
+    async def write(
+        self, changes: Sequence[Change], then: Then | None = None, *, patient: bool = False
+    ) -> None:
         """Have changes written; returns when they are, or are kept because the database refuses.
 
-        Raises what the recorder raises when the changes themselves are at fault.
+        With `patient` it returns at once, and the changes wait a second for others. Without it, raises what
+        the recorder raises when the changes themselves are at fault.
         """
-        entry = self._add(changes, then, insists=False)
-        if self.refusing is None:
+        entry = self._add(changes, then, patient=patient)
+        if self.refusing is None and not patient:
             await entry.future
-        if self.refusing is not None and self.full:
-            if not self._was_full:
+        if self.full:
+            if self.refusing is not None and not self._was_full:
                 self._was_full = True
                 log.error(
                     "backlog_full", kept=self.kept, why="no more looks until it can be written"
@@ -131,14 +139,24 @@ class Backlog:
                     )
         log.error("results_lost", changes=self.kept, error=self.refusing)
 
-    def _add(self, changes: Sequence[Change], then: Then | None, *, insists: bool) -> _Entry:
-        entry = _Entry(changes, then, insists, self._loop.create_future())
-        if self.refusing is not None:
+    def _add(
+        self,
+        changes: Sequence[Change],
+        then: Then | None,
+        *,
+        insists: bool = False,
+        patient: bool = False,
+    ) -> _Entry:
+        entry = _Entry(changes, then, insists, patient, self._loop.create_future())
+        if patient or self.refusing is not None:
             entry.future.set_result(None)
         self._entries.append(entry)
         self._count(len(changes))
-        if len(self._entries) >= _TOGETHER or any(change.told for change in changes):
+        urgent = len(self._entries) >= _TOGETHER or any(change.told for change in changes)
+        if urgent:
             self._urgent.set()
+        if urgent or not patient:
+            self._impatient.set()
         return entry
 
     async def _run(self) -> None:
@@ -149,13 +167,13 @@ class Backlog:
                 await asyncio.sleep(_AGAIN)
 
     async def _gather(self) -> None:
-        """Let more come, if the last transaction was only just now."""
-        rest = self._began + _GATHER - self._loop.time()
-        if rest > 0 and not self._urgent.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(rest):
-                    await self._urgent.wait()
+        """Let more come: if the last transaction was only just now, or nobody waits for this one."""
+        if len(self._entries) < _TOGETHER and all(entry.patient for entry in self._entries):
+            await _within(_PATIENCE, self._impatient)
+        if not self._urgent.is_set():
+            await _within(self._began + _GATHER - self._loop.time(), self._urgent)
         self._urgent.clear()
+        self._impatient.clear()
         self._began = self._loop.time()
 
     async def _write(self, count: int) -> bool:
@@ -216,3 +234,11 @@ class Backlog:
                 event.set()
             else:
                 event.clear()
+
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    """Wait until the event is set, for so long at most."""
+    if seconds > 0:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await event.wait()

@@ -48,7 +48,7 @@ class Result:
     diagnosis: Diagnosis | None
     cost: float = 0.0
     charged: tuple[str, date] | None = None
-    #: what the key has still reserved after it, in US dollars
+    #: what the key has still reserved after it, in US dollars; None for what was noted before
     reserved: float | None = None
     over_budget: bool = False
     #: the target's secret was replaced while it was under way
@@ -152,7 +152,12 @@ class Engine:
                 next_probe_at=_seconds(plan.at),
                 why=str(plan.situation),
             )
-        await self.write(changes)
+        nothing_new = (
+            code is before.last_diagnosis
+            and watch.memory.state is before.state
+            and not (told or result.cost or result.reserved is not None or len(changes) > 1)
+        )
+        await self.write(changes, patient=nothing_new)
         # After the write, and from the memory: a commit may take longer than the wait, and the clock
         # may have been stepped meanwhile.
         self._look_at(watch, watch.memory.next_probe_at or plan.at)
@@ -264,8 +269,11 @@ class Engine:
             ]
         )
 
-    async def write(self, changes: Sequence[Change]) -> None:
-        """Have it written in its turn: what was seen is not lost because the database refuses it now."""
+    async def write(self, changes: Sequence[Change], *, patient: bool = False) -> None:
+        """Have it written in its turn: what was seen is not lost because the database refuses it now.
+
+        `patient` is for what brings nothing new: nobody waits for it.
+        """
         told = [told for change in changes for told in change.told]
 
         def written(ids: list[int]) -> None:
@@ -274,7 +282,7 @@ class Engine:
             if told:
                 self._committed()
 
-        await self._backlog.write(changes, written)
+        await self._backlog.write(changes, written, patient=patient)
 
     def _apply(
         self,

@@ -198,15 +198,15 @@ class Looker:
         self._breakers[route].answered(watch.target.key, code, now)
         if code and look is Look.FULL and watch.target.capability.surface.makes_images:
             self._gap(watch).answered(code, observation.headers, now)
-        cost, charged = 0.0, None
+        cost, charged, reserved = 0.0, None, None
         if look is Look.FULL and watch.price > 0 and diagnosis:
             cost = self._cost(watch, observation, diagnosis)
             charged = self._ledger.book(watch.account, cost, keep=self._kept(watch, diagnosis))
-        reserved = None
         if charged:
             # written with the answer: what is no longer reserved must not count as spent after a crash
-            reserved = self._ledger.entry(*charged).reserved
-            self._ledger.marked(*charged, reserved)
+            reserved = self._ledger.lowered(*charged, cost)
+            if reserved is not None:
+                self._ledger.marked(*charged, reserved)
         # by a reload: what was asked with the old secret says nothing of the new one
         outdated = watch.credentials != credentials
         await self._answered(

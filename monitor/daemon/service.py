@@ -203,6 +203,8 @@ class Monitor:
         await self._end_dispatch()
         before, looker, engine = self.watches, self._looker, self._engine
         try:
+            # nothing that waits to be written may come after what replaces it
+            await self._backlog.write([])
             await self._recorder.register(settings.targets())
             memories = await self._recorder.load_memories()
         except StoreError as error:

@@ -114,6 +114,30 @@ def test_what_leaves_must_be_marked_first_and_a_mark_serves_again():
     assert ledger.unmarked("acme", DAY) == 0.008
 
 
+def test_a_slight_mark_stays_after_an_answer_that_cost_nothing():
+    ledger = Ledger(Budget(per_key_per_day=0.05))
+    ledger.reserve("t", "acme", DAY, 0.0004)
+    ledger.marked("acme", DAY, 0.0004)
+    ledger.book("t", 0.0)
+    assert ledger.lowered("acme", DAY, 0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("reserved", "cost", "per_month"),
+    [
+        pytest.param(0.0004, 0.0001, 5.0, id="what was billed is durable only with its answer"),
+        pytest.param(0.02, 0.0, 5.0, id="a crash would cost much of the day's budget"),
+        pytest.param(0.0004, 0.0, 0.01, id="a crash would cost much of the month's budget"),
+    ],
+)
+def test_a_mark_is_lowered_when(reserved, cost, per_month):
+    ledger = Ledger(Budget(per_key_per_day=0.05, per_month=per_month))
+    ledger.reserve("t", "acme", DAY, reserved)
+    ledger.marked("acme", DAY, reserved)
+    ledger.book("t", cost)
+    assert ledger.lowered("acme", DAY, cost) == 0.0
+
+
 def test_days_gone_by_are_forgotten_and_the_month_is_not():
     ledger = Ledger(Budget(per_month=1.0))
     ledger.load({("a", DAY): 1.0})
