@@ -164,8 +164,8 @@ class Lane:
         if more or late:
             return 0.0
         # Times gone by are of rows that somebody else has leased, or that are gone: no reason to spin.
-        ahead = [at - self._clock() for at in course.due if at > self._clock()]
-        return min(ahead, default=IDLE_S)
+        current = self._clock()
+        return min((at - current for at in course.due if at > current), default=IDLE_S)
 
     async def _try_in_order(self, rows: Group, course: "_Round", *, flush: bool) -> None:
         for group in self._groups(rows):
@@ -348,7 +348,8 @@ class Lane:
         scopes = {row.happening.scope for row in rows}
         if len(rows) < ROWS_MOST:
             self._retry_at = {id_: at for id_, at in self._retry_at.items() if id_ in ids}
-        ended = [s for s, (end, _) in self._windows.items() if end <= self._clock()]
+        current = self._clock()
+        ended = [s for s, (end, _) in self._windows.items() if end <= current]
         for scope in ended:
             if scope not in scopes:
                 del self._windows[scope]

@@ -76,12 +76,10 @@ class Pulse:
         await self._count()
         self._manager.ready(status_line(watches, self._waiting))
 
-    async def beat(
-        self, watches: Watches, *, looks: int, next_look: datetime | None, also: Mapping[str, Any]
-    ) -> None:
+    async def beat(self, watches: Watches, *, looks: int, next_look: datetime | None) -> None:
         """One beat came round: `looks` have ended so far, and the next one is dated `next_look`.
 
-        Notes progress in the database when it is time, `also` beside it.
+        Notes progress in the database when it is time.
         """
         now = self._beat_at = self._loop.time()
         waits = next_look is None or next_look > self._clock.now()
@@ -92,7 +90,8 @@ class Pulse:
         if note or self._manager.there:
             await self._count()
         if note:
-            await self._note({"notifications": self._waiting, **also})
+            counts = {"targets": len(watches), "counts": watches.counts(), "looks": looks}
+            await self._note({"notifications": self._waiting, **counts})
         problems = self.stalled()
         if bool(problems) != bool(self._told):
             if problems:
@@ -103,8 +102,9 @@ class Pulse:
         if not self.stalled(by_itself=True):
             # A restart would lose the results that are kept, and find the database no better.
             self._manager.alive()
-        words = (status_line(watches, self._waiting), *self._backlog.words(), *problems)
-        self._manager.status("; ".join(words))
+        if self._manager.there:
+            words = (status_line(watches, self._waiting), *self._backlog.words(), *problems)
+            self._manager.status("; ".join(words))
 
     def note_soon(self) -> None:
         """The wall clock was stepped: the time noted is not to be compared with it any more."""

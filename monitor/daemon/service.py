@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, timedelta
-from typing import Any
 
 import structlog
 
@@ -41,8 +40,10 @@ from monitor.store.recorder import Recorder
 
 log = structlog.get_logger()
 
-#: Seconds between two looks at the inbox, the clock and, less often with many targets, the deadlines.
+#: Seconds between two looks at the inbox and the clock.
 BEAT = 1.0
+#: Beats between two looks at the deadlines, more with many targets: deadlines are minutes away.
+_DEADLINES_EVERY = 3
 #: Beats between two rounds of tidying up.
 _TIDY_EVERY = 15
 #: Beats between two looks at how long openings took.
@@ -388,15 +389,15 @@ class Monitor:
                 await self._with_the_database()
             except StoreError as error:
                 self._backlog.refused(error)
-        if self._beats % max(1, len(self.watches) // 1000) == 0 and not self._backlog.full:
+        if (
+            self._beats % max(_DEADLINES_EVERY, len(self.watches) // 1000) == 0
+            and not self._backlog.full
+        ):
             await self._engine.time_passed()
         if self._beats % _TIDY_EVERY == 1:
             remember_the_forgotten(self.watches, self._clock, self._schedule)
         await self._pulse.beat(
-            self.watches,
-            looks=self._looker.made,
-            next_look=self._schedule.earliest(),
-            also=self._progress(),
+            self.watches, looks=self._looker.made, next_look=self._schedule.earliest()
         )
 
     async def _with_the_database(self) -> None:
@@ -409,13 +410,6 @@ class Monitor:
             await self._treasury.tidy(now.date())
             if gone := await self._recorder.prune(now):
                 log.info("runs_forgotten", runs=gone)
-
-    def _progress(self) -> dict[str, Any]:
-        return {
-            "targets": len(self.watches),
-            "counts": self.watches.counts(),
-            "looks": self._looker.made,
-        }
 
     async def _compare(self) -> None:
         """Keep in mind how long openings took, for the messages that say so."""

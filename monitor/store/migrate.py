@@ -1,17 +1,22 @@
-"""Bringing a database to the newest revision, with a copy aside."""
+"""Bringing a database to the newest revision, with a copy aside.
+
+Alembic is imported only when there is something to migrate: it takes 11 MB and as long as all the rest
+of a start.
+"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from monitor.store.backup import backup
 from monitor.store.engine import revision, told_plainly, writing_engine
 from monitor.store.errors import StoreError
 from monitor.store.revision import HEAD
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 log = structlog.get_logger()
 
@@ -30,6 +35,8 @@ def migrate(path: Path) -> None:
             tables = connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar()
         if found == HEAD:
             return
+        from alembic import command
+
         config = _config()
         if tables:
             _require_known(path, found, config)
@@ -42,16 +49,20 @@ def migrate(path: Path) -> None:
     log.info("database_migrated", before=found, after=HEAD, copied=bool(tables))
 
 
-def _config() -> Config:
+def _config() -> "Config":
+    from alembic.config import Config
+
     config = Config()
     folder = str(Path(__file__).parent / "migrations")
     config.set_main_option("script_location", folder.replace("%", "%%"))
     return config
 
 
-def _require_known(path: Path, found: str | None, config: Config) -> None:
+def _require_known(path: Path, found: str | None, config: "Config") -> None:
     if found is None:
         raise StoreError(f"{path}: this is a database of another program")
+    from alembic.script import ScriptDirectory
+
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if found not in known:
         raise StoreError(

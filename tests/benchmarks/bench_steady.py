@@ -37,6 +37,8 @@ async def steady(
         await _warm(one, count)
         number = (await one.totals())["requests"]
         machine = Machine(daemon, simulator)
+        if profile:
+            daemon.send_signal(signal.SIGUSR1)
         used, simulated = processor_seconds(daemon.pid), processor_seconds(simulator.pid)
         on_loop = processor_seconds(daemon.pid, loop=True)
         begin = time.time()

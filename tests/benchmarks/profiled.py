@@ -1,9 +1,11 @@
 """The daemon under cProfile, in processor time: `profiled.py FILE run --config FILE`.
 
-The loop's figures are written to FILE at its end, those of the writer's thread to FILE.writer.
+The loop's figures are written to FILE at its end, from SIGUSR1 on; those of the writer's thread, of the
+whole run, to FILE.writer.
 """
 
 import cProfile
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -29,6 +31,8 @@ if __name__ == "__main__":
     sys.argv = ["access-monitor", *sys.argv[2:]]
     profile_the_writer(f"{path}.writer")
     profile = cProfile.Profile(time.thread_time)
+    signal.signal(signal.SIGUSR1, lambda *_: profile.enable())
     with suppress(SystemExit):
-        profile.runcall(main)
+        main()
+    profile.disable()
     profile.dump_stats(path)
