@@ -33,13 +33,22 @@ class Situation(StrEnum):
     OVER_BUDGET = "over budget"
 
 
+#: The part of its interval, and the most, that a look may be early.
+_EARLY, _EARLY_MOST = 0.05, timedelta(seconds=0.5)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The next look at a target: when (UTC), of which kind, and which row of the table says so."""
+    """The next look at a target: when (UTC), of which kind, and which row of the table says so.
+
+    It may be made by `early` before its time, together with others. Nothing that a server or the state
+    table set is shortened.
+    """
 
     at: datetime
     look: Look
     situation: Situation
+    early: timedelta = timedelta()
 
 
 def phase_of(name: str) -> float:
@@ -63,14 +72,14 @@ def next_look(
     probes into free looks, at their pace, until the budget allows more.
     """
     situation, interval = _situation(memory, now, cadence, shutdown)
-    look = Look.FULL
+    look, early = Look.FULL, timedelta()
     if memory.setbacks and (wait := _backoff(memory, cadence)) < interval:
         situation, at = Situation.INCONCLUSIVE, now + wait
     elif situation in (Situation.SETTLING, Situation.SUSPECT):
         # exactly, not on the grid: the second answer must be far enough from the first
         at = now + interval
     else:
-        at = _on_grid(now, interval, phase)
+        at, early = _on_grid(now, interval, phase), min(interval * _EARLY, _EARLY_MOST)
     if _only_watching(memory):
         full_due = (memory.last_full_at or now) + cadence.full_look
         look = Look.FULL if at >= full_due else Look.FREE
@@ -78,8 +87,8 @@ def next_look(
         look, situation = Look.FREE, Situation.OVER_BUDGET
         at = max(at, now + cadence.free_look)
     if retry_after:
-        at = max(at, now + timedelta(seconds=retry_after))
-    return Plan(at, look, situation)
+        at, early = max(at, now + timedelta(seconds=retry_after)), timedelta()
+    return Plan(at, look, situation, early)
 
 
 def full_interval(

@@ -71,7 +71,7 @@ class Engine:
         network: NetworkSense,
         clock: Clock,
         rules: Rules,
-        look_at: Callable[[Watch, Any], None],
+        look_at: Callable[..., None],
         committed: Callable[[], None],
         evidence: Callable[[Watch], Awaitable[str]],
     ) -> None:
@@ -160,7 +160,7 @@ class Engine:
         await self.write(changes, patient=nothing_new)
         # After the write, and from the memory: a commit may take longer than the wait, and the clock
         # may have been stepped meanwhile.
-        self._look_at(watch, watch.memory.next_probe_at or plan.at)
+        self._look_at(watch, watch.memory.next_probe_at or plan.at, plan.early)
 
     def succeed(self, old: "Engine") -> None:
         """Go on in the place of another, with what it knew of the network and of silence."""

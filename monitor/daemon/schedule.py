@@ -19,7 +19,13 @@ log = structlog.get_logger()
 _GRAIN = timedelta(milliseconds=10)
 #: Looks that begin before others on the loop have their turn.
 _AT_ONCE = 100
+#: Looks that are made early at most, with one whose time has come.
+_COMPANY = 16
 _JOB = "next looks"
+_NEVER_EARLY = timedelta()
+
+#: When, a number that tells equal times apart, what, and by how much it may be earlier.
+_Entry = tuple[datetime, int, Watch, timedelta]
 
 
 class Schedule:
@@ -36,7 +42,7 @@ class Schedule:
         self._look: Callable[[Watch], Awaitable[None]] | None = None
         #: by name; what the queue holds beside these was dated anew or removed
         self._dates: dict[str, datetime] = {}
-        self._queue: list[tuple[datetime, int, Watch]] = []
+        self._queue: list[_Entry] = []
         self._number = count()
         self._wakes_at: datetime | None = None
         self._scheduler = AsyncIOScheduler(
@@ -62,12 +68,15 @@ class Schedule:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
-    def at(self, watch: Watch, when: datetime) -> None:
-        """Look at the watch at `when` (UTC), and not at the time set before. Not if it was removed."""
+    def at(self, watch: Watch, when: datetime, early: timedelta = _NEVER_EARLY) -> None:
+        """Look at the watch at `when` (UTC), and not at the time set before. Not if it was removed.
+
+        By `early` it may be made before, when another look is: to wake up costs more than a look.
+        """
         if watch.removed:
             return
         self._dates[watch.name] = when
-        heappush(self._queue, (when, next(self._number), watch))
+        heappush(self._queue, (when, next(self._number), watch, early))
         if self._wakes_at is None or when < self._wakes_at - _GRAIN:
             self._wake_for_the_first()
 
@@ -102,8 +111,8 @@ class Schedule:
         else:
             self._wake_for_the_first()
 
-    def _stands(self, entry: tuple[datetime, int, Watch]) -> bool:
-        when, _, watch = entry
+    def _stands(self, entry: _Entry) -> bool:
+        when, _, watch, _ = entry
         return self._dates.get(watch.name) == when
 
     def _wake_for_the_first(self) -> None:
@@ -124,9 +133,14 @@ class Schedule:
     async def _begin_the_due(self) -> None:
         """Begin the looks whose time has come. After a step of the wall's clock it may be none."""
         try:
-            begun = 0
-            while (first := self.earliest()) is not None and first <= self._clock.now():
-                _, _, watch = heappop(self._queue)
+            begun = company = 0
+            while (first := self.earliest()) is not None:
+                now, early = self._clock.now(), self._queue[0][3]
+                if first > now:
+                    company += 1
+                    if not begun or company > _COMPANY or first - early > now:
+                        break
+                _, _, watch, _ = heappop(self._queue)
                 del self._dates[watch.name]
                 await self._begin(watch)
                 begun += 1

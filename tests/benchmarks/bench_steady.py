@@ -121,18 +121,19 @@ def lateness(
 ) -> tuple[list[float], int]:
     """How late each probe arrived after its target's place in the interval, and how many places had none.
 
-    Judged are the places between `begin` and one interval before `end`: each may be used until the next.
+    A probe belongs to the place nearest to it; an early one is not late. Judged are the places between
+    `begin` and `end`, half an interval from both.
     """
     arrivals = defaultdict(list)
     for entry in entries:
         arrivals[entry["key"]].append(_at(entry))
     late, missed = [], 0
     for key in keys:
-        offset = phase_of(key.target) * EVERY
-        place = begin + (offset - begin) % EVERY
-        while place + EVERY <= end:
-            used = [at - place for at in arrivals[key.name] if place <= at < place + EVERY]
-            late += used[:1]
+        place = begin + (phase_of(key.target) * EVERY - begin) % EVERY
+        place += EVERY if place - begin < EVERY / 2 else 0.0
+        while place + EVERY / 2 <= end:
+            used = [at - place for at in arrivals[key.name] if abs(at - place) <= EVERY / 2]
+            late += [max(0.0, one) for one in used[:1]]
             missed += not used
             place += EVERY
     return late, missed

@@ -55,6 +55,19 @@ def test_a_siblings_opening_and_a_relapse_make_it_eager(story, new_story):
     assert every(relapsed)[0] == timedelta(seconds=25)
 
 
+def test_a_look_on_the_grid_may_be_a_twentieth_early_and_half_a_second_at_most(story):
+    story.answers(403)
+    assert plan(story).early == timedelta(seconds=0.5)
+    quick = Cadence(eager=timedelta(seconds=2))
+    assert next_look(story.memory, story.now, quick, phase=0.3).early == timedelta(seconds=0.1)
+
+
+def test_no_time_that_was_set_is_shortened(story, new_story):
+    story.answers(403)
+    assert plan(story, retry_after=40.0).early == timedelta()
+    assert plan(new_story().answers(403).answers(200, every=0)).early == timedelta()
+
+
 def test_settling_looks_again_exactly_60_seconds_after_the_answer(story):
     story.answers(403).answers(200, every=0)
     assert plan(story).at == story.now + timedelta(seconds=60)
