@@ -7,7 +7,7 @@ stays for the next probe instead of being lowered and raised again with each.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 
 from monitor.access.limits import Budget
@@ -32,6 +32,9 @@ class Entry:
     mark: float = 0.0
 
 
+_NOTHING = Entry()
+
+
 @dataclass(slots=True)
 class Ledger:
     """Spending by key and day, and what is reserved now by each target."""
@@ -50,7 +53,7 @@ class Ledger:
 
     def entry(self, key: str, day: date) -> Entry:
         """What was booked and is reserved on that day for the key."""
-        return self._entries.get((key, day), Entry())
+        return self._entries.get((key, day), _NOTHING)
 
     def spent_in_month(self, day: date) -> float:
         """Booked and reserved by all keys in the month of that day."""
@@ -104,14 +107,14 @@ class Ledger:
         key, day, amount = held
         # never more than was reserved, or the budget could be passed
         self._hold(target, key, day, min(keep, max(amount - usd, 0.0)))
-        entry = self.entry(key, day)
-        self._put(key, day, replace(entry, settled=entry.settled + usd))
+        self.spent(key, day, usd)
         return key, day
 
     def spent(self, key: str, day: date, usd: float) -> None:
         """Book what was spent without a reservation: by a command beside the daemon."""
-        entry = self.entry(key, day)
-        self._put(key, day, replace(entry, settled=entry.settled + usd))
+        if usd:
+            entry = self.entry(key, day)
+            self._put(key, day, Entry(entry.settled + usd, entry.reserved, entry.mark))
 
     def release(self, target: int) -> None:
         """Give the target's reservation back."""
@@ -130,7 +133,8 @@ class Ledger:
 
     def marked(self, key: str, day: date, usd: float) -> None:
         """`usd` is on its way to be remembered durably; later marks follow in order."""
-        self._put(key, day, replace(self.entry(key, day), mark=usd))
+        entry = self.entry(key, day)
+        self._put(key, day, Entry(entry.settled, entry.reserved, usd))
 
     def lowered(self, key: str, day: date, cost: float) -> float | None:
         """The mark to remember with an answer that cost so much; None for a slight one, which stays as it is.
@@ -157,7 +161,8 @@ class Ledger:
         if usd > 0:
             self._held[target] = (key, day, usd)
         entry = self.entry(key, day)
-        self._put(key, day, replace(entry, reserved=max(entry.reserved - old + usd, 0.0)))
+        reserved = max(entry.reserved - old + usd, 0.0)
+        self._put(key, day, Entry(entry.settled, reserved, entry.mark))
 
     def _put(self, key: str, day: date, entry: Entry) -> None:
         old, month = self.entry(key, day), (day.year, day.month)

@@ -21,6 +21,8 @@ FRESH = 3600.0
 _PER_KEY = 10.0
 #: Seconds after the start: people wait for the first looks, nobody for a list.
 _LOOKS_FIRST = 1.5
+#: Seconds between two lists on a route: a list is worth reading, and nobody waits for it.
+_PACE = 0.5
 #: Seconds between two searches for lists that are not fresh any more.
 _SEARCH = 60.0
 
@@ -102,6 +104,7 @@ class Listings:
                 diagnosis=str(diagnosis.code) if diagnosis else None,
             )
             await self._engine.listed(watches, observation, diagnosis)
+            await asyncio.sleep(_PACE)
 
     def _due(self, watch: Watch, keys: int) -> bool:
         read_at = self._read_at.get(_place(watch))

@@ -10,6 +10,9 @@ from typing import Any
 
 from monitor.access.secrecy import HIDDEN, SHORTEST, forms, without_looks
 
+#: Short texts without a secret that are remembered: a log says the same few words again and again.
+_CLEAN_MOST, _SHORT = 4096, 80
+
 
 class Redactor:
     """Hides the given values, in plain, quoted and base64 form, and what looks like a secret.
@@ -25,9 +28,20 @@ class Redactor:
             for form in forms(secret):
                 ends[form[-SHORTEST:]].add(form)
         self._ends = {end: tuple(found) for end, found in ends.items()}
+        self._clean: set[str] = set()
 
     def text(self, text: str) -> str:
         """The text with every secret replaced by `[hidden]`."""
+        if text in self._clean:
+            return text
+        hidden = self._without(text)
+        if hidden == text and len(text) <= _SHORT:
+            if len(self._clean) >= _CLEAN_MOST:
+                self._clean.clear()
+            self._clean.add(text)
+        return hidden
+
+    def _without(self, text: str) -> str:
         places = range(len(text) - SHORTEST + 1) if self._ends else ()
         if not self._ends.keys().isdisjoint([text[at : at + SHORTEST] for at in places]):
             text = self._without_values(text)

@@ -390,7 +390,7 @@ class Monitor:
             except StoreError as error:
                 self._backlog.refused(error)
         if (
-            self._beats % max(_DEADLINES_EVERY, len(self.watches) // 1000) == 0
+            self._beats % max(_DEADLINES_EVERY, len(self.watches) // 300) == 0
             and not self._backlog.full
         ):
             await self._engine.time_passed()

@@ -7,15 +7,14 @@ cookies, reads netrc, and takes half as long again. With `transport` it is all t
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 from socket import gaierror
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
-from monitor import __version__
 from monitor.access.observation import Failure, Observation, Timings
 from monitor.access.secrecy import Veil, without_keys
 from monitor.access.target import Capability
@@ -23,23 +22,22 @@ from monitor.access.words import Look, Surface
 from monitor.catalog import Catalog, ProbeRequest, free_look_request, probe_request
 from monitor.catalog.requests import FREE_LOOK_TIMEOUT
 from monitor.probing.proxies import proxy_with_credentials
-from monitor.probing.reading import body_cap, kept_headers, read_capped, reduced, reduced_list
+from monitor.probing.reading import (
+    body_cap,
+    encoding_of,
+    kept_headers,
+    read_capped,
+    reduced,
+    reduced_list,
+)
 from monitor.probing.transport import DirectTransport
+from monitor.probing.writing import USER_AGENT, Credentials, Sender, Written, write
 
 #: Seconds for name and connection, and again for TLS: a request that was never sent costs nothing to end.
 _CONNECT_TIMEOUT = 15.0
 
-_USER_AGENT = f"access-monitor/{__version__}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """What a probe is sent with: a secret, whom it acts for, and its own route's base URL."""
-
-    secret: str = field(repr=False)
-    organization: str | None = None
-    project: str | None = None
-    base_url: str
+#: Credentials whose requests are kept ready.
+_SENDERS_MOST = 16_384
 
 
 @dataclass(slots=True)
@@ -86,19 +84,6 @@ class _Exchange:
         return None if began is None or ended is None else (ended - began) * 1000
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """A probe as it is sent: the same for every key."""
-
-    method: str
-    path: str
-    accept: str
-    body: bytes
-    content_type: str | None
-    #: seconds, of the whole exchange
-    timeout: float
-
-
 class Prober:
     """Makes looks over one pool of connections; at most `limit_in_flight` are under way at once.
 
@@ -120,7 +105,8 @@ class Prober:
         self._limits = httpx.Limits(
             max_connections=limit_in_flight, max_keepalive_connections=limit_in_flight
         )
-        self._written: dict[Capability | None, _Written] = {}
+        self._written: dict[Capability | None, Written] = {}
+        self._senders: dict[Credentials, Sender] = {}
         #: by proxy; None is the direct way
         self._transports: dict[str | None, httpx.AsyncBaseTransport] = {}
         self._proxies: dict[str, str | None] = {}
@@ -134,6 +120,7 @@ class Prober:
     def catalog(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._written.clear()
+        self._senders.clear()
 
     async def look(
         self,
@@ -153,7 +140,7 @@ class Prober:
         probe = self._written.get(asked)
         if probe is None:
             request = probe_request(self.catalog, asked) if asked else free_look_request()
-            probe = self._written[asked] = _write(request)
+            probe = self._written[asked] = write(request)
         seconds = probe.timeout if deadline is None else deadline
         return await self._observe(credentials, probe, seconds, look, capability)
 
@@ -164,24 +151,28 @@ class Prober:
 
         `path` is relative to the base URL and already quoted.
         """
-        return await self._observe(credentials, _write(ProbeRequest("GET", path)), deadline)
+        return await self._observe(credentials, write(ProbeRequest("GET", path)), deadline)
 
     async def _observe(
         self,
         credentials: Credentials,
-        probe: _Written,
+        probe: Written,
         seconds: float,
         look: Look | None = None,
         capability: Capability | None = None,
     ) -> Observation:
         """Make an exchange; one that is no look is read like a free one."""
         surface = capability.surface if capability and look is Look.FULL else None
-        veil = Veil(credentials.secret)
+        sender = self._senders.get(credentials)
+        if sender is None:
+            if len(self._senders) >= _SENDERS_MOST:
+                self._senders.clear()
+            sender = self._senders[credentials] = Sender(credentials)
         async with self._slots:
-            exchange = _Exchange(self._clock, self._clock(), veil)
-            failure, text = await self._try(credentials, probe, surface, seconds, exchange)
+            exchange = _Exchange(self._clock, self._clock(), sender.veil)
+            failure, text = await self._try(sender, probe, surface, seconds, exchange)
             timings = exchange.timings()
-        whole = veil.body(bytes(exchange.body), cut=exchange.truncated)
+        whole = sender.veil.body(bytes(exchange.body), cut=exchange.truncated)
         body, cut = (reduced if surface else reduced_list)(whole)
         return Observation(
             status=exchange.status,
@@ -204,19 +195,25 @@ class Prober:
 
     async def _try(
         self,
-        credentials: Credentials,
-        probe: _Written,
+        sender: Sender,
+        probe: Written,
         surface: Surface | None,
         seconds: float,
         exchange: _Exchange,
     ) -> tuple[Failure | None, str]:
         try:
-            request = _build(credentials, probe, exchange)
+            request = sender.request(probe)
         except (httpx.InvalidURL, ValueError, TypeError) as error:
             # The error's own text may hold the header's value, which is the key.
             return Failure.PROTOCOL, f"the request could not be built ({type(error).__name__})"
+        request.extensions = {
+            "trace": exchange.trace,
+            "mark": exchange.mark,
+            # The whole is bounded by the deadline; a wait for the pool would be our own fault.
+            "timeout": {"connect": _CONNECT_TIMEOUT, "read": None, "write": None, "pool": None},
+        }
         try:
-            transport = self._transport_for(credentials.base_url)
+            transport = self._transport_for(sender.credentials.base_url)
         except (ImportError, ValueError, httpx.InvalidURL) as error:  # its text may hold a password
             return Failure.PROXY, f"the proxy cannot be used ({type(error).__name__})"
         try:
@@ -251,57 +248,6 @@ class Prober:
         return transport
 
 
-def _write(probe: ProbeRequest) -> _Written:
-    parts = probe.multipart or ()
-    request = httpx.Request(
-        probe.method,
-        "http://anywhere",
-        json=probe.json,
-        files=[(p.name, (p.filename, p.value, p.content_type)) for p in parts] or None,
-    )
-    return _Written(
-        method=probe.method,
-        path=probe.path,
-        accept="text/event-stream" if probe.stream else "application/json",
-        body=request.read(),
-        content_type=request.headers.get("content-type"),
-        timeout=probe.timeout,
-    )
-
-
-def _build(credentials: Credentials, probe: _Written, exchange: _Exchange) -> httpx.Request:
-    headers = {
-        "Authorization": f"Bearer {credentials.secret}",
-        "User-Agent": _USER_AGENT,
-        "Accept": probe.accept,
-        "Accept-Encoding": "identity",
-    }
-    if credentials.organization is not None:
-        headers["OpenAI-Organization"] = credentials.organization
-    if credentials.project is not None:
-        headers["OpenAI-Project"] = credentials.project
-    if probe.content_type is not None:
-        headers["Content-Type"] = probe.content_type
-    return httpx.Request(
-        probe.method,
-        _url(credentials.base_url, probe.path),
-        headers=headers,
-        content=probe.body or None,
-        extensions={
-            "trace": exchange.trace,
-            "mark": exchange.mark,
-            # The whole is bounded by the deadline; a wait for the pool would be our own fault.
-            "timeout": {"connect": _CONNECT_TIMEOUT, "read": None, "write": None, "pool": None},
-        },
-    )
-
-
-@lru_cache(maxsize=1024)
-def _url(base_url: str, path: str) -> httpx.URL:
-    # A user and password in the base URL would replace the key.
-    return httpx.URL(base_url.rstrip("/") + path).copy_with(userinfo=b"")
-
-
 async def _send(
     transport: httpx.AsyncBaseTransport,
     request: httpx.Request,
@@ -310,12 +256,13 @@ async def _send(
 ) -> None:
     response = await transport.handle_async_request(request)
     try:
-        exchange.status = response.status_code
-        exchange.headers = kept_headers(response.headers.raw, exchange.veil.text)
+        exchange.status, headers = response.status_code, response.headers.raw
+        exchange.headers = kept_headers(headers, exchange.veil.text)
         exchange.truncated = True  # until the end was seen
         exchange.truncated = await read_capped(
-            response.aiter_raw(),
-            response.headers.get("content-encoding", ""),
+            # past `aiter_raw`, which takes as long as the answer
+            cast("AsyncIterable[bytes]", response.stream),
+            encoding_of(headers),
             body_cap(surface, response.status_code),
             exchange.body,
         )
@@ -333,7 +280,7 @@ async def ping(url: str, *, seconds: float = 10.0) -> str | None:
         async with (
             asyncio.timeout(seconds),
             httpx.AsyncClient(verify=_tls(), timeout=None, follow_redirects=False) as client,  # noqa: S113
-            client.stream("GET", url, headers={"User-Agent": _USER_AGENT}) as response,
+            client.stream("GET", url, headers={"User-Agent": USER_AGENT}) as response,
         ):
             return None if response.is_success else f"answered {response.status_code}"
     except TimeoutError:

@@ -2,7 +2,8 @@
 
 import re
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
+from functools import lru_cache
 
 from monitor.access.observation import BODY_CAP
 from monitor.access.words import Surface
@@ -49,17 +50,32 @@ def kept_headers(
 ) -> dict[str, str]:
     """The headers worth keeping, names in lower case, values veiled, capped and printable."""
     kept: dict[str, str] = {}
-    for name, value in headers:
-        lower = name.lower().decode("latin-1")
-        wanted = lower in _HEADERS or lower.startswith(_RATE_LIMITS)
-        if wanted and len(lower) <= _LONGEST_NAME and len(kept) < _MOST_HEADERS:
-            text = veiled(_text(value))[:_LONGEST_VALUE]
+    wanted = [(lower, _text(value)) for name, value in headers if (lower := _wanted(name))]
+    together = "\n".join(text for _, text in wanted)
+    hides = veiled(together) != together
+    for lower, whole in wanted:
+        if len(kept) < _MOST_HEADERS:
+            text = (veiled(whole) if hides else whole)[:_LONGEST_VALUE]
             if not text.isprintable():
                 text = "".join(c if c.isprintable() else " " for c in text)
             text = text.strip()
             # what comes twice is one list
             kept[lower] = f"{kept[lower]}, {text}"[:_LONGEST_VALUE] if lower in kept else text
     return kept
+
+
+@lru_cache(maxsize=256)
+def _wanted(name: bytes) -> str | None:
+    """The name in lower case if the header is worth keeping."""
+    lower = name.lower().decode("latin-1")
+    worth = lower in _HEADERS or lower.startswith(_RATE_LIMITS)
+    return lower if worth and len(lower) <= _LONGEST_NAME else None
+
+
+def encoding_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The content encoding that the headers name; empty where they name none."""
+    found = (value for name, value in headers if name.lower() == b"content-encoding")
+    return ", ".join(value.decode("latin-1") for value in found)
 
 
 def _text(value: bytes) -> str:
@@ -82,7 +98,7 @@ def body_cap(surface: Surface | None, status: int) -> int:
 
 
 async def read_capped(
-    chunks: AsyncIterator[bytes], encoding: str, cap: int, into: bytearray
+    chunks: AsyncIterable[bytes], encoding: str, cap: int, into: bytearray
 ) -> bool:
     """Read a body of this content encoding into `into`, at most `cap` bytes; True if there was more.
 

@@ -25,7 +25,8 @@ async def steady(
 ) -> dict[str, Any]:
     """One run: start, wait for the first looks, then measure for `seconds`.
 
-    The keys' model lists, one a key and day, are asked for meanwhile: their cost is counted, they are not.
+    The keys' model lists are asked for meanwhile, two a second on each route: their cost is counted, they
+    are not.
     """
     keys = many(count)
     async with lab(folder) as one:
