@@ -27,7 +27,7 @@ _TOGETHER = 256
 #: people are told of does not wait.
 _GATHER = 0.03
 #: Seconds that what brings nothing new waits for company: a commit costs more than a look.
-_PATIENCE = 1.0
+_PATIENCE = 3.0
 
 #: Called with the ids of the happenings once the changes are committed.
 Then = Callable[[list[int]], None]
@@ -80,7 +80,7 @@ class Backlog:
     ) -> None:
         """Have changes written; returns when they are, or are kept because the database refuses.
 
-        With `patient` it returns at once, and the changes wait a second for others. Without it, raises what
+        With `patient` it returns at once, and the changes wait a little for others. Without it, raises what
         the recorder raises when the changes themselves are at fault.
         """
         entry = self._add(changes, then, patient=patient)

@@ -370,7 +370,7 @@ def _normal(message: str, conclusive: bool) -> str:  # noqa: FBT001 - cached by 
 
 
 def _spend(result: Result) -> Spend | None:
-    if result.charged is None:
+    if result.charged is None or (result.cost == 0 and result.reserved is None):
         return None
     key, day = result.charged
     return Spend(
@@ -378,7 +378,7 @@ def _spend(result: Result) -> Spend | None:
         day,
         settled_usd=result.cost,
         reserved_usd=result.reserved,
-        probes=1,
+        probes=1 if result.cost else 0,
         estimated=result.watch.estimated and result.cost > 0,
     )
 

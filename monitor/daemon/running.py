@@ -1,6 +1,7 @@
 """Runs a monitor as a process: signals in, exit status out."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -16,6 +17,10 @@ from monitor.store.errors import StoreError
 
 log = structlog.get_logger()
 
+
+#: Objects made until the youngest are searched for cycles, and how often until the older ones are. Few of
+#: ours are in cycles.
+_GARBAGE = (20_000, 20, 20)
 
 #: Reads the settings anew and makes what sends; raises SettingsError.
 Read = Callable[[], tuple[Settings, Sequence[Sender]]]
@@ -45,6 +50,7 @@ async def serve(monitor: Monitor, manager: Manager, read: Read) -> int:
     loop.add_signal_handler(signal.SIGHUP, again.set)
     try:
         await monitor.start()
+        _set_apart()
         running = asyncio.create_task(monitor.run(), name="run")
         while not (asked.done() or running.done()):
             wanted: asyncio.Future[Any] = asyncio.ensure_future(again.wait())
@@ -65,11 +71,23 @@ async def serve(monitor: Monitor, manager: Manager, read: Read) -> int:
     return 130 if asked.done() and asked.result() == signal.SIGINT else 0
 
 
+def _set_apart() -> None:
+    """Have the garbage collector leave alone what stays anyway: to search it took a third of the loop's time.
+
+    With 10,000 targets a full search stops everything for a quarter of a second.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
+
+
 async def _reload(monitor: Monitor, manager: Manager, read: Read) -> None:
     manager.reloading()
     try:
         settings, channels = await asyncio.to_thread(read)
         await monitor.reload(settings, channels)
+        _set_apart()
     except (SettingsError, ReloadError) as error:
         log.error("reload_refused", error=str(error), why="nothing was changed")  # noqa: TRY400
         await monitor.say_ready()

@@ -69,8 +69,8 @@ class Told:
 class Spend:
     """A change of what a key spent on a UTC day, in US dollars.
 
-    `settled_usd` and `probes` are added to what is stored; `reserved_usd` replaces it, unless None.
-    `estimated` stays once it was set.
+    `settled_usd` and `probes`, those that cost something, are added to what is stored; `reserved_usd`
+    replaces it, unless None. `estimated` stays once it was set.
     """
 
     key: str
