@@ -29,7 +29,7 @@ PARTS: dict[str, Part] = {
     "steady-100": lambda folder, seconds: steady(folder, 100, seconds),
     "steady-1000": lambda folder, seconds: steady(folder, 1_000, seconds),
     "steady-10000": lambda folder, seconds: steady(folder, 10_000, seconds),
-    "stored": lambda folder, seconds: stored(folder, 200, seconds),
+    "stored": lambda folder, seconds: stored(folder, 100, seconds),
     "openings": lambda folder, seconds: openings(folder, 100, seconds),
     "burst": lambda folder, _: burst(folder, 5_000),
     "commands": lambda folder, _: commands(folder, 10_000, 1_000_000),

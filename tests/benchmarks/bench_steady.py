@@ -87,8 +87,9 @@ async def stored(folder: Path, count: int, seconds: float) -> dict[str, Any]:
         one.config.write_text(settings_of(one.base_url, keys, one.folder, every="1s"))
         daemon = await one.daemon()
         await one.started(daemon)
-        # a run keeps its last five request ids, and the write-ahead file grows to its checkpoint
-        await _warm(one, count, answers=20)
+        # a run keeps its last five request ids
+        await _warm(one, count, answers=20, lists=True)
+        await _full(one)
         machine = Machine(daemon, simulator)
         before, at_rest, beside = (
             (await one.totals())["requests"], _at_rest(one.database), sum(one.stored()),
@@ -106,13 +107,23 @@ async def stored(folder: Path, count: int, seconds: float) -> dict[str, Any]:
     }
 
 
-async def _warm(one: Lab, count: int, answers: int = 2) -> None:
-    """Wait until every target had so many answers."""
+async def _full(one: Lab) -> None:
+    """Wait until the write-ahead file has grown to its checkpoint: from there on it is used again."""
+    size, since = 0, time.monotonic()
+    while time.monotonic() - since < 30:
+        await asyncio.sleep(1)
+        if one.stored()[1] != size:
+            size, since = one.stored()[1], time.monotonic()
+
+
+async def _warm(one: Lab, count: int, answers: int = 2, *, lists: bool = False) -> None:
+    """Wait until every target had so many answers, and with `lists` every key's model list was read."""
     while True:
         counts: dict[str, int] = defaultdict(int)
         for row in (await one.totals())["counts"]:
             counts[row["surface"]] += row["count"]
-        if counts["summary"] >= answers * count:
+        read = counts["models"] >= count or not lists
+        if read and counts["summary"] >= answers * count:
             return
         await asyncio.sleep(1)
 
