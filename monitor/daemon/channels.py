@@ -1,11 +1,21 @@
-"""The settings' channels as things that send, and what must be hidden of them."""
+"""The settings' channels: what sends, who is told what, and what must be hidden."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
+import structlog
+
+from monitor.access.words import DEFAULT_EVENTS, EventKind
 from monitor.alerts.apprise_channel import Channel
+from monitor.alerts.outbox import Sender
+from monitor.alerts.subscriptions import Subscription
 from monitor.alerts.url_secrets import url_secrets
 from monitor.config import Settings
+from monitor.daemon import console
 from monitor.daemon.redaction import Redactor
+from monitor.store.recorder import Recorder
+
+log = structlog.get_logger()
 
 
 def redactor_of(*settings: Settings) -> Redactor:
@@ -25,6 +35,21 @@ def senders_of(settings: Settings) -> list[Channel]:
         )
         for channel in settings.channels
     ]
+
+
+def subscriptions_of(settings: Settings) -> list[Subscription]:
+    """Which channel is told of what."""
+    if not settings.channels:
+        # Who has no channel has a terminal, and wants to see that it is open at first look, too.
+        return [Subscription(console.NAME, DEFAULT_EVENTS | {EventKind.BASELINE})]
+    return [Subscription(c.name, c.events, c.targets) for c in settings.channels]
+
+
+async def bury_the_orphans(recorder: Recorder, channels: Sequence[Sender], now: datetime) -> None:
+    """Give up what is pending for channels that are gone: it would wait for ever, without a word."""
+    buried = await recorder.bury_others([channel.name for channel in channels], now)
+    if buried:
+        log.error("undeliverable", notifications=buried, why="their channel is gone")
 
 
 def _secrets(settings: Settings) -> Iterator[str]:

@@ -1,11 +1,9 @@
 """The middle of the pipeline: an answer, a declaration or time becomes changes, in one transaction."""
 
-import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from functools import lru_cache
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -17,42 +15,18 @@ from monitor.access.observation import Diagnosis, Observation
 from monitor.access.propagation import opening_of
 from monitor.access.states import advance
 from monitor.access.words import Code, Effect, EventKind, Look, Reason, State
+from monitor.daemon.answers import Result, answer_of, spend_of
 from monitor.daemon.backlog import Backlog
 from monitor.daemon.clock import Clock
 from monitor.daemon.narrator import Narrator
 from monitor.daemon.network import NetworkSense
 from monitor.daemon.watches import Watch, Watches
-from monitor.store.records import Answer, Change, Declaration, Spend, Told
+from monitor.store.records import Change, Declaration, Told
 
 log = structlog.get_logger()
 
-# What differs between answers that are otherwise equal: ids, and the figures of a rate limit.
-_IDS = re.compile(
-    r"\b(?:req_\w+|[0-9a-f]{16,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{12,}\w*)\b"
-    r"|\brequest[ _-]?id[:= ]{1,2}[\w-]+",
-    re.IGNORECASE,
-)
-_FIGURES = re.compile(r"\d+(?:\.\d+)?")
-
 #: A target that waits for its opening is not hastened by a sibling's again within this time.
 _HASTENED = timedelta(seconds=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A look that was made, what it means, and what it cost in US dollars."""
-
-    watch: Watch
-    look: Look
-    observation: Observation
-    diagnosis: Diagnosis | None
-    cost: float = 0.0
-    charged: tuple[str, date] | None = None
-    #: what the key has still reserved after it, in US dollars; None for what was noted before
-    reserved: float | None = None
-    over_budget: bool = False
-    #: the target's secret was replaced while it was under way
-    outdated: bool = False
 
 
 class Engine:
@@ -97,7 +71,7 @@ class Engine:
         if watch.removed or result.outdated:
             # It left the settings meanwhile, or has another secret: what the answer cost is all that is
             # still of interest.
-            await self.write([Change(spend=_spend(result))])
+            await self.write([Change(spend=spend_of(result))])
             self._look_at(watch, now)
             return
         watch.answers += 1
@@ -127,9 +101,9 @@ class Engine:
             Change(
                 target=watch.name,
                 memory=watch.memory,
-                answer=_answer(result, now),
+                answer=answer_of(result, now),
                 told=told,
-                spend=_spend(result),
+                spend=spend_of(result),
                 opening=opening_of(watch.target, before, decision, now),
             )
         ]
@@ -193,7 +167,7 @@ class Engine:
             [
                 Change(
                     target=watch.name,
-                    answer=_answer(Result(watch, Look.FREE, observation, diagnosis), now),
+                    answer=answer_of(Result(watch, Look.FREE, observation, diagnosis), now),
                 )
                 for watch in watches
             ]
@@ -340,47 +314,6 @@ class Engine:
             facts = {"routes": routes, "targets": len(self._watches)}
             told = self._narrator.of_monitor(event, reason, self._clock.now(), facts=facts)
             yield Change(told=(told,))
-
-
-def _answer(result: Result, now: Any) -> Answer:
-    diagnosis, observation = result.diagnosis, result.observation
-    return Answer(
-        look=result.look,
-        diagnosis=diagnosis.code if diagnosis else None,
-        status=observation.status,
-        at=now,
-        gate=diagnosis.gate if diagnosis else None,
-        message=_normal(diagnosis.message, diagnosis.effect.conclusive) if diagnosis else "",
-        request_id=diagnosis.request_id if diagnosis else None,
-        headers=observation.headers,
-        latency_ms=observation.timings.total,
-        cost_usd=result.cost,
-        connect_ms=observation.timings.connect,
-        tls_ms=observation.timings.tls,
-        first_byte_ms=observation.timings.first_byte,
-        reused=observation.timings.reused,
-    )
-
-
-@lru_cache(maxsize=512)
-def _normal(message: str, conclusive: bool) -> str:  # noqa: FBT001 - cached by position
-    normal = _IDS.sub("…", message)
-    # a model's name has figures, so the gate's words keep theirs
-    return normal if conclusive else _FIGURES.sub("…", normal)
-
-
-def _spend(result: Result) -> Spend | None:
-    if result.charged is None or (result.cost == 0 and result.reserved is None):
-        return None
-    key, day = result.charged
-    return Spend(
-        key,
-        day,
-        settled_usd=result.cost,
-        reserved_usd=result.reserved,
-        probes=1 if result.cost else 0,
-        estimated=result.watch.estimated and result.cost > 0,
-    )
 
 
 def _log(id_: int, told: Told) -> None:

@@ -16,8 +16,8 @@ from monitor.access.spending import Ledger, cost_of
 from monitor.access.words import Code, Effect, Look, State
 from monitor.catalog import Catalog, bill
 from monitor.config.settings import Route
+from monitor.daemon.answers import Result
 from monitor.daemon.clock import Clock
-from monitor.daemon.engine import Result
 from monitor.daemon.schedule import Schedule
 from monitor.daemon.watches import Watch, Watches
 from monitor.probing import Prober

@@ -9,18 +9,18 @@ import structlog
 
 from monitor.access import propagation
 from monitor.access.events import Rules
-from monitor.access.words import DEFAULT_EVENTS, EventKind, Look, Reason
+from monitor.access.words import EventKind, Look, Reason
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.outbox import Sender
-from monitor.alerts.subscriptions import Subscription
 from monitor.config import Settings
 from monitor.daemon import console
+from monitor.daemon.answers import Result
 from monitor.daemon.backlog import Backlog
+from monitor.daemon.channels import bury_the_orphans, subscriptions_of
 from monitor.daemon.clock import Clock
 from monitor.daemon.dating import date_all, remember_the_forgotten, soon
-from monitor.daemon.engine import Engine, Result
-from monitor.daemon.evidence import Asked, bundle
-from monitor.daemon.evidence_text import markdown
+from monitor.daemon.enclosing import enclosed
+from monitor.daemon.engine import Engine
 from monitor.daemon.heartbeat import Heart
 from monitor.daemon.listings import Listings
 from monitor.daemon.looks import Looker
@@ -34,7 +34,6 @@ from monitor.daemon.timekeeper import Timekeeper
 from monitor.daemon.treasury import Treasury
 from monitor.daemon.watches import Watch, Watches, succeed, watches_of
 from monitor.probing import Prober, ping
-from monitor.store.dossier import dossier
 from monitor.store.errors import GoneError, StoreError
 from monitor.store.recorder import Recorder
 
@@ -289,7 +288,7 @@ class Monitor:
         settings, clock, watches = self._settings, self._clock, self.watches
         routes = {watch.target.route for watch in watches}
         sizes = {route: sum(w.target.route == route for w in watches) for route in routes}
-        self._narrator = Narrator(self._subscriptions(), watches)
+        self._narrator = Narrator(subscriptions_of(settings), watches)
         self._engine = Engine(
             watches=watches,
             backlog=self._backlog,
@@ -334,23 +333,7 @@ class Monitor:
         await self._engine.answered(result)
 
     async def _evidence_of(self, watch: Watch) -> str:
-        """The evidence bundle of a target as Markdown; empty when the database cannot be read now."""
-        settings = self._settings
-        if watch.removed:
-            return ""
-        secret = settings.key(watch.target.key).secret
-        asked = Asked(
-            route=settings.routes[watch.target.route],
-            catalog=settings.catalog,
-            reference=secret.reference,
-            fingerprint=secret.fingerprint,
-        )
-        try:
-            known = await asyncio.to_thread(dossier, settings.database, watch.name)
-        except StoreError as error:
-            log.warning("evidence_unreadable", target=watch.name, error=str(error))
-            return ""
-        return markdown(bundle(known, asked, self._clock.now()))
+        return await enclosed(self._settings, watch, self._clock.now())
 
     def _wake(self) -> None:
         self._dispatcher.wake()
@@ -363,23 +346,8 @@ class Monitor:
         self._wake()
         self._change.set()
 
-    def _subscriptions(self) -> list[Subscription]:
-        channels = self._settings.channels
-        if not channels:
-            # Who has no channel has a terminal, and wants to see that it is open at first look, too.
-            return [Subscription(console.NAME, DEFAULT_EVENTS | {EventKind.BASELINE})]
-        return [Subscription(c.name, c.events, c.targets) for c in channels]
-
-    # --- the start ---
-
     async def _bury_the_orphans(self) -> None:
-        """What is pending for a channel that was renamed or removed would wait for ever, without a word."""
-        names = [channel.name for channel in self._channels]
-        buried = await self._recorder.bury_others(names, self._clock.now())
-        if buried:
-            log.error("undeliverable", notifications=buried, why="their channel is gone")
-
-    # --- while it runs ---
+        await bury_the_orphans(self._recorder, self._channels, self._clock.now())
 
     async def _beat(self) -> None:
         self._beats += 1

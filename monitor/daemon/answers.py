@@ -1,0 +1,79 @@
+"""A look that came back, and what is recorded of it."""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+
+from monitor.access.observation import Diagnosis, Observation
+from monitor.access.words import Look
+from monitor.daemon.watches import Watch
+from monitor.store.records import Answer, Spend
+
+# What differs between answers that are otherwise equal: ids, and the figures of a rate limit.
+_IDS = re.compile(
+    r"\b(?:req_\w+|[0-9a-f]{16,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{12,}\w*)\b"
+    r"|\brequest[ _-]?id[:= ]{1,2}[\w-]+",
+    re.IGNORECASE,
+)
+_FIGURES = re.compile(r"\d+(?:\.\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A look that was made, what it means, and what it cost in US dollars."""
+
+    watch: Watch
+    look: Look
+    observation: Observation
+    diagnosis: Diagnosis | None
+    cost: float = 0.0
+    charged: tuple[str, date] | None = None
+    #: what the key has still reserved after it, in US dollars; None for what was noted before
+    reserved: float | None = None
+    over_budget: bool = False
+    #: the target's secret was replaced while it was under way
+    outdated: bool = False
+
+
+def answer_of(result: Result, now: datetime) -> Answer:
+    """What is recorded of an answer: equal ones are equal without their ids and figures."""
+    diagnosis, observation = result.diagnosis, result.observation
+    return Answer(
+        look=result.look,
+        diagnosis=diagnosis.code if diagnosis else None,
+        status=observation.status,
+        at=now,
+        gate=diagnosis.gate if diagnosis else None,
+        message=_normal(diagnosis.message, diagnosis.effect.conclusive) if diagnosis else "",
+        request_id=diagnosis.request_id if diagnosis else None,
+        headers=observation.headers,
+        latency_ms=observation.timings.total,
+        cost_usd=result.cost,
+        connect_ms=observation.timings.connect,
+        tls_ms=observation.timings.tls,
+        first_byte_ms=observation.timings.first_byte,
+        reused=observation.timings.reused,
+    )
+
+
+@lru_cache(maxsize=512)
+def _normal(message: str, conclusive: bool) -> str:  # noqa: FBT001 - cached by position
+    normal = _IDS.sub("…", message)
+    # a model's name has figures, so the gate's words keep theirs
+    return normal if conclusive else _FIGURES.sub("…", normal)
+
+
+def spend_of(result: Result) -> Spend | None:
+    """What an answer changes of its key's spending; None when it cost nothing."""
+    if result.charged is None or (result.cost == 0 and result.reserved is None):
+        return None
+    key, day = result.charged
+    return Spend(
+        key,
+        day,
+        settled_usd=result.cost,
+        reserved_usd=result.reserved,
+        probes=1 if result.cost else 0,
+        estimated=result.watch.estimated and result.cost > 0,
+    )

@@ -1,0 +1,34 @@
+"""The evidence bundle of a target, for the message that says it is time to ask support."""
+
+import asyncio
+from datetime import datetime
+
+import structlog
+
+from monitor.config import Settings
+from monitor.daemon.evidence import Asked, bundle
+from monitor.daemon.evidence_text import markdown
+from monitor.daemon.watches import Watch
+from monitor.store.dossier import dossier
+from monitor.store.errors import StoreError
+
+log = structlog.get_logger()
+
+
+async def enclosed(settings: Settings, watch: Watch, now: datetime) -> str:
+    """The bundle as Markdown; empty when the database cannot be read now."""
+    if watch.removed:
+        return ""
+    secret = settings.key(watch.target.key).secret
+    asked = Asked(
+        route=settings.routes[watch.target.route],
+        catalog=settings.catalog,
+        reference=secret.reference,
+        fingerprint=secret.fingerprint,
+    )
+    try:
+        known = await asyncio.to_thread(dossier, settings.database, watch.name)
+    except StoreError as error:
+        log.warning("evidence_unreadable", target=watch.name, error=str(error))
+        return ""
+    return markdown(bundle(known, asked, now))
