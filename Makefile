@@ -32,8 +32,8 @@ test: $(READY) ## all tests
 torture: $(READY) ## the long versions of the fault tests, up to 20 min; fills the table in tests/README.md
 	@$(BIN)/python -m pytest --torture tests/system
 
-bench: $(READY) ## what it costs to run: real processes, about ten minutes; figures also in bench.json
-	@$(BIN)/python tests/benchmarks/bench.py --json bench.json
+bench: $(READY) ## what it costs to run: real processes, about 12 minutes; fills the tables of the README
+	@$(BIN)/python tests/benchmarks/bench.py --json bench.json --readme
 
 bench-cadence: $(READY) ## how soon openings are noticed, against other schedules: simulated, under two minutes
 	@$(BIN)/python tests/benchmarks/bench_cadence.py

@@ -1,6 +1,6 @@
 """What the monitor costs: real daemon processes against the simulator, as a table and as JSON.
 
-    python tests/benchmarks/bench.py [PART…] [--seconds N] [--json PATH] [--profile]
+    python tests/benchmarks/bench.py [PART…] [--seconds N] [--json PATH] [--readme] [--profile]
 
 Parts: steady-100, steady-1000, steady-10000, stored, openings, burst, commands; without any all of
 them, which takes about ten minutes. Ends with 1 when a promise is not kept. How busy other processes kept the
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import bench_table
 from bench_commands import LIMITS, commands
 from bench_openings import burst, openings
 from bench_steady import show_profile, steady, stored
@@ -132,10 +133,13 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--seconds", type=float, default=40.0, help="of each steady load")
     parser.add_argument("--json", type=Path, help="where the figures are written")
+    parser.add_argument("--readme", action="store_true", help="fill the README's tables")
     parser.add_argument("--profile", action="store_true", help="profile a steady part, too")
     chosen = parser.parse_args()
     if unknown := set(chosen.parts) - set(PARTS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(PARTS)}")
+    if chosen.readme and chosen.parts:
+        parser.error("--readme needs all parts: name none")
     found: dict[str, Any] = {}
     kept = True
     with tempfile.TemporaryDirectory() as temporary:
@@ -152,6 +156,8 @@ def main() -> int:
     if chosen.json:
         machine = {"python": platform.python_version(), "machine": platform.platform()}
         chosen.json.write_text(json.dumps({"machine": machine, "parts": found}, indent=2) + "\n")
+    if chosen.readme:
+        bench_table.write(found)
     return 0 if kept else 1
 
 

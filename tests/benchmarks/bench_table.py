@@ -1,0 +1,80 @@
+"""The figures as the README shows them."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+README = Path(__file__).parents[2] / "README.md"
+BEGIN, END = "<!-- costs: made by `make bench` -->", "<!-- end of costs -->"
+
+Found = Mapping[str, Mapping[str, Any]]
+
+
+def write(found: Found) -> None:
+    """Put the tables between the README's markers. All parts must have been run."""
+    before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    tables = "\n\n".join("\n".join(lines) for lines in (_steady(found), _rest(found)))
+    README.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}", encoding="utf-8")
+
+
+def _steady(found: Found) -> Iterator[str]:
+    runs = [found[f"steady-{count}"] for count in (100, 1_000, 10_000)]
+    yield (
+        "| targets, each looked at every 10 s | "
+        + " | ".join(f"{r['targets']:,}" for r in runs)
+        + " |"
+    )
+    yield "| --- | --- | --- | --- |"
+    rows = {
+        "probes, and how many were missed": lambda r: f"{r['probes']:,}, {r['missed']:,}",
+        "late: median, 99 %, most": lambda r: _times(
+            r["late_p50_s"], r["late_p99_s"], r["late_most_s"]
+        ),
+        "processor time per 1,000 probes": lambda r: f"{r['cpu_s_per_1000']:.2f} s",
+        "of one core": lambda r: f"{100 * r['cpu_share']:.1f} %",
+        "peak memory": lambda r: f"{r['peak_mb']:.0f} MB",
+        "start, until all are scheduled": lambda r: f"{r['start_s']:.1f} s",
+        "other processes meanwhile": lambda r: f"{r['others_cores']:.2f} cores",
+    }
+    for what, of in rows.items():
+        yield f"| {what} | " + " | ".join(map(of, runs)) + " |"
+
+
+def _rest(found: Found) -> Iterator[str]:
+    stored, one_by_one, burst, commands = (
+        found[part] for part in ("stored", "openings", "burst", "commands")
+    )
+    yield "| what | figure |"
+    yield "| --- | --- |"
+    yield (
+        f"| stored for 1,000 probes that bring nothing new | {stored['rest_bytes_per_1000']:.0f} B,"
+        f" {stored['with_wal_bytes_per_1000']:.0f} B with the write-ahead log"
+        f" ({stored['probes']:,} probes) |"
+    )
+    for channel, what in (("hook", "a webhook"), ("mail", "a mail server with STARTTLS")):
+        told = one_by_one[channel]
+        yield (
+            f"| from an answer to {what}, committed to disk in between: median, 99 %, most |"
+            f" {_times(told['p50_s'], told['p99_s'], told['most_s'])}"
+            f" ({one_by_one['opened']} openings among 100 targets) |"
+        )
+    told = burst["hook"]
+    yield (
+        f"| {burst['opened']:,} targets of one organization open within 10 s: told in, lost |"
+        f" {told['messages']} messages, the last {told['most_s']:.1f} s after its answer,"
+        f" {burst['lost'] + burst['not_delivered']} lost |"
+    )
+    for name, seconds in commands["seconds"].items():
+        yield (
+            f"| `{name.replace(' json', ' --format json').replace(' since', ' --since 1h')}`,"
+            f" {commands['targets']:,} targets, {commands['transitions']:,} transitions |"
+            f" {seconds:.2f} s |"
+        )
+    yield f"| `python -c pass` on the same machine | {commands['python_s']:.2f} s |"
+    busy = max(found[part]["others_cores"] for part in ("stored", "openings", "burst", "commands"))
+    yield f"| other processes meanwhile, at most | {busy:.2f} cores |"
+
+
+def _times(*seconds: float) -> str:
+    return ", ".join(f"{1000 * one:.0f} ms" if one < 10 else f"{one:.1f} s" for one in seconds)
