@@ -85,7 +85,7 @@ def next_look(
         look = Look.FULL if at >= full_due else Look.FREE
     if over_budget and look is Look.FULL:
         look, situation = Look.FREE, Situation.OVER_BUDGET
-        at = max(at, now + cadence.free_look)
+        at, early = max(at, now + cadence.free_look), timedelta()
     if retry_after:
         at, early = max(at, now + timedelta(seconds=retry_after)), timedelta()
     return Plan(at, look, situation, early)

@@ -45,6 +45,7 @@ class Ledger:
     _held: dict[int, tuple[str, date, float]] = field(default_factory=dict)
     _reserved: float = 0.0
     _marks: float = 0.0
+    _doubtful: set[tuple[str, date]] = field(default_factory=set)
 
     def load(self, settled: Mapping[tuple[str, date], float]) -> None:
         """Begin with what earlier runs booked."""
@@ -128,13 +129,19 @@ class Ledger:
         return entry.reserved if entry.reserved > entry.mark + _ROUNDING else None
 
     def marks(self) -> list[tuple[str, date]]:
-        """The keys and days of which something is remembered durably as reserved."""
-        return [at for at, entry in self._entries.items() if entry.mark]
+        """The keys and days of which something is, or may be, remembered durably as reserved."""
+        return [at for at, entry in self._entries.items() if entry.mark or at in self._doubtful]
 
     def marked(self, key: str, day: date, usd: float) -> None:
         """`usd` is on its way to be remembered durably; later marks follow in order."""
+        self._doubtful.discard((key, day))
         entry = self.entry(key, day)
         self._put(key, day, Entry(entry.settled, entry.reserved, usd))
+
+    def doubted(self, key: str, day: date) -> None:
+        """A mark was refused: which one is remembered durably is not known until the next is."""
+        self.marked(key, day, 0.0)
+        self._doubtful.add((key, day))
 
     def lowered(self, key: str, day: date, cost: float) -> float | None:
         """The mark to remember with an answer that cost so much; None for a slight one, which stays as it is.
@@ -145,6 +152,7 @@ class Ledger:
         entry = self.entry(key, day)
         slight = (
             cost == 0
+            and (key, day) not in self._doubtful
             and entry.mark - entry.reserved <= _SLIGHT * self.budget.per_key_per_day
             and self._marks - self._reserved <= _SLIGHT * self.budget.per_month
         )
@@ -153,7 +161,7 @@ class Ledger:
     def forget_before(self, day: date) -> None:
         """Drop the days before `day` on which nothing is reserved or marked; the months stay."""
         for at, entry in list(self._entries.items()):
-            if at[1] < day and not entry.reserved and not entry.mark:
+            if at[1] < day and not (entry.reserved or entry.mark or at in self._doubtful):
                 del self._entries[at]
 
     def _hold(self, target: int, key: str, day: date, usd: float) -> None:
@@ -161,8 +169,11 @@ class Ledger:
         if usd > 0:
             self._held[target] = (key, day, usd)
         entry = self.entry(key, day)
-        reserved = max(entry.reserved - old + usd, 0.0)
-        self._put(key, day, Entry(entry.settled, reserved, entry.mark))
+        reserved = entry.reserved - old + usd
+        # what rounding leaves is nothing: a day on which something is reserved is never forgotten
+        self._put(
+            key, day, Entry(entry.settled, reserved if reserved > _ROUNDING else 0.0, entry.mark)
+        )
 
     def _put(self, key: str, day: date, entry: Entry) -> None:
         old, month = self.entry(key, day), (day.year, day.month)

@@ -80,9 +80,11 @@ class Backlog:
     ) -> None:
         """Have changes written; returns when they are, or are kept because the database refuses.
 
-        With `patient` it returns at once, and the changes wait a little for others. Without it, raises what
-        the recorder raises when the changes themselves are at fault.
+        With `patient` it returns at once, and the changes wait a little for others, unless so many wait that
+        what is urgent would wait long behind them. Without it, raises what the recorder raises when the
+        changes themselves are at fault.
         """
+        patient = patient and len(self._entries) < 2 * _TOGETHER
         entry = self._add(changes, then, patient=patient)
         if self.refusing is None and not patient:
             await entry.future

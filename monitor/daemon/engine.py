@@ -68,7 +68,7 @@ class Engine:
         """A look came back: decide, date the next one, write, and hasten the siblings it opened for."""
         watch, diagnosis, now = result.watch, result.diagnosis, self._clock.now()
         code = diagnosis.code if diagnosis else None
-        if watch.removed or result.outdated:
+        if watch.removed or watch.leaving or result.outdated:
             # It left the settings meanwhile, or has another secret: what the answer cost is all that is
             # still of interest.
             await self.write([Change(spend=spend_of(result))])

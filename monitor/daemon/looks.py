@@ -230,10 +230,10 @@ class Looker:
         try:
             await self._mark(key, today, mark)
         except StoreError:
-            self._ledger.marked(key, today, 0.0)
+            self._ledger.doubted(key, today)
             return False
         except BaseException:
-            self._ledger.marked(key, today, 0.0)
+            self._ledger.doubted(key, today)
             raise
         return True
 

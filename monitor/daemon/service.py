@@ -202,12 +202,18 @@ class Monitor:
         await self._dispatcher.halt((self._settings.delivery.timeout + _MARGIN).total_seconds())
         await self._end_dispatch()
         before, looker, engine = self.watches, self._looker, self._engine
+        coming = {target.name: target for target in settings.targets()}
+        leaving = [watch for watch in before if not watch.stays(coming.get(watch.name))]
         try:
             # nothing that waits to be written may come after what replaces it
-            await self._backlog.write([])
+            for watch in leaving:
+                watch.leaving = True
+            await self._backlog.insist([])
             await self._recorder.register(settings.targets())
             memories = await self._recorder.load_memories()
         except StoreError as error:
+            for watch in leaving:
+                watch.leaving = False
             self._begin_dispatch()
             self._start_helpers()
             raise ReloadError(str(error)) from error

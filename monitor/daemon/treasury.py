@@ -96,7 +96,8 @@ class Treasury:
 
     async def _unmark(self, places: Collection[tuple[str, date]]) -> None:
         if places:
-            await self._recorder.write(
+            # behind the answers that wait, as in `mark`
+            await self._backlog.insist(
                 [Change(spend=Spend(key, day, reserved_usd=0.0)) for key, day in places]
             )
         for key, day in places:

@@ -50,6 +50,8 @@ class Watch:
     dated: bool = False
     #: a probe of it is under way
     busy: bool = False
+    #: a reload is about to remove it: what it still learns is of interest to nobody
+    leaving: bool = False
     #: no longer in the settings
     removed: bool = False
     gap_place: Place | None = None
@@ -72,6 +74,10 @@ class Watch:
     def scope(self) -> str:
         """What happens to targets of one scope may share a message: the pool, else the organization."""
         return pools.scope_of(self.pool.name) if self.pool else self.target.scope
+
+    def stays(self, target: Target | None) -> bool:
+        """Whether what the settings now have under this name is still the same target."""
+        return target is not None and _identity(target) == _identity(self.target)
 
     def adopt(self, new: "Watch") -> bool:
         """Take over what the settings now say of this target; its memory and its probe under way go on.
@@ -179,16 +185,15 @@ def succeed(before: Watches, after: Watches) -> tuple[Watches, list[Watch]]:
     kept, concerned = [], []
     for new in after:
         old = before.get(new.name)
-        same = old is not None and (old.target.route, old.target.contract, old.target.scope) == (
-            new.target.route,
-            new.target.contract,
-            new.target.scope,
-        )
-        watch = old if old is not None and same else new
+        watch = old if old is not None and old.stays(new.target) else new
         if watch is new or watch.adopt(new) or watch.memory.blocker:
             concerned.append(watch)
         kept.append(watch)
     return Watches(kept), concerned
+
+
+def _identity(target: Target) -> tuple[object, ...]:
+    return target.route, target.contract, target.scope
 
 
 def watches_of(settings: Settings, memories: Mapping[str, TargetState]) -> Watches:

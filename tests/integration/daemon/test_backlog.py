@@ -140,3 +140,42 @@ async def test_who_was_cancelled_is_written_all_the_same(store):
         await asyncio.gather(task, return_exceptions=True)
         await backlog.emptied()
     assert store.scopes() == ["cancelled"]
+
+
+def spent(key: str) -> Change:
+    """Something that nobody is told of."""
+    return Change(spend=Spend(key, datetime.now(UTC).date(), settled_usd=1.0))
+
+
+async def test_what_brings_nothing_new_waits_for_company(store):
+    async with opened(store) as backlog:
+        await backlog.write([spent("patient")], patient=True)
+        assert store.ask("SELECT key FROM spend") == []
+        await backlog.write([spent("company")])
+        assert store.ask("SELECT key FROM spend ORDER BY rowid") == [("patient",), ("company",)]
+        await backlog.write([spent("alone")], patient=True)
+        async with asyncio.timeout(20):
+            await backlog.emptied()
+        assert ("alone",) in store.ask("SELECT key FROM spend")
+
+
+async def test_when_many_wait_who_brings_more_waits_too(store):
+    async with opened(store) as backlog:
+        for n in range(512):
+            await backlog.write([spent(f"{n}")], patient=True)
+        assert backlog.kept == 512
+        await backlog.write([spent("one more")], patient=True)
+        assert store.ask("SELECT count(*) FROM spend") == [(513,)]
+
+
+async def test_an_empty_change_waits_for_all_before_it_or_is_refused(store):
+    async with opened(store) as backlog:
+        await backlog.write([spent("patient")], patient=True)
+        await backlog.insist([])
+        assert store.ask("SELECT key FROM spend") == [("patient",)]
+        store.refuse()
+        await backlog.write([change("kept")])
+        with pytest.raises(UnavailableError):
+            await backlog.insist([])
+        store.accept()
+        await backlog.emptied()

@@ -1,5 +1,6 @@
 """What holds probes back, and what they may cost. Times are seconds, money is US dollars."""
 
+import itertools
 from datetime import date
 
 import pytest
@@ -136,6 +137,31 @@ def test_a_mark_is_lowered_when(reserved, cost, per_month):
     ledger.marked("acme", DAY, reserved)
     ledger.book("t", cost)
     assert ledger.lowered("acme", DAY, cost) == 0.0
+
+
+def test_after_a_mark_was_refused_what_was_remembered_before_is_given_back():
+    ledger = Ledger(Budget(per_key_per_day=0.05))
+    ledger.reserve("t", "acme", DAY, 0.0004)
+    ledger.marked("acme", DAY, 0.0004)
+    ledger.reserve("u", "acme", DAY, 0.0004)
+    ledger.doubted("acme", DAY)
+    ledger.release("u")
+    assert ledger.marks() == [("acme", DAY)]
+    ledger.book("t", 0.0)
+    assert ledger.lowered("acme", DAY, 0.0) == 0.0
+    ledger.marked("acme", DAY, 0.0)
+    assert ledger.marks() == []
+
+
+def test_whatever_the_order_of_the_answers_nothing_stays_reserved():
+    prices = {"t": 0.0001 / 3, "u": 0.0017, "v": 0.1 + 0.2}
+    for order in itertools.permutations(prices):
+        ledger = Ledger(Budget(per_key_per_day=1.0))
+        for target, price in prices.items():
+            ledger.reserve(target, "acme", DAY, price)
+        for target in order:
+            ledger.book(target, 0.0)
+        assert ledger.entry("acme", DAY).reserved == 0.0
 
 
 def test_days_gone_by_are_forgotten_and_the_month_is_not():
