@@ -1,6 +1,5 @@
 """The database fails while the daemon runs, and before it starts: nothing recorded is lost without a word."""
 
-import json
 import os
 import resource
 import shutil
@@ -15,7 +14,6 @@ from datetime import datetime
 from pathlib import Path
 from time import monotonic
 
-import httpx
 import pytest
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -64,24 +62,12 @@ def set_up(lab, fast):
     return set_up
 
 
-def log_of(lab) -> list[dict]:
-    lines = (lab.folder / "run.log").read_text().splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{")]
-
-
-def logged(lab, event: str) -> list[dict]:
-    return [line for line in log_of(lab) if line["event"] == event]
-
-
 def logged_at(lab, event: str) -> datetime:
-    return datetime.fromisoformat(logged(lab, event)[-1]["timestamp"])
+    return datetime.fromisoformat(lab.logged(event)[-1]["timestamp"])
 
 
 async def open_gates(lab) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        url = lab.base_url.removesuffix("/v1") + "/sim/scenario"
-        answer = await client.post(url, content=scenario("open = 0"), timeout=10)
-    assert answer.status_code == 200, answer.text
+    await lab.replay(scenario("open = 0"))
 
 
 async def full_probes(lab, since: datetime) -> Counter:
@@ -200,11 +186,11 @@ async def test_what_is_seen_while_the_database_refuses_is_kept_and_told_afterwar
     began = monotonic()
     made.begin()
     await open_gates(lab)
-    await lab.until(lambda: bool(logged(lab, "database_refuses")), "the refusal to be said")
+    await lab.until(lambda: bool(lab.logged("database_refuses")), "the refusal to be said")
     refused = logged_at(lab, "database_refuses")
 
     def all_seen() -> bool:
-        seen = {line["target"] for line in logged(lab, "probe") if line["state"] == "available"}
+        seen = {line["target"] for line in lab.logged("probe") if line["state"] == "available"}
         lasted = monotonic() - began
         return all(f"{key}/gpt-5.1:summary" in seen for key in FREE) and lasted > (
             35 if torture else 8
@@ -213,7 +199,7 @@ async def test_what_is_seen_while_the_database_refuses_is_kept_and_told_afterwar
     await lab.until(all_seen, "openings to be seen while the database refuses", patience=90)
     probes = await full_probes(lab, refused)
     made.end()
-    await lab.until(lambda: bool(logged(lab, "database_accepts_again")), "the end of the trouble")
+    await lab.until(lambda: bool(lab.logged("database_accepts_again")), "the end of the trouble")
     await lab.told("available", count=len(KEYS))
     owed = [row["id"] for row in await lab.history() if row["notifications"]]
     await lab.until(lambda: set(owed) <= set(lab.slack.ids), "slack to get everything")
@@ -231,10 +217,10 @@ async def test_what_is_seen_while_the_database_refuses_is_kept_and_told_afterwar
     assert kept >= (1 if isinstance(made, Pages) else len(FREE))
     # a look that was under way when the trouble began may still end
     assert sum(probes[key] for key in PAID) <= len(PAID)
-    assert len(logged(lab, "database_refuses")) == len(logged(lab, "database_accepts_again")) == 1
-    assert len(logged(lab, "outbox.unusable")) <= 1
+    assert len(lab.logged("database_refuses")) == len(lab.logged("database_accepts_again")) == 1
+    assert len(lab.logged("outbox.unusable")) <= 1
     for forbidden in ("look_failed", "beat_failed", "not_recorded", "results_lost"):
-        assert not logged(lab, forbidden)
+        assert not lab.logged(forbidden)
     assert sorted(lab.slack.ids) == sorted(owed)
     with closing(sqlite3.connect(made.path if made.path.exists() else ":memory:")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -255,19 +241,19 @@ async def test_a_stop_while_the_database_refuses_says_what_is_lost(lab, set_up, 
     await lab.told("unverified", count=len(KEYS))
     locked.begin()
     await open_gates(lab)
-    await lab.until(lambda: bool(logged(lab, "database_refuses")), "the refusal")
+    await lab.until(lambda: bool(lab.logged("database_refuses")), "the refusal")
 
     def lights() -> bool:
-        lit = {line["target"] for line in logged(lab, "probe") if line["state"] != "unverified"}
+        lit = {line["target"] for line in lab.logged("probe") if line["state"] != "unverified"}
         return len(lit) == len(FREE)
 
     await lab.until(lights, "first lights")
     daemon.send_signal(signal.SIGTERM)
     assert await daemon.wait() == 1
     locked.end()
-    lost = Counter(line["event_kind"] for line in logged(lab, "not_recorded"))
+    lost = Counter(line["event_kind"] for line in lab.logged("not_recorded"))
     assert lost["first_light"] == len(FREE)
-    assert logged(lab, "results_lost")
+    assert lab.logged("results_lost")
     again = await lab.daemon()
     await lab.told("first_light", count=len(KEYS))
     again.send_signal(signal.SIGTERM)
@@ -299,7 +285,7 @@ async def test_a_database_that_is_taken_away_is_saved_and_the_daemon_ends(lab, s
     with closing(sqlite3.connect(saved)) as database:
         found = Counter(row[0] for row in database.execute("SELECT event FROM happenings"))
     assert found == {"started": 1, "unverified": len(KEYS), "stopping": 1}
-    assert len(logged(lab, "database_saved")) == 1
+    assert len(lab.logged("database_saved")) == 1
     if how == "deleted":
         again = await lab.daemon()
         await open_gates(lab)
