@@ -149,7 +149,7 @@ async def test_a_database_damaged_while_it_is_open_is_never_passed_over_in_silen
         assert again.returncode == 1
         assert last.startswith(f"access-monitor: {path}: ")
         seen += "; the next start is refused"
-    fault(f"damaged while it is open: {damage.__name__.replace('_', ' ')}", 1,
+    fault(f"the database is damaged while it is open: {damage.__name__.replace('_', ' ')}", 1,
           "probes go on; said once SQLite notices, at the latest at the next start", seen)  # fmt: skip
 
 
