@@ -22,6 +22,8 @@ LIMITED = Path(__file__).with_name("limited.py")
 #: Probes over the route `free` cost nothing, so they go on; those over `paid` need a reservation.
 FREE, PAID = tuple(f"free-{n}" for n in range(8)), ("paid-0", "paid-1")
 KEYS = (*FREE, *PAID)
+#: Granted answers of an opening that are paid for, and reserved together.
+CONFIRMATIONS = 2
 
 
 def scenario(gate: str) -> str:
@@ -70,12 +72,23 @@ async def open_gates(lab) -> None:
     await lab.replay(scenario("open = 0"))
 
 
-async def full_probes(lab, since: datetime) -> Counter:
+async def granted(lab, since: datetime) -> Counter:
     return Counter(
         entry["key"]
         for entry in (await lab.ledger())["log"]
-        if entry["what"] in ("granted", "gated") and datetime.fromisoformat(entry["at"]) > since
+        if entry["what"] == "granted" and datetime.fromisoformat(entry["at"]) > since
     )
+
+
+async def money(lab, path: Path) -> tuple[Counter, Counter]:
+    """By key: what was billed, and what the file counts as spent should the daemon be killed now."""
+    billed, remembered = Counter(), Counter()
+    for row in (await lab.ledger())["billed"]:
+        billed[row["key"]] += row["usd"]
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        for key, usd in database.execute("SELECT key, settled_usd + reserved_usd FROM spend"):
+            remembered[key] += usd
+    return billed, remembered
 
 
 class Fault:
@@ -197,7 +210,8 @@ async def test_what_is_seen_while_the_database_refuses_is_kept_and_told_afterwar
         return all(f"{key}/gpt-5.1:summary" in seen for key in FREE) and lasted > least
 
     await lab.until(all_seen, "openings to be seen while the database refuses", patience=90)
-    probes = await full_probes(lab, refused)
+    probes = await granted(lab, refused)
+    billed, remembered = await money(lab, made.path)
     made.end()
     await lab.until(lambda: bool(lab.logged("database_accepts_again")), "the end of the trouble")
     await lab.told("available", count=len(KEYS))
@@ -215,8 +229,9 @@ async def test_what_is_seen_while_the_database_refuses_is_kept_and_told_afterwar
         kept += refused < datetime.fromisoformat(own[-1]["at"]) < over
     # rows may fit into pages that are there, for a while
     assert kept >= (1 if isinstance(made, Pages) else len(FREE))
-    # a look that was under way when the trouble began may still end
-    assert sum(probes[key] for key in PAID) <= len(PAID)
+    # what was reserved before the trouble pays for an opening's confirmations, and for nothing more
+    assert all(probes[key] <= CONFIRMATIONS for key in PAID)
+    assert all(billed[key] <= remembered[key] + 1e-9 for key in PAID), (billed, remembered)
     assert len(lab.logged("database_refuses")) == len(lab.logged("database_accepts_again")) == 1
     assert len(lab.logged("outbox.unusable")) <= 1
     for forbidden in ("look_failed", "beat_failed", "not_recorded", "results_lost"):
@@ -227,9 +242,11 @@ async def test_what_is_seen_while_the_database_refuses_is_kept_and_told_afterwar
     fault(
         f"the database {words} for {monotonic() - began:.0f} s while {len(KEYS)} gates open",
         1,
-        "probes that cost nothing go on, results are kept in order; said once",
-        f"{sum(probes[key] for key in FREE)} full probes and {kept} openings meanwhile; {len(owed)}"
-        " happenings told, none lost, none twice",
+        "probes that cost nothing go on, results are kept in order, nothing is billed that was not"
+        " reserved; said once",
+        f"{kept} openings seen meanwhile, ${sum(billed[key] for key in PAID):.5f} billed and"
+        f" ${sum(remembered[key] for key in PAID):.5f} reserved or booked; {len(owed)} happenings told,"
+        " none lost or twice",
     )
 
 
@@ -242,16 +259,15 @@ async def test_a_stop_while_the_database_refuses_says_what_is_lost(lab, set_up, 
     await open_gates(lab)
     await lab.until(lambda: bool(lab.logged("database_refuses")), "the refusal")
 
-    def lights() -> bool:
-        lit = {line["target"] for line in lab.logged("probe") if line["state"] != "unverified"}
-        return len(lit) == len(FREE)
+    def lit() -> set[str]:
+        return {line["target"] for line in lab.logged("probe") if line["state"] != "unverified"}
 
-    await lab.until(lights, "first lights")
+    await lab.until(lambda: {f"{key}/gpt-5.1:summary" for key in FREE} <= lit(), "first lights")
     daemon.send_signal(signal.SIGTERM)
     assert await daemon.wait() == 1
     locked.end()
     lost = Counter(line["event_kind"] for line in lab.logged("not_recorded"))
-    assert lost["first_light"] == len(FREE)
+    assert lost["first_light"] == len(lit())
     assert lab.logged("results_lost")
     again = await lab.daemon()
     await lab.told("first_light", count=len(KEYS))
