@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test torture bench bench-cadence bench-diagnosis fuzz lint format lock clean
+.PHONY: help demo run test torture audit bench bench-cadence bench-diagnosis fuzz lint format lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-16s %s\n' "$$target" "$$text"; done
@@ -31,6 +31,13 @@ test: $(READY) ## all tests
 
 torture: $(READY) ## the long versions of the fault tests, up to 20 min; fills the table in tests/README.md
 	@$(BIN)/python -m pytest --torture tests/system
+
+# In an environment of its own: it brings more along than the monitor has. Strict, as it would pass over
+# what the advisory service does not know, and call that no vulnerability.
+audit: requirements.lock ## known vulnerabilities of what the lock pins (needs the network)
+	@$(PYTHON) -m venv --clear build/audit
+	@build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@build/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
 
 bench: $(READY) ## what it costs to run: real processes, about 12 minutes; fills the tables of the README
 	@$(BIN)/python tests/benchmarks/bench.py --json bench.json --readme

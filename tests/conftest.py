@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).with_name("README.md")
+#: Where the fault tests are; a run of less than all of them makes no table.
+FAULTS = README.parent / "system"
 BEGIN, END = "<!-- faults: made by `make torture` -->", "<!-- end of faults -->"
-_ROWS = pytest.StashKey[dict[str, tuple[str, ...]]]()
+_ROWS = pytest.StashKey[dict[str, list[tuple[str, ...]]]]()
+_WANTED = pytest.StashKey[set[str]]()
 
 
 @pytest.fixture
@@ -17,12 +20,27 @@ def anyio_backend() -> str:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--torture` is what `make torture` runs: the long versions of the fault tests."""
-    parser.addoption("--torture", action="store_true", help="the long versions of the fault tests")
+    """`--torture` is what `make torture` runs: the fault tests alone, in their long versions."""
+    parser.addoption(
+        "--torture", action="store_true", help="the fault tests, in their long versions"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_ROWS] = {}
+    config.stash[_WANTED] = set()
+
+
+# first: what `-k` and the like take away afterwards is missed at the end
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `--torture` leave out what has no row in the table: it has no long version either."""
+    if not config.getoption("--torture"):
+        return
+    others = [item for item in items if "fault" not in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in others]
+    config.stash[_WANTED] = {item.nodeid for item in items}
 
 
 @pytest.fixture
@@ -34,11 +52,11 @@ def torture(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture
 def fault(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Note a row of the table in tests/README.md: what was done, how often, promised, seen."""
+    # a test may try several
+    rows = request.config.stash[_ROWS].setdefault(request.node.nodeid, [])
 
     def note(done: str, times: int | str, promised: str, seen: str) -> None:
-        # a test may try several
-        place = f"{request.node.nodeid} {done}"
-        request.config.stash[_ROWS][place] = (done, str(times), promised, seen)
+        rows.append((done, str(times), promised, seen))
 
     return note
 
@@ -46,21 +64,28 @@ def fault(request: pytest.FixtureRequest) -> Callable[..., None]:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Print the faults that were tried; after `--torture` keep them in tests/README.md."""
-    rows = config.stash[_ROWS]
+    """Print the faults that were tried; after a whole `--torture` keep them in tests/README.md."""
+    rows = [row for _, several in sorted(config.stash[_ROWS].items()) for row in several]
     if not rows:
         return
     lines = ["| what was done | times | promised | seen |", "| --- | --- | --- | --- |"]
-    lines += ["| " + " | ".join(rows[node]) + " |" for node in sorted(rows)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
     terminalreporter.section("faults")
     for line in lines:
         terminalreporter.write_line(line)
-    if (
-        config.getoption("--torture")
-        and README.exists()
-        and not terminalreporter.stats.get("failed")
-    ):
-        text = README.read_text(encoding="utf-8")
-        before, _, rest = text.partition(BEGIN)
-        _, _, after = rest.partition(END)
-        README.write_text(f"{before}{BEGIN}\n{chr(10).join(lines)}\n{END}{after}", encoding="utf-8")
+    if not config.getoption("--torture"):
+        return
+    passed = {report.nodeid for report in terminalreporter.stats.get("passed", ())}
+    named = {(config.invocation_params.dir / name).resolve() for name in config.args}
+    missing = config.stash[_WANTED] - passed
+    if missing or not named & {FAULTS, README.parent}:
+        which = f"{len(missing)} of them did not" if missing else "others did not run"
+        terminalreporter.write_line(
+            f"tests/README.md is left as it is: not all ran and passed, {which}"
+        )
+        return
+    text = README.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    table = "\n".join(lines)
+    README.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")

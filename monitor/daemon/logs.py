@@ -11,6 +11,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from monitor.daemon.journal import JournalHandler, is_journal
 from monitor.daemon.logqueue import QueuedHandler, Straight
 from monitor.daemon.redaction import Redactor
+from monitor.store.errors import UnavailableError
 
 log = structlog.get_logger()
 
@@ -52,6 +53,7 @@ def configure(
     )
     last: list[Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        _in_a_sentence,
         structlog.processors.format_exc_info,
         _one_line,
         redact,
@@ -99,6 +101,16 @@ def log_uncaught() -> None:
     sys.excepthook = uncaught
     sys.unraisablehook = unraisable
     threading.excepthook = in_a_thread
+
+
+def _in_a_sentence(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """A database that cannot be used is no fault of the code's: a traceback says nothing more."""
+    found = event.get("exc_info")
+    error = sys.exc_info()[1] if found is True else found[1] if isinstance(found, tuple) else found
+    if isinstance(error, UnavailableError):
+        event = {**event, "error": str(error)}
+        del event["exc_info"]
+    return event
 
 
 def _one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -127,7 +127,8 @@ class Pulse:
             self._backlog.refused(error)
             return
         self._backlog.accepted()
-        self._written_at = self._loop.time()
+        if self._backlog.refusing is None:  # else the note was written, and what is kept was not
+            self._written_at = self._loop.time()
         self._note_at = self._clock.even() + NOTE_EVERY
 
 

@@ -178,6 +178,8 @@ class Monitor:
         await self._prober.aclose()
         await self._backlog.aclose()
         await self._recorder.aclose()
+        if self._backlog.kept:  # the note of the stop may fit where what was kept did not
+            raise StoreError(f"results are lost: {self._backlog.refusing}")
         log.info("stopped", **counts)
 
     async def reload(self, settings: Settings, channels: Sequence[Sender]) -> None:

@@ -91,6 +91,9 @@ def told_plainly(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: {cause(error)}") from error
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{path}: {error}") from error
+    except (ValueError, TypeError, LookupError) as error:
+        # what is read was written by this program: SQLite itself sees no damage within a value
+        raise StoreError(f"{path}: the database is damaged (a value cannot be read)") from error
 
 
 def cause(error: Exception) -> str:
@@ -119,14 +122,18 @@ def require_head(path: Path, connection: Connection) -> None:
 
 def require_sound(path: Path, connection: Connection) -> None:
     """Raise StoreError when the file is damaged: what it would be told is lost with it, sooner or later."""
-    found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-    connection.rollback()
-    if found != "ok":
-        words = " ".join(str(found).split())
+    if words := damage(connection):
         raise StoreError(
             f"{path}: the database is damaged ({words}). Restore a copy made by `access-monitor backup`,"
             " or move it away to begin anew; what it remembers is then forgotten"
         )
+
+
+def damage(connection: Connection) -> str:
+    """The first damage that SQLite finds in the file, in its words; empty when it is sound."""
+    found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    connection.rollback()
+    return "" if found == "ok" else " ".join(str(found).split())
 
 
 def make_file(path: Path) -> None:

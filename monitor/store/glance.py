@@ -31,18 +31,20 @@ def daemon(path: Path) -> DaemonRow | None:
             row = connection.execute(
                 "SELECT pid, started_at, progress_at, stopped_at, status FROM daemon"
             ).fetchone()
+        if row is None:
+            return None
+        pid, started, progress, stopped, status = row
+        return DaemonRow(
+            pid,
+            _time(started),
+            _time(progress),
+            _time(stopped) if stopped else None,
+            json.loads(status),
+        )
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{path}: {error}") from error
-    if row is None:
-        return None
-    pid, started, progress, stopped, status = row
-    return DaemonRow(
-        pid,
-        _time(started),
-        _time(progress),
-        _time(stopped) if stopped else None,
-        json.loads(status),
-    )
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"{path}: the database is damaged (a value cannot be read)") from error
 
 
 def _time(stored: str) -> datetime:

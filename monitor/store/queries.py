@@ -97,7 +97,7 @@ def history(
             happening_id: tuple(notification_of(row) for row in rows)
             for happening_id, rows in groupby(notifications, lambda row: row.happening_id)
         }
-    return [HistoryRow(row.id, happening_of(row), told.get(row.id, ())) for row in happenings]
+        return [HistoryRow(row.id, happening_of(row), told.get(row.id, ())) for row in happenings]
 
 
 def alerts(

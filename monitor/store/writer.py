@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from monitor.store.engine import cause
+from monitor.store.engine import cause, damage
 from monitor.store.errors import StoreError, UnavailableError
 from monitor.store.transaction import Memo, Transaction
 
@@ -121,10 +121,24 @@ class Writer:
         except Exception as error:  # noqa: BLE001  whatever it is, its caller gets it
             self._memo.rolled_back()
             if len(batch) == 1:
-                return [_Outcome(error=_plain(error))]
+                return [_Outcome(error=self._judged(error))]
             return [outcome for unit in batch for outcome in self._carry_out([unit])]
         self._memo.committed()
         return outcomes
+
+    def _judged(self, error: Exception) -> Exception:
+        """What to tell the caller: in a damaged file a good row may fail like a bad one."""
+        plain = _plain(error)
+        if isinstance(plain, UnavailableError):
+            return plain
+        try:
+            found = damage(self._connection)
+        except SQLAlchemyError as trouble:
+            return _plain(trouble)
+        if found:
+            plain = UnavailableError(f"the database is damaged: {found}")
+            plain.__cause__ = error
+        return plain
 
     def _settle(self, batch: Sequence[_Unit], outcomes: Sequence[_Outcome]) -> None:
         for unit, outcome in zip(batch, outcomes, strict=True):
@@ -138,6 +152,11 @@ class Writer:
 
 
 def _plain(error: Exception) -> Exception:
+    if isinstance(error, ValueError | TypeError | LookupError):
+        # what is read was written by this program: SQLite itself sees no damage within a value
+        plain: Exception = StoreError("the database is damaged (a value cannot be read)")
+        plain.__cause__ = error
+        return plain
     if not isinstance(error, SQLAlchemyError | sqlite3.Error):
         return error
     # the driver's other classes are of the statement: what it breaks, what it does not fit

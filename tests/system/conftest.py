@@ -247,6 +247,13 @@ class Lab:
         self.base_url = line.decode().strip()
         assert self.base_url.startswith("http://127.0.0.1:")
 
+    async def replay(self, scenario: str) -> None:
+        """Have the simulator play another scenario, from its beginning."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            url = self.base_url.removesuffix("/v1") + "/sim/scenario"
+            answer = await client.post(url, content=scenario, timeout=10)
+        assert answer.status_code == 200, answer.text
+
     async def ledger(self) -> Any:
         """What the simulator answered and billed."""
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -290,6 +297,12 @@ class Lab:
         """The history, oldest first; empty before there is a database."""
         ended = await self.call("history", "--config", str(self.settings), "--format", "json")
         return json.loads(ended.out) if ended.status == 0 else []
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """The daemon's log entries of this event."""
+        lines = (self.folder / "run.log").read_text().splitlines()
+        rows = [json.loads(line) for line in lines if line.startswith("{")]
+        return [row for row in rows if row["event"] == event]
 
     async def until(
         self, condition: Callable[[], Awaitable[bool] | bool], what: str, patience: float = PATIENCE

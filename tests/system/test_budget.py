@@ -107,7 +107,7 @@ def test_what_was_billed_never_exceeds_the_budget(new_lab, fast, torture, fault)
                 seen["kills"] += len(delays)
 
     @settings(
-        max_examples=60 if torture else 4,
+        max_examples=25 if torture else 4,
         deadline=None,
         derandomize=True,
         database=None,

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import os
+import random
 import re
 import signal
 import sys
 import unicodedata
+from collections.abc import Iterator
 from contextlib import suppress
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -67,6 +69,23 @@ def unprintable(text: str) -> set[str]:
     return {char for char in text if unicodedata.category(char)[0] == "C" and char not in "\n\t"}
 
 
+def concoctions(count: int) -> Iterator[str]:
+    """Answers, one a line, with pieces of the hostile words in any order."""
+    dice = random.Random(20261120)
+    pieces = [HOSTILE[n : n + 7] for n in range(0, len(HOSTILE), 7)] + [
+        "\r\n",
+        "\x00",
+        "\u202e",
+        "\x9b31m",
+    ]
+    for n in range(count):
+        words = "".join(dice.choices(pieces, k=dice.randint(1, 40)))
+        body = json.dumps({"error": {"message": words, "code": dice.choice(pieces), "type": words}})
+        yield (
+            json.dumps({"id": n, "status": dice.choice([200, 400, 403, 500]), "body": body}) + "\n"
+        )
+
+
 async def on_a_terminal(lab, *arguments: str) -> str:
     """What a command shows on a terminal, colours and all."""
     ours, theirs = os.openpty()
@@ -89,7 +108,9 @@ async def on_a_terminal(lab, *arguments: str) -> str:
     return shown.decode()
 
 
-async def test_a_servers_words_are_harmless_wherever_they_are_shown(lab, fast, fault, capsys):
+async def test_a_servers_words_are_harmless_wherever_they_are_shown(
+    lab, fast, fault, torture, capsys
+):
     await lab.open_ends()
     await lab.simulate(SCENARIO)
     lab.environ |= {f"KEY_{name.upper()}": f"sk-sim-FAKE-{name}-0001" for name in NAMES}
@@ -162,6 +183,11 @@ async def test_a_servers_words_are_harmless_wherever_they_are_shown(lab, fast, f
     pasted.write_text(body)
     explained = await lab.call("explain", str(pasted), "--status", "403")
     assert unprintable(explained.out + explained.err) == set()
+    mixed = 5000 if torture else 200
+    pasted.write_text("".join(concoctions(mixed)))
+    explained_all = await lab.call("explain", "--jsonl", str(pasted))
+    assert unprintable(explained_all.out + explained_all.err) == set()
+    assert [json.loads(line)["id"] for line in explained_all.out.splitlines()] == list(range(mixed))
 
     # the log: a line is an event, and an event a line
     log = (lab.folder / "run.log").read_text()
@@ -179,6 +205,6 @@ async def test_a_servers_words_are_harmless_wherever_they_are_shown(lab, fast, f
         print()
         for where, text in found.items():
             print(f"  {where}: {text.strip()[:230]}")
-    fault("a server's words: mentions, links, HTML, escapes, bidi, line ends, 1 MB", len(NAMES),
+    fault("a server's words: mentions, links, HTML, escapes, bidi, line ends, 1 MB", len(NAMES) + mixed,
           "harmless in Slack, mail, HTML, terminal, evidence and log",
           "one line in a code span; no control character anywhere")  # fmt: skip

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import socket
+import sqlite3
 from datetime import UTC, datetime
 
 import pytest
 
+from monitor.daemon import health
 from monitor.daemon.health import trouble
 from monitor.daemon.notify import Manager
 from monitor.daemon.service import Monitor
@@ -65,6 +67,22 @@ async def test_progress_is_noted_with_the_first_beat_for_whoever_checks(bench, k
     assert row.status["targets"] == 1
     await bench.stop()
     assert "is stopped since" in trouble(queries.daemon(path), datetime.now(UTC))
+
+
+async def test_a_note_that_can_be_written_is_no_progress_while_results_cannot(
+    bench, key, simulated, monkeypatch
+):
+    monkeypatch.setattr(health, "_WRITTEN_MOST", 2.0)
+    await bench.simulate(simulated("acme"))
+    monitor = await bench.run(bench.settings(key("acme", "gpt-5.1:summary")))
+    await bench.until(lambda: bench.events().count("unverified") == 1)
+    path = bench.folder / "monitor.db"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("ALTER TABLE runs RENAME TO elsewhere")
+    await bench.until(monitor._pulse.stalled)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("ALTER TABLE elsewhere RENAME TO runs")
+    await bench.until(lambda: not monitor._pulse.stalled())
 
 
 async def test_a_start_tells_what_happened_since_the_last_one(bench, key, simulated):

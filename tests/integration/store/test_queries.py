@@ -9,7 +9,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
 from monitor.access.words import EventKind, Reason
-from monitor.store import engine, queries
+from monitor.store import engine, glance, queries
 from monitor.store.errors import StoreError
 from monitor.store.records import Change, NotificationState, Spend, Told
 from monitor.store.shapes import as_json
@@ -173,6 +173,24 @@ async def test_a_database_of_another_revision_is_not_guessed_at(path, recorder, 
     ask("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(StoreError, match="9999"):
         queries.history(path)
+
+
+async def test_a_value_that_this_program_never_wrote_is_said_to_be_damage(
+    path, recorder, clock, make, ask
+):
+    await recorder.write([make.change(make.target())])
+    ask("UPDATE targets SET since = '2026-damaged'")
+    ask("UPDATE happenings SET facts = '{dam'")
+    ask("UPDATE daemon SET status = '{dam'")
+    for read in (
+        lambda: queries.status(path, now=clock.now),
+        lambda: queries.history(path),
+        lambda: glance.daemon(path),
+    ):
+        with pytest.raises(StoreError, match=f"^{path}: the database is damaged"):
+            read()
+    with pytest.raises(StoreError, match="the database is damaged"):
+        await recorder.register([make.target()])
 
 
 async def test_no_query_reads_a_large_table_whole(path, recorder, clock, make, ask):

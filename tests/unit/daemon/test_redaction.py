@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from monitor.access.secrecy import Veil, without_keys
 from monitor.daemon.logs import configure
 from monitor.daemon.redaction import HIDDEN, Redactor
+from monitor.store.errors import UnavailableError
 
 KEY = "canary+FAKE/key=0001"
 REDACT = Redactor([KEY])
@@ -139,6 +140,17 @@ def test_a_servers_words_cannot_forge_a_line_or_paint_a_terminal(logged):
     structlog.get_logger().info("probe", message="a\n{}\x1b[31mred\u202e")
     (line,) = logged()
     assert line["message"] == "a\\n{}\\x1b[31mred\\u202e"
+
+
+def test_what_the_database_refuses_is_said_in_a_sentence_without_a_traceback(logged):
+    try:
+        raise UnavailableError("the database refused it: disk I/O error")
+    except UnavailableError as error:
+        structlog.get_logger().exception("failed")
+        structlog.get_logger().error("failed", exc_info=error)
+    for line in logged():
+        assert line["error"] == "the database refused it: disk I/O error"
+        assert "exception" not in line
 
 
 def test_a_tracebacks_lines_stand_behind_a_bar_and_paint_nothing(logged):
