@@ -34,7 +34,7 @@ class Situation(StrEnum):
 
 
 #: The part of its interval, and the most, that a look may be early.
-_EARLY, _EARLY_MOST = 0.05, timedelta(seconds=0.5)
+_EARLY, _EARLY_MOST = 0.1, timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)

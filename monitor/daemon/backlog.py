@@ -27,7 +27,7 @@ _TOGETHER = 256
 #: people are told of does not wait.
 _GATHER = 0.03
 #: Seconds that what brings nothing new waits for company: a commit costs more than a look.
-_PATIENCE = 3.0
+_PATIENCE = 5.0
 
 #: Called with the ids of the happenings once the changes are committed.
 Then = Callable[[list[int]], None]

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 #: Objects made until the youngest are searched for cycles, and how often until the older ones are. Few of
 #: ours are in cycles.
-_GARBAGE = (5_000, 20, 20)
+_GARBAGE = (10_000, 20, 20)
 
 #: Reads the settings anew and makes what sends; raises SettingsError.
 Read = Callable[[], tuple[Settings, Sequence[Sender]]]

@@ -37,8 +37,6 @@ def writing_engine(path: Path, *, foreign_keys: bool = True) -> Engine:
         # FULL: NORMAL may lose the last commits when the power fails
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
-        # pages; the default of 1,000 would have a log of 4 MB beside a database of a few kB
-        connection.execute("PRAGMA wal_autocheckpoint = 128")
         # after a long reader let the log grow, give the space back at the next checkpoint
         connection.execute(f"PRAGMA journal_size_limit = {16 * 1024 * 1024}")
         return connection

@@ -33,6 +33,9 @@ from monitor.store.rows import daemon_of, spend_of
 from monitor.store.transaction import Memo, Transaction
 from monitor.store.writer import Writer
 
+#: Pages after which the write-ahead log is copied into the database; SQLite's own figure is the most.
+_LOG_LEAST, _LOG_MOST = 128, 1000
+
 T = TypeVar("T")
 Ids = Sequence[int]
 
@@ -110,7 +113,14 @@ class Recorder:
 
     async def register(self, targets: Sequence[Target]) -> None:
         """Make these the active targets; see `registry.register` for those that start anew."""
-        await self._writer.do(lambda transaction: registry.register(transaction, targets))
+
+        def register(transaction: Transaction) -> None:
+            registry.register(transaction, targets)
+            # A log of few targets stays small, one of many is seldom copied into the database.
+            pages = min(max(len(targets) // 4, _LOG_LEAST), _LOG_MOST)
+            transaction.flush().exec_driver_sql(f"PRAGMA wal_autocheckpoint = {pages}")
+
+        await self._writer.do(register)
 
     async def load_memories(self) -> dict[str, TargetState]:
         """The memories of the active targets, by name."""

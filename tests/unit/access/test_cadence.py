@@ -55,11 +55,11 @@ def test_a_siblings_opening_and_a_relapse_make_it_eager(story, new_story):
     assert every(relapsed)[0] == timedelta(seconds=25)
 
 
-def test_a_look_on_the_grid_may_be_a_twentieth_early_and_half_a_second_at_most(story):
+def test_a_look_on_the_grid_may_be_a_tenth_early_and_a_second_at_most(story):
     story.answers(403)
-    assert plan(story).early == timedelta(seconds=0.5)
+    assert plan(story).early == timedelta(seconds=1)
     quick = Cadence(eager=timedelta(seconds=2))
-    assert next_look(story.memory, story.now, quick, phase=0.3).early == timedelta(seconds=0.1)
+    assert next_look(story.memory, story.now, quick, phase=0.3).early == timedelta(seconds=0.2)
 
 
 def test_no_time_that_was_set_is_shortened(story, new_story):
