@@ -1,5 +1,6 @@
 """The command line: `access-monitor COMMAND`."""
 
+import gc
 from typing import Annotated
 
 import typer
@@ -69,4 +70,6 @@ app.command("demo")(demo)
 
 def main() -> None:
     """The installed command."""
+    # a command ends before there is garbage worth a search; the daemon sets its own
+    gc.set_threshold(50_000, 20, 20)
     app()

@@ -33,7 +33,7 @@ def declare(
     """Tell the monitor that a verification was completed or rejected, or clear what was declared."""
     from monitor.access.states import RETRY_AFTER_REJECTION
     from monitor.cli.times import echo, parse_time
-    from monitor.store import queries
+    from monitor.store import glance
     from monitor.store.inbox import submit_declaration
 
     now = datetime.now(UTC)
@@ -44,7 +44,7 @@ def declare(
     settings = load_settings(config, reading=True)
     targets = _of(settings, subject)
     with plain_errors():
-        status = queries.status(settings.database, now=now)
+        status = glance.status(settings.database, now=now)
         submit_declaration(settings.database, kind, subject, told_at, now)
     print(f"{kind}: {subject}, at {echo(told_at)} ({ago(told_at, now)})")
     print(_touched(settings, targets, status))

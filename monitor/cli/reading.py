@@ -44,7 +44,7 @@ def status(
     With --routes: for each model and route the states, how fast it answered, and what, in 7 days.
     """
     from monitor.cli.pools import told_apart
-    from monitor.store import queries
+    from monitor.store import glance
     from monitor.store.shapes import as_json
 
     settings = load_settings(config, reading=True)
@@ -53,7 +53,7 @@ def status(
         _routes(settings, now, output)
         return
     with plain_errors():
-        found = queries.status(settings.database, now=now)
+        found = glance.status(settings.database, now=now)
     if output is Format.JSON:
         print_json(as_json(found))
         return

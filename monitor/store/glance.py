@@ -1,51 +1,114 @@
-"""A glance at the daemon's row, without the machinery of the other queries: it has to be quick to start.
+"""What `status` and `healthcheck` show, read without the machinery of the other queries: to start quickly.
 
 A container's health check runs every half minute, and to import SQLAlchemy takes longer than all else.
 """
 
 import json
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from monitor.access.words import Code, Contract, State, Surface
 from monitor.store.errors import StoreError
-from monitor.store.records import DaemonRow
+from monitor.store.records import DaemonRow, NotificationState, Status, TargetStatus
 from monitor.store.revision import BUSY_TIMEOUT, trouble_of
+
+_DAEMON = "SELECT pid, started_at, progress_at, stopped_at, status FROM daemon"
+
+_TARGETS = """
+    SELECT name, t.key, organization, project, route, contract, model, surface, state, since, blocker,
+        last_probe_at, last_diagnosis, next_probe_at, coalesce(settled_usd, 0.0)
+    FROM targets t LEFT JOIN spend s ON s.key = t.key AND s.day = ?
+    WHERE active ORDER BY name
+"""
+
+_WAITING = "SELECT state, count(*) FROM notifications WHERE state IN (?, ?) GROUP BY state"
 
 
 def daemon(path: Path) -> DaemonRow | None:
-    """The daemon that has the database or had it last; raises StoreError as `queries.daemon` does."""
+    """The daemon that has the database or had it last; raises StoreError as `queries` do."""
+    with _reading(path) as connection:
+        return _daemon(connection)
+
+
+def status(path: Path, *, now: datetime) -> Status:
+    """The active targets by name, what is still to be told, and the daemon; `now` says what today is.
+
+    Raises StoreError as `queries` do.
+    """
+    states = NotificationState.PENDING, NotificationState.DEAD
+    with _reading(path) as connection:
+        targets = connection.execute(_TARGETS, (f"{now:%Y-%m-%d}",))
+        found = tuple(_target(row) for row in targets)
+        counts = dict(connection.execute(_WAITING, states).fetchall())
+        pending, dead = (counts.get(state, 0) for state in states)
+        return Status(targets=found, pending=pending, dead=dead, daemon=_daemon(connection))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that cannot write, in one transaction: all it reads is of one moment."""
     if not path.exists():
         raise StoreError(trouble_of(path, None))
     try:
         with closing(
-            sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT)
+            sqlite3.connect(
+                f"{path.resolve().as_uri()}?mode=ro",
+                uri=True,
+                timeout=BUSY_TIMEOUT,
+                isolation_level=None,
+            )
         ) as connection:
+            connection.execute("BEGIN")
             tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             found = None
             if ("alembic_version",) in tables.fetchall():
                 (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
             if problem := trouble_of(path, found):
                 raise StoreError(problem)
-            row = connection.execute(
-                "SELECT pid, started_at, progress_at, stopped_at, status FROM daemon"
-            ).fetchone()
-        if row is None:
-            return None
-        pid, started, progress, stopped, status = row
-        return DaemonRow(
-            pid,
-            _time(started),
-            _time(progress),
-            _time(stopped) if stopped else None,
-            json.loads(status),
-        )
+            yield connection
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{path}: {error}") from error
     except (ValueError, TypeError) as error:
         raise StoreError(f"{path}: the database is damaged (a value cannot be read)") from error
 
 
+def _daemon(connection: sqlite3.Connection) -> DaemonRow | None:
+    row = connection.execute(_DAEMON).fetchone()
+    if row is None:
+        return None
+    pid, started, progress, stopped, said = row
+    return DaemonRow(pid, _time(started), _time(progress), _maybe(stopped), json.loads(said))
+
+
+def _target(row: tuple[Any, ...]) -> TargetStatus:
+    (name, key, organization, project, route, contract, model, surface, state, since, blocker,
+     last_probe_at, last_diagnosis, next_probe_at, spent) = row  # fmt: skip
+    return TargetStatus(
+        target=name,
+        key=key,
+        organization=organization,
+        project=project,
+        route=route,
+        contract=Contract(contract),
+        model=model,
+        surface=Surface(surface),
+        state=State(state),
+        since=_time(since),
+        blocker=Code(blocker) if blocker else None,
+        last_probe_at=_maybe(last_probe_at),
+        last_diagnosis=Code(last_diagnosis) if last_diagnosis else None,
+        next_probe_at=_maybe(next_probe_at),
+        spend_today_usd=spent,
+    )
+
+
 def _time(stored: str) -> datetime:
     return datetime.fromisoformat(stored).replace(tzinfo=UTC)
+
+
+def _maybe(stored: str | None) -> datetime | None:
+    return _time(stored) if stored else None

@@ -8,10 +8,10 @@ from datetime import date, datetime
 from itertools import groupby
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, select
 
 from monitor.access.words import Look
-from monitor.store import outbox, tables
+from monitor.store import tables
 from monitor.store.engine import reading
 from monitor.store.records import (
     AlertRow,
@@ -20,7 +20,6 @@ from monitor.store.records import (
     NotificationState,
     Run,
     SpendRow,
-    Status,
 )
 from monitor.store.rows import (
     alert_of,
@@ -29,7 +28,6 @@ from monitor.store.rows import (
     notification_of,
     run_of,
     spend_of,
-    target_of,
 )
 
 #: Rows that an answer has at most, the newest, unless more are asked for.
@@ -40,26 +38,6 @@ _runs = tables.runs.c
 _happenings = tables.happenings.c
 _notifications = tables.notifications.c
 _spend = tables.spend.c
-
-
-def status(path: Path, *, now: datetime) -> Status:
-    """The active targets by name, what is still to be told, and the daemon; `now` says what today is."""
-    today = now.date()
-    with reading(path) as connection:
-        targets = connection.execute(
-            select(tables.targets, func.coalesce(_spend.settled_usd, 0.0).label("spend_today_usd"))
-            .outerjoin(tables.spend, (_spend.key == _targets.key) & (_spend.day == today))
-            .where(_targets.active)
-            .order_by(_targets.name)
-        )
-        counts = outbox.waiting(connection)
-        row = connection.execute(select(tables.daemon)).one_or_none()
-        return Status(
-            targets=tuple(target_of(target) for target in targets),
-            pending=counts.get(NotificationState.PENDING, 0),
-            dead=counts.get(NotificationState.DEAD, 0),
-            daemon=daemon_of(row) if row else None,
-        )
 
 
 def daemon(path: Path) -> DaemonRow | None:

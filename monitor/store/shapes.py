@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from monitor.store.comparing import RouteOfModel
 from monitor.store.records import (
     AlertRow,
     DaemonRow,
@@ -16,6 +15,9 @@ from monitor.store.records import (
     Status,
     TargetStatus,
 )
+
+if TYPE_CHECKING:  # it brings SQLAlchemy along
+    from monitor.store.comparing import RouteOfModel
 
 
 def as_json(row: Status | HistoryRow | AlertRow | SpendRow | Run | DaemonRow) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def as_json(row: Status | HistoryRow | AlertRow | SpendRow | Run | DaemonRow) ->
     return plain(asdict(row))
 
 
-def routes_as_json(routes: Sequence[RouteOfModel], *, since: datetime) -> dict[str, Any]:
+def routes_as_json(routes: "Sequence[RouteOfModel]", *, since: datetime) -> dict[str, Any]:
     """The comparison of routes as `status --routes --format json` prints it."""
     return {"since": _value(since), "routes": [plain(asdict(route)) for route in routes]}
 

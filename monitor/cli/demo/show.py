@@ -15,7 +15,7 @@ from monitor.cli.demo.receivers import Receivers
 from monitor.cli.demo.stage import write_settings
 from monitor.cli.reading import print_history
 from monitor.simulator import Simulator, load_scenario
-from monitor.store import queries
+from monitor.store import glance, queries
 from monitor.store.errors import StoreError
 
 #: Seconds within which the daemon stops when asked.
@@ -116,7 +116,7 @@ async def _watch(
 
 def _states(folder: Path) -> str:
     try:
-        found = queries.status(folder / "demo.db", now=datetime.now(UTC))
+        found = glance.status(folder / "demo.db", now=datetime.now(UTC))
     except StoreError:
         return "starting"
     counts = Counter(str(target.state) for target in found.targets)
@@ -140,7 +140,7 @@ def _conclude(stage: _Stage, simulator: Simulator, receivers: Receivers) -> Exit
     stage.say("\nWhat happened, as `access-monitor history` shows it:\n")
     print_history(queries.history(database))
     now = datetime.now(UTC)
-    status = queries.status(database, now=now)
+    status = glance.status(database, now=now)
     spent = sum(row.settled_usd for row in queries.spend(database, now.date()))
     ledger = simulator.ledger
     stage.say(

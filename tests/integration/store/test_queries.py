@@ -79,7 +79,7 @@ async def test_status_has_the_json_form_of_the_design(path, recorder, clock, mak
     today = clock.now.date()
     await recorder.reserve(Spend("acme-prod", today, 0.0017, probes=1))
     await recorder.reserve(Spend("acme-prod", today - timedelta(days=1), 1.0, probes=1))
-    status = as_json(queries.status(path, now=clock.now))
+    status = as_json(glance.status(path, now=clock.now))
     assert json.loads(json.dumps(status)) == {
         "targets": [
             {
@@ -107,7 +107,7 @@ async def test_status_has_the_json_form_of_the_design(path, recorder, clock, mak
 async def test_status_shows_active_targets_only_and_the_daemon(path, recorder, clock, make):
     await recorder.register([make.target("acme-dev")])
     await recorder.progress({"probes": 7})
-    status = queries.status(path, now=clock.now)
+    status = glance.status(path, now=clock.now)
     assert [target.key for target in status.targets] == ["acme-dev"]
     assert status.daemon == queries.daemon(path)
     assert as_json(status.daemon)["status"] == {"probes": 7}
@@ -162,7 +162,7 @@ async def test_a_database_at_rest_can_be_read(path, recorder, make):
 
 async def test_without_a_database_it_says_what_to_start(path, clock):
     with pytest.raises(StoreError, match="start `access-monitor run` first"):
-        queries.status(path, now=clock.now)
+        glance.status(path, now=clock.now)
     path.parent.mkdir()
     path.touch()
     with pytest.raises(StoreError, match="start `access-monitor run` first"):
@@ -183,7 +183,7 @@ async def test_a_value_that_this_program_never_wrote_is_said_to_be_damage(
     ask("UPDATE happenings SET facts = '{dam'")
     ask("UPDATE daemon SET status = '{dam'")
     for read in (
-        lambda: queries.status(path, now=clock.now),
+        lambda: glance.status(path, now=clock.now),
         lambda: queries.history(path),
         lambda: glance.daemon(path),
     ):
