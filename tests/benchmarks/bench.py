@@ -103,7 +103,7 @@ def commands_rows(part: str, found: dict[str, Any]) -> Iterator[Row]:
         yield Row(part, name, seconds, "s", LIMITS[name])
     yield Row(part, "python -c pass", found["python_s"], "s")
     yield Row(part, "the database", found["database_mb"], "MB")
-    yield Row(part, "other processes", found["others_cores"], "cores")
+    yield Row(part, "processors busy, the commands' own", found["others_cores"], "cores")
 
 
 def rows_of(part: str, found: dict[str, Any]) -> list[Row]:

@@ -13,7 +13,7 @@ from bench_lab import settings as settings_of
 
 async def openings(folder: Path, count: int, seconds: float) -> dict[str, Any]:
     """`count` targets every 10 s, each of its own organization, opening one after the other."""
-    begin = 15.0  # all were refused once by then
+    begin = 60.0  # all were refused by then, and their model lists read
     keys = [Key(f"key-{n:05d}", opens=begin + n * (seconds - 12.0) / count) for n in range(count)]
     async with lab(folder) as one:
         found = await _run(one, keys, begin + seconds)

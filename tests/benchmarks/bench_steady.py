@@ -18,15 +18,17 @@ from bench_lab import settings as settings_of
 from monitor.access.cadence import phase_of
 
 EVERY = 10.0
+#: Keys whose model lists are waited for: after the start they come once an hour.
+_FEW = 100
 
 
 async def steady(
     folder: Path, count: int, seconds: float, *, profile: Path | None = None
 ) -> dict[str, Any]:
-    """One run: start, wait for the first looks, then measure for `seconds`.
+    """One run: start, wait until what a start brings is over, then measure for `seconds`.
 
-    The keys' model lists are asked for meanwhile, two a second on each route: their cost is counted, they
-    are not.
+    Of many keys the model lists are asked for meanwhile, two a second on each route: their cost is counted,
+    they are not.
     """
     keys = many(count)
     async with lab(folder) as one:
@@ -35,7 +37,8 @@ async def steady(
         began = time.time()
         daemon = await one.daemon(profile=profile)
         took = await one.started(daemon) - began
-        await _warm(one, count)
+        await _warm(one, count, lists=count <= _FEW)
+        await _told(one)
         number = (await one.totals())["requests"]
         machine = Machine(daemon, simulator)
         if profile:
@@ -105,6 +108,12 @@ async def stored(folder: Path, count: int, seconds: float) -> dict[str, Any]:
         "with_wal_bytes_per_1000": 1000 * beside / max(probes, 1),
         "others_cores": others,
     }
+
+
+async def _told(one: Lab) -> None:
+    """Wait until the alerts of the first looks are delivered."""
+    while one.ask("SELECT count(*) FROM notifications WHERE state = 'pending'") != [(0,)]:  # noqa: ASYNC110
+        await asyncio.sleep(1)
 
 
 async def _full(one: Lab) -> None:

@@ -72,7 +72,7 @@ def _rest(found: Found) -> Iterator[str]:
             f" {seconds:.2f} s |"
         )
     yield f"| `python -c pass` on the same machine | {commands['python_s']:.2f} s |"
-    busy = max(found[part]["others_cores"] for part in ("stored", "openings", "burst", "commands"))
+    busy = max(found[part]["others_cores"] for part in ("stored", "openings", "burst"))
     yield f"| other processes meanwhile, at most | {busy:.2f} cores |"
 
 
