@@ -20,6 +20,8 @@ from monitor.access.cadence import phase_of
 EVERY = 10.0
 #: Keys whose model lists are waited for: after the start they come once an hour.
 _FEW = 100
+#: Seconds after which a load that never becomes steady is given up.
+_PATIENCE = 600.0
 
 
 async def steady(
@@ -37,8 +39,9 @@ async def steady(
         began = time.time()
         daemon = await one.daemon(profile=profile)
         took = await one.started(daemon) - began
-        await _warm(one, count, lists=count <= _FEW)
-        await _told(one)
+        async with asyncio.timeout(_PATIENCE):
+            await _warm(one, count, lists=count <= _FEW)
+            await _told(one)
         number = (await one.totals())["requests"]
         machine = Machine(daemon, simulator)
         if profile:
@@ -91,8 +94,9 @@ async def stored(folder: Path, count: int, seconds: float) -> dict[str, Any]:
         daemon = await one.daemon()
         await one.started(daemon)
         # a run keeps its last five request ids
-        await _warm(one, count, answers=20, lists=True)
-        await _full(one)
+        async with asyncio.timeout(_PATIENCE):
+            await _warm(one, count, answers=20, lists=True)
+            await _full(one)
         machine = Machine(daemon, simulator)
         before, at_rest, beside = (
             (await one.totals())["requests"], _at_rest(one.database), sum(one.stored()),
