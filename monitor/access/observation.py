@@ -67,6 +67,8 @@ class Diagnosis:
     request_id: str | None = None
     #: Seconds the server asks to wait, from its headers or its words.
     retry_after: float | None = None
+    #: A complete answer with nothing suspicious in it that does not say the word our probe asked for.
+    unproven: bool = False
 
     @property
     def effect(self) -> Effect:

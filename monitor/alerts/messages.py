@@ -53,6 +53,8 @@ _WORST_FIRST: tuple[Level, ...] = ("failure", "warning", "success", "info")
 _NEWS_FIRST = (
     EventKind.AVAILABLE,
     EventKind.FIRST_LIGHT,
+    EventKind.UNPROVEN,
+    EventKind.SHUT_AGAIN,
     EventKind.REVOKED,
     EventKind.LOCKED,
     EventKind.OVERDUE,

@@ -7,6 +7,9 @@ from fnmatch import fnmatchcase
 from monitor.access.happening import Happening
 from monitor.access.words import EventKind
 
+#: Whoever is told of the first is told of these: they say what became of it, or that it cannot be proven.
+_AS_FIRST_LIGHT = frozenset({EventKind.SHUT_AGAIN, EventKind.UNPROVEN})
+
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
@@ -30,9 +33,13 @@ def channels_for(
     return tuple(
         channel.name
         for channel in channels
-        if happening.event in channel.events
+        if _subscribed(happening.event, channel.events)
         and (channel.name in only if only else _wanted(happening.target, channel.targets))
     )
+
+
+def _subscribed(event: EventKind, events: Collection[EventKind]) -> bool:
+    return event in events or (event in _AS_FIRST_LIGHT and EventKind.FIRST_LIGHT in events)
 
 
 def _wanted(target: str | None, patterns: tuple[str, ...]) -> bool:

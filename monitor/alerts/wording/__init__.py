@@ -21,6 +21,8 @@ _BY_EVENT: dict[EventKind, Callable[[Facts], Wording]] = {
     EventKind.UNVERIFIED: gate.unverified,
     EventKind.PROPAGATING: gate.declared,
     EventKind.FIRST_LIGHT: gate.first_light,
+    EventKind.SHUT_AGAIN: gate.shut_again,
+    EventKind.UNPROVEN: gate.unproven,
     EventKind.AVAILABLE: gate.available,
     EventKind.BASELINE: gate.baseline,
     EventKind.REVOKED: gate.revoked,

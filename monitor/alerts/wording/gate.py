@@ -160,6 +160,33 @@ def first_light(facts: Facts) -> Wording:
     )
 
 
+def shut_again(facts: Facts) -> Wording:
+    """Three refusals after a first light that had not settled."""
+    return Wording(
+        f"Shut again: {facts.subject}",
+        "warning",
+        f"{capital(facts.access)} to {facts.capability} is refused again, several times in a row, before "
+        "it had settled.",
+        "Openings flicker. This is a part of propagation: the first light was none to rely on.",
+        ("Do not verify again, and do not switch production. The next opening is told.",),
+    )
+
+
+def unproven(facts: Facts) -> Wording:
+    """Three complete answers in a row without the word that was asked for."""
+    return Wording(
+        f"Unproven: {facts.subject}",
+        "warning",
+        f"{facts.capability} answers, and nothing refuses, but three answers in a row do not hold the word "
+        "that the probe asked for.",
+        "The gate may be open. It may as well be another model, or text that a server in between writes.",
+        (
+            "Read the answer's text, and ask the model one question of your own with this key.",
+            "If it answers you, use it: the monitor tells nothing more until an answer is proven.",
+        ),
+    )
+
+
 def available(facts: Facts) -> Wording:
     """Row 4."""
     meaning = (

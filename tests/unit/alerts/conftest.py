@@ -101,6 +101,17 @@ def stored_happenings() -> dict[str, list[Happening]]:
             route="relay", facts={**TYPICAL, "contract": "provider", "lasted_s": 1_050},
             diagnosis=Code.ACCESS_GRANTED,
         ),
+        "shut_again": _happening(
+            EventKind.SHUT_AGAIN, Reason.REFUSED_AFTER_LIGHT,
+            facts={**REFUSAL, **DECLARED, "waited_s": 1_250}, **GATED,
+        ),
+        "unproven": _happening(
+            EventKind.UNPROVEN, Reason.ANSWERED_UNPROVEN, diagnosis=Code.UNRECOGNIZED,
+            target="acme-relay/gpt-5.1:chat", route="relay", scope="acme-relay",
+            facts={"key": "acme-relay", "model": "gpt-5.1", "surface": "chat", "contract": "provider",
+                   "organization": None, "project": None, "status": 200, "owner": "route",
+                   "message": "Hello! How may I help you today?"},
+        ),
         "available": _happening(
             EventKind.AVAILABLE, Reason.SETTLED, before=PROPAGATING, after=AVAILABLE,
             facts={**DECLARED, "lasted_s": 1_120}, diagnosis=Code.ACCESS_GRANTED,

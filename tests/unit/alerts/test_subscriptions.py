@@ -39,3 +39,14 @@ def test_what_has_no_target_reaches_every_channel_that_has_the_event(happening: 
     stale = happening(EventKind.STALE, Reason.NOTHING_CONCLUSIVE, target=None)
     channel = Subscription("c", DEFAULT_EVENTS, ("other/*",))
     assert channels_for(stale, [channel]) == ("c",)
+
+
+def test_who_is_told_of_a_first_light_is_told_what_became_of_it(happening: Make) -> None:
+    channels = [
+        Subscription("openings", frozenset({EventKind.FIRST_LIGHT})),
+        Subscription("settled", frozenset({EventKind.AVAILABLE})),
+    ]
+    shut = happening(EventKind.SHUT_AGAIN, Reason.REFUSED_AFTER_LIGHT)
+    unproven = happening(EventKind.UNPROVEN, Reason.ANSWERED_UNPROVEN)
+    assert channels_for(shut, channels) == ("openings",)
+    assert channels_for(unproven, channels) == ("openings",)
