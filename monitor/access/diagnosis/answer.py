@@ -116,6 +116,7 @@ def is_refusal(value: Any, event: str = "") -> bool:
         )
         or (isinstance(inner, dict) and envelope.is_error(inner.get("error")))
         or envelope.is_error(_choice_error(value))
+        or _own_status(value)
     )
 
 
@@ -123,9 +124,20 @@ def _choice_error(value: Mapping[str, Any]) -> Any:
     choices = value.get("choices")
     if isinstance(choices, list):
         for choice in choices[:4]:
-            if isinstance(choice, dict) and envelope.is_error(choice.get("error")):
+            if not isinstance(choice, dict):
+                continue
+            if envelope.is_error(choice.get("error")):
                 return choice["error"]
+            if choice.get("finish_reason") == "error":
+                # A gateway's way to say that the upstream broke off: what came before is no answer.
+                return {"code": "finish_reason_error"}
     return None
+
+
+def _own_status(value: Mapping[str, Any]) -> bool:
+    """True when a vendor's own status beside the payload is not 0, which means success there."""
+    own = value.get("base_resp")
+    return isinstance(own, dict) and own.get("status_code") not in (None, 0, "0")
 
 
 def _error_of(value: Mapping[str, Any]) -> Any:

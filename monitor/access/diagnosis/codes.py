@@ -42,6 +42,8 @@ _WORDS: Final[dict[Code, tuple[str, ...]]] = {
         "quota_exhausted",
         "budget_exceeded",
         "arrearage",
+        "base_resp_1008",
+        "base_resp_2056",
         "accountoverdueerror",
         "payment_required",
         "not_enough_balance",
@@ -92,6 +94,10 @@ _WORDS: Final[dict[Code, tuple[str, ...]]] = {
         "project_archived",
     ),
     Code.INVALID_CREDENTIALS: (
+        "base_resp_1004",
+        "base_resp_2049",
+        "invalidproviderapikey",
+        "invalidgithubtoken",
         "invalid_api_key",
         "invalidapikey",
         "incorrect_api_key",
@@ -136,6 +142,8 @@ _WORDS: Final[dict[Code, tuple[str, ...]]] = {
         "invalid_url",
     ),
     Code.MODERATION_BLOCKED: (
+        "base_resp_1026",
+        "base_resp_1027",
         "moderation_blocked",
         "content_policy_violation",
         "content_filter",
@@ -149,6 +157,8 @@ _WORDS: Final[dict[Code, tuple[str, ...]]] = {
         "safety",
     ),
     Code.RATE_LIMITED: (
+        "base_resp_1002",
+        "base_resp_1039",
         "rate_limit_exceeded",
         "rate_limit_error",
         "rate_limit_reached_error",
@@ -166,6 +176,12 @@ _WORDS: Final[dict[Code, tuple[str, ...]]] = {
         "token_concurrency_limit_reached",
     ),
     Code.SERVER_ERROR: (
+        "finish_reason_error",
+        "base_resp_1000",
+        "base_resp_1001",
+        "base_resp_1013",
+        "base_resp_1024",
+        "base_resp_1033",
         "server_error",
         "internal_error",
         "internal_server_error",
@@ -188,6 +204,7 @@ _WORDS: Final[dict[Code, tuple[str, ...]]] = {
         "vector_store_timeout",
     ),
     Code.BAD_REQUEST: (
+        "base_resp_2013",
         "unknown_parameter",
         "unsupported_parameter",
         "missing_required_parameter",

@@ -24,6 +24,7 @@ EMBEDDED_CAP: Final = 16_000
 _MESSAGES = (
     "message",
     "msg",
+    "status_msg",
     "error_msg",
     "errormessage",
     "error_message",
@@ -51,12 +52,22 @@ _CHILDREN = (
     "upstream_error",
     "originalerror",
     "data",
+    "base_resp",
+    # Some relays put an object here, or the upstream's whole error as a string.
+    "message",
+    "param",
 )
-_CODES = ("code", "type", "status", "reason", "errorcode", "error_code", "__type")
+_CODES = ("code", "type", "status", "reason", "errorcode", "error_code", "errortype", "__type")
+#: Cloudflare's own errors as JSON carry a whole number of this range, or say whose they are.
+_EDGE_NUMBERS = range(1000, 1201)
+#: The words of ours that stand for what a field says other than by a word.
+EDGE_WORD: Final = "cloudflare_error"
+RETRY_WORD: Final = "retry_delay"
 _STATUSES = ("code", "status", "statuscode", "status_code", "http_status", "httpstatus")
 _EMPTY = ("", "null", "none", "nil", "false", "success", "ok", "0", "no error", "undefined")
 
-_decoder = json.JSONDecoder()
+# Not strict: terminals and forums break lines inside of JSON strings.
+_decoder = json.JSONDecoder(strict=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +146,7 @@ def _of_object(value: Mapping[str, Any], depth: int) -> Iterator[Layer]:
     param = fields.get("param")
     own = Layer(
         message,
-        codes,
+        (*codes, *_said_by_numbers(fields)),
         param.casefold()[:120] if isinstance(param, str) else "",
         next((found for name in _STATUSES if (found := as_status(fields.get(name)))), None),
         depth,
@@ -156,6 +167,23 @@ def _of_object(value: Mapping[str, Any], depth: int) -> Iterator[Layer]:
                 yield from _embedded(part, depth)
         elif part:
             yield from _of_value(part, depth + 1)
+
+
+def _said_by_numbers(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Words for what numbers say: a vendor's own status, an edge's error, a delay until a retry."""
+    number = fields.get("status_code")
+    if "status_msg" in fields and isinstance(number, int):
+        yield f"base_resp_{_word(number)}"
+    edge = fields.get("error_code", fields.get("code"))
+    if fields.get("cloudflare_error") is True or (
+        isinstance(edge, int)
+        and edge in _EDGE_NUMBERS
+        and ("error_code" in fields or "ray_id" in fields or "cloudflare" in str(fields)[:2_000])
+    ):
+        yield EDGE_WORD
+    delay = fields.get("retrydelay")
+    if isinstance(delay, str) and delay.endswith("s") and delay[:-1].strip("0."):
+        yield RETRY_WORD
 
 
 def _of_text(text: str, depth: int) -> Iterator[Layer]:

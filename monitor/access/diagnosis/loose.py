@@ -33,16 +33,15 @@ _NAMES = frozenset(
 _COLON = re.compile(r"[\"'] {0,3}[:：=] {0,3}")
 _NAME = re.compile(r"\w{1,16}\Z")
 _UNQUOTED = re.compile(r"[\w.+-]{1,64}")
-_ESCAPED_QUOTE = re.compile(r"\\{1,8}([\"'])")
-_UNICODE_ESCAPE = re.compile(r"\\{1,8}u([0-9a-fA-F]{4})")
+# The whole run of backslashes at once, whatever follows, so that each is looked at only once.
+_ESCAPED = re.compile(r"\\+(?:([\"'])|u([0-9a-fA-F]{4}))?")
 
 
 def fields(text: str) -> dict[str, list[str]]:
     """The known fields' values in order of appearance, by lower-case name; empty when none is found."""
     text = plain_quotes(text[:SCAN_CAP])
     if "\\" in text:
-        text = _ESCAPED_QUOTE.sub(r"\1", text)
-        text = _UNICODE_ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+        text = _ESCAPED.sub(_unescaped, text)
     found: dict[str, list[str]] = {}
     for match in _COLON.finditer(text):
         word = _NAME.search(text, max(0, match.start() - 16), match.start())
@@ -52,6 +51,10 @@ def fields(text: str) -> dict[str, list[str]]:
             if len(values) < _VALUES_PER_FIELD and (value := _value(text, match.end())):
                 values.append(value)
     return found
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return chr(int(match[2], 16)) if match[2] else match[1] or match[0]
 
 
 def _value(text: str, start: int) -> str:

@@ -11,6 +11,7 @@ from typing import Final
 
 from monitor.access.diagnosis import (
     codes,
+    envelope,
     rules_account,
     rules_asked,
     rules_gate,
@@ -24,9 +25,9 @@ from monitor.access.diagnosis.rules_key import CREDENTIALS
 from monitor.access.words import Code, Gate, Owner
 
 RULES: Final[tuple[Rule, ...]] = (
-    rules_gate.LOCKED,
     rules_gate.GATE_STATED,
     rules_gate.GATE_TRANSLATED,
+    rules_gate.LOCKED,
     rules_gate.OTHER_VERIFICATION,
     rules_load.RATE_NAMED,
     rules_money.QUOTA,
@@ -41,6 +42,7 @@ RULES: Final[tuple[Rule, ...]] = (
     rules_gate.GATE_WORDED,
     rules_money.TIER,
     rules_asked.MODEL,
+    rules_asked.GONE,
     rules_asked.MODERATION,
     CREDENTIALS,
     rules_load.EDGE,
@@ -66,7 +68,27 @@ _ZERO_LIMIT_WORDS = (
 _TEXT_STATUS = re.compile(
     r"(?:^|error code:? |status[ _]?(?:code)?[:= ]{1,3}|http(?:/\d\.\d)?[ :]{1,2}|\[)([45]\d\d)\b"
 )
-_EDGE_CODE = re.compile(r"error code: (?:1\d{3}|5\d\d)")
+#: Cloudflare's plain text, whatever class wraps it; an SDK's own "Error code: 502 - …" goes on.
+_EDGE_CODE = re.compile(
+    r"error code: (?:10[0-3]\d|110[1-6]|1200|5(?:0[0-4]|2\d|30))(?=[^\w-]{0,9}(?:\(code: \d{3}\)|$))"
+)
+#: What says that a limit comes back within the hour, beside a sentence about the quota.
+_COMES_BACK = re.compile(r"retry_?delay\W{1,6}(?:seconds: )?\d|please retry in \d")
+#: Findings by words that a more specific code overrules: load, and what is merely about verification.
+_LOAD = (Code.SERVER_ERROR, Code.MODEL_UNAVAILABLE)
+_MONEY = (Code.QUOTA_EXHAUSTED,)
+_OTHERS = frozenset(
+    (
+        Code.QUOTA_EXHAUSTED,
+        Code.TIER_UNSUPPORTED,
+        Code.ACCOUNT_DEACTIVATED,
+        Code.REGION_BLOCKED,
+        Code.ORGANIZATION_MISMATCH,
+        Code.MISSING_SCOPE,
+        Code.MODERATION_BLOCKED,
+        Code.RATE_LIMITED,
+    )
+)
 _EDGE_STATUSES = frozenset((502, 504, *range(520, 531)))
 
 
@@ -113,8 +135,12 @@ def _inner_status(errors: Sequence[Layer], folded: Sequence[str], status: int | 
 
 
 def _by_message(answer: Answer, folded: Sequence[str], inner: int | None) -> Finding | None:
+    if any(envelope.EDGE_WORD in layer.codes for layer in answer.errors):
+        return _found(Code.EDGE_ERROR, "edge_says_so")
     if not any(folded):
         return None
+    if any(_EDGE_CODE.search(text) for text in folded if "error code: " in text):
+        return _found(Code.EDGE_ERROR, "bare_edge_code")
     for text in folded:
         if text and _is_zero_limit(text):
             # A limit of nothing is no limit to wait for: the tier has no access at all.
@@ -122,6 +148,18 @@ def _by_message(answer: Answer, folded: Sequence[str], inner: int | None) -> Fin
     finding = _by_rules(RULES, folded, inner)
     if finding is None:
         return None
+    if finding.code is Code.QUOTA_EXHAUSTED and (
+        any(envelope.RETRY_WORD in layer.codes for layer in answer.errors)
+        or any(_COMES_BACK.search(text) for text in folded)
+    ):
+        return _found(Code.RATE_LIMITED, "quota_that_comes_back")
+    overruling: Sequence[Code] | frozenset[Code] = ()
+    if finding.code in _LOAD and finding.rule in (rules_load.CAPACITY.name, rules_load.SERVER.name):
+        overruling = _MONEY
+    elif finding.rule == rules_gate.GATE_WORDED.name:
+        overruling = _OTHERS
+    if overruling and (coded := _by_code(answer.errors, inner)) and coded.code in overruling:
+        return coded
     if finding.code is Code.VERIFICATION_REQUIRED:
         return _found(finding.code, finding.rule, gate=gate_of(answer.errors, folded))
     if finding.code is Code.VERIFICATION_LOCKED and answer.kind is Kind.TEXT and inner is None:
@@ -183,8 +221,6 @@ def _by_code(errors: Sequence[Layer], inner: int | None) -> Finding | None:
 
 
 def _by_status(answer: Answer, folded: Sequence[str], status: int | None) -> Finding:
-    if any(_EDGE_CODE.fullmatch(text) for text in folded):
-        return _found(Code.EDGE_ERROR, "bare_edge_code")
     if status is None or status < 300:
         return _found(Code.UNRECOGNIZED, "nothing_known")
     if status < 400:

@@ -57,6 +57,13 @@ ENDPOINT: Final = Rule(
     Code.WRONG_ENDPOINT,
     "The model lives elsewhere, or the base URL leads nowhere.",
     (
+        "not available on this endpoint",
+        "not available at this endpoint",
+        "use a compatible endpoint",
+        "unknown endpoint",
+        "for image generation endpoint",
+        "cannot be used with the ",
+        "not supported on /v1/",
         "not a chat model",
         "not a chat completion",
         "not an image model",
@@ -205,6 +212,14 @@ MODEL: Final = Rule(
     needs=("model", "模型", "deploy", "deprecated", "organization", "sample", "api version"),
     # A parameter or a feature that this model lacks, and the relay's load, are other matters.
     unless=("parameter", "参数", "stream", "tool", "temperature", "unsupported value"),
+)
+
+GONE: Final = Rule(
+    "what_is_named_is_not_there",
+    Code.MODEL_UNAVAILABLE,
+    "A 404 that names something as unavailable: a path would be unknown or not found.",
+    ("is unavailable", "is not available", "no longer available"),
+    not_on=(400, 401, 402, 403, 422, 429, 5),
 )
 
 MODERATION: Final = Rule(

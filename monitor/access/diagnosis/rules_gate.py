@@ -56,15 +56,20 @@ LOCKED: Final = Rule(
     needs=("verif",),
     unless=(
         *_OTHER_VERIFICATIONS,
-        "if your organi",
-        "if the organi",
-        "if organi",
-        "if verification",
-        "if the verification",
+        "if ",
+        "when ",
+        "once ",
+        "unless ",
+        "is required",
+        "previous",
+        "channel",
+        "upstream",
+        "switching",
         "api key",
         "header",
         "organization id",
         "try again",
+        "retry",
     ),
     not_on=(401, 429, 5),
 )
@@ -77,13 +82,22 @@ GATE_STATED: Final = Rule(
     (
         "organization must be verified",
         "organisation must be verified",
+        "organizations must be verified",
+        "organization verification is required",
+        "organization verification required",
+        "org must be verified to",
+        "org must be verified before",
         "organization needs to be verified to",
         "organization has to be verified to",
         "organization is not verified to",
         "organization must complete verification",
         "organization must complete identity verification",
     ),
-    needs=("organi",),
+    # A text may be cut anywhere: here behind the first letters of "verified".
+    pattern=re.compile(
+        r"your organi[sz]ation must be veri?f?i?e?d?$|organi ?z ?a ?t ?i ?o ?n must be veri ?fied"
+    ),
+    needs=("org",),
     unless=("verified by phone", "verified by sms"),
 )
 
@@ -146,7 +160,7 @@ OTHER_VERIFICATION: Final = Rule(
         ("邮箱", "验证"),
     ),
     needs=("verif", "手机", "邮箱", "实名"),
-    unless=("organization must be verified", "verify organization"),
+    unless=("organization must be verified", "verify organization", "verify your organization to"),
     owner=Owner.ORGANIZATION,
 )
 
@@ -160,6 +174,8 @@ GATE_WORDED: Final = Rule(
         "verify your organisation",
         "verify the organization",
         "verify organization",
+        "organization is unverified",
+        "organizations are not verified",
         "organization verification",
         "organisation verification",
         "verified organization",
@@ -188,6 +204,15 @@ GATE_WORDED: Final = Rule(
     unless=(
         *_OTHER_VERIFICATIONS,
         "verified organization id",
+        "organization id",
+        "organization's ip",
+        "organization's email",
+        "allowlist",
+        "membership",
+        "header",
+        "tier",
+        "before organization verification",
+        "channel",
         "does not require",
         "does not exist",
         "could not be verified",

@@ -67,7 +67,7 @@ CREDENTIALS: Final = Rule(
         "authentication required",
         "authentication token",
         "authentication credentials",
-        "authenticationerror",
+        "login fail",
         "authorization failed",
         "authorization header",
         "authorization required",

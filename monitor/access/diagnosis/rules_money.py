@@ -73,6 +73,7 @@ QUOTA: Final = Rule(
         "monthly limit",
         "weekly limit",
         "key limit exceeded",
+        "monthly included credits",
         "budget has been exceeded",
         "budget exceeded",
         "exceeded budget",
@@ -130,6 +131,7 @@ TIER: Final = Rule(
     (
         ("usage tier", "not"),
         ("usage tier", "requires"),
+        "doesn't have a free quota",
         ("free tier", "not available"),
         ("free tier", "not supported"),
         ("free tier", "does not"),

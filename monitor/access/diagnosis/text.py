@@ -1,6 +1,7 @@
 """Text of a server's answer, made safe to show and easy to compare. Total: no input raises."""
 
 import codecs
+import re
 import unicodedata
 
 #: Characters of a message that are kept; the design's cap for what is shown and stored.
@@ -17,6 +18,14 @@ _SIMPLIFIED = str.maketrans(
     "無額餘證請組織權過該訪問頻號帳賬處務載飽滿鑰級區審違規發檢測費驗認數帐戶參據儲團隊並對於這應須經沒還預敗",
     "无额余证请组织权过该访问频号账账处务载饱满钥级区审违规发检测费验认数账户参据储团队并对于这应须经没还预败",
 )
+
+# What terminals, forums and consoles put inside a sentence: frames, marks of quotation before each line
+# and bars behind it, strings joined over lines, and breaks and quotes that were escaped once or more.
+_FRAMES = dict.fromkeys(range(9472, 9632), " ")
+_JOINED = re.compile(r"[\"'`] {0,3}\+?[ \t]{0,9}\n[ \t]{0,40}[\"'`](?=\S)")
+_LINE_MARKS = re.compile(r"[ \t]{1,200}\|[ \t]{0,9}$|^[ \t]{0,40}[>#|⎿*]{1,3}[ \t]", re.MULTILINE)
+# The whole run of backslashes at once, whatever follows, so that each is looked at only once.
+_ESCAPES = re.compile(r"\\+([nrt\"'`/])?")
 
 
 def decode(body: bytes, content_type: str = "") -> str:
@@ -58,11 +67,25 @@ def clean(text: str, cap: int = MESSAGE_CAP) -> str:
 
 
 def fold(text: str) -> str:
-    """The text as the rules compare it: cleaned, case folded, plain quotes, capped."""
-    text = clean(text, FOLD_CAP)
+    """The text as the rules compare it: unwrapped, cleaned, case folded, plain quotes, capped."""
+    text = clean(_unwrapped(text[: FOLD_CAP * 4]), FOLD_CAP)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).translate(_SIMPLIFIED)
     return text.translate(_QUOTES).casefold()
+
+
+def _unwrapped(text: str) -> str:
+    """Without what was put between the words of a sentence to show it."""
+    if not text.isascii():
+        text = text.translate(_FRAMES)
+    if "\n" in text:
+        text = _LINE_MARKS.sub("", _JOINED.sub("", text))
+    return _ESCAPES.sub(_unescaped, text) if "\\" in text else text
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    mark = match[1]
+    return match[0] if mark is None else " " if mark in "nrt" else mark
 
 
 def plain_quotes(text: str) -> str:

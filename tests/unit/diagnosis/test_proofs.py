@@ -106,7 +106,6 @@ UNPROVEN = [
     (Surface.CHAT, {"choices": []}),
     (Surface.CHAT, _chat(finish_reason=None)),
     (Surface.CHAT, _chat(finish_reason="")),
-    (Surface.CHAT, _chat(finish_reason="error")),
     (Surface.CHAT, _chat(message={"content": ""}) | {"usage": {"completion_tokens": 0}}),
     (Surface.IMAGE_TOOL, _response()),
     (Surface.IMAGE_TOOL, _response(output=[TOOL | {"result": ""}])),
