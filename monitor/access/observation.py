@@ -34,6 +34,18 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """An image of an answer by its own header: sides in pixels, None where the header does not tell.
+
+    What begins as an image and then is none has sides of 0.
+    """
+
+    format: str
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What came back: status, headers that matter (lower-case names), capped body, or the failure.
 
@@ -52,6 +64,12 @@ class Observation:
     model: str | None = None
     #: True once the request may have reached the server: a cut connection may still be billed.
     sent: bool = True
+    #: The joined word that this probe asked for, in lower case; empty where none was.
+    word: str = ""
+    #: The image of the answer, read before the body was made small; None where there was none.
+    image: Image | None = None
+    #: The host of the route; a link to it needs no TLS to count. Empty where it is not known.
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from monitor.catalog.model import Price
 from monitor.catalog.models import Catalog
 from monitor.catalog.requests import FEWEST_TOKENS, TOOL_DRIVER, TOOL_TOKENS, probe_size
 
-#: Tokens of our own prompts, a little above what was seen ("hi" is 7 or 8, "a grey dot" about 10).
-_TEXT_IN = 8
-_IMAGE_TEXT_IN = 16
+#: Tokens of our own prompts, a little above what they can be: 7 or 8 of frame, and about 17 of the
+#: question; an image's prompt has about 14 with its nouns.
+_TEXT_IN = 32
+_IMAGE_TEXT_IN = 24
 #: What the description of the hosted tool adds to a request: an upper guess.
 _TOOL_TEXT_IN = 2_000
 #: What the picture sent to `edits` may count as: an upper guess, no figure is published for 64x64.

@@ -12,6 +12,7 @@ from monitor.access.target import Capability
 from monitor.access.words import Surface
 from monitor.catalog.image_size import SQUARE, cheapest_size
 from monitor.catalog.models import Catalog
+from monitor.catalog.questions import EXAMPLE, picture, question
 
 #: Seconds. A cut image connection is still billed, so images get long; text is short.
 IMAGE_TIMEOUT = 180.0
@@ -24,8 +25,6 @@ TOOL_DRIVER = "gpt-5.4-nano"
 FEWEST_TOKENS = 16
 #: Enough for the driver's one call of the tool; the image's own tokens are billed apart.
 TOOL_TOKENS = 512
-
-_PROMPT = "a grey dot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,35 +52,40 @@ class ProbeRequest:
     timeout: float = TEXT_TIMEOUT
 
 
-def probe_request(catalog: Catalog, capability: Capability) -> ProbeRequest:
-    """The full probe of a capability; works for models the catalog does not know, too."""
-    model = capability.model
+def probe_request(
+    catalog: Catalog, capability: Capability, nouns: tuple[str, str] = EXAMPLE
+) -> ProbeRequest:
+    """The full probe of a capability, asked with these nouns; also for models the catalog does not know."""
+    model, asked = capability.model, question(*nouns)
     match capability.surface:
         case Surface.IMAGES:
             return ProbeRequest(
-                "POST", "/images/generations", _image(catalog, model), timeout=IMAGE_TIMEOUT
+                "POST", "/images/generations", _image(catalog, model, nouns), timeout=IMAGE_TIMEOUT
             )
         case Surface.EDITS:
-            fields = (Part(name, str(value)) for name, value in _image(catalog, model).items())
-            picture = Part("image", small_png(), "dot.png", "image/png")
+            fields = _image(catalog, model, nouns).items()
+            parts = [Part(name, str(value)) for name, value in fields]
+            dot = Part("image", small_png(), "dot.png", "image/png")
             return ProbeRequest(
-                "POST", "/images/edits", multipart=(*fields, picture), timeout=IMAGE_TIMEOUT
+                "POST", "/images/edits", multipart=(*parts, dot), timeout=IMAGE_TIMEOUT
             )
         case Surface.IMAGE_TOOL:
             return ProbeRequest(
-                "POST", "/responses", _image_tool(catalog, model), timeout=IMAGE_TIMEOUT
+                "POST", "/responses", _image_tool(catalog, model, nouns), timeout=IMAGE_TIMEOUT
             )
         case Surface.RESPONSES:
-            return ProbeRequest("POST", "/responses", _response(model))
+            return ProbeRequest("POST", "/responses", _response(model, asked))
         case Surface.STREAM:
-            return ProbeRequest("POST", "/responses", _response(model, stream=True), stream=True)
+            return ProbeRequest(
+                "POST", "/responses", _response(model, asked, stream=True), stream=True
+            )
         case Surface.SUMMARY:
             reasoning = {"effort": "low", "summary": "auto"}
-            return ProbeRequest("POST", "/responses", _response(model, reasoning=reasoning))
+            return ProbeRequest("POST", "/responses", _response(model, asked, reasoning=reasoning))
         case Surface.CHAT:
             body = {
                 "model": model,
-                "messages": [{"role": "user", "content": "hi"}],
+                "messages": [{"role": "user", "content": asked}],
                 "max_completion_tokens": FEWEST_TOKENS,
             }
             return ProbeRequest("POST", "/chat/completions", body)
@@ -105,10 +109,10 @@ def _size(catalog: Catalog, model: str) -> str:
     return "{}x{}".format(*probe_size(catalog, model))
 
 
-def _image(catalog: Catalog, model: str) -> dict[str, Any]:
+def _image(catalog: Catalog, model: str, nouns: tuple[str, str]) -> dict[str, Any]:
     return {
         "model": model,
-        "prompt": _PROMPT,
+        "prompt": picture(*nouns),
         "size": _size(catalog, model),
         "quality": "low",
         "n": 1,
@@ -116,11 +120,11 @@ def _image(catalog: Catalog, model: str) -> dict[str, Any]:
     }
 
 
-def _image_tool(catalog: Catalog, model: str) -> dict[str, Any]:
+def _image_tool(catalog: Catalog, model: str, nouns: tuple[str, str]) -> dict[str, Any]:
     size = _size(catalog, model)
     return {
         "model": TOOL_DRIVER,
-        "input": _PROMPT,
+        "input": picture(*nouns),
         "max_output_tokens": TOOL_TOKENS,
         "store": False,
         "tools": [{"type": "image_generation", "model": model, "size": size, "quality": "low"}],
@@ -129,8 +133,8 @@ def _image_tool(catalog: Catalog, model: str) -> dict[str, Any]:
     }
 
 
-def _response(model: str, **more: object) -> dict[str, Any]:
-    plain = {"model": model, "input": "hi", "max_output_tokens": FEWEST_TOKENS, "store": False}
+def _response(model: str, asked: str, **more: object) -> dict[str, Any]:
+    plain = {"model": model, "input": asked, "max_output_tokens": FEWEST_TOKENS, "store": False}
     return plain | more
 
 

@@ -20,11 +20,13 @@ from monitor.access.secrecy import Veil, without_keys
 from monitor.access.target import Capability
 from monitor.access.words import Look, Surface
 from monitor.catalog import Catalog, ProbeRequest, free_look_request, probe_request
+from monitor.catalog.questions import BLANKS, draw
 from monitor.catalog.requests import FREE_LOOK_TIMEOUT
 from monitor.probing.proxies import proxy_with_credentials
 from monitor.probing.reading import (
     body_cap,
     encoding_of,
+    image_in,
     kept_headers,
     read_capped,
     reduced,
@@ -48,6 +50,8 @@ class _Exchange:
     began: float
     #: what is kept of an answer has gone through it: servers echo the key
     veil: Veil
+    #: what was asked, drawn for this exchange
+    nouns: tuple[str, str] | None = None
     marks: dict[str, float] = field(default_factory=dict)
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -68,6 +72,10 @@ class _Exchange:
     @property
     def sent(self) -> bool:
         return "send_request_headers.started" in self.marks
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
 
     def timings(self) -> Timings:
         first = self.marks.get("receive_response_headers.complete")
@@ -139,7 +147,7 @@ class Prober:
         asked = None if free else capability
         probe = self._written.get(asked)
         if probe is None:
-            request = probe_request(self.catalog, asked) if asked else free_look_request()
+            request = probe_request(self.catalog, asked, BLANKS) if asked else free_look_request()
             probe = self._written[asked] = write(request)
         seconds = probe.timeout if deadline is None else deadline
         return await self._observe(credentials, probe, seconds, look, capability)
@@ -168,11 +176,13 @@ class Prober:
             if len(self._senders) >= _SENDERS_MOST:
                 self._senders.clear()
             sender = self._senders[credentials] = Sender(credentials)
+        nouns = draw() if probe.asks else None
         async with self._slots:
-            exchange = _Exchange(self._clock, self._clock(), sender.veil)
+            exchange = _Exchange(self._clock, self._clock(), sender.veil, nouns)
             failure, text = await self._try(sender, probe, surface, seconds, exchange)
             timings = exchange.timings()
         whole = sender.veil.body(bytes(exchange.body), cut=exchange.truncated)
+        makes_images = surface is not None and surface.makes_images
         body, cut = (reduced if surface else reduced_list)(whole)
         return Observation(
             status=exchange.status,
@@ -186,6 +196,9 @@ class Prober:
             surface=capability.surface if capability else None,
             model=capability.model if capability else None,
             sent=exchange.sent,
+            word="".join(nouns) if nouns and not makes_images else "",
+            image=image_in(whole) if makes_images and exchange.succeeded else None,
+            host=sender.host,
         )
 
     async def aclose(self) -> None:
@@ -202,7 +215,7 @@ class Prober:
         exchange: _Exchange,
     ) -> tuple[Failure | None, str]:
         try:
-            request = sender.request(probe)
+            request = sender.request(probe, exchange.nouns)
         except (httpx.InvalidURL, ValueError, TypeError) as error:
             # The error's own text may hold the header's value, which is the key.
             return Failure.PROTOCOL, f"the request could not be built ({type(error).__name__})"

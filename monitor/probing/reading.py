@@ -4,8 +4,11 @@ import re
 import zlib
 from collections.abc import AsyncIterable, Callable, Iterable
 from functools import lru_cache
+from itertools import islice
+from math import inf
 
-from monitor.access.observation import BODY_CAP
+from monitor.access.images import BASE64_CAP, image_of
+from monitor.access.observation import BODY_CAP, Image
 from monitor.access.words import Surface
 from monitor.catalog.listing import brief
 
@@ -19,6 +22,7 @@ _HEADERS = frozenset(
         "cf-ray",
         "content-type",
         "date",
+        "openai-model",
         "openai-organization",
         "openai-processing-ms",
         "openai-project",
@@ -43,6 +47,15 @@ _BASE64 = re.compile(
     rb'("(?:data:[a-z]+\\{0,4}/[a-z+.-]+;base64,)?(?:\\{0,4}/|[A-Za-z0-9+_-]){16})'
     rb'(?=[^"]{240})[A-Za-z0-9+/=_-]*+(?:\\++[/nr][A-Za-z0-9+/=_-]*+)*+(?=\\*"|\Z)'
 )
+
+# Where answers have an image, and as much of it as is decoded. Possessive, as above.
+_IMAGE = re.compile(
+    rb'"(?:b64_json|result|url)"\s*+:\s*+"(?:data:[a-z]++\\{0,4}/[a-z+.-]++;base64,)?'
+    rb"((?:[A-Za-z0-9+/=_-]|\\{1,4}[/nr]){8,%d}+)" % BASE64_CAP
+)
+_ESCAPES = re.compile(rb"\\+([/nr])")
+#: Images of one answer that are read; we ask for one.
+_MOST_IMAGES = 8
 
 
 def kept_headers(
@@ -122,6 +135,28 @@ async def read_capped(
             del into[cap:]
             return True
     return False
+
+
+def image_in(body: bytes) -> Image | None:
+    """The image of an answer, by its own header; of several the smallest. None where there is none."""
+    found = [
+        image
+        for match in islice(_IMAGE.finditer(body), _MOST_IMAGES)
+        if (image := image_of(_plain(match[1]), cut=body[match.end() : match.end() + 1] != b'"'))
+    ]
+    return min(found, key=_side, default=None)
+
+
+def _side(image: Image) -> float:
+    """The shorter side; one that is not told counts as long."""
+    return inf if image.width is None or image.height is None else min(image.width, image.height)
+
+
+def _plain(text: bytes) -> bytes:
+    """Base64 without the escapes of JSON: a slash for itself, line ends for nothing."""
+    if b"\\" not in text:
+        return text
+    return _ESCAPES.sub(lambda match: b"/" if match[1] == b"/" else b"", text)
 
 
 def reduced(body: bytes) -> tuple[bytes, bool]:

@@ -1,14 +1,16 @@
-"""What is sent: a probe as a request, made once for each key and used again."""
+"""What is sent: a probe as a request, made once for each key and used again with other nouns."""
 
 from copy import copy
 from dataclasses import dataclass, field
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 import httpx
 
 from monitor import __version__
 from monitor.access.secrecy import Veil
 from monitor.catalog import ProbeRequest
+from monitor.catalog.questions import BLANK
 
 USER_AGENT = f"access-monitor/{__version__}"
 
@@ -37,6 +39,21 @@ class Written:
     content_type: str | None
     #: seconds, of the whole exchange
     timeout: float
+    #: the body around the nouns that are drawn for each probe; the body alone where it asks for none
+    pieces: tuple[bytes, ...]
+
+    @property
+    def asks(self) -> bool:
+        """Whether it has places for two nouns."""
+        return len(self.pieces) == 3
+
+    def filled(self, nouns: tuple[str, str] | None) -> bytes:
+        """The body with these nouns; without any, as it is."""
+        if nouns is None or not self.asks:
+            return self.body
+        before, between, after = self.pieces
+        first, second = nouns
+        return b"".join((before, first.encode(), between, second.encode(), after))
 
 
 @dataclass(slots=True)
@@ -45,13 +62,16 @@ class Sender:
 
     credentials: Credentials
     veil: Veil = field(init=False)
+    #: of its route; empty where the base URL has none
+    host: str = field(init=False)
     _requests: dict[Written, httpx.Request] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.veil = Veil(self.credentials.secret)
+        self.host = _host(self.credentials.base_url)
 
-    def request(self, probe: Written) -> httpx.Request:
-        """A probe's request, with extensions of its own.
+    def request(self, probe: Written, nouns: tuple[str, str] | None = None) -> httpx.Request:
+        """A probe's request with these nouns, and with extensions of its own.
 
         Raises httpx.InvalidURL, ValueError or TypeError for a URL or a header that cannot be; the text may
         hold the key.
@@ -62,7 +82,7 @@ class Sender:
                 self._requests.clear()
             known = self._requests[probe] = _build(self.credentials, probe)
         request = copy(known)
-        request.stream = known.stream  # httpx's copies leave it out
+        request.stream = httpx.ByteStream(probe.filled(nouns))  # httpx's copies leave it out
         return request
 
 
@@ -75,13 +95,15 @@ def write(probe: ProbeRequest) -> Written:
         json=probe.json,
         files=[(p.name, (p.filename, p.value, p.content_type)) for p in parts] or None,
     )
+    body = request.read()
     return Written(
         method=probe.method,
         path=probe.path,
         accept="text/event-stream" if probe.stream else "application/json",
-        body=request.read(),
+        body=body,
         content_type=request.headers.get("content-type"),
         timeout=probe.timeout,
+        pieces=tuple(body.split(BLANK.encode())),
     )
 
 
@@ -98,12 +120,18 @@ def _build(credentials: Credentials, probe: Written) -> httpx.Request:
         headers["OpenAI-Project"] = credentials.project
     if probe.content_type is not None:
         headers["Content-Type"] = probe.content_type
-    return httpx.Request(
-        probe.method,
-        _url(credentials.base_url, probe.path),
-        headers=headers,
-        content=probe.body or None,
-    )
+    url = _url(credentials.base_url, probe.path)
+    whole = httpx.Request(probe.method, url, headers=headers, content=probe.body or None)
+    # With a stream of its own it keeps no body, which each probe fills anew, as long as this one.
+    return httpx.Request(probe.method, url, headers=whole.headers, stream=httpx.ByteStream(b""))
+
+
+@lru_cache(maxsize=1024)
+def _host(base_url: str) -> str:
+    try:
+        return urlsplit(base_url).hostname or ""
+    except ValueError:
+        return ""
 
 
 @lru_cache(maxsize=1024)

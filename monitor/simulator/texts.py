@@ -1,5 +1,6 @@
 """Granted answers of text models: Responses and chat completions, whole and as events."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import time
@@ -11,10 +12,17 @@ from monitor.simulator.asking import Ask
 from monitor.simulator.models import Model
 from monitor.simulator.pictures import prompt_tokens, tool_call, tool_usage
 
-#: The answer, a token a word.
+#: The answer to what is no question, a token a word.
 WORDS = ("Hello", "!", " How", " can", " I", " help", " you", " today", "?")
 SUMMARY = "**Greeting the user**\n\nA short friendly answer will do."
 _THOUGHT = {"none": 0, "minimal": 0, "low": 64, "medium": 192, "high": 512, "xhigh": 1024}
+
+
+#: Two words that a prompt wants joined, whichever way it says so.
+_JOIN = re.compile(
+    r"\b(?:join|combine|concatenate)\b[^.?!]*?\b(\w+)[\"'`]? (?:and|with|to) [\"'`]?(\w+)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +39,32 @@ class Written:
         return self.reasoning + len(self.words)
 
 
-def write(model: Model, effort: str | None, limit: int | None) -> Written:
-    """Think, then answer, until the limit."""
+def reply(prompt: object) -> tuple[str, ...]:
+    """What a model says to this prompt, a token a word: the two words it is to join, or a greeting."""
+    found = _JOIN.search(prompt if isinstance(prompt, str) else encode(prompt).decode())
+    return found.groups() if found else WORDS
+
+
+def write(
+    model: Model, effort: str | None, limit: int | None, words: tuple[str, ...] = WORDS
+) -> Written:
+    """Think, then say these words, until the limit."""
     thought = _THOUGHT.get(effort or model.effort or "none", 0)
-    limit = thought + len(WORDS) if limit is None else limit
+    limit = thought + len(words) if limit is None else limit
     reasoning = min(thought, limit)
-    words = WORDS[: limit - reasoning]
-    return Written(reasoning, words, complete=len(words) == len(WORDS))
+    said = words[: limit - reasoning]
+    return Written(reasoning, said, complete=len(said) == len(words))
 
 
 def responses(ask: Ask, text: Model, tool: Model | None, reported: str) -> Answer:
     """The answer of `/responses`; `tool` is the image model of the hosted tool."""
-    written = write(text, ask.effort, ask.body.get("max_output_tokens"))
+    limit = ask.body.get("max_output_tokens")
+    written = write(text, ask.effort, limit, reply(ask.body["input"]))
+    return told(ask, text, tool, reported, written)
+
+
+def told(ask: Ask, text: Model, tool: Model | None, reported: str, written: Written) -> Answer:
+    """The answer of `/responses` with these words, whole or as events."""
     identity = uuid4().hex
     tokens_in = prompt_tokens(ask.body["input"])
     body = _envelope(ask, identity, reported)
@@ -68,7 +90,7 @@ def responses(ask: Ask, text: Model, tool: Model | None, reported: str) -> Answe
         return Answer("granted", 200, encode(finished), charges=tuple(charges))
     frames = tuple(
         frame(event | {"sequence_number": number})
-        for number, event in enumerate(_events(body, finished))
+        for number, event in enumerate(_events(body, finished, written))
     )
     return Answer("granted", 200, frames=frames, charges=tuple(charges))
 
@@ -140,13 +162,21 @@ def _output(ask: Ask, written: Written, identity: str, tool: Model | None) -> li
     return items
 
 
-def _events(started: dict[str, Any], finished: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _events(
+    started: dict[str, Any], finished: dict[str, Any], written: Written
+) -> Iterator[dict[str, Any]]:
     yield {"type": "response.created", "response": started}
     yield {"type": "response.in_progress", "response": started}
     for index, item in enumerate(finished["output"]):
         place = {"output_index": index}
-        begun = {"reasoning": _reasoning, "message": _message, "image_generation_call": _drawing}
-        first, middle = begun[item["type"]](item, place | {"item_id": item["id"]})
+        place_of = place | {"item_id": item["id"]}
+        match item["type"]:
+            case "reasoning":
+                first, middle = _reasoning(item, place_of)
+            case "message":
+                first, middle = _message(item, place_of, written.words)
+            case _:
+                first, middle = _drawing(item, place_of)
         yield {"type": "response.output_item.added", "item": first} | place
         yield from middle
         yield {"type": "response.output_item.done", "item": item} | place
@@ -170,11 +200,10 @@ def _reasoning(item: dict[str, Any], place: dict[str, Any]) -> _Begun:
     return item | {"summary": []}, events
 
 
-def _message(item: dict[str, Any], place: dict[str, Any]) -> _Begun:
+def _message(item: dict[str, Any], place: dict[str, Any], words: tuple[str, ...]) -> _Begun:
     where = place | {"content_index": 0}
     (part,) = item["content"]
     text = part["text"]
-    words = [word for word in WORDS if word in text]
     events = [{"type": "response.content_part.added", "part": part | {"text": ""}} | where]
     events += [
         {"type": "response.output_text.delta", "delta": word, "logprobs": []} | where
@@ -198,8 +227,17 @@ def _drawing(item: dict[str, Any], place: dict[str, Any]) -> _Begun:
 def chat(ask: Ask, model: Model, reported: str) -> Answer:
     """The answer of `/chat/completions`."""
     limit = ask.body.get("max_completion_tokens", ask.body.get("max_tokens"))
-    written = write(model, ask.effort, limit)
-    tokens_in = prompt_tokens("".join(map(_content, ask.body["messages"])))
+    return completed(ask, model, reported, write(model, ask.effort, limit, reply(prompt_of(ask))))
+
+
+def prompt_of(ask: Ask) -> str:
+    """The text of a request's messages."""
+    return "".join(map(_content, ask.body["messages"]))
+
+
+def completed(ask: Ask, model: Model, reported: str, written: Written) -> Answer:
+    """The answer of `/chat/completions` with these words, whole or as events."""
+    tokens_in = prompt_tokens(prompt_of(ask))
     usage = {
         "prompt_tokens": tokens_in,
         "completion_tokens": written.tokens,

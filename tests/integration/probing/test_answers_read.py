@@ -1,13 +1,15 @@
 """What is kept of an answer: headers that matter, a capped body, an image made small, timings."""
 
 import asyncio
+import base64
 import gzip
 import json
+import struct
 import zlib
 
 import pytest
 
-from monitor.access.observation import BODY_CAP
+from monitor.access.observation import BODY_CAP, Image
 from monitor.access.target import Capability
 from monitor.access.words import Look, Surface
 from monitor.catalog import bill, builtin
@@ -66,6 +68,55 @@ async def test_a_big_image_is_read_whole_and_kept_small(server, look, http) -> N
     assert not seen.truncated
     target = Capability("gpt-image-2", Surface.IMAGES)
     assert bill(builtin(), target, seen.body) == pytest.approx((10 * 5 + 54 * 30) / 1e6)
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 1440, 480) + bytes(30_000)
+TINY = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 1, 1) + bytes(9)
+
+
+@pytest.mark.parametrize(
+    ("picture", "image"),
+    [
+        (PNG, Image("png", 1440, 480)),
+        (TINY, Image("png", 1, 1)),
+        (PNG[:12], Image("png", 0, 0)),
+        (b"<html>" + b"no image " * 999, None),
+    ],
+)
+async def test_the_size_of_an_image_is_read_before_it_is_made_small(
+    server, look, http, picture: bytes, image: Image | None
+) -> None:
+    text = base64.b64encode(picture).decode()
+    for sent in (text, f"data:image/png;base64,{text}"):
+        server.answer = http(200, image_answer(sent))
+        assert (await look()).image == image
+    # escaped slashes, and lines as MIME breaks them
+    lines = "\\r\\n".join(text[at : at + 76] for at in range(0, len(text), 76))
+    server.answer = http(200, b'{"data": [{"b64_json": "%b"}]}' % lines.encode())
+    assert (await look()).image == image
+    server.answer = http(200, b'{"output": [{"result":"%b"}]}' % text.replace("/", "\\/").encode())
+    seen = await look(surface=Surface.IMAGE_TOOL)
+    assert (seen.image, len(seen.body) < 300) == (image, True)
+
+
+async def test_an_image_that_is_cut_has_its_size_and_a_refusal_has_no_image(
+    server, look, http
+) -> None:
+    text = base64.b64encode(PNG)
+    server.answer = http(200, b'{"data": [{"b64_json": "' + text)
+    assert (await look()).image == Image("png", 1440, 480)
+    server.answer = http(403, image_answer(text.decode()))
+    assert (await look()).image is None
+
+
+async def test_of_several_images_the_smallest_is_kept(server, look, http) -> None:
+    data = [{"b64_json": base64.b64encode(one).decode()} for one in (PNG, TINY, PNG)]
+    server.answer = http(200, json.dumps({"data": data}).encode())
+    assert (await look()).image == Image("png", 1, 1)
+
+
+async def test_the_routes_host_is_known_to_who_reads_a_link(server, look) -> None:
+    assert (await look()).host == "127.0.0.1"
 
 
 @pytest.mark.parametrize(

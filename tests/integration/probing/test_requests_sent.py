@@ -1,6 +1,7 @@
 """Each surface's request as the server sees it."""
 
 import json
+import re
 from email import message_from_bytes
 
 import pytest
@@ -9,11 +10,17 @@ from monitor import __version__
 from monitor.access.target import Capability
 from monitor.access.words import Look, Surface
 from monitor.catalog import builtin, probe_request
+from monitor.catalog.questions import NOUNS
 from monitor.probing import Credentials, proxy_for
 
 pytestmark = pytest.mark.anyio
 
 SECRET = "sk-test-FAKE-acme-prod-0001"
+
+
+def nouns_of(request) -> tuple[str, str]:
+    first, second = (word for word in re.findall(r"[a-z]+", request.body.decode()) if word in NOUNS)
+    return first, second
 
 
 @pytest.mark.parametrize(
@@ -22,7 +29,7 @@ SECRET = "sk-test-FAKE-acme-prod-0001"
 async def test_a_full_look_sends_the_catalogs_request(server, look, surface: Surface) -> None:
     seen = await look("gpt-5.1", surface)
     (request,) = server.requests
-    expected = probe_request(builtin(), Capability("gpt-5.1", surface))
+    expected = probe_request(builtin(), Capability("gpt-5.1", surface), nouns_of(request))
     assert request.method == "POST"
     assert request.path == "/v1" + expected.path
     assert request.headers["content-type"] == "application/json"
@@ -35,6 +42,31 @@ async def test_a_full_look_sends_the_catalogs_request(server, look, surface: Sur
     )
 
 
+TEXT = [s for s in Surface if not s.makes_images and s is not Surface.MODELS]
+
+
+@pytest.mark.parametrize("surface", TEXT)
+async def test_each_full_probe_of_text_asks_for_a_word_of_its_own(server, look, surface) -> None:
+    seen = [await look("gpt-5.1", surface) for _ in range(8)]
+    assert [one.word for one in seen] == ["".join(nouns_of(r)) for r in server.requests]
+    assert len({one.word for one in seen}) > 1
+    for one, request in zip(seen, server.requests, strict=True):
+        assert len(request.body) == int(request.headers["content-length"])
+        assert one.word.encode() not in b"".join(request.body.lower().split())
+
+
+async def test_each_image_is_asked_for_with_nouns_of_its_own_and_no_word_is_expected(
+    server, look
+) -> None:
+    seen = [await look() for _ in range(8)]
+    assert {one.word for one in seen} == {""}
+    assert len({nouns_of(request) for request in server.requests}) > 1
+
+
+async def test_a_listing_asks_for_no_word(server, look) -> None:
+    assert (await look("gpt-5.1", Surface.CHAT, Look.FREE)).word == ""
+
+
 async def test_edits_arrive_as_a_form_with_a_picture(server, look) -> None:
     await look("gpt-image-2", Surface.EDITS)
     (request,) = server.requests
@@ -45,6 +77,8 @@ async def test_edits_arrive_as_a_form_with_a_picture(server, look) -> None:
     }
     assert form["model"].get_payload() == "gpt-image-2"
     assert form["size"].get_payload() == "1440x480"
+    assert form["prompt"].get_payload().startswith("a grey dot, ")
+    assert "{" not in form["prompt"].get_payload()
     assert form["image"].get_filename() == "dot.png"
     assert form["image"].get_content_type() == "image/png"
     assert form["image"].get_payload(decode=True).startswith(b"\x89PNG")

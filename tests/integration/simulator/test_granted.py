@@ -80,6 +80,26 @@ async def test_a_response_names_a_dated_snapshot_and_is_billed_by_its_tokens(sta
     assert simulator.ledger.billed(key="acme-open", model="gpt-5.1") == 0.0001
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Join the words copper and lizard. Reply with the joined word only.",
+        'Please combine "copper" with "lizard" into one.',
+    ],
+)
+async def test_two_words_are_joined_on_each_text_surface(start, client, prompt: str) -> None:
+    api = client(await start("open"))
+    asked = {"model": "gpt-5.1", "input": prompt, "max_output_tokens": 16}
+    answer = await api.responses.create(**asked)
+    assert (answer.output_text, answer.usage.output_tokens) == ("copperlizard", 2)
+    events = [event async for event in await api.responses.create(**asked, stream=True)]
+    deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
+    assert deltas == ["copper", "lizard"]
+    messages = [{"role": "user", "content": prompt}]
+    said = await api.chat.completions.create(model="gpt-5.1", messages=messages)
+    assert said.choices[0].message.content == "copperlizard"
+
+
 async def test_reasoning_that_uses_up_the_tokens_leaves_the_response_incomplete(
     start, client
 ) -> None:

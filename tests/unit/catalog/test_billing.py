@@ -7,6 +7,7 @@ import pytest
 from monitor.access.target import Capability
 from monitor.access.words import Surface
 from monitor.catalog import bill, builtin, open_price
+from monitor.catalog.questions import BLANKS, picture, question
 
 
 def dollars(model: str, surface: Surface, body: object) -> float | None:
@@ -15,22 +16,34 @@ def dollars(model: str, surface: Surface, body: object) -> float | None:
 
 
 @pytest.mark.parametrize(
-    ("model", "published", "digits"),
+    ("model", "computed", "digits"),
     [
-        ("gpt-5.4-nano", 0.000022, 6),
-        ("gpt-5.1", 0.00017, 5),
-        ("o3", 0.00014, 5),
-        ("o3-pro", 0.0014, 4),
-        ("gpt-5.5", 0.00052, 5),
+        ("gpt-5.4-nano", 0.000026, 6),
+        ("gpt-5.1", 0.0002, 5),
+        ("o3", 0.00019, 5),
+        ("o3-pro", 0.0019, 4),
+        ("gpt-5.5", 0.00064, 5),
     ],
 )
 @pytest.mark.parametrize("surface", [Surface.RESPONSES, Surface.CHAT, Surface.STREAM])
-def test_text_costs_what_was_computed_for_8_in_and_16_out(
-    model: str, published: float, digits: int, surface: Surface
+def test_text_costs_what_was_computed_for_32_in_and_16_out(
+    model: str, computed: float, digits: int, surface: Surface
 ) -> None:
     price = open_price(builtin(), Capability(model, surface))
     assert price is not None
-    assert round(price, digits) == published
+    assert round(price, digits) == computed
+
+
+@pytest.mark.parametrize("surface", [Surface.CHAT, Surface.IMAGES])
+def test_the_price_covers_what_the_longest_prompt_can_count_as(surface: Surface) -> None:
+    prompt = picture(*BLANKS) if surface is Surface.IMAGES else question(*BLANKS)
+    model = "gpt-image-2" if surface is Surface.IMAGES else "gpt-5.1"
+    out = 54 if surface is Surface.IMAGES else 16
+    # a token for three characters is more than any English text has, and seven are the frame's
+    usage = {"input_tokens": 7 + len(prompt) // 3, "output_tokens": out}
+    price = open_price(builtin(), Capability(model, surface))
+    assert price is not None
+    assert dollars(model, surface, {"usage": usage}) <= price  # type: ignore[operator]
 
 
 def test_an_open_image_costs_what_was_computed() -> None:
@@ -128,7 +141,7 @@ def test_the_image_tool_is_billed_for_the_text_and_for_the_image() -> None:
     )
     del answer["tool_usage"]
     assert dollars("gpt-image-2", Surface.IMAGE_TOOL, answer) == pytest.approx(
-        talk + (16 * 5 + 54 * 30) / 1e6
+        talk + (24 * 5 + 54 * 30) / 1e6
     )
 
 

@@ -1,14 +1,18 @@
 """The request of each surface, and the size of the image it asks for."""
 
+import itertools
 import struct
 import zlib
 
 import pytest
 
+from monitor.access.diagnosis import diagnose
+from monitor.access.observation import Observation
 from monitor.access.target import Capability
 from monitor.access.words import Surface
 from monitor.catalog import ProbeRequest, builtin, free_look_request, probe_request
 from monitor.catalog.image_size import cheapest_size, image_tokens, legal
+from monitor.catalog.questions import BLANK, NOUNS, draw, picture, question
 from monitor.catalog.requests import small_png
 
 
@@ -51,7 +55,7 @@ def test_images_ask_for_the_cheapest_picture() -> None:
     assert (request.method, request.path, request.timeout) == ("POST", "/images/generations", 180)
     assert request.json == {
         "model": "gpt-image-2",
-        "prompt": "a grey dot",
+        "prompt": "a grey dot, copper lizard",
         "size": "1440x480",
         "quality": "low",
         "n": 1,
@@ -118,7 +122,8 @@ def test_the_image_tool_has_a_text_model_at_the_top() -> None:
 
 
 def test_text_surfaces_ask_for_sixteen_tokens() -> None:
-    plain = {"model": "o3", "input": "hi", "max_output_tokens": 16, "store": False}
+    asked = "Join the words copper and lizard. Reply with the joined word only."
+    plain = {"model": "o3", "input": asked, "max_output_tokens": 16, "store": False}
     summary = plain | {"reasoning": {"effort": "low", "summary": "auto"}}
     assert ask("o3", Surface.RESPONSES).json == plain
     assert ask("o3", Surface.STREAM).json == plain | {"stream": True}
@@ -129,6 +134,26 @@ def test_text_surfaces_ask_for_sixteen_tokens() -> None:
     assert chat.json is not None
     assert chat.json["max_completion_tokens"] == 16
     assert {ask("o3", s).timeout for s in (Surface.STREAM, Surface.CHAT)} == {60}
+
+
+def test_the_nouns_are_of_one_length_and_no_rule_knows_them() -> None:
+    assert {len(noun) for noun in (*NOUNS, BLANK)} == {6}
+    assert len(set(NOUNS)) == len(NOUNS) > 100
+    for first, second in itertools.pairwise(NOUNS):
+        for text in (first + second, picture(first, second), question(first, second)):
+            found = diagnose(Observation(403, body=text.encode()))
+            assert found.rule == "nothing_known"
+
+
+def test_two_different_nouns_are_drawn_and_all_have_their_turn() -> None:
+    drawn = [draw() for _ in range(5_000)]
+    assert all(first != second for first, second in drawn)
+    assert {noun for pair in drawn for noun in pair} == set(NOUNS)
+
+
+def test_the_joined_word_does_not_stand_in_the_question() -> None:
+    for first, second in itertools.pairwise(NOUNS):
+        assert first + second not in question(first, second).replace(" ", "")
 
 
 def test_models_look_the_model_up_with_its_name_quoted() -> None:
