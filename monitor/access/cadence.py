@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from monitor.access.limits import Cadence
 from monitor.access.memory import TargetState
-from monitor.access.words import Code, Effect, Look, State
+from monitor.access.words import Code, Effect, Hold, Look, State
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -18,8 +18,8 @@ _PATIENT = frozenset({Code.INVALID_CREDENTIALS, Code.ACCOUNT_DEACTIVATED})
 class Situation(StrEnum):
     """The row of the cadence table that decided."""
 
-    FIRST_LOOK = "first look"
-    EAGER = "gated, first hour"
+    UNKNOWN = "nothing conclusive yet"
+    EAGER = "first hour"
     PROPAGATING = "propagating"
     UNVERIFIED = "unverified"
     SETTLING = "settling"
@@ -49,6 +49,8 @@ class Plan:
     look: Look
     situation: Situation
     early: timedelta = timedelta()
+    #: what makes it later, or less, than the situation asks
+    held_by: Hold | None = None
 
 
 def phase_of(name: str) -> float:
@@ -73,6 +75,7 @@ def next_look(
     """
     situation, interval = _situation(memory, now, cadence, shutdown)
     look, early = Look.FULL, timedelta()
+    held: Hold | None = None
     if memory.setbacks and (wait := _backoff(memory, cadence)) < interval:
         situation, at = Situation.INCONCLUSIVE, now + wait
     elif situation in (Situation.SETTLING, Situation.SUSPECT):
@@ -84,11 +87,13 @@ def next_look(
         full_due = (memory.last_full_at or now) + cadence.full_look
         look = Look.FULL if at >= full_due else Look.FREE
     if over_budget and look is Look.FULL:
-        look, situation = Look.FREE, Situation.OVER_BUDGET
+        look, situation, held = Look.FREE, Situation.OVER_BUDGET, Hold.BUDGET
         at, early = max(at, now + cadence.free_look), timedelta()
     if retry_after:
-        at, early = max(at, now + timedelta(seconds=retry_after)), timedelta()
-    return Plan(at, look, situation, early)
+        wished, early = now + timedelta(seconds=retry_after), timedelta()
+        if wished > at:
+            at, held = wished, Hold.RETRY_AFTER
+    return Plan(at, look, situation, early, held)
 
 
 def full_interval(
@@ -104,46 +109,54 @@ def _situation(
 ) -> tuple[Situation, timedelta]:
     if memory.suspect or memory.blocker:
         return _blocked(memory, now, cadence, shutdown)
-    streak = memory.streak
-    granted = streak is not None and streak.effect is Effect.GRANTED
     if memory.state is State.AVAILABLE:
-        if not granted:
+        if memory.last_full is not Code.ACCESS_GRANTED:
             return Situation.DECIDING, cadence.deciding
         return Situation.AVAILABLE, min(cadence.free_look, cadence.full_look)
-    if granted:
+    if settles(memory):
         return Situation.SETTLING, cadence.settling
     return _shut(memory, now, cadence)
+
+
+def settles(memory: TargetState) -> bool:
+    """Whether a target was granted and is to be confirmed: somebody waits for its next answer."""
+    streak = memory.streak
+    granted = streak is not None and streak.effect is Effect.GRANTED
+    return granted and memory.state is not State.AVAILABLE
 
 
 def _shut(memory: TargetState, now: datetime, cadence: Cadence) -> tuple[Situation, timedelta]:
     if memory.state is State.LOCKED:
         return Situation.LOCKED, cadence.locked
     since = memory.since or now
-    if now - (memory.eager_since or since) < cadence.eager_for:
-        return Situation.EAGER, cadence.eager
+    unknown = memory.state is State.UNKNOWN
+    eager_since = memory.eager_since or (since if unknown else None)
+    if eager_since and now - eager_since < cadence.eager_for:
+        return Situation.UNKNOWN if unknown else Situation.EAGER, cadence.eager
     if memory.state is State.PROPAGATING:
         late = now - (memory.clock_at or since) >= cadence.propagating_until
         return Situation.PROPAGATING, cadence.propagating_late if late else cadence.propagating
     late = now - since >= cadence.unverified_until
-    return Situation.UNVERIFIED, cadence.unverified_late if late else cadence.unverified
+    situation = Situation.UNKNOWN if unknown else Situation.UNVERIFIED
+    return situation, cadence.unverified_late if late else cadence.unverified
 
 
 def _blocked(
     memory: TargetState, now: datetime, cadence: Cadence, shutdown: date | None
 ) -> tuple[Situation, timedelta]:
-    if memory.suspect and memory.suspect is not memory.blocker:
-        # one more look soon: a person waits to be told
-        return Situation.SUSPECT, min(cadence.deciding, cadence.blocked)
-    if shutdown and datetime.combine(shutdown, time(), UTC) <= now:
-        return Situation.RETIRED, cadence.retired
-    interval = cadence.blocked
-    if (memory.suspect or memory.blocker) in _PATIENT:
+    situation, interval = Situation.BLOCKED, cadence.blocked
+    if memory.suspect is not memory.blocker:
+        # one more probe soon: a person waits to be told
+        situation, interval = Situation.SUSPECT, min(cadence.deciding, cadence.blocked)
+    elif shutdown and datetime.combine(shutdown, time(), UTC) <= now:
+        situation, interval = Situation.RETIRED, cadence.retired
+    elif memory.blocker in _PATIENT:
         doublings = min(max(memory.suspect_count - 1, 0), 16)
         interval = min(interval * 2**doublings, max(cadence.blocked_most, interval))
     if memory.state is State.PROPAGATING:
         _, shut = _shut(memory, now, cadence)
         interval = min(interval, shut)
-    return Situation.BLOCKED, interval
+    return situation, interval
 
 
 def _only_watching(memory: TargetState) -> bool:

@@ -18,6 +18,8 @@ class Answered:
     look: Look = Look.FULL
     #: US dollars
     cost_usd: float = 0.0
+    #: complete, with nothing suspicious, and without the word that was asked for
+    unproven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,12 @@ class TimePassed:
 
     interval: timedelta = timedelta()
     shutdown: date | None = None
-    #: since when this monitor has been looking without a break
+    #: since when this monitor has been probing, and the route answering, without a break that was told
     watching_since: datetime | None = None
+    #: the last conclusive answer to any target of the route
+    route_answered_at: datetime | None = None
+    #: another target of the route is told of as silent: this one with it, if its turn is near
+    among_others: bool = False
 
 
 Event = Answered | Declared | SiblingOpened | TimePassed

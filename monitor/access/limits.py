@@ -8,7 +8,8 @@ from datetime import timedelta
 class Cadence:
     """How often a target is looked at, by situation; see the table in the README."""
 
-    #: gated, within `eager_for` of the first look, a declaration, a sibling's opening or a relapse
+    #: gated, within `eager_for` of the first probe, a declaration, first light, a sibling's opening or a
+    #: relapse
     eager: timedelta = timedelta(seconds=25)
     eager_for: timedelta = timedelta(hours=1)
     propagating: timedelta = timedelta(minutes=3)
@@ -44,12 +45,15 @@ class Confirmation:
 
     confirmations: int = 2
     confirmation_span: timedelta = timedelta(seconds=60)
+    #: refusals in a row that end an opening, settled or not
     relapse_confirmations: int = 3
     #: a relapse later than this after the opening is a revocation
     relapse_within: timedelta = timedelta(hours=24)
     locked_confirmations: int = 2
     unlock_confirmations: int = 3
     blocker_confirmations: int = 2
+    #: complete answers without the word that was asked for, until a person is asked to look
+    unproven_confirmations: int = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
-from monitor.access.words import Code, Effect, State
+from monitor.access.words import Code, Effect, Hold, Silence, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,14 @@ class TargetState:
     #: gated or locked answers in a row, whichever of the two
     refusals: int = 0
     gated_seen: bool = False
+    #: blocked before its first granted answer
     blocked_seen: bool = False
+    granted_seen: bool = False
     #: the first granted answer of the present opening; None once the opening ended
     first_light_at: datetime | None = None
     opened_at: datetime | None = None
+    #: a first light was told, and since then neither that it settled nor that it shut again
+    lit: bool = False
     #: when the verification was completed, as a person told
     declared_at: datetime | None = None
     #: when the wait for propagation began: the declaration, else the change to propagating
@@ -47,18 +51,24 @@ class TargetState:
     wait_probes: int = 0
     wait_cost_usd: float = 0.0
     flickers: int = 0
-    #: start of the hour of frequent looks: first look, declaration, a sibling's opening, a relapse
+    #: start of the hour of frequent probes: the first one, a declaration, first light, a sibling's
+    #: opening, a relapse
     eager_since: datetime | None = None
     #: locked because a person said so: answers alone do not unlock it, except a granted one
     locked_by_declaration: bool = False
     #: how many of the overdue deadlines have been told
     overdue_told: int = 0
-    #: the confirmed blocker, and the one that still needs to be seen again
-    blocker: Code | None = None
-    suspect: Code | None = None
-    suspect_count: int = 0
+    #: blocked answers since the last conclusive one: how many of each code, the latest code last
+    suspects: tuple[tuple[Code, int], ...] = ()
+    #: those of the codes that are confirmed and told, the one in the way now last
+    blockers: tuple[Code, ...] = ()
     conclusive_at: datetime | None = None
-    stale: bool = False
+    #: the first full probe since then that brought nothing conclusive
+    failing_since: datetime | None = None
+    #: answers since then that refused nothing and did not hold the word that was asked for
+    unproven: int = 0
+    #: told that nothing conclusive comes, and of whom it was told
+    stale: Silence | None = None
     #: the shutdown warning told last: None, "near" or "past"
     retiring_told: str | None = None
     #: blocked or inconclusive answers since the last conclusive one, for the backoff
@@ -69,6 +79,23 @@ class TargetState:
     last_probe_at: datetime | None = None
     last_full_at: datetime | None = None
     next_probe_at: datetime | None = None
+    #: why the next probe is later than the situation asks, or waits although its time has come
+    held_by: Hold | None = None
+
+    @property
+    def blocker(self) -> Code | None:
+        """What is confirmed to be in the way."""
+        return self.blockers[-1] if self.blockers else None
+
+    @property
+    def suspect(self) -> Code | None:
+        """What the last blocked answer says is in the way, confirmed or not."""
+        return self.suspects[-1][0] if self.suspects else None
+
+    @property
+    def suspect_count(self) -> int:
+        """How often it was seen since the last conclusive answer."""
+        return self.suspects[-1][1] if self.suspects else 0
 
     def shifted(self, step: timedelta) -> "TargetState":
         """The same memory after the wall clock was stepped: measured times move with it.
@@ -97,6 +124,7 @@ _MEASURED = (
     "clock_at",
     "eager_since",
     "conclusive_at",
+    "failing_since",
     "last_probe_at",
     "last_full_at",
     "next_probe_at",
@@ -137,6 +165,10 @@ def from_json(stored: Mapping[str, Any]) -> TargetState:
     return TargetState(**values)
 
 
+def _suspects(stored: list[Any]) -> tuple[tuple[Code, int], ...]:
+    return tuple((Code(code), int(count)) for code, count in stored)
+
+
 def _streak(stored: list[Any]) -> Streak:
     effect, count, first, last = stored
     return Streak(
@@ -151,8 +183,10 @@ _READERS: dict[str, Any] = {
     "refusals": int,
     "gated_seen": bool,
     "blocked_seen": bool,
+    "granted_seen": bool,
     "first_light_at": datetime.fromisoformat,
     "opened_at": datetime.fromisoformat,
+    "lit": bool,
     "declared_at": datetime.fromisoformat,
     "clock_at": datetime.fromisoformat,
     "wait_probes": int,
@@ -161,11 +195,12 @@ _READERS: dict[str, Any] = {
     "eager_since": datetime.fromisoformat,
     "locked_by_declaration": bool,
     "overdue_told": int,
-    "blocker": Code,
-    "suspect": Code,
-    "suspect_count": int,
+    "suspects": _suspects,
+    "blockers": lambda stored: tuple(Code(code) for code in stored),
     "conclusive_at": datetime.fromisoformat,
-    "stale": bool,
+    "failing_since": datetime.fromisoformat,
+    "unproven": int,
+    "stale": Silence,
     "retiring_told": str,
     "setbacks": int,
     "last_full": Code,
@@ -173,4 +208,5 @@ _READERS: dict[str, Any] = {
     "last_probe_at": datetime.fromisoformat,
     "last_full_at": datetime.fromisoformat,
     "next_probe_at": datetime.fromisoformat,
+    "held_by": Hold,
 }

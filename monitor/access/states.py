@@ -19,9 +19,19 @@ from monitor.access.events import (
     Telling,
     TimePassed,
 )
-from monitor.access.limits import Confirmation, Deadlines
+from monitor.access.limits import Confirmation
 from monitor.access.memory import Streak, TargetState
-from monitor.access.words import Code, DeclarationKind, Effect, EventKind, Look, Reason, State
+from monitor.access.silence import silence_of, silent_since
+from monitor.access.words import (
+    Code,
+    DeclarationKind,
+    Effect,
+    EventKind,
+    Look,
+    Reason,
+    Silence,
+    State,
+)
 
 #: What a look at the model list can tell: of the key, its organization and where we call from. A
 #: restricted key may lack the right to list models and still use them, so no more than these.
@@ -84,12 +94,12 @@ class _Course:
         self.tellings.append(Telling(event, reason, facts=facts))
 
     def move(self, to: State, event: EventKind, reason: Reason, **changes: Any) -> None:
-        """Enter a state. Entering `propagating` from a shut gate starts its clock unless it is given."""
+        """Enter a state. Entering `propagating` starts the wait's clock unless it is given."""
         before = self.memory.state
         lasted = self.now - (self.memory.since or self.now)
         if to is State.PROPAGATING:
             self.keep(wait_probes=0, wait_cost_usd=0.0, flickers=0)
-            changes = {"clock_at": self.now, "eager_since": self.now, "overdue_told": 0} | changes
+            changes = {"clock_at": self.now, "overdue_told": 0} | changes
         if to in (State.UNVERIFIED, State.LOCKED):
             changes = {"first_light_at": None, "clock_at": None, "overdue_told": 0} | changes
         self.keep(state=to, since=self.now, locked_by_declaration=False)
@@ -114,23 +124,44 @@ def _answered(course: _Course, event: Answered) -> None:
         course.keep(last_probe_at=now, last_diagnosis=None)
         return
     course.keep(last_probe_at=now, last_diagnosis=code, last_full=code, last_full_at=now)
-    if code.effect is Effect.INCONCLUSIVE:
-        course.keep(setbacks=course.memory.setbacks + 1)
-    elif code.effect is Effect.BLOCKED:
-        _blocked(course, code)
-    else:
+    if code.effect.conclusive:
         _conclusive(course, code.effect)
+        return
+    course.keep(failing_since=course.memory.failing_since or now)
+    if code.effect is Effect.BLOCKED:
+        _blocked(course, code)
+        return
+    course.keep(setbacks=course.memory.setbacks + 1)
+    if event.unproven:
+        course.keep(unproven=course.memory.unproven + 1)
+        # once: only a conclusive answer ends the row
+        if course.memory.unproven == course.rules.confirmation.unproven_confirmations:
+            course.tell(
+                EventKind.UNPROVEN, Reason.ANSWERED_UNPROVEN, answers=course.memory.unproven
+            )
 
 
 def _blocked(course: _Course, code: Code) -> None:
+    """Count what is in the way. Each blocker is told once until the gate is seen again.
+
+    Of two that alternate neither hides the other: one is counted on while the other is seen.
+    """
     memory = course.memory
-    count = memory.suspect_count + 1 if memory.suspect is code else 1
-    course.keep(blocked_seen=True, suspect=code, suspect_count=count, setbacks=0)
+    counts = dict(memory.suspects)
+    count = counts.pop(code, 0) + 1
+    course.keep(
+        blocked_seen=memory.blocked_seen or not memory.granted_seen,
+        suspects=(*counts.items(), (code, count)),
+        setbacks=0,
+    )
     needed = course.rules.confirmation.blocker_confirmations
     # an invalid key does not become valid by itself: it is told at once
-    if code is not memory.blocker and (count >= needed or code is Code.INVALID_CREDENTIALS):
-        course.keep(blocker=code)
-        course.tell(EventKind.BLOCKED, Reason.BLOCKER_SEEN, blocker=str(code))
+    if code in memory.blockers or count >= needed or code is Code.INVALID_CREDENTIALS:
+        others = tuple(other for other in memory.blockers if other is not code)
+        course.keep(blockers=(*others, code))
+        if code not in memory.blockers:
+            also = [str(other) for other in others]
+            course.tell(EventKind.BLOCKED, Reason.BLOCKER_SEEN, blocker=str(code), blockers=also)
 
 
 def _conclusive(course: _Course, effect: Effect) -> None:
@@ -147,18 +178,23 @@ def _conclusive(course: _Course, effect: Effect) -> None:
         streak=streak,
         flickers=memory.flickers + flickered,
         refusals=memory.refusals + 1 if refused else 0,
+        granted_seen=memory.granted_seen or not refused,
         conclusive_at=now,
-        stale=False,
+        failing_since=None,
+        stale=None,
         setbacks=0,
-        suspect=None,
-        suspect_count=0,
-        blocker=None,
+        unproven=0,
+        suspects=(),
+        blockers=(),
     )
     # While available, one refusal is no news; whether the gate was shut *before* decides row 5.
     if refused and memory.state is not State.AVAILABLE and not memory.gated_seen:
         course.keep(gated_seen=True)
     if memory.blocker:
-        course.tell(EventKind.UNBLOCKED, Reason.BLOCKER_CLEARED, blocker=str(memory.blocker))
+        also = [str(other) for other in memory.blockers[:-1]]
+        course.tell(
+            EventKind.UNBLOCKED, Reason.BLOCKER_CLEARED, blocker=str(memory.blocker), blockers=also
+        )
     if refused:
         _refused(course, streak)
     else:
@@ -171,16 +207,16 @@ def _granted(course: _Course, streak: Streak) -> None:
         return
     at_first_look = memory.state is State.UNKNOWN and not memory.blocked_seen
     if not at_first_look and memory.first_light_at is None:  # 3
+        light: dict[str, Any] = {
+            "first_light_at": course.now,
+            "eager_since": course.now,
+            "lit": True,
+        }
         if memory.state is State.PROPAGATING:
-            course.keep(first_light_at=course.now)
+            course.keep(**light)
             course.tell(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED, **_waited(course))
         else:
-            course.move(
-                State.PROPAGATING,
-                EventKind.FIRST_LIGHT,
-                Reason.FIRST_GRANTED,
-                first_light_at=course.now,
-            )
+            course.move(State.PROPAGATING, EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED, **light)
     if not settled(streak, course.rules.confirmation):
         return
     if at_first_look:  # 2
@@ -198,12 +234,15 @@ def _granted(course: _Course, streak: Streak) -> None:
             Reason.SETTLED,
             opened_at=course.now,
             clock_at=None,
+            lit=False,
         )
 
 
 def _refused(course: _Course, streak: Streak) -> None:
     memory, confirmation = course.memory, course.rules.confirmation
     in_a_row = streak.count
+    if memory.lit and memory.refusals >= confirmation.relapse_confirmations:
+        _shut_again(course)
     if memory.state is State.AVAILABLE:
         if memory.refusals >= confirmation.relapse_confirmations:
             _relapse(course)
@@ -211,7 +250,7 @@ def _refused(course: _Course, streak: Streak) -> None:
         if memory.state is not State.LOCKED and in_a_row >= confirmation.locked_confirmations:  # 6
             course.move(State.LOCKED, EventKind.LOCKED, Reason.LOCKED_BY_ANSWER)
     elif memory.state is State.UNKNOWN:  # 1
-        _shut(course, Reason.GATED, eager_since=course.now)
+        _shut(course, Reason.GATED)
     elif (
         memory.state is State.LOCKED
         and not memory.locked_by_declaration
@@ -220,13 +259,25 @@ def _refused(course: _Course, streak: Streak) -> None:
         _shut(course, Reason.UNLOCKED_BY_ANSWERS)
 
 
-def _shut(course: _Course, reason: Reason, **changes: Any) -> None:
-    """The gate is shut: `propagating` while a declaration is fresh, else `unverified` (row 1)."""
+def _shut_again(course: _Course) -> None:
+    """An opening ended before it settled: the next granted answer is a first light again."""
+    memory = course.memory
+    course.tell(EventKind.SHUT_AGAIN, Reason.REFUSED_AFTER_LIGHT, **_waited(course))
+    course.keep(lit=False, first_light_at=None)
+    unseen = memory.declared_at is None and memory.clock_at == memory.first_light_at
+    if unseen and memory.first_light_at:
+        # nobody knows since when it waited, and what opens next had been open before
+        course.keep(opened_at=memory.first_light_at)
+
+
+def _shut(course: _Course, reason: Reason) -> None:
+    """The gate is shut: `propagating` while a declaration is fresh, else `unverified` (rows 1, 7)."""
     declared = course.memory.declared_at
+    changes = {"eager_since": course.now} if reason is Reason.GATED else {}
     if declared and course.now - declared < course.rules.deadlines.give_up_after:
         if reason is Reason.GATED:
             reason = Reason.GATED_AFTER_DECLARATION
-        course.move(State.PROPAGATING, EventKind.PROPAGATING, reason, clock_at=declared)
+        course.move(State.PROPAGATING, EventKind.PROPAGATING, reason, clock_at=declared, **changes)
     else:
         course.move(State.UNVERIFIED, EventKind.UNVERIFIED, reason, **changes)
 
@@ -237,8 +288,8 @@ def _relapse(course: _Course) -> None:  # 5
     if memory.gated_seen and fresh < course.rules.confirmation.relapse_within:
         course.move(State.PROPAGATING, EventKind.PROPAGATING, Reason.RELAPSE, first_light_at=None)
     else:
-        course.move(State.UNVERIFIED, EventKind.REVOKED, Reason.REVOCATION, eager_since=course.now)
-    course.keep(gated_seen=True)
+        course.move(State.UNVERIFIED, EventKind.REVOKED, Reason.REVOCATION)
+    course.keep(gated_seen=True, eager_since=course.now)
 
 
 def _declared(course: _Course, event: Declared) -> None:
@@ -266,6 +317,7 @@ def _declared(course: _Course, event: Declared) -> None:
                     EventKind.PROPAGATING,
                     Reason.VERIFIED_DECLARED,
                     clock_at=event.at,
+                    eager_since=course.now,
                     first_light_at=light,
                 )
         case DeclarationKind.REJECTED:  # 6
@@ -291,7 +343,12 @@ def _declared(course: _Course, event: Declared) -> None:
 
 def _sibling_opened(course: _Course, event: SiblingOpened) -> None:
     if course.memory.state is State.UNVERIFIED:  # 10
-        course.move(State.PROPAGATING, EventKind.PROPAGATING, Reason.SIBLING_OPENED)
+        course.move(
+            State.PROPAGATING,
+            EventKind.PROPAGATING,
+            Reason.SIBLING_OPENED,
+            eager_since=course.now,
+        )
         last = course.tellings[-1]
         course.tellings[-1] = replace(last, facts={**last.facts, "sibling": event.target})
     elif course.memory.state is State.PROPAGATING:
@@ -319,22 +376,16 @@ def _time_passed(course: _Course, event: TimePassed) -> None:
                 deadline_s=deadlines.overdue[due - 1].total_seconds(),
                 **_waited(course),
             )
-    if not memory.stale and is_stale(memory, event, now, deadlines):
-        course.keep(stale=True)
-        course.tell(EventKind.STALE, Reason.NOTHING_CONCLUSIVE)
+    silence = silence_of(memory, event, now, deadlines)
+    # silent with its route, and still when the route has long been answering again: told once more
+    alone = memory.stale is Silence.ROUTE and silence is Silence.TARGET
+    if silence and (memory.stale is None or alone):
+        course.keep(stale=silence)
+        lasted = (now - silent_since(memory, event, now)).total_seconds()
+        course.tell(
+            EventKind.STALE, Reason.NOTHING_CONCLUSIVE, silence=str(silence), waited_s=lasted
+        )
     _retiring(course, event.shutdown)
-
-
-def is_stale(memory: TargetState, event: TimePassed, now: datetime, deadlines: Deadlines) -> bool:
-    """Whether nothing conclusive came for the longer of the deadline and three intervals.
-
-    Time in which nobody looked does not count. A confirmed blocker has been told of and explains
-    the silence.
-    """
-    last = memory.conclusive_at or memory.since or now
-    if event.watching_since:
-        last = max(last, event.watching_since)
-    return memory.blocker is None and now - last >= max(deadlines.stale, 3 * event.interval)
 
 
 def _retiring(course: _Course, shutdown: date | None) -> None:

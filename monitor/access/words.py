@@ -208,6 +208,26 @@ DEFAULT_EVENTS: frozenset[EventKind] = frozenset(EventKind) - {
 }
 
 
+class Silence(StrEnum):
+    """Whose silence a target's is."""
+
+    #: nothing conclusive came to any target of its route
+    ROUTE = "route"
+    #: others of its route were answered meanwhile
+    TARGET = "target"
+
+
+class Hold(StrEnum):
+    """What holds a target's next probe back. The values are read by people, in `status`."""
+
+    BREAKER = "breaker"
+    IMAGE_GAP = "image gap"
+    ANNOUNCED_LIMIT = "announced limit"
+    RATE = "route's rate"
+    RETRY_AFTER = "server asked to wait"
+    BUDGET = "budget"
+
+
 class Reason(StrEnum):
     """Why a state changed or an event is told."""
 

@@ -73,11 +73,12 @@ FIGURES: Mapping[str, type[Strict]] = {
         {
             "confirmations": "Granted answers that make a target available",
             "confirmation_span": "The time they must span",
-            "relapse_confirmations": "Gated or locked answers in a row that end being available",
+            "relapse_confirmations": "Gated or locked answers in a row that end an opening",
             "relapse_within": "A relapse later than this after the opening is a revocation",
             "locked_confirmations": "Locked answers in a row that make a target locked",
             "unlock_confirmations": "Gated answers in a row that end being locked by an answer",
             "blocker_confirmations": "Answers with the same blocker before it is told",
+            "unproven_confirmations": "Answers without the word asked for before they are told",
         },
     ),
     "deadlines": _form(

@@ -78,7 +78,9 @@ class Engine:
         if diagnosis and diagnosis.request_id:
             watch.request_ids.append(diagnosis.request_id)
         before = watch.memory
-        decision = advance(before, Answered(code, result.look, result.cost), now, self._rules)
+        unproven = diagnosis is not None and diagnosis.unproven
+        event = Answered(code, result.look, result.cost, unproven)
+        decision = advance(before, event, now, self._rules)
         inconclusive = code is not None and code.effect is Effect.INCONCLUSIVE
         if code is not None and code.effect.conclusive:
             self._silent.discard(watch.target.route)
@@ -92,7 +94,7 @@ class Engine:
             over_budget=result.over_budget,
         )
         watch.look = plan.look
-        watch.memory = replace(decision.memory, next_probe_at=plan.at)
+        watch.memory = replace(decision.memory, next_probe_at=plan.at, held_by=plan.held_by)
         told = tuple(
             self._narrator.of_target(watch, telling, now, diagnosis)
             for telling in decision.tellings

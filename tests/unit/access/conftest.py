@@ -50,6 +50,12 @@ class Story:
             self.wait(every)
         return self
 
+    def unproven(self, times: int = 1, every: float = 60) -> "Story":
+        for _ in range(times):
+            self.apply(Answered(Code.UNRECOGNIZED, unproven=True))
+            self.wait(every)
+        return self
+
     def free_look(self, code: Code | None) -> "Story":
         return self.apply(Answered(code, Look.FREE))
 

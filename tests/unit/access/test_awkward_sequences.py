@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 from monitor.access.limits import Budget
+from monitor.access.propagation import Began, started
 from monitor.access.spending import Ledger
 from monitor.access.words import Code
 
@@ -100,8 +101,51 @@ def test_an_invalid_key_is_told_at_once_and_others_when_seen_twice(story, new_st
     assert story.answers(401).events == ["blocked"]
     assert new_story().answers(402).events == []
     assert new_story().answers(402, 402).events == ["blocked"]
-    assert new_story().answers(402, 404, 402).events == []
+    assert new_story().answers(402, 404).events == []
     assert new_story().answers(402, 500, 402).events == ["blocked"]
+
+
+def test_two_blockers_that_alternate_are_both_told_and_each_once(story):
+    story.answers(402, 404, 402, 404, 402, 404, 402)
+    assert story.events == ["blocked", "blocked"]
+    assert story.memory.blocker is Code.QUOTA_EXHAUSTED
+    story.answers(403)
+    assert story.events == ["blocked", "blocked", "unblocked", "unverified"]
+    assert story.last.tellings[0].facts["blockers"] == [Code.MODEL_UNAVAILABLE]
+    story.answers(402, 402)
+    assert story.events[-1] == "blocked"
+
+
+def test_of_three_blockers_that_take_turns_each_is_told(story):
+    story.answers(*[402, 404, 401] * 4)
+    assert story.events == ["blocked"] * 3
+
+
+def test_a_light_that_went_out_leaves_no_wait_that_nobody_knows_the_start_of(story):
+    story.answers(403, 200, 403, 403, 403, 200)
+    assert started(story.memory)[0] is Began.AGAIN
+
+
+def test_after_a_declaration_the_wait_goes_on_when_the_light_goes_out(story):
+    story.answers(403).declares("verified").answers(403, 200, 403, 403, 403, 200)
+    assert started(story.memory) == (Began.DECLARED, story.memory.declared_at)
+
+
+def test_three_answers_without_the_word_are_told_once_until_something_conclusive_comes(story):
+    story.answers(403).unproven(2)
+    assert story.events == ["unverified"]
+    story.answers(500, 402).unproven()
+    assert story.told[-1] == ("unproven", "answered_unproven")
+    story.unproven(20)
+    assert story.events.count("unproven") == 1
+    story.answers(403).unproven(3)
+    assert story.events.count("unproven") == 2
+    assert story.state == "unverified"
+
+
+def test_an_open_target_whose_answers_no_longer_prove_it_is_told_of_and_stays(story):
+    story.answers(200, 200).unproven(3)
+    assert (story.state, story.events) == ("available", ["baseline", "unproven"])
 
 
 def test_overdue_is_told_at_each_deadline_and_only_the_latest_that_is_due(story):
@@ -133,6 +177,60 @@ def test_a_silent_target_is_stale_once_until_something_conclusive_comes(story):
 def test_the_time_in_which_nobody_looked_is_not_silence(story):
     story.answers(403).wait(5 * DAY).looks_at_the_clock(watching_since=story.now)
     assert "stale" not in story.events
+
+
+EVERY_5_MIN = timedelta(minutes=5)
+
+
+def test_a_target_alone_without_an_answer_is_told_of_as_itself(story):
+    story.answers(403, every=300).answers(*[500] * 6, every=300)
+    answered = story.now - timedelta(seconds=20)
+    story.looks_at_the_clock(interval=EVERY_5_MIN, route_answered_at=answered)
+    assert story.last.tellings[0].facts == {"silence": "target", "waited_s": 2100.0}
+
+
+def test_a_route_whose_last_answer_came_a_moment_later_is_waited_for_and_told_of_as_the_route(
+    story,
+):
+    start = story.now
+    story.answers(403, every=60)
+    last = story.now
+    story.answers(*[500] * 6, every=300)
+    for at in range(29 * 60, 31 * 60 + 1, 20):
+        story.now = start + timedelta(seconds=at)
+        story.looks_at_the_clock(interval=EVERY_5_MIN, route_answered_at=last)
+    assert story.told[-1] == ("stale", "nothing_conclusive")
+    assert story.last.tellings[0].facts["silence"] == "route"
+    assert story.events.count("stale") == 1
+
+
+def test_a_target_silent_with_its_route_and_still_when_the_route_answers_is_told_once_more(story):
+    story.answers(403).answers(*[500] * 30)
+    story.looks_at_the_clock(interval=EVERY_5_MIN)
+    assert story.events.count("stale") == 1
+    again = story.now
+    for _ in range(40):
+        story.answers(500, every=120)
+        story.looks_at_the_clock(
+            interval=EVERY_5_MIN, watching_since=again, route_answered_at=story.now
+        )
+        late = (story.now - again).total_seconds()
+        assert story.events.count("stale") == (2 if late >= 1800 else 1)
+
+
+def test_an_open_target_asked_once_a_day_is_silent_only_from_its_first_failure_on(story):
+    story.answers(200, 200).wait(DAY).answers(500)
+    story.looks_at_the_clock(interval=timedelta(minutes=1))
+    assert "stale" not in story.events
+    story.wait(1800).looks_at_the_clock(interval=timedelta(minutes=1))
+    assert story.events[-1] == "stale"
+
+
+def test_what_falls_silent_within_its_next_interval_is_told_with_the_others(story):
+    story.answers(403).answers(*[500] * 26)
+    passed = {"interval": EVERY_5_MIN, "route_answered_at": story.now}
+    assert story.looks_at_the_clock(**passed).events == ["unverified"]
+    assert story.looks_at_the_clock(among_others=True, **passed).events[-1] == "stale"
 
 
 def test_a_blocker_explains_the_silence(story):

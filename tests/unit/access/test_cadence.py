@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.access.cadence import Situation, full_interval, next_look, phase_of
+from monitor.access.cadence import Situation, full_interval, next_look, phase_of, settles
 from monitor.access.events import Answered
 from monitor.access.limits import Cadence
 from monitor.access.memory import TargetState
-from monitor.access.words import Code, Look
+from monitor.access.words import Code, Hold, Look
 
 CADENCE = Cadence()
 DAY, HOUR = 86400, 3600
@@ -93,11 +93,133 @@ def test_available_and_refused_is_looked_at_every_60_seconds_until_decided(story
     assert plan(story).look is Look.FREE
 
 
-def test_available_and_inconclusive_backs_off_to_the_free_looks_pace_with_full_looks(story):
-    story.answers(403, 200, 200, 500)
+def test_available_and_inconclusive_is_asked_every_60_seconds_until_decided(story):
+    story.answers(403, 200, 200, 500, every=61)
     assert plan(story).look is Look.FULL
+    assert plan(story).situation is Situation.INCONCLUSIVE
     story.answers(*[500] * 20, every=0)
-    assert every(story) == (timedelta(minutes=15), Look.FULL)
+    assert every(story) == (timedelta(seconds=60), Look.FULL)
+    assert plan(story).situation is Situation.DECIDING
+    story.answers(200)
+    assert every(story) == (timedelta(minutes=15), Look.FREE)
+
+
+def test_first_light_makes_it_eager_however_long_ago_it_was_declared(story):
+    story.answers(403).declares("verified", ago=3 * DAY).wait(2 * HOUR)
+    assert every(story)[0] == timedelta(minutes=30)
+    story.answers(200, 403)
+    assert every(story)[0] == timedelta(seconds=25)
+    assert every(story.wait(HOUR))[0] == timedelta(minutes=30)
+
+
+@pytest.mark.parametrize("eagerly", [["first light"], ["sibling"], ["declaration"], ["relapse"]])
+def test_what_starts_the_eager_hour_ends_it_after_an_hour(story, eagerly):
+    story.answers(403).wait(10 * DAY)
+    match eagerly:
+        case ["first light"]:
+            story.answers(200, 403)
+        case ["sibling"]:
+            story.sibling()
+        case ["declaration"]:
+            story.declares("verified")
+        case ["relapse"]:
+            story.answers(200, 200, 403, 403, 403)
+    assert every(story)[0] == timedelta(seconds=25)
+    assert every(story.wait(HOUR))[0] == timedelta(minutes=3)
+
+
+def test_what_is_unlocked_by_answers_has_no_eager_hour(story):
+    story.answers(423, 423, 403, 403, 403)
+    assert every(story)[0] == timedelta(minutes=5)
+
+
+def test_the_first_hour_of_a_target_that_nobody_refused_is_not_called_gated(story):
+    for statuses in ([], [500] * 20, [404, 404]):
+        assert "gated" not in plan(story.answers(*statuses, every=1)).situation
+    story.answers(500, every=0)
+    assert plan(story).situation is not Situation.EAGER
+
+
+def test_a_target_that_settles_is_known_from_its_first_light_on(story, new_story):
+    assert not settles(story.answers(403).memory)
+    assert settles(story.answers(200, every=0).memory)
+    assert settles(story.answers(500, every=0).memory)
+    assert not settles(new_story().answers(403, 200, 200).memory)
+
+
+# The table of the design, row by row: what happened, the seconds since, the interval it settles into.
+TABLE = [
+    ("gated, first probe", [403], 0, 25),
+    ("gated, first probe", [403], HOUR - 180, 25),
+    ("unverified after that", [403], HOUR, 300),
+    ("unverified until 7 d", [403], 7 * DAY - 900, 300),
+    ("unverified from 7 d on", [403], 7 * DAY, 1800),
+    ("declared", [403, "verified"], HOUR - 180, 25),
+    ("propagating after that", [403, "verified"], HOUR, 180),
+    ("propagating until 48 h", [403, "verified"], 48 * HOUR - 600, 180),
+    ("propagating from 48 h on", [403, "verified"], 48 * HOUR, 1800),
+    ("sibling opened", [403, "wait", "sibling"], HOUR - 180, 25),
+    ("propagating by a sibling", [403, "wait", "sibling"], HOUR, 180),
+    ("first light and refused", [403, "wait", 200, 403], 0, 25),
+    ("relapse", [403, 200, 200, "wait", 403, 403, 403], 0, 25),
+    ("available and refused", [403, 200, 200, 403], 0, 60),
+    ("available and refused twice", [403, 200, 200, 403, 403], 0, 60),
+    ("available and no answer", [403, 200, 200, *[500] * 9], 0, 60),
+    ("locked by answers", [403, 423, 423], 0, 6 * HOUR),
+    ("locked by a person", [403, "rejected"], 3 * DAY, 6 * HOUR),
+    ("blocked", [402, 402], 0, 900),
+    ("blocked", [403, "wait", 402, 402, 402], 0, 900),
+    ("blocked while available", [200, 200, 402, 402], 0, 900),
+    ("blocked while propagating", [403, "verified", 402, 402], 0, 25),
+    ("blocked while propagating", [403, "verified", "wait", 402, 402], 0, 180),
+    ("invalid key", [401], 0, 900),
+    ("invalid key", [401, 401, 401], 0, 3600),
+    ("invalid key", [401] * 20, 0, DAY),
+    ("invalid key while propagating", [403, "verified", "wait", *[401] * 20], 0, 180),
+    ("inconclusive, doubled", [403, "wait", *[500] * 20], 0, 300),
+    ("inconclusive in the first hour", [403, *[500] * 20], 0, 25),
+]
+
+
+@pytest.mark.parametrize(("row", "before", "since", "seconds"), TABLE)
+def test_the_table_of_intervals(story, row, before, since, seconds):
+    for one in before:
+        match one:
+            case "wait":
+                story.wait(2 * HOUR)
+            case "sibling":
+                story.sibling()
+            case str():
+                story.declares(one)
+            case _:
+                story.answers(one)
+    story.wait(since)
+    assert every(story) == (timedelta(seconds=seconds), Look.FULL), row
+
+
+def test_past_its_shutdown_a_blocked_model_is_probed_weekly_unless_it_propagates(story, new_story):
+    past = date(2026, 10, 23)
+    assert every(story.answers(403, 404, 404), shutdown=past)[0] == timedelta(days=7)
+    hopeful = new_story().answers(403).declares("verified").wait(2 * HOUR).answers(404, 404)
+    assert every(hopeful, shutdown=past)[0] == timedelta(minutes=3)
+
+
+def test_a_deactivated_account_doubles_too_and_two_blockers_that_alternate_stay_where_they_are(
+    story,
+):
+    for _ in range(9):
+        story.apply(Answered(Code.ACCOUNT_DEACTIVATED))
+    assert every(story)[0] == timedelta(hours=24)
+    story.answers(402, 402)
+    assert every(story)[0] == timedelta(minutes=15)
+
+
+def test_a_plan_says_what_made_it_later_than_the_situation_asks(story):
+    story.answers(403)
+    assert plan(story).held_by is None
+    assert plan(story, over_budget=True).held_by is Hold.BUDGET
+    assert plan(story, retry_after=1.0).held_by is None
+    assert plan(story, retry_after=900.0).held_by is Hold.RETRY_AFTER
 
 
 def test_locked_every_6_hours(story):

@@ -1,5 +1,6 @@
 """Hypothesis holds the state machine to its table: what no sequence of events may do."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
@@ -8,13 +9,18 @@ from hypothesis import strategies as st
 from monitor.access.events import Answered, Declared, SiblingOpened, TimePassed
 from monitor.access.limits import Confirmation
 from monitor.access.memory import TargetState, from_json, to_json
-from monitor.access.states import advance
+from monitor.access.states import FREE_LOOK_BLOCKERS, advance
 from monitor.access.words import Code, DeclarationKind, Effect, EventKind, Look, State
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 NEUTRAL = [c for c in Code if not c.effect.conclusive]
 
 answers = st.sampled_from(list(Code)).map(Answered)
+unproven = st.just(Answered(Code.UNRECOGNIZED, unproven=True))
+# what openings are made of, oftener than chance would bring them
+gate = st.sampled_from(
+    [Code.ACCESS_GRANTED, Code.VERIFICATION_REQUIRED, Code.VERIFICATION_LOCKED]
+).map(Answered)
 free = st.sampled_from([None, *Code]).map(lambda code: Answered(code, Look.FREE))
 declarations = st.builds(
     Declared,
@@ -22,7 +28,7 @@ declarations = st.builds(
     st.integers(0, 10 * 86400).map(lambda ago: START - timedelta(seconds=ago)),
 )
 others = st.just(SiblingOpened("acme/o3:chat")) | st.builds(TimePassed)
-events = st.one_of(answers, answers, free, declarations, others)
+events = st.one_of(answers, gate, gate, unproven, free, declarations, others)
 steps = st.lists(st.tuples(events, st.integers(0, 7200)), max_size=40)
 
 
@@ -76,6 +82,97 @@ def test_first_light_is_told_once_per_opening_and_only_for_a_granted_answer(stor
                 lit = True
         if decision.memory.first_light_at is None:
             lit = False
+
+
+def conclusive(event):
+    """The effect of an answer that says something of the gate, else None."""
+    full = isinstance(event, Answered) and event.look is Look.FULL and event.code is not None
+    return event.code.effect if full and event.code.effect.conclusive else None
+
+
+def blocks(event):
+    """Whether an answer says that something else than the gate is in the way."""
+    if not isinstance(event, Answered) or event.code is None:
+        return False
+    if event.look is Look.FREE:
+        return event.code in FREE_LOOK_BLOCKERS
+    return event.code.effect is Effect.BLOCKED
+
+
+@given(steps)
+@settings(max_examples=300)
+def test_a_light_that_goes_out_is_told_at_the_third_refusal_and_once(story):
+    lit, refusals = False, 0
+    for _, event, decision, _ in run(story):
+        effect = conclusive(event)
+        if effect:
+            refusals = 0 if effect is Effect.GRANTED else refusals + 1
+        due = lit and effect not in (None, Effect.GRANTED) and refusals >= 3
+        told = [telling.event for telling in decision.tellings]
+        assert told.count(EventKind.SHUT_AGAIN) == due
+        if EventKind.FIRST_LIGHT in told:
+            lit = True
+        if due or EventKind.AVAILABLE in told:
+            lit = False
+
+
+@given(steps)
+@settings(max_examples=300)
+def test_open_at_the_first_probe_means_that_nothing_was_in_the_way_before_it(story):
+    blocked_first, granted = False, False
+    for before, event, decision, _ in run(story):
+        if conclusive(event) is Effect.GRANTED:
+            granted = True
+        elif blocks(event):
+            blocked_first = blocked_first or not granted
+        for telling in decision.tellings:
+            if telling.event is EventKind.BASELINE:
+                assert before.state is State.UNKNOWN
+                assert not blocked_first
+            if telling.event is EventKind.FIRST_LIGHT and before.state is State.UNKNOWN:
+                assert blocked_first
+
+
+@given(steps)
+@settings(max_examples=300)
+def test_each_blocker_is_told_once_until_the_gate_is_seen_and_at_the_latest_when_seen_twice(story):
+    seen, told = Counter(), set()
+    for _, event, decision, _ in run(story):
+        if conclusive(event):
+            seen.clear()
+            told.clear()
+        for telling in decision.tellings:
+            if telling.event is EventKind.BLOCKED:
+                assert telling.facts["blocker"] not in told
+                told.add(telling.facts["blocker"])
+        if blocks(event):
+            seen[event.code] += 1
+            due = seen[event.code] >= 2 or event.code is Code.INVALID_CREDENTIALS
+            assert (event.code in told) == due
+            assert (decision.memory.blocker is event.code) == due
+
+
+@given(steps)
+@settings(max_examples=300)
+def test_unproven_answers_are_told_at_the_third_since_something_conclusive_and_move_nothing(story):
+    count = 0
+    for before, event, decision, _ in run(story):
+        if conclusive(event):
+            count = 0
+        told = [telling.event for telling in decision.tellings]
+        if isinstance(event, Answered) and event.unproven:
+            count += 1
+            assert told == ([EventKind.UNPROVEN] if count == 3 else [])
+            assert decision.memory.state is before.state
+        else:
+            assert EventKind.UNPROVEN not in told
+
+
+@given(steps)
+def test_first_light_starts_the_eager_hour(story):
+    for _, _, decision, now in run(story):
+        if any(telling.event is EventKind.FIRST_LIGHT for telling in decision.tellings):
+            assert decision.memory.eager_since == now
 
 
 @given(steps)

@@ -26,6 +26,13 @@ def test_row_2_open_at_first_look_is_a_baseline_after_the_confirmations(story):
     assert (story.state, story.events) == ("available", ["baseline"])
 
 
+@pytest.mark.parametrize("between", [[402], [402, 402], [401], [500, 402, 404]])
+def test_row_2_what_was_in_the_way_after_the_first_granted_answer_opens_nothing(story, between):
+    story.answers(200, *between, 200)
+    assert (story.state, story.told[-1]) == ("available", ("baseline", "open_at_first_look"))
+    assert "first_light" not in story.events
+
+
 @pytest.mark.parametrize("before", [[403], [403, 423, 423], [404], [404, 404], [402]])
 def test_row_3_first_light_comes_with_the_first_granted_answer_and_once(story, before):
     story.answers(*before)
@@ -43,6 +50,36 @@ def test_row_3_a_propagating_target_tells_first_light_without_changing_state(sto
     story.answers(200, every=1)
     assert story.events[-1] == "first_light"
     assert len(story.moves) == moves
+
+
+@pytest.mark.parametrize("refusals", [[403, 403, 403], [403, 500, 423, 402, 403], [423, 403, 423]])
+def test_row_3_three_refusals_before_it_settled_are_told_and_the_next_light_again(story, refusals):
+    story.answers(403, 200, *refusals[:-1], every=1)
+    assert "shut_again" not in story.events
+    story.answers(refusals[-1], every=1)
+    assert story.told[-1] == ("shut_again", "refused_after_light")
+    story.answers(403, 403, 403, 403, every=1)
+    assert story.events.count("shut_again") == 1
+    assert story.state == "propagating"
+    story.answers(200, every=1)
+    assert story.events.count("first_light") == 2
+    story.answers(403, 403, 403, every=1)
+    assert story.events.count("shut_again") == 2
+
+
+def test_row_3_two_refusals_and_a_granted_answer_are_one_opening(story):
+    story.answers(403, 200, 403, 403, 200, 403, 403, 200, every=1)
+    assert story.events == ["unverified", "first_light"]
+
+
+def test_row_3_who_was_told_of_the_light_is_told_that_it_went_out_when_it_is_locked_too(story):
+    story.answers(403, 200, 423, 423, 423)
+    assert story.events[-3:] == ["first_light", "locked", "shut_again"]
+
+
+def test_row_4_what_has_settled_relapses_and_does_not_shut_again(story):
+    story.answers(403, 200, 200, 403, 403, 403)
+    assert story.events[-2:] == ["available", "propagating"]
 
 
 def test_row_4_two_granted_over_the_span_settle(story):
