@@ -25,8 +25,13 @@ JSON values; a missing or malformed fact leaves its line out. The keys:
 | `shutdown` | ISO date on which the model is shut down |
 | `spent_usd`, `budget_usd`, `budget_scope` | dollars, and of what: `key acme-prod today`, `month` |
 | `provider_open` | provider targets of the same model and surface that are open while this one is shut |
+| `direct_shut` | direct targets of the same model and surface that are shut while this provider's opens |
 | `routes` | names of routes |
 | `targets` | how many targets it concerns |
+| `route_targets`, `silent` | of how many on the route; names of the silent ones, where these are not all |
+| `silence` | `target` where others of the route are answered, else `route` |
+| `every_s` | seconds between the probes that go on |
+| `blockers` | the codes that stand, or stood, in the way beside `blocker` |
 | `counts` | targets by state |
 | `since_last_start` | events by kind since the last start |
 """

@@ -21,20 +21,28 @@ class Subscription:
 
 
 def channels_for(
-    happening: Happening, channels: Sequence[Subscription], only: Collection[str] = ()
+    happening: Happening,
+    channels: Sequence[Subscription],
+    only: Collection[str] = (),
+    concerned: Collection[str] = (),
 ) -> tuple[str, ...]:
     """The names of the channels that are told, in the order given.
 
     With `only` these channels are asked, whatever their patterns, and no others.
 
     A happening without a target (a route's, an organization's, the monitor's own) concerns every
-    target, so only the event decides.
+    target, so only the event decides; with `concerned` these targets.
     """
+    targets = concerned or (happening.target,)
     return tuple(
         channel.name
         for channel in channels
         if _subscribed(happening.event, channel.events)
-        and (channel.name in only if only else _wanted(happening.target, channel.targets))
+        and (
+            channel.name in only
+            if only
+            else any(_wanted(target, channel.targets) for target in targets)
+        )
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from monitor.access.cadence import full_interval, next_look
-from monitor.access.events import Answered, Declared, Event, Rules, SiblingOpened, TimePassed
+from monitor.access.events import Answered, Declared, Event, Rules, SiblingOpened, Telling
 from monitor.access.memory import TargetState
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.propagation import opening_of
@@ -20,6 +20,7 @@ from monitor.daemon.backlog import Backlog
 from monitor.daemon.clock import Clock
 from monitor.daemon.narrator import Narrator
 from monitor.daemon.network import NetworkSense
+from monitor.daemon.silences import Silences, stale_of
 from monitor.daemon.watches import Watch, Watches
 from monitor.store.records import Change, Declaration, Told
 
@@ -59,8 +60,7 @@ class Engine:
         self._committed = committed
         self._evidence = evidence
         self._watching_since = clock.now()
-        #: routes whose silence was told
-        self._silent: set[str] = set()
+        self._silences = Silences(watches, narrator, rules)
         #: by pool, probes that brought nothing new
         self._ordinary: Counter[str] = Counter()
 
@@ -83,7 +83,7 @@ class Engine:
         decision = advance(before, event, now, self._rules)
         inconclusive = code is not None and code.effect is Effect.INCONCLUSIVE
         if code is not None and code.effect.conclusive:
-            self._silent.discard(watch.target.route)
+            self._silences.answered(watch.target.route, now)
         plan = next_look(
             decision.memory,
             now,
@@ -141,7 +141,8 @@ class Engine:
     def succeed(self, old: "Engine") -> None:
         """Go on in the place of another, with what it knew of the network and of silence."""
         # ruff: noqa: SLF001 - another of this class
-        self._watching_since, self._silent = old._watching_since, old._silent
+        self._watching_since = old._watching_since
+        self._silences.succeed(old._silences)
         self._network.succeed(old._network)
 
     async def declared(self, declaration: Declaration) -> None:
@@ -176,28 +177,29 @@ class Engine:
         )
 
     async def time_passed(self) -> None:
-        """Nothing came: deadlines, silence, models near their end. Silence is told once per route."""
+        """Nothing came: deadlines, silence, models near their end."""
         now = self._clock.now()
         # While the own network is down nobody is silent: `offline` was told.
         since = now if self._network.offline else self._watching_since
         changes: list[Change] = []
-        silent: dict[str, list[Watch]] = {}
+        silent: list[tuple[Watch, Telling]] = []
         overdue: list[tuple[Watch, Event]] = []
         for watch in self._watches:
-            interval = full_interval(watch.memory, now, watch.cadence, watch.shutdown)
-            # until the API's own list was read, the catalog's date is nothing to wake people with
-            event = TimePassed(interval, watch.shutdown if watch.dated else None, since)
+            event = self._silences.passed(watch, now, since)
             decision = advance(watch.memory, event, now, self._rules)
             if not decision.tellings:
                 continue
-            if any(telling.event is EventKind.STALE for telling in decision.tellings):
-                silent.setdefault(watch.target.route, []).append(watch)
+            if stale := stale_of(decision):
+                silent.append((watch, stale))
             late = any(telling.event is EventKind.OVERDUE for telling in decision.tellings)
             if late and not watch.pool:  # no message holds the evidence for many keys
                 overdue.append((watch, event))
                 continue
             changes.append(self._apply(watch, event, without=EventKind.STALE))
-        changes += self._of_silence(silent)
+        for watch, event, stale in self._silences.company(silent, now, since):
+            silent.append((watch, stale))
+            changes.append(self._apply(watch, event, without=EventKind.STALE))
+        changes += self._silences.tellings(silent, now)
         if changes:
             await self.write(changes)
         for watch, passed in overdue:
@@ -213,27 +215,8 @@ class Engine:
     def clock_stepped(self, step: timedelta) -> None:
         """The wall clock was stepped: measured times move with it."""
         self._watching_since += step
+        self._silences.shift(step)
         self._watches.shift(step)
-
-    def _of_silence(self, silent: Mapping[str, Sequence[Watch]]) -> Iterable[Change]:
-        """One message for a route, at the first of its targets; the others of the outage say nothing."""
-        for route, watches in silent.items():
-            if route in self._silent:
-                continue
-            self._silent.add(route)
-            facts = {
-                "routes": [route],
-                "targets": sum(watch.target.route == route for watch in self._watches),
-                "contract": str(watches[0].target.contract),
-            }
-            told = self._narrator.of_monitor(
-                EventKind.STALE,
-                Reason.NOTHING_CONCLUSIVE,
-                self._clock.now(),
-                route=route,
-                facts=facts,
-            )
-            yield Change(told=(told,))
 
     async def tell(self, event: EventKind, reason: Reason, facts: dict[str, Any]) -> None:
         """Record and tell something of the whole monitor."""
@@ -272,10 +255,13 @@ class Engine:
         before = watch.memory.state
         decision = advance(watch.memory, event, now, self._rules)
         watch.memory = decision.memory
+        more = dict(facts or {})
+        if Reason.GAVE_UP in decision.reasons:
+            # who gives up waiting still asks
+            every = full_interval(watch.memory, now, watch.cadence, watch.shutdown)
+            more["every_s"] = every.total_seconds()
         told = tuple(
-            self._narrator.of_target(
-                watch, replace(telling, facts={**telling.facts, **(facts or {})}), now
-            )
+            self._narrator.of_target(watch, replace(telling, facts={**telling.facts, **more}), now)
             for telling in decision.tellings
             if telling.event is not without
         )

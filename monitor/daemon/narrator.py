@@ -9,7 +9,7 @@ from monitor.access.happening import Happening
 from monitor.access.observation import Diagnosis
 from monitor.access.pools import scope_of
 from monitor.access.propagation import Opening, Waiting, typical_wait
-from monitor.access.words import Contract, EventKind, Reason
+from monitor.access.words import Code, Contract, EventKind, Reason
 from monitor.alerts.subscriptions import Subscription, channels_for
 from monitor.daemon.watches import Watch, Watches
 from monitor.store.records import Told
@@ -25,8 +25,12 @@ _SHUT = frozenset(
         EventKind.OVERDUE,
         EventKind.LOCKED,
         EventKind.REVOKED,
+        EventKind.SHUT_AGAIN,
     )
 )
+
+#: Events that say that a gate is open, or opening.
+_OPEN = frozenset((EventKind.FIRST_LIGHT, EventKind.AVAILABLE, EventKind.BASELINE))
 
 
 class Narrator:
@@ -66,8 +70,10 @@ class Narrator:
                 "gate": diagnosis.gate and str(diagnosis.gate),
                 "owner": str(diagnosis.owner),
             }
-        if telling.event in _SHUT and target.contract is Contract.DIRECT:
+        if target.contract is Contract.DIRECT and telling.event in _SHUT:
             facts["provider_open"] = self._watches.open_at_providers(watch)
+        if target.contract is Contract.PROVIDER and telling.event in _OPEN:
+            facts["direct_shut"] = self._watches.shut_directly(watch)
         facts |= telling.facts
         typical = self._typical.get(target.contract)
         if typical and telling.event in _COMPARED:
@@ -96,13 +102,22 @@ class Narrator:
         *,
         route: str | None = None,
         facts: Mapping[str, Any] | None = None,
+        diagnosis: Code | None = None,
+        concerned: Sequence[str] = (),
     ) -> Told:
-        """What concerns a route or the whole monitor, or the pool that is among the facts."""
+        """What concerns a route or the whole monitor, or the pool that is among the facts.
+
+        With `concerned` it goes to who wants to know of one of these targets at least.
+        """
         facts = dict(facts or {})
         scope = scope_of(facts["pool"]) if "pool" in facts else None
-        return self._told(Happening(event, reason, now, scope=scope, route=route, facts=facts))
+        happening = Happening(
+            event, reason, now, scope=scope, route=route, diagnosis=diagnosis, facts=facts
+        )
+        return self._told(happening, concerned)
 
-    def _told(self, happening: Happening) -> Told:
+    def _told(self, happening: Happening, concerned: Sequence[str] = ()) -> Told:
         pool = self._pools.get(happening.facts.get("pool", ""))
         only = pool.channels if pool else ()
-        return Told(happening, channels_for(happening, self._subscriptions, only))
+        channels = channels_for(happening, self._subscriptions, only, concerned)
+        return Told(happening, channels)

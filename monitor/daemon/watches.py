@@ -109,12 +109,11 @@ class Watches:
     def __init__(self, watches: Iterable[Watch]) -> None:
         self._by_name = {watch.name: watch for watch in watches}
         self._by_scope: dict[tuple[str, str], list[Watch]] = {}
-        self._at_providers: dict[Capability, list[Watch]] = {}
+        self._same: dict[tuple[Capability, Contract], list[Watch]] = {}
         self._pools: dict[str, list[Watch]] = {}
         for watch in self._by_name.values():
             self._by_scope.setdefault((watch.target.route, watch.target.scope), []).append(watch)
-            if watch.target.contract is Contract.PROVIDER:
-                self._at_providers.setdefault(watch.means, []).append(watch)
+            self._same.setdefault((watch.means, watch.target.contract), []).append(watch)
             if watch.pool:
                 self._pools.setdefault(watch.scope, []).append(watch)
 
@@ -145,11 +144,16 @@ class Watches:
 
     def open_at_providers(self, watch: Watch) -> list[str]:
         """A few provider targets of the same model and surface that are available now."""
-        found = (
-            other.name
-            for other in self._at_providers.get(watch.means, ())
-            if other is not watch and other.memory.state is State.AVAILABLE
-        )
+        same = self._same.get((watch.means, Contract.PROVIDER), ())
+        found = (other.name for other in same if other.memory.state is State.AVAILABLE)
+        return list(islice(found, _OPEN_MOST))
+
+    def shut_directly(self, watch: Watch) -> list[str]:
+        """A few direct targets of the same model and surface that are shut now; none while one is open."""
+        same = self._same.get((watch.means, Contract.DIRECT), ())
+        if any(other.memory.state is State.AVAILABLE for other in same):
+            return []
+        found = (other.name for other in same if other.memory.state is not State.UNKNOWN)
         return list(islice(found, _OPEN_MOST))
 
     def summary(self, scope: str) -> str | None:

@@ -1,7 +1,7 @@
 """The words for what happens beside the gate: blockers, silence, shutdowns, money, the monitor itself."""
 
 from monitor.access.diagnosis.advice import advise
-from monitor.access.words import Code, Reason
+from monitor.access.words import Code, Reason, Silence
 from monitor.alerts.clean import duration
 from monitor.alerts.facts import Facts
 from monitor.alerts.wording.shared import Wording
@@ -37,21 +37,44 @@ def unblocked(facts: Facts) -> Wording:
 def stale(facts: Facts) -> Wording:
     """Nothing conclusive for a while."""
     silent = facts.number("waited_s") or facts.number("lasted_s")
-    count = facts.number("targets")
     code = facts.happening.diagnosis
     known = advise(code, None) if code else None
+    whom, others = _silent(facts)
     return Wording(
-        f"No conclusive answer: {facts.subject}",
+        f"No conclusive answer: {_of_whom(facts)}{facts.subject}",
         "warning",
-        "Nothing conclusive has come"
-        f"{' for ' + duration(silent) if silent else ''}"
-        f"{f' to {int(count)} targets' if count else ''}. The states shown are the last ones known.",
+        f"Nothing conclusive has come{' for ' + duration(silent) if silent else ''}{whom}. The states "
+        f"shown are the last ones known.{others}",
         known.meaning if known else "",
         (
             *((known.advice,) if known else ()),
             "Look at the routes: `access-monitor status --routes`.",
         ),
     )
+
+
+def _silent(facts: Facts) -> tuple[str, str]:
+    """To whom nothing comes, and what of the others of the route."""
+    count, total = facts.number("targets"), facts.number("route_targets")
+    if facts.model:
+        return "", " Other targets of its route are answered." if _alone(facts) else ""
+    if not count:
+        return "", ""
+    of = f" of the route's {int(total)} targets" if total and total > count else " targets"
+    if not (names := facts.names("silent", 10)):
+        return f" to {int(count)}{of}", ""
+    more = f" and {int(count) - len(names)} more" if count > len(names) else ""
+    others = " The others are answered." if _alone(facts) else ""
+    return f" to {int(count)}{of}", f"{others} Silent: {', '.join(names)}{more}."
+
+
+def _of_whom(facts: Facts) -> str:
+    count = facts.number("targets")
+    return f"{int(count)} targets of " if count and facts.names("silent") else ""
+
+
+def _alone(facts: Facts) -> bool:
+    return facts.text("silence") == Silence.TARGET
 
 
 def retiring(facts: Facts) -> Wording:

@@ -45,11 +45,13 @@ def gave_up(facts: Facts) -> Wording:
     """Row 11."""
     lasted = facts.number("waited_s") or facts.number("lasted_s")
     after = f" after {duration(lasted)}" if lasted else ""
+    often = facts.number("every_s")
+    every = f", every {duration(often)}" if often else ""
     return Wording(
         f"Gave up waiting: {facts.subject}",
         "warning",
         f"{capital(facts.access)} to {facts.capability} has not opened{after}. The monitor no longer "
-        "takes it for a propagation; it keeps looking, less often.",
+        f"takes it for a propagation. Probing goes on{every}.",
         "A wait this long usually means that the verification failed without saying so, or that the "
         "key belongs to another organization than the one that was verified.",
         _self_help(facts),

@@ -33,7 +33,14 @@ def after_waiting(facts: Facts) -> str:
 
 
 def open_elsewhere(facts: Facts, words: Wording) -> Wording:
-    """The words, and beside them that a provider serves the same model meanwhile, with what to ask it."""
+    """The words, and beside them how the same model stands on a route of the other contract.
+
+    That a provider serves it while the direct gate is shut, with what to ask it; or that the direct gate
+    is still shut while a provider opens.
+    """
+    if shut := facts.names("direct_shut"):
+        told = f"OpenAI access to {facts.capability} is still shut: {', '.join(shut)}."
+        return replace(words, lead=f"{words.lead} {told}")
     targets = facts.names("provider_open")
     if not targets:
         return words

@@ -74,3 +74,5 @@ async def test_a_shut_direct_target_tells_of_the_provider_that_is_open(bench, ke
     assert overdue.facts["provider_open"] == ["relay/gpt-image-2:images"]
     relay = [one for one in bench.history() if one.target == "relay/gpt-image-2:images"]
     assert all("provider_open" not in one.facts for one in relay)
+    (opened,) = [one for one in relay if one.event in ("baseline", "available")]
+    assert opened.facts["direct_shut"] == ["acme/gpt-image-2:images"]

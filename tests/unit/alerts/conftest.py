@@ -70,7 +70,7 @@ def stored_happenings() -> dict[str, list[Happening]]:
         ),
         "unverified-gave_up": _happening(
             EventKind.UNVERIFIED, Reason.GAVE_UP, before=PROPAGATING, after=UNVERIFIED,
-            facts={**REFUSAL, **DECLARED, "lasted_s": 604_800}, **GATED,
+            facts={**REFUSAL, **DECLARED, "lasted_s": 604_800, "every_s": 300}, **GATED,
         ),
         "unverified-cleared": _happening(
             EventKind.UNVERIFIED, Reason.CLEARED_DECLARED, before=LOCKED, after=UNVERIFIED,
@@ -121,6 +121,12 @@ def stored_happenings() -> dict[str, list[Happening]]:
             EventKind.AVAILABLE, Reason.SETTLED, before=PROPAGATING, after=AVAILABLE, route="relay",
             facts={"contract": "provider", "lasted_s": 70}, diagnosis=Code.ACCESS_GRANTED,
         ),
+        "available-provider-direct_shut": _happening(
+            EventKind.AVAILABLE, Reason.SETTLED, before=PROPAGATING, after=AVAILABLE, route="relay",
+            target="acme-relay/gpt-image-2:images", diagnosis=Code.ACCESS_GRANTED,
+            facts={"key": "acme-relay", "contract": "provider", "lasted_s": 70,
+                   "direct_shut": ["acme-prod/gpt-image-2:images"]},
+        ),
         "baseline": _happening(
             EventKind.BASELINE, Reason.OPEN_AT_FIRST_LOOK, before=UNKNOWN, after=AVAILABLE,
             diagnosis=Code.ACCESS_GRANTED,
@@ -169,7 +175,19 @@ def stored_happenings() -> dict[str, list[Happening]]:
         "stale": Happening(
             EventKind.STALE, Reason.NOTHING_CONCLUSIVE, AT, route="openai",
             diagnosis=Code.SERVER_ERROR,
-            facts={"contract": "direct", "waited_s": 1_860, "targets": 12},
+            facts={"contract": "direct", "waited_s": 1_860, "targets": 12, "route_targets": 12,
+                   "silence": "route"},
+        ),
+        "stale-some": Happening(
+            EventKind.STALE, Reason.NOTHING_CONCLUSIVE, AT, route="openai",
+            diagnosis=Code.SERVER_ERROR,
+            facts={"contract": "direct", "waited_s": 1_860, "targets": 3, "route_targets": 12,
+                   "silence": "target",
+                   "silent": ["acme-prod/gpt-5.1:chat", "acme-prod/gpt-5.1:stream", "acme-prod/o3:chat"]},
+        ),
+        "stale-one": _happening(
+            EventKind.STALE, Reason.NOTHING_CONCLUSIVE, diagnosis=Code.SERVER_ERROR,
+            facts={"waited_s": 1_860, "silence": "target"},
         ),
         "retiring": _happening(
             EventKind.RETIRING, Reason.SHUTDOWN_NEAR,

@@ -1,0 +1,147 @@
+"""Silence as it is told: of a route once, of the targets that fail alone together."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from monitor.access.cadence import full_interval
+from monitor.access.events import Decision, Rules, Telling, TimePassed
+from monitor.access.states import advance
+from monitor.access.words import Code, EventKind, Reason, Silence
+from monitor.daemon.narrator import Narrator
+from monitor.daemon.watches import Watch, Watches
+from monitor.store.records import Change
+
+#: Silent targets that a message names.
+_NAMED_MOST = 10
+
+
+class Silences:
+    """Knows when each route was last answered conclusively, and which were told of as silent."""
+
+    def __init__(self, watches: Watches, narrator: Narrator, rules: Rules) -> None:
+        self._watches = watches
+        self._narrator = narrator
+        self._rules = rules
+        self._answered: dict[str, datetime] = {}
+        #: routes that were told of, and since when such a one is answered again
+        self._told: set[str] = set()
+        self._again: dict[str, datetime] = {}
+        for watch in watches:
+            route, last = watch.target.route, watch.memory.conclusive_at
+            if last:
+                self._answered[route] = max(last, self._answered.get(route, last))
+            if watch.memory.stale is Silence.ROUTE:
+                self._told.add(route)
+
+    def succeed(self, old: "Silences") -> None:
+        """Go on in the place of another, with what it knew."""
+        # ruff: noqa: SLF001 - another of this class
+        self._answered, self._told, self._again = old._answered, old._told, old._again
+
+    def answered(self, route: str, now: datetime) -> None:
+        """A target of the route was answered conclusively."""
+        self._answered[route] = now
+        if route in self._told:
+            self._told.discard(route)
+            self._again[route] = now
+
+    def shift(self, step: timedelta) -> None:
+        """The wall clock was stepped: measured times move with it."""
+        for times in (self._answered, self._again):
+            times.update({route: at + step for route, at in times.items()})
+
+    def passed(self, watch: Watch, now: datetime, watching_since: datetime) -> TimePassed:
+        """What the passing of time is for a target, with what is known of its route."""
+        route = watch.target.route
+        return TimePassed(
+            full_interval(watch.memory, now, watch.cadence, watch.shutdown),
+            # until the API's own list was read, the catalog's date is nothing to wake people with
+            watch.shutdown if watch.dated else None,
+            max(watching_since, self._again.get(route, watching_since)),
+            self._answered.get(route),
+        )
+
+    def company(
+        self, silent: Sequence[tuple[Watch, Telling]], now: datetime, watching_since: datetime
+    ) -> list[tuple[Watch, TimePassed, Telling]]:
+        """The targets whose silence is to be told with that of these, so that one message has them all."""
+        alone = [watch for watch, one in silent if one.facts["silence"] == Silence.TARGET]
+        among = {watch.name for watch in alone}
+        places = {_place(watch) for watch in alone}
+        found: list[tuple[Watch, TimePassed, Telling]] = []
+        for watch in self._watches if places else ():
+            if watch.memory.failing_since and not watch.memory.stale and _place(watch) in places:
+                event = replace(self.passed(watch, now, watching_since), among_others=True)
+                stale = stale_of(advance(watch.memory, event, now, self._rules))
+                if stale and watch.name not in among:
+                    found.append((watch, event, stale))
+        return found
+
+    def tellings(self, silent: Sequence[tuple[Watch, Telling]], now: datetime) -> Iterable[Change]:
+        """One message for each route that is silent, and one for those that fail alone on another."""
+        alone: dict[tuple[str, str | None], list[tuple[Watch, Telling]]] = {}
+        for watch, telling in silent:
+            route = watch.target.route
+            if telling.facts["silence"] == Silence.TARGET:
+                alone.setdefault(_place(watch), []).append((watch, telling))
+            elif route not in self._told:
+                self._told.add(route)
+                # not all: an open target is asked once a day, and one that is blocked is explained
+                concerned = [
+                    other
+                    for other in self._watches
+                    if other.target.route == route
+                    and other.memory.blocker is None
+                    and (other.memory.failing_since or other.memory.stale)
+                ]
+                yield self._together(concerned, telling.facts["waited_s"], Silence.ROUTE, now)
+        for found in alone.values():
+            if len(found) == 1:
+                watch, telling = found[0]
+                told = self._narrator.of_target(watch, telling, now)
+                yield Change(target=watch.name, told=(told,))
+                continue
+            shortest = min(telling.facts["waited_s"] for _, telling in found)
+            yield self._together([watch for watch, _ in found], shortest, Silence.TARGET, now)
+
+    def _together(
+        self, watches: Sequence[Watch], waited_s: float, silence: Silence, now: datetime
+    ) -> Change:
+        first = watches[0]
+        route = first.target.route
+        facts: dict[str, Any] = {
+            "contract": str(first.target.contract),
+            "waited_s": waited_s,
+            "silence": str(silence),
+            "targets": len(watches),
+            "route_targets": sum(watch.target.route == route for watch in self._watches),
+        }
+        if len(watches) < facts["route_targets"]:
+            facts["silent"] = [watch.name for watch in watches[:_NAMED_MOST]]
+        alone = silence is Silence.TARGET
+        if alone and first.pool:
+            facts["pool"] = first.pool.name
+        codes: Counter[Code | None] = Counter(watch.memory.last_diagnosis for watch in watches)
+        told = self._narrator.of_monitor(
+            EventKind.STALE,
+            Reason.NOTHING_CONCLUSIVE,
+            now,
+            route=route,
+            facts=facts,
+            diagnosis=codes.most_common(1)[0][0],
+            concerned=[watch.name for watch in watches] if alone else (),
+        )
+        return Change(told=(told,))
+
+
+def _place(watch: Watch) -> tuple[str, str | None]:
+    """Whose silences share a message: the route's, a pool's apart."""
+    return watch.target.route, watch.pool.name if watch.pool else None
+
+
+def stale_of(decision: Decision) -> Telling | None:
+    """What a decision tells of silence."""
+    return next((one for one in decision.tellings if one.event is EventKind.STALE), None)

@@ -1,0 +1,69 @@
+"""Silence: who is told of, together, and with which figures."""
+
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+FAULT = '[[keys.faults]]\nwhat = "server_error"\n'
+SIX = [
+    "gpt-5.1:responses",
+    "gpt-5.1:chat",
+    "gpt-5.1:stream",
+    "gpt-5.1:summary",
+    "gpt-5.2:chat",
+    "o3:chat",
+]
+FIGURES = '[deadlines]\nstale = "4s"\n[budget]\nper_key_per_day = 5.0\nper_month = 50.0\n'
+
+
+def stales(bench):
+    return [one for one in bench.history() if one.event == "stale"]
+
+
+async def test_a_key_that_fails_among_seven_is_one_message_of_its_targets(bench, key, simulated):
+    others = [f"acme-{n}" for n in range(6)]
+    scenario = simulated("failing", more=FAULT) + "".join(simulated(name) for name in others)
+    await bench.simulate(scenario)
+    keys = key("failing", *SIX) + "".join(key(name, "gpt-5.1:summary") for name in others)
+    await bench.run(bench.settings(keys, FIGURES))
+    await bench.until(lambda: stales(bench))
+    probes = bench.simulator.ledger.count()
+    await bench.until(lambda: bench.simulator.ledger.count() > probes + 150)
+    (stale,) = stales(bench)
+    assert (stale.target, stale.route, stale.diagnosis) == (None, "sim", "server_error")
+    assert (stale.facts["targets"], stale.facts["route_targets"]) == (6, 12)
+    assert set(stale.facts["silent"]) == {f"failing/{name}" for name in SIX}
+    await bench.until(
+        lambda: any("6 of the route's 12 targets" in text for text in bench.taker.texts)
+    )
+
+
+async def test_one_target_that_fails_alone_is_told_of_under_its_own_name(bench, key, simulated):
+    fault = FAULT + 'surfaces = ["summary"]\n'
+    await bench.simulate(simulated("acme", more=fault))
+    await bench.run(bench.settings(key("acme", "gpt-5.1:summary", "gpt-image-2"), FIGURES))
+    await bench.until(lambda: stales(bench))
+    assert [one.target for one in stales(bench)] == ["acme/gpt-5.1:summary"]
+    await bench.until(
+        lambda: any("Other targets of its route" in text for text in bench.taker.texts)
+    )
+
+
+async def test_a_route_of_which_no_target_is_answered_is_one_message(bench, key, simulated):
+    await bench.simulate(simulated("acme", more=FAULT) + simulated("other", more=FAULT))
+    await bench.run(bench.settings(key("acme", *SIX) + key("other", *SIX[:1]), FIGURES))
+    await bench.until(lambda: stales(bench))
+    probes = bench.simulator.ledger.count()
+    await bench.until(lambda: bench.simulator.ledger.count() > probes + 60)
+    (stale,) = stales(bench)
+    assert (stale.target, stale.facts["targets"]) == (None, 7)
+    assert "silent" not in stale.facts
+
+
+async def test_who_wants_none_of_the_silent_targets_is_not_told_of_them(bench, key, simulated):
+    await bench.simulate(simulated("failing", more=FAULT) + simulated("acme"))
+    channels = 'targets = ["acme/*"]\nevents = ["stale"]\n'
+    keys = key("failing", *SIX) + key("acme", "gpt-5.1:summary")
+    await bench.run(bench.settings(keys, FIGURES, channels))
+    await bench.until(lambda: stales(bench))
+    assert bench.told() == {}
