@@ -14,7 +14,7 @@ from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
-from monitor.alerts.bounds import TookTooLong, bound_answers, interrupt
+from monitor.alerts.bounds import TookTooLong, bound_answers, interrupt, wishes
 from monitor.alerts.clean import clean
 from monitor.alerts.messages import Message
 from monitor.alerts.url_secrets import hide, url_secrets
@@ -32,13 +32,15 @@ class DeliveryError(Exception):
     """A message was not delivered, as far as is known.
 
     `reason` is one redacted line. `maybe_delivered` is True when the attempt ran out of time: the
-    service may have taken the message, and sending again may show it twice.
+    service may have taken the message, and sending again may show it twice. `wait` is how many seconds
+    the service asks to wait before anything else is sent to it.
     """
 
-    def __init__(self, reason: str, *, maybe_delivered: bool = False):
+    def __init__(self, reason: str, *, maybe_delivered: bool = False, wait: float = 0.0):
         super().__init__(reason)
         self.reason = reason
         self.maybe_delivered = maybe_delivered
+        self.wait = wait
 
 
 class Channel:
@@ -70,8 +72,10 @@ class Channel:
             raise DeliveryError("the attempt before this one has not come back yet")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[str | None] = loop.create_future()
+        waits: list[float] = []
 
         def work() -> None:
+            wishes.noted = waits
             try:
                 failure = self._deliver(message)
             except TookTooLong:
@@ -94,10 +98,10 @@ class Channel:
         except TimeoutError:
             interrupt(self._thread)
             raise DeliveryError(
-                f"no answer within {self._seconds:g} s", maybe_delivered=True
+                f"no answer within {self._seconds:g} s", maybe_delivered=True, wait=sum(waits[-1:])
             ) from None
         if failure is not None:
-            raise DeliveryError(self._presentable(failure))
+            raise DeliveryError(self._presentable(failure), wait=sum(waits[-1:]))
 
     def _deliver(self, message: Message) -> str | None:
         """Send, blocking. Returns why it failed, or None."""

@@ -1,10 +1,16 @@
-"""Bounds for Apprise's libraries: they read whatever a service sends, and for as long as it sends."""
+"""Bounds for Apprise's libraries: they read whatever a service sends, and for as long as it sends.
+
+What Apprise drops of an answer is read here too: how long the service asks to wait.
+"""
 
 import ctypes
 import importlib
+import re
 import smtplib
 import threading
 from typing import Any
+
+from monitor.access.diagnosis.waiting import retry_after
 
 #: Bytes of a service's answer that are read. A webhook answers with a word, or with a sentence.
 ANSWER_CAP = 256 * 1024
@@ -13,6 +19,22 @@ _CHUNK = 16 * 1024
 
 #: Lines of a mail server's reply; the longest, to EHLO, has about twenty.
 REPLY_LINES = 200
+
+
+#: A service that asks for more is asked again after this many seconds: a day would lose what is told.
+WAIT_MOST = 3600.0
+
+#: As Telegram and Discord say it.
+_IN_BODY = re.compile(rb'"retry_after"\s*:\s*(\d{1,9}(?:\.\d{1,9})?)')
+
+
+class Wishes(threading.local):
+    """Where a thread wants to have noted how many seconds a service asks it to wait."""
+
+    noted: list[float] | None = None
+
+
+wishes = Wishes()
 
 
 class TookTooLong(SystemExit):
@@ -46,6 +68,8 @@ def bound_answers() -> None:
         response = original(self, request, stream=stream, **more)
         if not stream:
             response._content = _read(response)  # noqa: SLF001 - what `content` returns from here on
+        if wishes.noted is not None and response.status_code in (429, 503):
+            wishes.noted.append(_wish(response))
         return response
 
     send.bounded = True  # type: ignore[attr-defined]
@@ -90,3 +114,12 @@ def _read(response: Any) -> bytes:
             response.close()  # the rest is not wanted, and the connection is of no more use
             break
     return bytes(body[:ANSWER_CAP])
+
+
+def _wish(response: Any) -> float:
+    """Seconds that an answer asks to wait, within the bound; 0 when it does not say."""
+    headers = {str(name).lower(): str(value) for name, value in response.headers.items()}
+    said = retry_after(headers, ())
+    if said is None and (found := _IN_BODY.search(response._content or b"")):  # noqa: SLF001
+        said = float(found[1])
+    return min(said or 0.0, WAIT_MOST)

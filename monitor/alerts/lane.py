@@ -90,6 +90,8 @@ class Lane:
         self._failures = 0
         self._failed_at = 0.0
         self._closed_until = 0.0
+        #: the service asked to be sent nothing until then
+        self._asked_until = 0.0
         #: the newest row that waited when an attempt failed
         self._newest_failed = 0
         #: whether the last round failed for the outbox's sake, which is said once
@@ -188,7 +190,11 @@ class Lane:
                 # For the sake of order the next ones wait behind a group that failed. One that fails
                 # again and again may be the fault of its rows: then the next one finds that out.
                 course.asked = course.suspect is not None
-                if course.asked or _attempts(group) + 1 < STUBBORN:
+                if (
+                    course.asked
+                    or self._asked_until > self._clock()
+                    or _attempts(group) + 1 < STUBBORN
+                ):
                     return
                 course.suspect = group
 
@@ -209,6 +215,9 @@ class Lane:
 
     def _again_at(self, group: Group, rows: Group) -> float:
         """When a group may be tried after the failures so far, on the loop's clock."""
+        return max(self._asked_until, self._after_failures(group, rows))
+
+    def _after_failures(self, group: Group, rows: Group) -> float:
         if self._goes_its_own_way(group):
             return self._retry_at[group[0].id]
         # Something new may find out early whether the channel works again; the oldest goes first.
@@ -255,6 +264,7 @@ class Lane:
             await self._channel.send(message)
         except DeliveryError as error:
             unsure = " (it may have been delivered)" if error.maybe_delivered else ""
+            self._asked_until = max(self._asked_until, self._clock() + error.wait)
             await self._failed(mine, error.reason + unsure, started)
             return Outcome.FAILED
         except Exception as error:
@@ -302,12 +312,12 @@ class Lane:
 
     async def _failed(self, group: Group, reason: str, started: float) -> None:
         if self._goes_its_own_way(group):
-            wait = self._backoff(_attempts(group) + 1)
+            wait = self._at_least_asked(self._backoff(_attempts(group) + 1))
             self._retry_at |= {row.id: self._clock() + wait for row in group}
         else:
             self._failures += 1
             self._failed_at = self._clock()
-            wait = self._backoff(self._failures)
+            wait = self._at_least_asked(self._backoff(self._failures))
             self._closed_until = self._clock() + wait
         old = [row for row in group if self._too_old(row)]
         young = [row for row in group if not self._too_old(row)]
@@ -338,6 +348,9 @@ class Lane:
         most = self._delivery.retry_most.total_seconds()
         doubled = first * 2.0 ** min(failures - 1, 32)
         return min(doubled * (1 + self._spread() / 4), most)
+
+    def _at_least_asked(self, wait: float) -> float:
+        return max(wait, self._asked_until - self._clock())
 
     def _too_old(self, row: Pending) -> bool:
         return self._read_at - row.created_at >= self._delivery.give_up_after

@@ -155,6 +155,8 @@ class Webhook:
     def __init__(self) -> None:
         self.received: list[dict[str, Any]] = []
         self.answers: list[int] = []
+        #: what an answer 429 says besides
+        self.limited: dict[str, Any] = {}
         self.hangs = asyncio.Event()
         self.released = asyncio.Event()
         self.port = 0
@@ -173,6 +175,8 @@ class Webhook:
             async with self._arrived:
                 self.received.append(body)
                 self._arrived.notify_all()
+        if status == 429:
+            return web.Response(status=429, **self.limited)
         return web.Response(status=status, text="ok" if status == 200 else "no_service")
 
     async def arrival(self, count: int) -> None:

@@ -184,3 +184,22 @@ async def test_apprise_writes_nothing_to_the_log(webhooks: Any, message: Message
         root.setLevel(before)
     names = {record.name.partition(".")[0] for record in records}
     assert not names & {"apprise", "urllib3", "requests"}
+
+
+@pytest.mark.parametrize(
+    ("limited", "wait"),
+    [
+        ({"headers": {"Retry-After": "7"}}, 7.0),
+        ({"text": '{"ok": false, "parameters": {"retry_after": 35}}'}, 35.0),
+        ({"headers": {"Retry-After": "999999999"}, "text": '{"retry_after": 999999}'}, 3600.0),
+        ({"headers": {"Retry-After": "soon"}}, 0.0),
+    ],
+)
+async def test_how_long_a_service_asks_to_wait_is_known(
+    webhooks: Any, message: Message, limited: dict[str, Any], wait: float
+) -> None:
+    hook = await webhooks()
+    hook.answers, hook.limited = [429, 500], limited
+    sender = channel(f"json://127.0.0.1:{hook.port}")
+    assert (await failure(sender, message)).wait == wait
+    assert (await failure(sender, message)).wait == 0.0

@@ -315,3 +315,23 @@ async def test_above_the_messages_of_a_scope_stands_what_is_known_of_it_as_a_who
     heads = [one["message"].splitlines()[0] for one in hook.received]
     assert heads[0] == "acme: 812 available, 40 unverified"
     assert "812" not in heads[1]
+
+
+async def test_a_service_that_asks_to_wait_is_sent_nothing_until_then(
+    webhooks: Any, outbox: Any, light: Make
+) -> None:
+    hook = await webhooks()
+    hook.answers, hook.limited = [429], {"headers": {"Retry-After": "2"}}
+    with structlog.testing.capture_logs() as logs:
+        async with running(outbox, channel(hook)) as dispatcher:
+            outbox.add("ops", light())
+            dispatcher.wake()
+            await outbox.until(lambda: bool(outbox.rows[1].error))
+            asked = asyncio.get_running_loop().time()
+            outbox.add("ops", light(target="acme-prod/o3:chat", scope="org-other"))
+            dispatcher.wake()
+            await outbox.until(lambda: set(outbox.states()) == {"delivered"})
+            took = asyncio.get_running_loop().time() - asked
+    assert took > 1.8
+    assert [entry["event"] for entry in logs].count("notification.failed") == 1
+    assert logs[0]["retry_in_s"] == 2.0
