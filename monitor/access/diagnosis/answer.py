@@ -130,7 +130,7 @@ def _choice_error(value: Mapping[str, Any]) -> Any:
                 return choice["error"]
             if choice.get("finish_reason") == "error":
                 # A gateway's way to say that the upstream broke off: what came before is no answer.
-                return {"code": "finish_reason_error"}
+                return {"code": envelope.BROKEN_WORD}
     return None
 
 

@@ -5,6 +5,7 @@ its message, its machine-readable words and its status. Nothing here judges what
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -63,8 +64,14 @@ _EDGE_NUMBERS = range(1000, 1201)
 #: The words of ours that stand for what a field says other than by a word.
 EDGE_WORD: Final = "cloudflare_error"
 RETRY_WORD: Final = "retry_delay"
+BROKEN_WORD: Final = "choice_broken_off"
 _STATUSES = ("code", "status", "statuscode", "status_code", "http_status", "httpstatus")
 _EMPTY = ("", "null", "none", "nil", "false", "success", "ok", "0", "no error", "undefined")
+
+# A word that only a machine writes, in prose; and what says that a limit comes back soon.
+_MACHINE_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{1,30}(?:_[A-Za-z0-9]{1,30}){1,6}")
+_COMES_BACK = re.compile(r"retry_?delay\W{1,6}(?:seconds: )?\d|please retry in \d", re.IGNORECASE)
+WORDS_CAP: Final = 12
 
 # Not strict: terminals and forums break lines inside of JSON strings.
 _decoder = json.JSONDecoder(strict=False)
@@ -146,7 +153,7 @@ def _of_object(value: Mapping[str, Any], depth: int) -> Iterator[Layer]:
     param = fields.get("param")
     own = Layer(
         message,
-        (*codes, *_said_by_numbers(fields)),
+        (*codes, *_said_by_numbers(fields), *_comes_back(message)),
         param.casefold()[:120] if isinstance(param, str) else "",
         next((found for name in _STATUSES if (found := as_status(fields.get(name)))), None),
         depth,
@@ -186,6 +193,10 @@ def _said_by_numbers(fields: Mapping[str, Any]) -> Iterator[str]:
         yield RETRY_WORD
 
 
+def _comes_back(text: str) -> tuple[str, ...]:
+    return (RETRY_WORD,) if "etry" in text and _COMES_BACK.search(text) else ()
+
+
 def _of_text(text: str, depth: int) -> Iterator[Layer]:
     """Prose, and the error embedded in it: SDK prefixes, exceptions' texts, JSON in strings."""
     text = text.strip()
@@ -193,7 +204,9 @@ def _of_text(text: str, depth: int) -> Iterator[Layer]:
         return
     # A string that is itself JSON says nothing as prose.
     if not (text[0] in '{["' and parse(text[:EMBEDDED_CAP]) is not None):
-        yield Layer(text, depth=depth)
+        words = islice(_MACHINE_WORD.finditer(text, 0, 2_000), WORDS_CAP)
+        codes = (*(word[0].casefold() for word in words), *_comes_back(text))
+        yield Layer(text, codes, depth=depth)
     yield from _embedded(text, depth)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from monitor.access.diagnosis.answer import Answer, Kind
 from monitor.access.diagnosis.envelope import Layer
+from monitor.access.diagnosis.rule import Phrase, Rule
 from monitor.access.diagnosis.rules import Finding, gate_of
 from monitor.access.diagnosis.text import fold
 from monitor.access.words import Code, Effect
@@ -25,7 +26,7 @@ class OwnRule:
     type: str | None = None
     param: str | None = None
     message_contains: str | None = None
-    _phrase: str = field(init=False, repr=False, compare=False)
+    _rule: Rule = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what would be dangerous, and fold the phrase as messages are."""
@@ -33,7 +34,18 @@ class OwnRule:
             raise ValueError("a rule never means granted: only a payload proves access")
         if not self.tells():
             raise ValueError("a rule needs one of status, code, type, param, message_contains")
-        object.__setattr__(self, "_phrase", fold(self.message_contains or ""))
+        words = fold(self.message_contains or "")
+        exact = ((name, getattr(self, name)) for name in ("code", "type", "param"))
+        rule = Rule(
+            "own",
+            self.diagnosis,
+            phrases=(Phrase(words, "", (words,)),) if words else (),
+            fields=tuple(
+                (name, value.strip().casefold()) for name, value in exact if value is not None
+            ),
+            only_on=() if self.status is None else (self.status,),
+        )
+        object.__setattr__(self, "_rule", rule)
 
     def tells(self) -> list[str]:
         """The names of what it looks at."""
@@ -45,13 +57,7 @@ class OwnRule:
 
     def matches(self, layer: Layer, message: str, status: int | None) -> bool:
         """Whether an error of an answer is what this rule is for; `message` is folded."""
-        return (
-            (self.status is None or self.status in (status, layer.status))
-            and _same(self.code, layer.code)
-            and _same(self.type, layer.type)
-            and _same(self.param, layer.param)
-            and self._phrase in message
-        )
+        return self._rule.matches(layer, message, (status, layer.status))
 
 
 def find(
@@ -69,7 +75,3 @@ def find(
             gate = gate_of(answer.errors, folded) if code is Code.VERIFICATION_REQUIRED else None
             return Finding(code, f"settings_rule_{number}", code.owner, gate)
     return None
-
-
-def _same(wanted: str | None, found: str) -> bool:
-    return wanted is None or wanted.strip().casefold() == found

@@ -1,64 +1,169 @@
-"""What a rule is: phrases of a message that mean a code, with the reason it exists."""
+"""What a rule is: what it looks at in one error, and how a table of them is read.
+
+The built-in rules (rules.toml) and the users' own (settings) are of one kind, asked by `Rule.matches`.
+"""
 
 import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
 
-from monitor.access.words import Code, Gate, Owner
+from monitor.access.diagnosis.envelope import Layer
+from monitor.access.words import Code, Owner
 
-#: One phrase, or several that must all be there.
-Phrase = str | tuple[str, ...]
-#: Phrases sorted for speed: the single ones, and those of several parts.
-_Sorted = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]
+_SEPARATOR: Final = " + "
+_SOURCE: Final = "  # "
+_squeeze = str.maketrans("", "", "_- ")
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Words that must all be in a message, and patterns that are asked after them."""
+
+    text: str
+    source: str
+    parts: tuple[str, ...]
+    patterns: tuple[str, ...] = ()
+
+    def is_in(self, text: str) -> bool:
+        """True when a folded message says it."""
+        for part in self.parts:
+            if part not in text:
+                return False
+        return all(_compiled(pattern).search(text) for pattern in self.patterns)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Phrases that decide a code. The text compared is folded (`text.fold`): lower case, plain quotes.
+    """What of one error means what. The text compared is folded (`text.fold`); see rules.toml for the fields.
 
-    `pattern`: one more way to match, for words that come in many orders; its repetitions are bounded.
-    `needs`: without one of these words the rule is passed over at once. `unless`: any of these words
-    forbids it. `not_on`: status classes (4 for 4xx, 429 exactly) on which the words mean something else.
+    `fields` are names of a layer's fields with the value each must have.
     """
 
-    name: str
-    code: Code
-    why: str
-    any_of: tuple[Phrase, ...]
-    pattern: re.Pattern[str] | None = None
-    needs: tuple[str, ...] = ()
-    unless: tuple[str, ...] = ()
-    not_on: tuple[int, ...] = ()
+    id: str
+    means: Code
+    why: str = ""
     owner: Owner | None = None
-    gate: Gate | None = None
-    _all: _Sorted = field(init=False, repr=False)
-    _ascii: _Sorted = field(init=False, repr=False)
+    phrases: tuple[Phrase, ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
+    fields: tuple[tuple[str, str], ...] = ()
+    unless: tuple[str, ...] = ()
+    only_on: tuple[int, ...] = ()
+    not_on: tuple[int, ...] = ()
+    alone: bool = False
+    beside: str = ""
+    yields_to: frozenset[str] = frozenset()
+    _single: tuple[str, ...] = field(init=False, repr=False)
+    _single_ascii: tuple[str, ...] = field(init=False, repr=False)
+    _several: tuple[Phrase, ...] = field(init=False, repr=False)
+    _needles: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Sort the phrases: most texts are ASCII, and then two thirds of the work is enough."""
-        every = _sort(self.any_of)
-        plain = _sort(tuple(phrase for phrase in self.any_of if "".join(phrase).isascii()))
-        object.__setattr__(self, "_all", every)
-        object.__setattr__(self, "_ascii", plain)
+        """Sort the phrases for speed: most are one part, and most texts are ASCII."""
+        single = tuple(p.text for p in self.phrases if len(p.parts) == 1 and not p.patterns)
+        ascii_only = tuple(text for text in single if text.isascii())
+        several = tuple(p for p in self.phrases if len(p.parts) != 1 or p.patterns)
+        object.__setattr__(self, "_single", single)
+        object.__setattr__(self, "_single_ascii", ascii_only)
+        object.__setattr__(self, "_several", several)
+        object.__setattr__(self, "_needles", tuple({phrase.parts[0] for phrase in several}))
 
-    def matches(self, text: str, status: int | None) -> bool:
-        """True when the folded text says what this rule is for."""
-        has = text.__contains__
-        if self.needs and not any(map(has, self.needs)):
+    def matches(self, layer: Layer, message: str, statuses: Sequence[int | None]) -> bool:
+        """True when an error is what this rule is for. `statuses`: those that may be meant."""
+        return (
+            self._is_said(message)
+            and self.may_be_on(statuses)
+            and all(getattr(layer, name) == value for name, value in self.fields)
+            and not any(map(message.__contains__, self.unless))
+        )
+
+    def may_be_on(self, statuses: Sequence[int | None]) -> bool:
+        """True when the words mean this on one of the statuses; an unknown one forbids nothing."""
+        if self.not_on and any(_among(status, self.not_on) for status in statuses):
             return False
-        singles, several = self._ascii if text.isascii() else self._all
-        if not (
-            any(map(has, singles))
-            or any(has(parts[0]) and all(map(has, parts)) for parts in several)
-            or (self.pattern is not None and self.pattern.search(text))
-        ):
-            return False
-        if status is not None and (status in self.not_on or status // 100 in self.not_on):
-            return False
-        return not any(map(has, self.unless))
+        known = [status for status in statuses if status is not None]
+        return not (self.only_on and known) or any(_among(s, self.only_on) for s in known)
+
+    def _is_said(self, message: str) -> bool:
+        if not self.phrases:
+            return True
+        has = message.__contains__
+        if any(map(has, self._single_ascii if message.isascii() else self._single)):
+            return True
+        # Most rules have nothing to do with a message: that is seen without a step of ours.
+        return any(map(has, self._needles)) and any(p.is_in(message) for p in self._several)
 
 
-def _sort(phrases: tuple[Phrase, ...]) -> _Sorted:
-    return (
-        tuple(phrase for phrase in phrases if isinstance(phrase, str)),
-        tuple(phrase for phrase in phrases if isinstance(phrase, tuple)),
-    )
+def squeezed(word: str) -> str:
+    """A code as the table compares it: without case, underscores, and an "error" at its end."""
+    return word.casefold().translate(_squeeze).removesuffix("error")
+
+
+def read_rules(text: str) -> Iterator[Rule]:
+    """The rules of a table in their order. Raises ValueError for one that has no source or means nothing."""
+    table = tomllib.loads(text)
+    sources = table["sources"]
+    for raw in table["rule"]:
+        phrases = tuple(_phrases(raw.get("phrases", ""), sources))
+        words = dict(_words(raw.get("words", ""), sources))
+        if bool(phrases) == bool(words):
+            raise ValueError(f"rule {raw['id']} needs phrases or words")
+        yield Rule(
+            raw["id"],
+            Code(raw["means"]),
+            raw["why"],
+            Owner(raw["owner"]) if "owner" in raw else None,
+            phrases,
+            words,
+            unless=tuple(raw.get("unless", ())),
+            only_on=tuple(raw.get("only_on", ())),
+            not_on=tuple(raw.get("not_on", ())),
+            alone=raw.get("alone", False),
+            beside=raw.get("beside", ""),
+            yields_to=frozenset(raw.get("yields_to", ())),
+        )
+
+
+def phrase(text: str, source: str = "") -> Phrase:
+    """A phrase as it is written in the table: parts joined by " + ", patterns between slashes."""
+    parts, patterns = [], []
+    for part in text.split(_SEPARATOR):
+        if len(part) > 2 and part[0] == part[-1] == "/":
+            patterns.append(part[1:-1])
+        else:
+            parts.append(part)
+    if not parts:
+        raise ValueError(f"a pattern needs a plain part before it: {text}")
+    return Phrase(text, source, tuple(parts), tuple(patterns))
+
+
+def _phrases(block: str, sources: Mapping[str, Any]) -> Iterator[Phrase]:
+    for text, source in _lines(block, sources):
+        yield phrase(text, source)
+
+
+def _words(block: str, sources: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for text, source in _lines(block, sources):
+        for word in text.split():
+            yield squeezed(word), source
+
+
+def _lines(block: str, sources: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for line in block.splitlines():
+        text, _, source = line.rpartition(_SOURCE)
+        if line and (not text or source not in sources):
+            raise ValueError(f"no known source: {line}")
+        if line:
+            yield text.strip(), source
+
+
+def _among(status: int | None, those: Iterable[int]) -> bool:
+    return status is not None and (status in those or status // 100 in those)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    # When it is first asked: to compile them all would cost more than to read the table.
+    return re.compile(pattern)

@@ -1,53 +1,27 @@
-"""The rules in their order. The message decides before the code, and the code before the status.
+"""What an answer means: the table's rules, then what only the status says.
 
-Messages are asked from the innermost error outward: what the vendor said counts, not what a gateway
-made of it. The order of the rules is their meaning: each stands before those whose words it shares.
+Messages are asked from the innermost error outward: what the vendor said counts, not what a gateway made
+of it. The message decides before the code, and the code before the status.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
 from typing import Final
 
-from monitor.access.diagnosis import (
-    codes,
-    envelope,
-    rules_account,
-    rules_asked,
-    rules_gate,
-    rules_load,
-    rules_money,
-)
 from monitor.access.diagnosis.answer import Answer, Kind
 from monitor.access.diagnosis.envelope import Layer
-from monitor.access.diagnosis.rule import Rule
-from monitor.access.diagnosis.rules_key import CREDENTIALS
+from monitor.access.diagnosis.rule import Rule, read_rules, squeezed
 from monitor.access.words import Code, Gate, Owner
 
-RULES: Final[tuple[Rule, ...]] = (
-    rules_gate.GATE_STATED,
-    rules_gate.GATE_TRANSLATED,
-    rules_gate.LOCKED,
-    rules_gate.OTHER_VERIFICATION,
-    rules_load.RATE_NAMED,
-    rules_money.QUOTA,
-    rules_account.DEACTIVATED,
-    rules_account.REGION,
-    rules_account.ORGANIZATION,
-    rules_account.SCOPE,
-    rules_account.PROJECT,
-    rules_asked.NO_CHANNEL,
-    rules_load.CAPACITY,
-    rules_asked.ENDPOINT,
-    rules_gate.GATE_WORDED,
-    rules_money.TIER,
-    rules_asked.MODEL,
-    rules_asked.GONE,
-    rules_asked.MODERATION,
-    CREDENTIALS,
-    rules_load.EDGE,
-    rules_load.SERVER,
-    rules_load.RATE_WORDED,
+#: The built-in rules in their order.
+RULES: Final = tuple(read_rules(Path(__file__).with_name("rules.toml").read_text(encoding="utf-8")))
+#: Neighbours of one kind: rules that look at messages, or words of errors with the rule of each.
+_STAGES: Final[tuple[Sequence[Rule] | Mapping[str, Rule], ...]] = tuple(
+    {word: rule for rule in rules for word in rule.words} if of_words else tuple(rules)
+    for of_words, rules in groupby(RULES, key=lambda rule: bool(rule.words))
 )
 
 #: A text longer than this in a 200 is a document that quotes an error, not an error.
@@ -56,38 +30,8 @@ QUOTING_CAP: Final = 1_500
 #: A message from this length on is read once only, however often it is wrapped; refusals are shorter.
 _LONG: Final = 1_000
 
-_ZERO_LIMIT = re.compile(r"\blimit:? {0,2}0(?!\d|[.,]\d)")
-_ZERO_LIMIT_WORDS = (
-    "rate limit",
-    "per min",
-    "per day",
-    "/min",
-    "/1min",
-    "quota exceeded for metric",
-)
 _TEXT_STATUS = re.compile(
     r"(?:^|error code:? |status[ _]?(?:code)?[:= ]{1,3}|http(?:/\d\.\d)?[ :]{1,2}|\[)([45]\d\d)\b"
-)
-#: Cloudflare's plain text, whatever class wraps it; an SDK's own "Error code: 502 - …" goes on.
-_EDGE_CODE = re.compile(
-    r"error code: (?:10[0-3]\d|110[1-6]|1200|5(?:0[0-4]|2\d|30))(?=[^\w-]{0,9}(?:\(code: \d{3}\)|$))"
-)
-#: What says that a limit comes back within the hour, beside a sentence about the quota.
-_COMES_BACK = re.compile(r"retry_?delay\W{1,6}(?:seconds: )?\d|please retry in \d")
-#: Findings by words that a more specific code overrules: load, and what is merely about verification.
-_LOAD = (Code.SERVER_ERROR, Code.MODEL_UNAVAILABLE)
-_MONEY = (Code.QUOTA_EXHAUSTED,)
-_OTHERS = frozenset(
-    (
-        Code.QUOTA_EXHAUSTED,
-        Code.TIER_UNSUPPORTED,
-        Code.ACCOUNT_DEACTIVATED,
-        Code.REGION_BLOCKED,
-        Code.ORGANIZATION_MISMATCH,
-        Code.MISSING_SCOPE,
-        Code.MODERATION_BLOCKED,
-        Code.RATE_LIMITED,
-    )
 )
 _EDGE_STATUSES = frozenset((502, 504, *range(520, 531)))
 
@@ -110,11 +54,15 @@ def judge(answer: Answer, folded: Sequence[str], status: int | None) -> Finding:
     success = status is None or 200 <= status < 300
     if success and answer.kind is Kind.TEXT and inner is None and len(answer.text) > QUOTING_CAP:
         return _found(Code.UNRECOGNIZED, "long_text_in_a_success")
-    return (
-        _by_message(answer, folded, inner)
-        or _by_code(answer.errors, inner)
-        or _by_rules(rules_asked.WEAK, folded, inner)
-        or _by_status(answer, folded, inner)
+    rule = _first_rule(answer.errors, folded, inner)
+    if rule is None:
+        return _by_status(answer, folded, inner)
+    if rule.means is Code.VERIFICATION_LOCKED and answer.kind is Kind.TEXT and inner is None:
+        # Prose without any sign of an error may be anything; locked needs a clear answer.
+        return _found(Code.UNRECOGNIZED, "locked_only_in_prose")
+    asked = rule.means is Code.VERIFICATION_REQUIRED
+    return _found(
+        rule.means, rule.id, rule.owner, gate_of(answer.errors, folded) if asked else None
     )
 
 
@@ -134,60 +82,63 @@ def _inner_status(errors: Sequence[Layer], folded: Sequence[str], status: int | 
     return None
 
 
-def _by_message(answer: Answer, folded: Sequence[str], inner: int | None) -> Finding | None:
-    if any(envelope.EDGE_WORD in layer.codes for layer in answer.errors):
-        return _found(Code.EDGE_ERROR, "edge_says_so")
-    if not any(folded):
-        return None
-    if any(_EDGE_CODE.search(text) for text in folded if "error code: " in text):
-        return _found(Code.EDGE_ERROR, "bare_edge_code")
-    for text in folded:
-        if text and _is_zero_limit(text):
-            # A limit of nothing is no limit to wait for: the tier has no access at all.
-            return _found(Code.TIER_UNSUPPORTED, "limit_of_zero")
-    finding = _by_rules(RULES, folded, inner)
-    if finding is None:
-        return None
-    if finding.code is Code.QUOTA_EXHAUSTED and (
-        any(envelope.RETRY_WORD in layer.codes for layer in answer.errors)
-        or any(_COMES_BACK.search(text) for text in folded)
-    ):
-        return _found(Code.RATE_LIMITED, "quota_that_comes_back")
-    overruling: Sequence[Code] | frozenset[Code] = ()
-    if finding.code in _LOAD and finding.rule in (rules_load.CAPACITY.name, rules_load.SERVER.name):
-        overruling = _MONEY
-    elif finding.rule == rules_gate.GATE_WORDED.name:
-        overruling = _OTHERS
-    if overruling and (coded := _by_code(answer.errors, inner)) and coded.code in overruling:
-        return coded
-    if finding.code is Code.VERIFICATION_REQUIRED:
-        return _found(finding.code, finding.rule, gate=gate_of(answer.errors, folded))
-    if finding.code is Code.VERIFICATION_LOCKED and answer.kind is Kind.TEXT and inner is None:
-        # Prose without any sign of an error may be anything; locked needs a clear answer.
-        return _found(Code.UNRECOGNIZED, "locked_only_in_prose")
-    return finding
+def _first_rule(errors: Sequence[Layer], folded: Sequence[str], inner: int | None) -> Rule | None:
+    for stage in _STAGES:
+        if isinstance(stage, Mapping):
+            rule = next(_by_words(stage, errors, inner), None)
+        else:
+            rule = _by_message(stage, errors, folded, inner)
+        if rule is not None:
+            return rule
+    return None
 
 
-def _by_rules(rules: Sequence[Rule], folded: Sequence[str], inner: int | None) -> Finding | None:
+def _by_message(
+    rules: Sequence[Rule], errors: Sequence[Layer], folded: Sequence[str], inner: int | None
+) -> Rule | None:
     innermost = ""
-    for whole in dict.fromkeys(folded):
+    seen = set()
+    for layer, whole in zip(errors, folded, strict=True):
         # What wraps a long message repeats it: only what it adds is still to be read.
         text = whole.replace(innermost, " ", 1) if innermost else whole
-        for rule in rules if text else ():
-            if rule.matches(text, inner):
-                return _found(rule.code, rule.name, rule.owner, rule.gate)
+        if not text or whole in seen:
+            continue
+        seen.add(whole)
+        for rule in rules:
+            if (
+                rule.matches(layer, text, (inner,))
+                and _has_beside(rule, errors)
+                and not (rule.alone and len(seen) > 1)
+            ):
+                return _yielding(rule, errors, inner)
         if not innermost and len(whole) > _LONG:
             innermost = whole[:_LONG]
     return None
 
 
-def _is_zero_limit(text: str) -> bool:
-    return (
-        "limit" in text
-        and any(word in text for word in _ZERO_LIMIT_WORDS)
-        and _ZERO_LIMIT.search(text) is not None
-        and "credit limit" not in text
-    )
+def _has_beside(rule: Rule, errors: Sequence[Layer]) -> bool:
+    return not rule.beside or any(rule.beside in layer.codes for layer in errors)
+
+
+def _yielding(rule: Rule, errors: Sequence[Layer], inner: int | None) -> Rule:
+    """The rule itself, or that of a more specific code of the same answer."""
+    if rule.yields_to:
+        for stage in _STAGES:
+            if isinstance(stage, Mapping):
+                for other in _by_words(stage, errors, inner):
+                    if other.id in rule.yields_to:
+                        return other
+    return rule
+
+
+def _by_words(
+    stage: Mapping[str, Rule], errors: Sequence[Layer], inner: int | None
+) -> Iterator[Rule]:
+    for layer in errors:
+        for word in layer.codes:
+            rule = stage.get(squeezed(word))
+            if rule is not None and rule.may_be_on((inner,)):
+                yield rule
 
 
 def gate_of(errors: Sequence[Layer], folded: Sequence[str]) -> Gate:
@@ -207,19 +158,6 @@ def gate_of(errors: Sequence[Layer], folded: Sequence[str]) -> Gate:
     return Gate.MODEL
 
 
-def _by_code(errors: Sequence[Layer], inner: int | None) -> Finding | None:
-    for layer in errors:
-        for word in layer.codes:
-            code = codes.BY_WORD.get(word)
-            allowed = codes.ONLY_ON.get(word)
-            if code is None or (allowed and inner is not None and inner not in allowed):
-                continue
-            if code is Code.VERIFICATION_REQUIRED:
-                return _found(code, "verification_code", gate=gate_of(errors, ()))
-            return _found(code, f"code_{code}")
-    return None
-
-
 def _by_status(answer: Answer, folded: Sequence[str], status: int | None) -> Finding:
     if status is None or status < 300:
         return _found(Code.UNRECOGNIZED, "nothing_known")
@@ -236,10 +174,6 @@ def _by_status(answer: Answer, folded: Sequence[str], status: int | None) -> Fin
 def _by_client_status(
     answer: Answer, folded: Sequence[str], status: int, *, prose: bool
 ) -> Finding:
-    relayed = any("bad response status" in text or "openai_error" in text for text in folded)
-    if relayed and status not in (402, 429):
-        # A relay that hides the upstream's words: whose 401 or 403 it was is unknown.
-        return _found(Code.UNRECOGNIZED, "relay_hides_the_answer")
     if status == 404 and any("model" in text for text in folded):
         return _found(Code.MODEL_UNAVAILABLE, "status_404_of_a_model")
     if status == 404 and not prose:
