@@ -22,11 +22,13 @@ _SLACK_LOOKALIKES = str.maketrans({"*": "\u2217", "~": "\u223c"})
 def clean(text: str, cap: int = WORDS_CAP) -> str:
     """Words from outside on one line: no control, bidirectional or invisible characters, capped."""
     # Cut before looking at each character: a server may send megabytes.
-    kept = "".join(
-        " " if char.isspace() else char
-        for char in text[: cap * 8]
-        if char.isspace() or unicodedata.category(char)[0] != "C"
-    )
+    kept = text[: cap * 8]
+    if not kept.isprintable():
+        kept = "".join(
+            " " if char.isspace() else char
+            for char in kept
+            if char.isspace() or unicodedata.category(char)[0] != "C"
+        )
     folded = " ".join(kept.split())
     return folded if len(folded) <= cap else folded[: cap - 1].rstrip() + "…"
 
@@ -43,9 +45,9 @@ def name(text: str) -> str:
     return clean(text, 100).replace("`", "'")
 
 
-def title(text: str, tag: str = "") -> str:
-    """One line for a mail's Subject of at most `TITLE_CAP` characters that still ends with `tag`."""
-    room = TITLE_CAP - len(tag) - 1 if tag else TITLE_CAP
+def title(text: str, tag: str = "", *, most: int = TITLE_CAP) -> str:
+    """One line for a mail's Subject of at most `most` characters that still ends with `tag`."""
+    room = max(most - len(tag) - 1, 1) if tag else most
     return f"{clean(text, room)} {tag}".rstrip()
 
 
@@ -77,6 +79,12 @@ def slack_block(text: str) -> str:
 def slack_prose(prose: str) -> str:
     """Our prose for Slack: commands stay code spans, names in it cannot start a format."""
     return slack_escape(prose).translate(_SLACK_LOOKALIKES)
+
+
+def count(number: float, thing: str) -> str:
+    """`1 target`, `7 targets`."""
+    whole = int(number)
+    return f"{whole} {thing}" if whole == 1 else f"{whole} {thing}s"
 
 
 def duration(seconds: float) -> str:

@@ -37,20 +37,22 @@ JSON values; a missing or malformed fact leaves its line out. The keys:
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from monitor.access.happening import Happening
 from monitor.access.propagation import under
-from monitor.access.words import EventKind
+from monitor.access.words import Code, EventKind
 from monitor.alerts import render
-from monitor.alerts.clean import clean, duration, name, title
+from monitor.alerts.clean import TITLE_CAP, clean, count, duration, name, title
 from monitor.alerts.facts import Facts, moment
-from monitor.alerts.wording import Level, Wording, wording
+from monitor.alerts.wording import Level, wording
 
-#: So many happenings of one message are shown in full; the rest are counted.
+#: So many happenings of one message are shown; the rest are counted.
 FULL_MOST = 20
+#: Facts that stand in lines of their own; the rest go into one closing line.
+ROWS_MOST = 4
 
 _WORST_FIRST: tuple[Level, ...] = ("failure", "warning", "success", "info")
 
@@ -65,6 +67,9 @@ _NEWS_FIRST = (
     EventKind.OVERDUE,
     EventKind.BLOCKED,
 )
+
+#: Events whose words begin with how long it took.
+_SAY_THE_WAIT = (EventKind.OVERDUE, EventKind.FIRST_LIGHT, EventKind.STALE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,106 +95,221 @@ class Message:
     level: Level
 
 
-def compose(items: Sequence[Told], *, now: datetime, summary: str | None = None) -> Message:
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """How much a message shows. The defaults show everything."""
+
+    evidence: bool = True
+    steps: bool = True
+    facts: bool = True
+    lead: bool = True
+    #: happenings of a group that are shown; the rest are counted
+    full: int = FULL_MOST
+    title: int = TITLE_CAP
+    #: whether what is left out is named
+    less: bool = True
+
+
+def compose(
+    items: Sequence[Told],
+    *,
+    now: datetime,
+    summary: str | None = None,
+    detail: Detail = Detail(),
+) -> Message:
     """One message for one happening, or a grouped one for several, in the order given.
 
-    `summary` stands above them: how a pool stands as a whole. Of many then the worst are shown in full,
-    else the first. Raises ValueError when there is nothing to tell.
+    `summary` stands above them: how a pool stands as a whole. Of many then the worst are shown, else the
+    first. Raises ValueError when there is nothing to tell.
     """
-    if not items:
-        raise ValueError("nothing to tell")
-    head = clean(summary or "")
-    parts = [_part(item, now) for item in items]
-    tags = " ".join(part.tag for part in parts)
-    if len(parts) == 1:
-        heading = title(parts[0].words.title, parts[0].tag)
-        shown = render.Page(parts=parts, rest="", tags=tags, grouped=False, head=head)
-    else:
-        heading = title(_grouped_title(items))
-        full = _in_full(parts, worst=bool(head))
-        over = [item for place, item in enumerate(items) if place not in full]
-        rest = f"And {len(over)} more: {_counted(over)}." if over else ""
-        shown = render.Page(
-            parts=_once([parts[place] for place in full]),
-            rest=rest,
-            tags=tags,
-            grouped=True,
-            head=head,
+    return Draft(items, now=now, summary=summary).message(detail)
+
+
+class Draft:
+    """Happenings that may share a message, prepared once for messages of several lengths."""
+
+    def __init__(self, items: Sequence[Told], *, now: datetime, summary: str | None = None):
+        if not items:
+            raise ValueError("nothing to tell")
+        self._items = items
+        self._now = now
+        self._head = clean(summary or "")
+        self._facts = [Facts(item.happening) for item in items]
+        self._words = [wording(facts) for facts in self._facts]
+        self._parts: dict[int, render.Part] = {}
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def message(self, detail: Detail = Detail(), start: int = 0, end: int | None = None) -> Message:
+        """The message of the happenings from `start` to before `end`."""
+        places = range(start, len(self) if end is None else end)
+        items = [self._items[place] for place in places]
+        tags = [_tag(item) for item in items]
+        grouped = len(items) > 1
+        if grouped:
+            heading = title(_grouped_title(items), most=detail.title)
+            full = self._in_full(places, detail.full)
+        else:
+            heading = title(self._words[start].title, tags[0], most=detail.title)
+            full = [start]
+        over = [self._items[place] for place in places if place not in full]
+        wanted = _once([self._part(place) for place in full])
+        shown = [_reduced(part, detail) for part in wanted]
+        page = render.Page(
+            parts=shown,
+            tags=" ".join(tags),
+            grouped=grouped,
+            rest=f"And {len(over)} more: {_counted(over)}." if over else "",
+            less=_less(items, wanted, shown) if detail.less else "",
+            head=self._head,
         )
-    levels = {part.words.level for part in parts}
-    return Message(
-        title=heading,
-        text=render.text(shown),
-        html=render.html(shown),
-        slack=render.slack(shown),
-        level=next(level for level in _WORST_FIRST if level in levels),
+        levels = {self._words[place].level for place in places}
+        return Message(
+            title=heading,
+            text=render.text(page),
+            html=render.html(page),
+            slack=render.slack(page),
+            level=next(level for level in _WORST_FIRST if level in levels),
+        )
+
+    def _in_full(self, places: Iterable[int], most: int) -> list[int]:
+        """Which happenings are shown, in their order: the first, or under a summary the worst."""
+        ordered = list(places)
+        if self._head:
+            ordered.sort(key=lambda place: _WORST_FIRST.index(self._words[place].level))
+        return sorted(ordered[:most])
+
+    def _part(self, place: int) -> render.Part:
+        if place not in self._parts:
+            facts = self._facts[place]
+            matter = _matter(facts)
+            more = [f"{label}: {value}" for label, value in matter[ROWS_MOST:]]
+            self._parts[place] = render.Part(
+                _tag(self._items[place]),
+                self._words[place],
+                tuple(matter[:ROWS_MOST]),
+                " · ".join([*more, *_rest(facts, self._now)]),
+                facts.block("evidence"),
+            )
+        return self._parts[place]
+
+
+def _tag(item: Told) -> str:
+    return f"[#{item.id}]"
+
+
+def _reduced(part: render.Part, detail: Detail) -> render.Part:
+    """The part without what there is no room for."""
+    words = replace(
+        part.words,
+        lead=part.words.lead if detail.lead else "",
+        steps=part.words.steps if detail.steps else (),
     )
-
-
-def _in_full(parts: Sequence[render.Part], *, worst: bool) -> list[int]:
-    """Which parts are shown in full, in their order: the first, or the worst."""
-    places = list(range(len(parts)))
-    if worst:
-        places.sort(key=lambda place: _WORST_FIRST.index(parts[place].words.level))
-    return sorted(places[:FULL_MOST])
-
-
-def _part(item: Told, now: datetime) -> render.Part:
-    facts = Facts(item.happening)
     return render.Part(
-        f"[#{item.id}]", wording(facts), tuple(_rows(facts, now)), facts.block("evidence")
+        part.tag,
+        words,
+        part.rows if detail.facts else (),
+        part.closing if detail.facts else "",
+        part.evidence if detail.evidence else "",
     )
 
 
-def _rows(facts: Facts, now: datetime) -> list[tuple[str, str]]:
+def _less(
+    items: Sequence[Told], wanted: Sequence[render.Part], shown: Sequence[render.Part]
+) -> str:
+    """What was left out for want of room, and the command that shows it."""
+    pairs = list(zip(wanted, shown, strict=True))
+    evidence = [part for part, kept in pairs if part.evidence and not kept.evidence]
+    rest = [
+        word
+        for word, lost in (
+            ("what it means", any(a.words.lead and not b.words.lead for a, b in pairs)),
+            ("details", any(a.rows and not b.rows for a, b in pairs)),
+            ("what to do", any(a.words.steps and not b.words.steps for a, b in pairs)),
+        )
+        if lost
+    ]
+    of = name((items[0].happening.target or "") if len(items) == 1 else "")
+    said = []
+    if rest:
+        said.append(f"{', '.join(rest)} (`access-monitor history {of or 'TARGET'}`)")
+    if evidence:
+        said.append(f"the evidence (`access-monitor evidence {of or 'TARGET'}`)")
+    return f"Left out: {', '.join(said)}." if said else ""
+
+
+def _matter(facts: Facts) -> list[tuple[str, str]]:
+    """The facts that decide something, the weightiest first. The title has the key and the model."""
     happening = facts.happening
-    change = f"{happening.before or 'new'} → {happening.after}" if happening.after else None
-    lasted, waited = facts.number("lasted_s"), facts.number("waited_s")
-    whose = " (the provider's contract)" if facts.provider else ""
-    declared, hint = facts.time("declared_at"), facts.time("hint_at")
+    lasted, hint = facts.number("lasted_s"), facts.time("hint_at")
     status, words = facts.text("status"), facts.words("message")
-    said = ": ".join(part for part in (status, words) if part)
-    ids = dict.fromkeys((*facts.names("request_ids"), name(happening.request_id or "")))
-    diagnosis = str(happening.diagnosis) if happening.diagnosis else None
-    if diagnosis and facts.gate:
-        diagnosis += f" ({facts.gate} gate)"
+    said = ": ".join(part for part in (status, words) if part) if words else None
+    route = f"{name(happening.route)} (the provider's contract)" if happening.route else None
+    nobody = happening.event is EventKind.OFFLINE or happening.diagnosis is Code.NETWORK_ERROR
     rows = (
-        ("Change", change),
-        ("Organization", facts.organization),
-        ("Project", facts.text("project")),
-        ("Key", facts.key),
-        ("Pool", facts.text("pool")),
-        ("Model", facts.model),
-        ("Surface", facts.surface),
-        ("Route", f"{name(happening.route)}{whose}" if happening.route else None),
-        ("Routes", ", ".join(facts.names("routes", 20))),
-        (f"Was {happening.before} for", _lasted(lasted) if happening.before else None),
-        ("Waited", _lasted(waited)),
-        ("For comparison", _comparison(facts)),
-        ("Declared verified", moment(declared) if declared else None),
+        ("Cause" if nobody else "Server said", said),
         ("Next try not before", moment(hint) if hint else None),
-        ("Diagnosis", diagnosis),
-        ("Owner", facts.text("owner")),
-        ("Server said", said),
-        ("Request id", ", ".join(one for one in ids if one)),
+        ("For comparison" if happening.event in _SAY_THE_WAIT else "Waited", _waited(facts)),
+        (
+            f"Was {happening.before} for",
+            duration(lasted) if happening.before and lasted is not None else None,
+        ),
+        ("Organization", facts.organization),
+        ("Route", route if facts.provider else None),
+        ("Pool", facts.text("pool")),
+        ("Silent", _silent(facts)),
         ("Targets", facts.counts("counts")),
         ("Since the last start", facts.counts("since_last_start")),
-        ("At", _at(happening.at, now)),
     )
     return [(label, value) for label, value in rows if value]
 
 
-def _comparison(facts: Facts) -> str | None:
-    """How the wait compares with the openings there were on routes of the same contract."""
+def _silent(facts: Facts) -> str | None:
+    """Which targets get no conclusive answer; of many some."""
+    names, of = facts.names("silent", 10), facts.number("targets") or 0
+    more = f" and {int(of) - len(names)} more" if of > len(names) else ""
+    return ", ".join(names) + more if names else None
+
+
+def _rest(facts: Facts, now: datetime) -> list[str]:
+    """What support and filters ask for: in one line, the time first."""
+    happening = facts.happening
+    diagnosis = str(happening.diagnosis) if happening.diagnosis else None
+    if diagnosis and facts.gate:
+        diagnosis += f" ({facts.gate} gate)"
+    status, declared = facts.text("status"), facts.time("declared_at")
+    told = happening.event in (EventKind.OVERDUE, EventKind.PROPAGATING)
+    ids = dict.fromkeys((*facts.names("request_ids"), name(happening.request_id or "")))
+    named = [one for one in ids if one]
+    requests = f"request{'s' if len(named) > 1 else ''} {', '.join(named)}" if named else None
+    project = facts.text("project")
+    parts = (
+        _at(happening.at, now),
+        f"{happening.before or 'new'} → {happening.after}" if happening.after else None,
+        diagnosis,
+        f"status {status}" if status and not facts.words("message") else None,
+        f"declared {moment(declared)}" if declared and not told else None,
+        f"project {project}" if project else None,
+        f"route {name(happening.route)}" if happening.route and not facts.provider else None,
+        requests,
+    )
+    return [part for part in parts if part]
+
+
+def _waited(facts: Facts) -> str | None:
+    """How long the wait has been, beside the openings there were on routes of the same contract."""
+    waited = facts.number("waited_s")
     typical, openings = facts.number("typical_wait_s"), facts.number("openings")
-    if typical is None or not openings:
-        return None
-    whose = "openings over provider routes" if facts.provider else "openings"
-    return f"half of your {whose} took under {duration(under(typical))} ({int(openings)} openings)"
-
-
-def _lasted(seconds: float | None) -> str | None:
-    return duration(seconds) if seconds is not None else None
+    said = facts.happening.event in _SAY_THE_WAIT
+    parts = [duration(waited)] if waited is not None and not said else []
+    if typical is not None and openings:
+        whose = "openings over provider routes" if facts.provider else "openings"
+        parts.append(
+            f"half of your {whose} took under {duration(under(typical))}"
+            f" ({count(openings, 'opening')})"
+        )
+    return "; ".join(parts) or None
 
 
 def _at(at: datetime, now: datetime) -> str:
@@ -200,17 +320,12 @@ def _at(at: datetime, now: datetime) -> str:
 
 def _once(parts: Sequence[render.Part]) -> list[render.Part]:
     """Twenty targets of one organization need the same advice once, not twenty times."""
-    seen: set[tuple[str, tuple[str, ...]]] = set()
+    seen: set[tuple[str, ...]] = set()
     out = []
     for part in parts:
-        advice = (part.words.meaning, part.words.steps)
-        if advice in seen:
-            words = part.words
-            part = render.Part(  # noqa: PLW2901
-                part.tag, Wording(words.title, words.level, words.lead), part.rows
-            )
-        seen.add(advice)
-        out.append(part)
+        steps = part.words.steps
+        out.append(replace(part, words=replace(part.words, steps=())) if steps in seen else part)
+        seen.add(steps)
     return out
 
 

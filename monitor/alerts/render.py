@@ -6,30 +6,37 @@ from dataclasses import dataclass
 from monitor.alerts.clean import as_html, clean, prose_html, slack_block, slack_prose, slack_words
 from monitor.alerts.wording import Wording
 
-_MEANING = "What it means"
-_STEPS = "What to do next"
+_STEPS = "What to do"
 _EVIDENCE = "The evidence, for support"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One happening: its tag `[#123]`, its words, and what is known as label and value."""
+    """One happening: its tag `[#123]`, its words, what matters as label and value, and the rest in a line.
+
+    What a message has no room for is empty.
+    """
 
     tag: str
     words: Wording
-    rows: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, str], ...] = ()
+    closing: str = ""
     #: the evidence bundle: Markdown, shown as it is
     evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a message shows: how a pool stands, parts in full, what was left out, the tags of all."""
+    """What a message shows: how a pool stands, the parts, what was left out, the tags of all.
+
+    `rest` counts the happenings that have no part; `less` is prose and says what else is left out.
+    """
 
     parts: Sequence[Part]
-    rest: str
     tags: str
     grouped: bool
+    rest: str = ""
+    less: str = ""
     head: str = ""
 
 
@@ -42,13 +49,11 @@ def text(page: Page) -> str:
             blocks.append(f"== {clean(words.title)} {part.tag}")
         blocks.append(words.lead)
         blocks.append("\n".join(f"{label}: {value}" for label, value in part.rows))
-        if words.meaning:
-            blocks.append(f"{_MEANING}: {words.meaning}")
-        if words.steps:
-            blocks.append("\n".join([f"{_STEPS}:", *_numbered(words.steps)]))
+        blocks.append("\n".join(_steps(words.steps, _STEPS)))
         if part.evidence:
             blocks.append(f"{_EVIDENCE}:\n\n{part.evidence}")
-    blocks += [page.rest, page.tags]
+        blocks.append(part.closing)
+    blocks += [page.rest, page.less, page.tags]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -62,19 +67,23 @@ def html(page: Page) -> str:
         words = part.words
         if page.grouped:
             blocks.append(f"<h3>{as_html(clean(words.title))} {part.tag}</h3>")
-        blocks.append(f"<p>{prose_html(words.lead)}</p>")
-        rows = "<br>".join(f"<b>{label}:</b> {as_html(value)}" for label, value in part.rows)
-        blocks.append(f"<p>{rows}</p>")
-        if words.meaning:
-            blocks.append(f"<p><b>{_MEANING}:</b> {prose_html(words.meaning)}</p>")
+        if words.lead:
+            blocks.append(f"<p>{prose_html(words.lead)}</p>")
+        if part.rows:
+            rows = "<br>".join(f"<b>{label}:</b> {as_html(value)}" for label, value in part.rows)
+            blocks.append(f"<p>{rows}</p>")
         if words.steps:
-            steps = "<br>".join(prose_html(step) for step in _numbered(words.steps))
-            blocks.append(f"<p><b>{_STEPS}:</b><br>{steps}</p>")
+            head, *steps = _steps(tuple(map(prose_html, words.steps)), f"<b>{_STEPS}</b>")
+            blocks.append(f"<p>{'<br>'.join([head, *steps])}</p>")
         if part.evidence:
             lines = "<br>".join(as_html(line) for line in part.evidence.splitlines())
             blocks.append(f"<p><b>{_EVIDENCE}:</b></p>\n<p>{lines}</p>")
+        if part.closing:
+            blocks.append(f"<p>{as_html(part.closing)}</p>")
     if page.rest:
         blocks.append(f"<p>{as_html(page.rest)}</p>")
+    if page.less:
+        blocks.append(f"<p>{prose_html(page.less)}</p>")
     blocks.append(f"<p>{page.tags}</p>")
     body = "\n".join(blocks)
     return f'<html><body style="font-family: sans-serif">\n{body}\n</body></html>\n'
@@ -89,16 +98,16 @@ def slack(page: Page) -> str:
             blocks.append(f"*{slack_prose(clean(words.title))}* {part.tag}")
         blocks.append(slack_prose(words.lead))
         blocks.append("\n".join(f"• {label}: {slack_words(value)}" for label, value in part.rows))
-        if words.meaning:
-            blocks.append(f"*{_MEANING}:* {slack_prose(words.meaning)}")
-        if words.steps:
-            steps = [slack_prose(step) for step in _numbered(words.steps)]
-            blocks.append("\n".join([f"*{_STEPS}:*", *steps]))
+        blocks.append("\n".join(_steps(tuple(map(slack_prose, words.steps)), f"*{_STEPS}*")))
         if part.evidence:
             blocks.append(f"*{_EVIDENCE}:*\n{slack_block(part.evidence)}")
-    blocks += [slack_prose(page.rest), page.tags]
+        blocks.append(slack_words(part.closing))
+    blocks += [slack_prose(page.rest), slack_prose(page.less), page.tags]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _numbered(steps: tuple[str, ...]) -> list[str]:
-    return [f"{number}. {step}" for number, step in enumerate(steps, 1)]
+def _steps(steps: tuple[str, ...], head: str) -> list[str]:
+    """What to do: one step stands beside its head, several are numbered below it."""
+    if len(steps) < 2:
+        return [f"{head}: {step}" for step in steps]
+    return [f"{head}:", *(f"{number}. {step}" for number, step in enumerate(steps, 1))]

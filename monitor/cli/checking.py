@@ -27,6 +27,7 @@ from monitor.cli.common import (
 if TYPE_CHECKING:
     from monitor.access.target import Target
     from monitor.access.words import Effect
+    from monitor.alerts.fitting import Room
     from monitor.alerts.messages import Message
     from monitor.config import Settings
     from monitor.daemon.once import Checked
@@ -97,21 +98,20 @@ def _print(checked: "Sequence[Checked]") -> None:
         for one in checked
     ]
     print_table(("TARGET", "EFFECT", "DIAGNOSIS", "STATUS", "TOOK", "COST", "REQUEST"), rows)
-    told: set[tuple[Any, ...]] = set()
-    for one in checked:
-        diagnosis = one.diagnosis
-        if (diagnosis.code, diagnosis.gate) in told:
-            continue
-        told.add((diagnosis.code, diagnosis.gate))
-        advice = advise(diagnosis.code, diagnosis.gate)
-        print(f"\n{diagnosis.code} (owner: {diagnosis.owner}): {advice.meaning}\n  {advice.advice}")
+    found = dict.fromkeys((of.code, of.gate, of.owner) for of in (one.diagnosis for one in checked))
+    advices = [advise(*one) for one in found]
+    for (code, _, owner), advice in zip(found, advices, strict=True):
+        print(f"\n{code} (owner: {owner})\n  {advice.advice}\n  {advice.meaning}")
+    backgrounds = dict.fromkeys(a.background for a in advices if a.background)
+    if backgrounds:
+        print("\nbackground:", *backgrounds, sep="\n  ")
 
 
 def _as_json(one: "Checked") -> dict[str, Any]:
     from monitor.access.diagnosis import advise
 
     diagnosis = one.diagnosis
-    advice = advise(diagnosis.code, diagnosis.gate)
+    advice = advise(diagnosis.code, diagnosis.gate, diagnosis.owner)
     return {
         "target": one.target.name,
         "route": one.target.route,
@@ -194,6 +194,11 @@ class _Titles:
     """A channel that prints what happens, a line each."""
 
     name = "console"
+
+    async def room(self) -> "Room":
+        from monitor.alerts.fitting import Room
+
+        return Room()
 
     async def send(self, message: "Message") -> None:
         print(f"{datetime.now().astimezone():%H:%M:%S} {message.title}", flush=True)

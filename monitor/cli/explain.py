@@ -160,21 +160,19 @@ def _print(explained: "Explained") -> None:
     diagnosis = explained.diagnosis
     advice = advise(diagnosis.code, diagnosis.gate, diagnosis.owner)
     gate = f", the gate of the {diagnosis.gate}" if diagnosis.gate else ""
+    asked = "" if diagnosis.retry_after is None else f", {diagnosis.retry_after:g} s are asked for"
     rows = [
-        ("diagnosis", f"{diagnosis.code} ({diagnosis.effect}{gate})"),
-        ("whose problem", str(diagnosis.owner)),
-        ("the answer says", _hidden(diagnosis.message) or "(no words)"),
-        ("meaning", advice.meaning),
         ("what to do", advice.advice),
-        ("waiting helps", "yes" if advice.waiting_helps else "no"),
+        ("whose problem", str(diagnosis.owner)),
+        ("diagnosis", f"{diagnosis.code} ({diagnosis.effect}{gate}): {advice.meaning}"),
+        ("the answer says", _hidden(diagnosis.message) or "(no words)"),
+        ("waiting helps", ("yes" if advice.waiting_helps else "no") + asked),
+        ("background", advice.background),
+        ("request", diagnosis.request_id or ""),
+        ("rule", diagnosis.rule),
+        *(("assumed", _hidden(text)) for text in explained.assumed),
     ]
-    if diagnosis.retry_after is not None:
-        rows.append(("it asks to wait", f"{diagnosis.retry_after:g} s"))
-    if diagnosis.request_id:
-        rows.append(("request", diagnosis.request_id))
-    rows.append(("rule", diagnosis.rule))
-    rows += [("assumed", _hidden(text)) for text in explained.assumed]
-    _print_rows(rows)
+    _print_rows([row for row in rows if row[1]])
 
 
 def _print_rows(rows: list[tuple[str, str]]) -> None:

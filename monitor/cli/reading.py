@@ -16,6 +16,7 @@ from monitor.cli.common import (
     plain_errors,
     print_json,
     print_table,
+    printable,
     utc,
 )
 
@@ -138,7 +139,7 @@ def history(
     config: ConfigOption = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """Show what happened, oldest first, and who was told."""
+    """Show what happened, oldest first, and who was told; of one target the last message in full, too."""
     from monitor.config import find, named_database
     from monitor.store import queries
     from monitor.store.shapes import as_json
@@ -152,6 +153,18 @@ def history(
         print_json([as_json(row) for row in found])
         return
     print_history(found)
+    if len({row.happening.target for row in found}) == 1:
+        _print_message(found[-1])
+
+
+def _print_message(row: "HistoryRow") -> None:
+    """What a channel with little room left out can be read here."""
+    from monitor.alerts.messages import Told, compose
+    from monitor.daemon.redaction import Redactor
+
+    message = compose([Told(row.id, row.happening)], now=row.happening.at)
+    for line in (f"\nThe last message: {message.title}", "", *message.text.rstrip().splitlines()):
+        print(printable(Redactor().text(line)))
 
 
 def print_history(found: "list[HistoryRow]") -> None:

@@ -48,18 +48,17 @@ async def test_the_text_says_what_whose_and_what_to_do():
         "verification_required (gated, the gate of the model)",
         "whose problem    organization",
         GATE,
-        "Five causes",
-        "24 hours",
-        "90 days",
-        "usage tier",
-        "`service_tier`",
-        "own row",
         "waiting helps    yes",
         "organization_must_be_verified",
         "req_FAKE",
         "status 403, from the status line",
     ):
         assert part in " ".join(out.split()) or part in out
+    assert out.startswith("what to do       Check in the organization's general settings")
+    assert out.count("No usage tier opens this gate.") == 1
+    # what belongs to other diagnoses
+    for part in ("photograph", "24 hours", "90 days", "service_tier"):
+        assert part not in out
 
 
 async def test_json_has_the_fixed_fields_and_the_status_is_told_beside_it():

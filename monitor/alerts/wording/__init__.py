@@ -1,4 +1,4 @@
-"""What each event says: its title, what changed, what it means and what to do next. Pure."""
+"""What each event says: its title, what happened and what to do. Pure."""
 
 from collections.abc import Callable
 

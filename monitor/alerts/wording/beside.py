@@ -2,7 +2,7 @@
 
 from monitor.access.diagnosis.advice import advise
 from monitor.access.words import Code, Reason, Silence
-from monitor.alerts.clean import duration
+from monitor.alerts.clean import count, duration
 from monitor.alerts.facts import Facts
 from monitor.alerts.wording.shared import Wording
 
@@ -15,66 +15,50 @@ def blocked(facts: Facts) -> Wording:
     """A blocker is confirmed."""
     code = facts.blocker
     known = advise(code, facts.gate, facts.owner) if code else None
+    cause = known.meaning if known else "Something is in the way."
     return Wording(
         f"Blocked, {_plain(code)}: {facts.subject}",
         "warning",
-        f"In the way: {_plain(code)}. Whether the gate is open cannot be seen.",
-        known.meaning if known else "",
+        f"{cause} Until this is solved nobody can see whether the gate is open.",
         (known.advice,) if known else (),
     )
 
 
 def unblocked(facts: Facts) -> Wording:
     """A blocker has gone."""
-    code = facts.blocker
     return Wording(
         f"Unblocked: {facts.subject}",
         "success",
-        f"No longer in the way: {_plain(code)}. The gate can be seen again.",
+        f"This is no longer in the way: {_plain(facts.blocker)}. The gate can be seen again.",
     )
 
 
 def stale(facts: Facts) -> Wording:
     """Nothing conclusive for a while."""
     silent = facts.number("waited_s") or facts.number("lasted_s")
+    targets, total = facts.number("targets"), facts.number("route_targets")
     code = facts.happening.diagnosis
-    known = advise(code, None) if code else None
-    whom, others = _silent(facts)
+    known = advise(code, None, facts.owner) if code else None
+    if not targets or facts.model:
+        whom = ""
+    elif total and total > targets:
+        whom = f" to {int(targets)} of the route's {count(total, 'target')}"
+    else:
+        whom = f" to {count(targets, 'target')}"
+    some = facts.names("silent") and targets
+    lasting = f" for {duration(silent)}" if silent else ""
+    why = f" {known.meaning}" if known else ""
+    others = " Others are answered." if facts.text("silence") == Silence.TARGET else ""
     return Wording(
-        f"No conclusive answer: {_of_whom(facts)}{facts.subject}",
+        f"No conclusive answer: {f'{count(some, "target")} of ' if some else ''}{facts.subject}",
         "warning",
-        f"Nothing conclusive has come{' for ' + duration(silent) if silent else ''}{whom}. The states "
-        f"shown are the last ones known.{others}",
-        known.meaning if known else "",
+        f"Nothing conclusive has come{whom}{lasting}.{why}{others} What is shown as the state is the last "
+        "one known.",
         (
             *((known.advice,) if known else ()),
-            "Look at the routes: `access-monitor status --routes`.",
+            "Compare the routes: `access-monitor status --routes`.",
         ),
     )
-
-
-def _silent(facts: Facts) -> tuple[str, str]:
-    """To whom nothing comes, and what of the others of the route."""
-    count, total = facts.number("targets"), facts.number("route_targets")
-    if facts.model:
-        return "", " Other targets of its route are answered." if _alone(facts) else ""
-    if not count:
-        return "", ""
-    of = f" of the route's {int(total)} targets" if total and total > count else " targets"
-    if not (names := facts.names("silent", 10)):
-        return f" to {int(count)}{of}", ""
-    more = f" and {int(count) - len(names)} more" if count > len(names) else ""
-    others = " The others are answered." if _alone(facts) else ""
-    return f" to {int(count)}{of}", f"{others} Silent: {', '.join(names)}{more}."
-
-
-def _of_whom(facts: Facts) -> str:
-    count = facts.number("targets")
-    return f"{int(count)} targets of " if count and facts.names("silent") else ""
-
-
-def _alone(facts: Facts) -> bool:
-    return facts.text("silence") == Silence.TARGET
 
 
 def retiring(facts: Facts) -> Wording:
@@ -83,14 +67,15 @@ def retiring(facts: Facts) -> Wording:
     day = facts.day("shutdown")
     on = f" on {day}" if day else ""
     model = facts.model or "The model"
-    lead = f"{model} was shut down{on}." if past else f"{model} will be shut down{on}."
+    lead = (
+        f"{model} was shut down{on}. It never opens again, whatever the verification."
+        if past
+        else f"{model} will be shut down{on}. After that day no verification opens it."
+    )
     return Wording(
         f"{'Shut down' if past else 'To be shut down'}: {model}",
         "warning",
         lead,
-        "A model past its shutdown date never opens, whatever the verification."
-        if past
-        else "After that day no verification opens it.",
         ("Move to a newer model, and watch that one instead.",),
     )
 
@@ -104,10 +89,9 @@ def budget(facts: Facts) -> Wording:
     return Wording(
         f"Budget used up: {scope}",
         "warning",
-        f"The budget of {scope} is used up or reserved{figures}{estimate}.",
-        "Until it is renewed (days and months are UTC) only free looks are made: an opening is not "
-        "seen, and an open gate that shuts is not either.",
-        ("Raise it in the settings, section [budget], if that is too little.",),
+        f"The budget of {scope} is used up or reserved{figures}{estimate}. Until it is renewed (days and "
+        "months are UTC) the monitor sends free listings only, which show neither an opening nor a loss.",
+        ("If that is too little, raise it in the settings, section [budget].",),
     )
 
 
@@ -117,10 +101,8 @@ def offline(facts: Facts) -> Wording:
     return Wording(
         "Offline: no route answers",
         "failure",
-        f"Every route fails at once{': ' + routes if routes else ''}.",
-        "When all fail together the cause is most likely here: the network, DNS, a proxy or a "
-        "firewall. No state is changed by it.",
-        ("Check this machine's way to the internet.",),
+        f"Every route fails at once{': ' + routes if routes else ''}. No state changes by this.",
+        ("Check this machine's network, DNS, proxy and firewall.",),
     )
 
 
@@ -136,20 +118,17 @@ def online(facts: Facts) -> Wording:
 
 def started(facts: Facts) -> Wording:
     """The daemon is up."""
-    count = facts.number("targets")
-    return Wording(
-        "Monitor started",
-        "info",
-        f"The monitor has started{f' and watches {int(count)} targets' if count else ''}.",
-    )
+    targets = facts.number("targets")
+    watched = f" and watches {count(targets, 'target')}" if targets else ""
+    return Wording("Monitor started", "info", f"The monitor has started{watched}.")
 
 
 def stopping(facts: Facts) -> Wording:
     """The daemon goes down."""
-    count = facts.number("targets")
-    watched = f"none of its {int(count)} targets is" if count else "nothing is"
+    targets = facts.number("targets")
+    watched = f"Nobody watches its {count(targets, 'target')}" if targets else "Nothing is watched"
     return Wording(
         "Monitor stopping",
         "info",
-        f"The monitor is stopping. Until it is started again {watched} watched and nothing is told.",
+        f"The monitor is stopping. {watched} until it is started again.",
     )

@@ -5,10 +5,12 @@ given to the never verified, the propagating and the rejected, and what people f
 """
 
 from monitor.access.diagnosis.advice import advise
-from monitor.access.words import Code, Surface
-from monitor.alerts.clean import duration
+from monitor.access.words import Code
+from monitor.alerts.clean import count, duration
 from monitor.alerts.facts import Facts, moment
 from monitor.alerts.wording.shared import Wording, after_waiting, capital, declare, evidence
+
+_ASK_THE_PROVIDER = "Ask the provider: on its route it decides about access."
 
 
 def unverified(facts: Facts) -> Wording:
@@ -17,26 +19,17 @@ def unverified(facts: Facts) -> Wording:
         return Wording(
             f"Gate is shut: {facts.subject}",
             "info",
-            f"The provider's route refuses {facts.capability} with the verification gate's answer.",
-            "Provider access is the provider's own contract. The account that is not verified may be "
-            "the provider's, and nothing done in your own organization then opens it.",
-            ("Ask the provider whether this model is meant to work under your contract.",),
+            f"The provider's route refuses {facts.capability} with the verification gate's answer. "
+            "Provider access is the provider's contract: your own verification does not open it.",
+            ("Ask the provider whether this model is part of your contract.",),
         )
     return Wording(
         f"Not verified: {facts.subject}",
         "info",
-        f"The gate is shut: {facts.capability} answers that the organization must be verified.",
-        advise(Code.VERIFICATION_REQUIRED, facts.gate).meaning,
+        f"{facts.capability} is refused. {advise(Code.VERIFICATION_REQUIRED, facts.gate).meaning}",
         (
-            (
-                "Complete the verification in the general settings of the organization that the key "
-                "belongs to."
-            ),
-            (
-                "Do not count on anything else: no usage tier, even the highest, and no `service_tier` "
-                "opens this gate."
-            ),
-            f"Once it is completed, tell the monitor: {declare(facts)}.",
+            "Complete the verification in the general settings of the key's organization.",
+            f"Then tell the monitor: {declare(facts)}.",
         ),
     )
 
@@ -45,17 +38,18 @@ def gave_up(facts: Facts) -> Wording:
     """Row 11."""
     lasted = facts.number("waited_s") or facts.number("lasted_s")
     after = f" after {duration(lasted)}" if lasted else ""
-    often = facts.number("every_s")
-    every = f", every {duration(often)}" if often else ""
     return Wording(
         f"Gave up waiting: {facts.subject}",
         "warning",
-        f"{capital(facts.access)} to {facts.capability} has not opened{after}. The monitor no longer "
-        f"takes it for a propagation. Probing goes on{every}.",
-        "A wait this long usually means that the verification failed without saying so, or that the "
-        "key belongs to another organization than the one that was verified.",
+        f"{capital(facts.access)} to {facts.capability} has not opened{after}. The verification probably "
+        f"failed, or belongs to another organization. {_probing(facts)}",
         _self_help(facts),
     )
+
+
+def _probing(facts: Facts) -> str:
+    every = facts.number("every_s")
+    return f"Probing goes on{f', every {duration(every)}' if every else ', less often'}."
 
 
 def cleared(facts: Facts) -> Wording:
@@ -63,9 +57,9 @@ def cleared(facts: Facts) -> Wording:
     return Wording(
         f"Declaration cleared: {facts.subject}",
         "info",
-        "A person took back what was declared. The target counts as not verified until it answers "
+        "A person cleared what was declared. The target counts as not verified until an answer says "
         "otherwise.",
-        steps=(f"After a verification, tell the monitor: {declare(facts)}.",),
+        (f"After a verification, tell the monitor: {declare(facts)}.",),
     )
 
 
@@ -74,8 +68,7 @@ def unlocked(facts: Facts) -> Wording:
     return Wording(
         f"No longer locked: {facts.subject}",
         "info",
-        f"{facts.capability} gives the ordinary refusal again: verification is possible.",
-        "The lock has gone. The gate itself is still shut.",
+        f"{facts.capability} gives the ordinary refusal again. The organization can be verified.",
         (f"Complete the verification, then tell the monitor: {declare(facts)}.",),
     )
 
@@ -85,17 +78,15 @@ def revoked(facts: Facts) -> Wording:
     return Wording(
         f"Access lost: {facts.subject}",
         "failure",
-        f"{capital(facts.access)} to {facts.capability} was available and is refused now, several "
+        f"{capital(facts.access)} to {facts.capability} was available and is now refused, several "
         "times in a row.",
-        "This is not the flicker of a fresh opening: either it had been open for long, or it was "
-        "never seen shut before.",
         (
             "Switch production to what worked before.",
-            "Ask the provider: this contract is theirs."
+            _ASK_THE_PROVIDER
             if facts.provider
-            else "Check that the dashboard still says verified, and to which organization and project "
-            "the key belongs.",
-            f"If all of that is right, write to support with the evidence: {evidence(facts)}.",
+            else "Check that the dashboard still says verified, and that the key belongs to that "
+            "organization.",
+            f"If both are right, send support the evidence: {evidence(facts)}.",
         ),
     )
 
@@ -107,31 +98,28 @@ def declared(facts: Facts) -> Wording:
     return Wording(
         f"Waiting for access: {facts.subject}",
         "info",
-        f"The verification was declared completed{since}. The monitor now looks every few seconds "
-        f"until {facts.capability} opens.",
-        "The error text promises up to 15 minutes; 30 to 45 are common, and hours have been seen. "
-        "The models of one organization open at different times.",
-        ("Nothing, but wait: the first granted answer is told at once.",),
+        f"The verification was declared completed{since}. The monitor probes often until "
+        f"{facts.capability} opens.",
+        ("Wait: 15 to 45 minutes are common, hours happen. The first granted answer is told.",),
     )
 
 
 def sibling(facts: Facts) -> Wording:
     """Row 10: one message for the organization."""
-    sibling = facts.text("sibling")
-    what = f"{sibling} of" if sibling else "Another target of"
-    count = facts.number("targets")
+    opened = facts.text("sibling") or "Another target of the organization"
+    others = facts.number("targets")
     if facts.model:
-        whose, others = facts.subject, f"{facts.capability} is"
+        whose, follow = facts.subject, f"{facts.capability} may follow"
     else:
         whose = facts.organization or facts.subject
-        others = f"Its {int(count)} other targets are" if count and count > 1 else "The others are"
+        follow = (
+            f"{count(others, 'other target')} may follow" if others else "the others may follow"
+        )
     return Wording(
         f"May follow soon: {whose}",
         "info",
-        f"{what} the same organization has opened. {others} now watched as propagating.",
-        "A verification holds for the organization, but its models and surfaces open one after "
-        "another.",
-        ("Nothing: each one is told when it opens.",),
+        f"{opened} has opened, and {follow}: one organization's models open one after another.",
+        ("Wait: each opening is told.",),
     )
 
 
@@ -140,9 +128,8 @@ def relapse(facts: Facts) -> Wording:
     return Wording(
         f"Relapse: {facts.subject}",
         "warning",
-        f"{capital(facts.access)} to {facts.capability} had opened a short time ago and is refused "
-        "again, several times in a row.",
-        "Openings flicker. On the first day this is a part of propagation, not a revocation.",
+        f"{capital(facts.access)} to {facts.capability} opened a short time ago and is refused again, "
+        "several times in a row. On the first day this is common.",
         (
             "Switch production back to what worked before.",
             "Do not verify again. Wait: the next opening is told.",
@@ -156,8 +143,7 @@ def first_light(facts: Facts) -> Wording:
         f"First light: {facts.subject}",
         "success",
         f"One answer was granted{after_waiting(facts)}: {facts.access} to {facts.capability} is "
-        "opening. It is now settling.",
-        "Openings flicker: one granted answer settles nothing, refusals may follow it.",
+        "opening. Refusals may follow until it has settled.",
         ("Do not switch production yet: wait for the message that says available.",),
     )
 
@@ -167,10 +153,9 @@ def shut_again(facts: Facts) -> Wording:
     return Wording(
         f"Shut again: {facts.subject}",
         "warning",
-        f"{capital(facts.access)} to {facts.capability} is refused again, several times in a row, before "
-        "it had settled.",
-        "Openings flicker. This is a part of propagation: the first light was none to rely on.",
-        ("Do not verify again, and do not switch production. The next opening is told.",),
+        f"{capital(facts.access)} to {facts.capability} is refused again, several times in a row. It had "
+        "not settled. This is common while an opening propagates.",
+        ("Do not switch production, and do not verify again. The next opening is told.",),
     )
 
 
@@ -179,29 +164,29 @@ def unproven(facts: Facts) -> Wording:
     return Wording(
         f"Unproven: {facts.subject}",
         "warning",
-        f"{facts.capability} answers, and nothing refuses, but three answers in a row do not hold the word "
-        "that the probe asked for.",
-        "The gate may be open. It may as well be another model, or text that a server in between writes.",
+        f"{facts.capability} answers, but three answers in a row lack the word that the probe asked for. "
+        "The gate may be open, or something else answers for the model.",
         (
-            "Read the answer's text, and ask the model one question of your own with this key.",
-            "If it answers you, use it: the monitor tells nothing more until an answer is proven.",
+            "Ask the model a question of your own with this key. If it answers that, use it.",
+            "If it does not, ask the provider which model stands behind the name."
+            if facts.provider
+            else "If it does not, check the base URL of the route and the model's name.",
         ),
     )
 
 
 def available(facts: Facts) -> Wording:
     """Row 4."""
-    meaning = (
-        "This is provider access: it says nothing of what your own OpenAI organization may use."
+    whose = (
+        " This is provider access: it says nothing of your own OpenAI organization."
         if facts.provider
-        else "Other models and surfaces of the organization open at their own times; each is told."
+        else ""
     )
     return Wording(
         f"Available: {facts.subject}",
         "success",
-        f"{capital(facts.access)} to {facts.capability} is open and has settled: granted several "
-        "times in a row, nothing refused in between.",
-        meaning,
+        f"{capital(facts.access)} to {facts.capability} is open and has settled: several answers in a row "
+        f"were granted.{whose}",
         ("Production may use it now, with this key and project.",),
     )
 
@@ -209,10 +194,10 @@ def available(facts: Facts) -> Wording:
 def baseline(facts: Facts) -> Wording:
     """Row 2."""
     return Wording(
-        f"Open at first look: {facts.subject}",
+        f"Open at the first probe: {facts.subject}",
         "info",
-        f"{capital(facts.access)} to {facts.capability} was open when the monitor first looked.",
-        "It was never seen shut, so this is no news, and no verification is claimed.",
+        f"{capital(facts.access)} to {facts.capability} was open at the first probe. It was never seen "
+        "shut, so no verification is claimed.",
     )
 
 
@@ -222,15 +207,13 @@ def overdue(facts: Facts) -> Wording:
     at = facts.time("declared_at")
     since = f" since the verification was declared ({moment(at)})" if at else ""
     probes = facts.number("probes")
-    seen = f" All {int(probes)} probes were refused." if probes else ""
+    seen = f" All {count(probes, 'probe')} were refused." if probes and probes > 1 else ""
     title = f"Overdue: {facts.subject}" + (f", {duration(waited)}" if waited else "")
     return Wording(
         title,
         "warning",
         f"{capital(facts.access)} to {facts.capability} has not opened"
         f"{' for ' + duration(waited) if waited else ''}{since}.{seen}",
-        "The error text promises 15 minutes, and 30 to 45 are common; some organizations waited hours, "
-        "days, or in vain. A verification that failed without saying so gets the same answer.",
         _self_help(facts),
     )
 
@@ -238,56 +221,50 @@ def overdue(facts: Facts) -> Wording:
 def _self_help(facts: Facts) -> tuple[str, ...]:
     """What the threads found to help, in the order they tried it."""
     if facts.provider:
-        return (
-            "Ask the provider: on its route the access, and the verification, are the provider's.",
-        )
-    images = facts.surface in {str(surface) for surface in Surface if surface.makes_images}
-    playground = ("Try the image playground with the same organization.",) if images else ()
+        return (_ASK_THE_PROVIDER,)
+    model = f" --model {facts.model}" if facts.model else ""
     return (
         (
-            "Check that the dashboard says verified. If it says otherwise: "
+            "Check that the dashboard says verified. If it does not: "
             f"`access-monitor declare rejected {facts.who}`."
         ),
-        "Check to which organization the key belongs.",
-        "Make a key in a new project without model or endpoint limits and try that.",
-        *playground,
         (
-            "Print the credentials in use: stale OPENAI_ORG_ID and OPENAI_PROJECT_ID variables redirect "
-            "a call silently."
+            "Check organization, project and limits of the key: "
+            f"`access-monitor diagnose {facts.key or 'KEY'}{model}`."
         ),
-        "Wait: the monitor keeps looking.",
-        f"Then write to support with the evidence: {evidence(facts)}.",
+        f"If all is right, send support the evidence: {evidence(facts)}.",
     )
 
 
 def rejected(facts: Facts) -> Wording:
     """Row 6, as a person declared."""
     hint = facts.time("hint_at")
-    when = f", not before {moment(hint)}" if hint else ""
+    when = f"after {moment(hint)}" if hint else "after 24 hours"
     return Wording(
         f"Verification rejected: {facts.subject}",
         "failure",
-        "The verification was declared rejected. The monitor looks only now and then.",
-        "Five causes are usual: a photographed screen instead of the document, an expired document, "
-        "glare, a face that did not match, an unsupported country.",
+        "The verification was declared rejected. The monitor probes rarely now.",
         (
-            f"Wait 24 hours before another try{when}.",
             (
-                "Use another ID if this one has verified an organization before: one organization per ID "
-                "in 90 days."
+                "Find the cause: a photographed screen, an expired document, glare, another face, an "
+                "unsupported country, or an ID that verified another organization within 90 days."
             ),
-            f"When it is completed, tell the monitor: {declare(facts)}.",
+            f"Try again {when}.",
+            f"Then tell the monitor: {declare(facts)}.",
         ),
     )
 
 
 def locked(facts: Facts) -> Wording:
     """Row 6, by the answers."""
-    known = advise(Code.VERIFICATION_LOCKED, None)
+    known = advise(Code.VERIFICATION_LOCKED, None, facts.owner)
     return Wording(
         f"Verification locked: {facts.subject}",
         "failure",
-        f"{facts.capability} answers that the organization cannot be verified at present.",
-        known.meaning,
-        (known.advice, f"When it is completed, tell the monitor: {declare(facts)}."),
+        f"{facts.capability} is refused: the organization cannot be verified at present.",
+        (
+            known.advice,
+            f"If it stays locked, send support the evidence: {evidence(facts)}.",
+            f"After a verification, tell the monitor: {declare(facts)}.",
+        ),
     )

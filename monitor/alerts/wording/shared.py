@@ -3,21 +3,25 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from monitor.access.providers import PROVIDER_QUESTIONS
 from monitor.alerts.clean import duration, name
 from monitor.alerts.facts import Facts
 
 Level = Literal["info", "success", "warning", "failure"]
 
+#: What to do is at most so many lines.
+STEPS_MOST = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """The prose of one message. Parts between backticks are commands to type."""
+    """The prose of one message. Parts between backticks are commands to type.
+
+    `lead` says what happened in one or two sentences, `steps` what to do in at most three.
+    """
 
     title: str
     level: Level
     lead: str
-    meaning: str = ""
     steps: tuple[str, ...] = ()
 
 
@@ -27,16 +31,16 @@ def capital(text: str) -> str:
 
 
 def after_waiting(facts: Facts) -> str:
-    """` 17 min after the wait began`, or nothing."""
+    """`, 17 min after the wait began`, or nothing."""
     waited = facts.number("waited_s")
-    return f" {duration(waited)} after the wait began" if waited is not None else ""
+    return f", {duration(waited)} after the wait began" if waited is not None else ""
 
 
 def open_elsewhere(facts: Facts, words: Wording) -> Wording:
     """The words, and beside them how the same model stands on a route of the other contract.
 
-    That a provider serves it while the direct gate is shut, with what to ask it; or that the direct gate
-    is still shut while a provider opens.
+    As the last step, that a provider serves it while the direct gate is shut; or that the direct gate is
+    still shut while a provider opens.
     """
     if shut := facts.names("direct_shut"):
         told = f"OpenAI access to {facts.capability} is still shut: {', '.join(shut)}."
@@ -45,10 +49,10 @@ def open_elsewhere(facts: Facts, words: Wording) -> Wording:
     if not targets:
         return words
     step = (
-        f"Meanwhile {facts.capability} is open at a provider: {', '.join(targets)}. That is provider "
-        "access under another contract. Before production uses it, ask the provider:"
+        f"Meanwhile {facts.capability} is open at a provider: {', '.join(targets)}. That is another "
+        "contract: ask the provider about model, price, data and limits before production uses it."
     )
-    return replace(words, steps=(*words.steps, step, *PROVIDER_QUESTIONS))
+    return replace(words, steps=(*words.steps[: STEPS_MOST - 1], step))
 
 
 def evidence(facts: Facts) -> str:

@@ -117,7 +117,9 @@ def test_a_hostile_answer_cannot_write_into_the_message(happening: Make) -> None
     words = (
         "<!channel> <script>*x*</script>\r\nBcc: a@b.example\n`code`\u202egnp\u0007 " + "A" * 9000
     )
-    hostile = happening(EventKind.REVOKED, Reason.REVOCATION, facts={"message": words})
+    hostile = happening(
+        EventKind.REVOKED, Reason.REVOCATION, facts={"status": 403, "message": words}
+    )
     message = compose([Told(1, hostile)], now=NOW)
     assert "<!" not in message.slack
     assert "<script" not in message.html
