@@ -16,6 +16,8 @@ from typing import Any
 
 from monitor.alerts.bounds import TookTooLong, bound_answers, interrupt, wishes
 from monitor.alerts.clean import clean
+from monitor.alerts.fitting import Room
+from monitor.alerts.measuring import Measure, body_of
 from monitor.alerts.messages import Message
 from monitor.alerts.url_secrets import hide, url_secrets
 
@@ -60,6 +62,21 @@ class Channel:
         self._secrets = url_secrets(url)
         self._busy = False
         self._thread = threading.Thread()
+        self._room: Room | None = None
+
+    async def room(self) -> Room:
+        """What the service takes, by Apprise's own figures. No network."""
+        if self._room is None:
+            self._room = await asyncio.to_thread(self._measured)
+        return self._room
+
+    def _measured(self) -> Room:
+        apprise = _apprise()
+        service = _service(apprise, self._url)
+        if service is None:
+            return Room()  # the attempt says why
+        measure = Measure(apprise, service)
+        return Room(measure.takes, title=measure.title_most)
 
     async def send(self, message: Message) -> None:
         """Deliver one message. Raises DeliveryError; returns only when the service took it.
@@ -114,7 +131,8 @@ class Channel:
         service.socket_connect_timeout = service.socket_read_timeout = self._seconds + 1
         service.retry = 0  # retries are the outbox's
         service.optional = False  # else a failure would count as a success
-        body, body_format = _body(apprise, service, message)
+        service.overflow_mode = apprise.OverflowMode.UPSTREAM  # messages are made to fit
+        body, body_format = body_of(apprise, service, message)
         sender = apprise.Apprise()
         sender.add(service)
         result = sender.notify(
@@ -184,20 +202,6 @@ def _service(apprise: ModuleType, url: str) -> Any:
 
 def _known_schemas(apprise: ModuleType) -> set[str]:
     return {str(schema).lower() for schema in apprise.plugins.N_MGR.schemas()} | {"http", "https"}
-
-
-def _body(apprise: ModuleType, service: Any, message: Message) -> tuple[str, Any]:
-    """The body for a service, and the format that makes Apprise leave it as it is."""
-    formats = apprise.NotifyFormat
-    plugins = apprise.plugins.N_MGR
-    if isinstance(service, plugins["slack"]):
-        # Declared as Markdown it would be translated from CommonMark, where *x* is not bold;
-        # undeclared it would be escaped again and its mentions revived. Ours is mrkdwn already.
-        service.dialect_convert = lambda body, *_args, **_more: body
-        return message.slack, formats.MARKDOWN
-    if isinstance(service, plugins["mailtos"]):
-        return message.html, formats.HTML  # multipart, with a text alternative
-    return message.text, formats.TEXT
 
 
 def _reason(entries: Iterable[Any]) -> str:

@@ -12,7 +12,8 @@ import structlog
 from monitor.access.limits import Delivery
 from monitor.access.words import EventKind
 from monitor.alerts.apprise_channel import DeliveryError
-from monitor.alerts.messages import Told, compose
+from monitor.alerts.fitting import Fitted, divide
+from monitor.alerts.messages import Detail, Draft, Told
 from monitor.alerts.outbox import Outbox, Pending, Sender
 
 log = structlog.get_logger()
@@ -247,6 +248,36 @@ class Lane:
         return 0.0 if _has_light(group) and not told_light else end
 
     async def _attempt(self, group: Group) -> Outcome:
+        """Tell a group in as many messages as it needs: each part is claimed, sent and marked alone."""
+        outcome, rest = Outcome.LEASED, group
+        for part in await self._divided(group):
+            one = await self._attempt_part(rest[: part.number], part.detail)
+            if one is Outcome.FAILED:
+                return one  # what comes behind it waits, for the order's sake
+            if one is Outcome.DELIVERED:
+                outcome = one
+            rest = rest[part.number :]
+        return outcome
+
+    async def _divided(self, group: Group) -> list[Fitted]:
+        try:
+            room = await self._channel.room()
+            # in a thread: of hundreds it takes a while
+            return await asyncio.to_thread(divide, self._draft(group), room)
+        except Exception:
+            # The attempt may do better, and knows how to fail.
+            log.exception("notification.unmeasured", channel=self._channel.name)
+            return [Fitted(len(group), Detail())]
+
+    def _draft(self, group: Group) -> Draft:
+        scope = group[0].happening.scope
+        return Draft(
+            [Told(row.happening_id, row.happening) for row in group],
+            now=self._now(),
+            summary=self._summary(scope) if scope else None,
+        )
+
+    async def _attempt_part(self, group: Group, detail: Detail) -> Outcome:
         """Claim, send, mark."""
         lease = self._delivery.timeout + LEASE_MARGIN
         got = set(await self._outbox.claim([row.id for row in group], self._now() + lease))
@@ -255,13 +286,7 @@ class Lane:
             return Outcome.LEASED
         started = self._clock()
         try:
-            scope = mine[0].happening.scope
-            message = compose(
-                [Told(row.happening_id, row.happening) for row in mine],
-                now=self._now(),
-                summary=self._summary(scope) if scope else None,
-            )
-            await self._channel.send(message)
+            await self._channel.send(self._draft(mine).message(detail))
         except DeliveryError as error:
             unsure = " (it may have been delivered)" if error.maybe_delivered else ""
             self._asked_until = max(self._asked_until, self._clock() + error.wait)

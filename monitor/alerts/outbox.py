@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from monitor.access.happening import Happening
+from monitor.alerts.fitting import Room
 from monitor.alerts.messages import Message
 
 
@@ -59,12 +60,19 @@ class Outbox(Protocol):
 
 
 class Sender(Protocol):
-    """A channel: `Channel`, or anything that sends and raises DeliveryError like it."""
+    """A channel: `Channel`, or anything that sends and raises DeliveryError like it.
+
+    Who inherits from this takes messages of any length.
+    """
 
     @property
     def name(self) -> str:
         """The name that settings and outbox know it by."""
         ...
+
+    async def room(self) -> Room:
+        """What one message may hold."""
+        return Room()
 
     async def send(self, message: Message) -> None:
         """Deliver one message, or raise DeliveryError."""

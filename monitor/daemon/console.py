@@ -4,11 +4,12 @@ import sys
 from typing import TextIO
 
 from monitor.alerts.messages import Message
+from monitor.alerts.outbox import Sender
 
 NAME = "console"
 
 
-class Console:
+class Console(Sender):
     """Prints messages to standard output."""
 
     name = NAME

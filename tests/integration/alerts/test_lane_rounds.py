@@ -1,6 +1,7 @@
 """Rounds of a lane that have gone wrong before: spinning, one bad row, something new."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from monitor.access.limits import Delivery
 from monitor.alerts.apprise_channel import DeliveryError
 from monitor.alerts.dispatcher import Dispatcher
+from monitor.alerts.fitting import Room
+from monitor.alerts.outbox import Sender
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +23,7 @@ QUICK = Delivery(
 )
 
 
-class Picky:
+class Picky(Sender):
     """Refuses every message that tells of a certain happening, or all."""
 
     name = "ops"
@@ -111,4 +114,28 @@ async def test_a_channel_that_is_down_is_left_alone_whatever_many_organizations_
         await asyncio.sleep(0.01)
     # doubling from 20 ms: 6 waits fit a second; each failed try may ask one more group
     assert channel.tries <= 16
+    await end(task)
+
+
+class Small(Picky):
+    """Takes messages of three happenings at most, and refuses like the other."""
+
+    async def room(self) -> Room:
+        return Room(lambda message: message.text.split("\n")[-2].count("[#") <= 3)
+
+
+async def test_each_part_of_a_long_message_is_claimed_and_marked_alone(outbox, light):
+    for n in range(8):
+        outbox.add("ops", light(target=f"acme-{n}/gpt-image-2:images"))
+    channel = Small("[#105]")
+    forever = replace(QUICK, retry_first=timedelta(hours=1), retry_most=timedelta(hours=1))
+    _, task = await running(outbox, channel, forever)
+    await outbox.until(lambda: outbox.rows[4].error != "")
+    assert outbox.states() == ["delivered"] * 3 + ["pending"] * 5
+    assert [row.attempts for row in outbox.rows.values()] == [1] * 6 + [0] * 2
+    await end(task)
+    channel.refuses = "nothing"
+    _, task = await running(outbox, channel)
+    await outbox.until(lambda: outbox.states() == ["delivered"] * 8)
+    assert [text.count("== ") for text in channel.taken] == [3, 3, 2]
     await end(task)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from monitor.alerts.outbox import Sender
 from monitor.config import load
 from monitor.daemon.clock import Clock
 from monitor.daemon.service import Monitor
@@ -31,7 +32,7 @@ confirmation_span = "500ms"
 """
 
 
-class Taker:
+class Taker(Sender):
     """A channel that keeps the titles and texts it is sent."""
 
     name = "ops"

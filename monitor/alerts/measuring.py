@@ -1,0 +1,85 @@
+"""Whether a message fits a service: Apprise prepares it as for sending, and what comes out is counted."""
+
+import json
+from types import ModuleType
+from typing import Any, Final
+
+from monitor.alerts.messages import Message
+
+#: Bytes of a message that an ntfy server takes; of a longer one it makes a file. Apprise counts to 7,800.
+NTFY_BYTES: Final = 4096
+#: Characters of a text in Slack's blocks; Apprise counts to 35,000 there, too.
+SLACK_BLOCK: Final = 3000
+
+
+def body_of(apprise: ModuleType, service: Any, message: Message) -> tuple[str, Any]:
+    """The body for a service, and the format that makes Apprise leave it as it is."""
+    formats = apprise.NotifyFormat
+    plugins = apprise.plugins.N_MGR
+    if isinstance(service, plugins["slack"]):
+        # Declared as Markdown it would be translated from CommonMark, where *x* is not bold;
+        # undeclared it would be escaped again and its mentions revived. Ours is mrkdwn already.
+        service.dialect_convert = lambda body, *_args, **_more: body
+        return message.slack, formats.MARKDOWN
+    if isinstance(service, plugins["mailtos"]):
+        return message.html, formats.HTML  # multipart, with a text alternative
+    return message.text, formats.TEXT
+
+
+class Measure:
+    """Tells whether a service takes a message. The service is one for measuring alone: it sends nothing.
+
+    Services count in characters, UTF-16 units or bytes, before or after they read the formatting. UTF-16
+    units with the formatting are never fewer than what counts.
+    """
+
+    def __init__(self, apprise: ModuleType, service: Any):
+        self._apprise = apprise
+        self._service = service
+        self._sent: list[tuple[str, str]] = []
+        service.send = self._keep
+        service.overflow_mode = apprise.OverflowMode.UPSTREAM
+        plugins = apprise.plugins.N_MGR
+        self._ntfy = isinstance(service, plugins["ntfy"])
+        self._blocks = isinstance(service, plugins["slack"]) and service.use_blocks
+
+    @property
+    def title_most(self) -> int | None:
+        """Characters of a title; None where it is a part of the body."""
+        most = int(self._service.title_maxlen)
+        return most if most > 0 else None
+
+    def takes(self, message: Message) -> bool:
+        """Whether the service takes the message whole."""
+        service = self._service
+        body, body_format = body_of(self._apprise, service, message)
+        lines = int(service.body_max_line_count)
+        # What is too long before Apprise adds to it needs no preparing.
+        if _units(body.strip()) > service.body_maxlen or 0 < lines <= body.strip().count("\n"):
+            return False
+        self._sent.clear()
+        sender = self._apprise.Apprise()
+        sender.add(service)
+        sender.notify(body=body, title=message.title, body_format=body_format)
+        return bool(self._sent) and all(self._fits(*one) for one in self._sent)
+
+    def _keep(self, body: str = "", title: str = "", **_more: Any) -> bool:
+        self._sent.append((title, body))
+        return True
+
+    def _fits(self, title: str, body: str) -> bool:
+        service, size = self._service, _units(body)
+        if self._ntfy:
+            whole = json.dumps({"title": title, "message": body})
+            # Longer than that, Apprise itself makes a file of it; a topic has 64 characters.
+            most = service.ntfy_json_upstream_size_limit - 100
+            return len(body.encode()) <= NTFY_BYTES and len(whole) <= most
+        if self._blocks:
+            return size <= SLACK_BLOCK
+        if title and service.overflow_amalgamate_title:
+            size += _units(title) + 2
+        return bool(size <= service.body_maxlen)
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
