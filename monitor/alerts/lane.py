@@ -262,20 +262,17 @@ class Lane:
     async def _divided(self, group: Group) -> list[Fitted]:
         try:
             room = await self._channel.room()
-            # in a thread: of hundreds it takes a while
-            return await asyncio.to_thread(divide, self._draft(group), room)
-        except Exception:
-            # The attempt may do better, and knows how to fail.
+            return await asyncio.to_thread(
+                divide, self._draft(group), room
+            )  # hundreds take a while
+        except Exception:  # the attempt may do better, and knows how to fail
             log.exception("notification.unmeasured", channel=self._channel.name)
             return [Fitted(len(group), Detail())]
 
     def _draft(self, group: Group) -> Draft:
         scope = group[0].happening.scope
-        return Draft(
-            [Told(row.happening_id, row.happening) for row in group],
-            now=self._now(),
-            summary=self._summary(scope) if scope else None,
-        )
+        told = [Told(row.happening_id, row.happening) for row in group]
+        return Draft(told, now=self._now(), summary=self._summary(scope) if scope else None)
 
     async def _attempt_part(self, group: Group, detail: Detail) -> Outcome:
         """Claim, send, mark."""

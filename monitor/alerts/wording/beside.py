@@ -45,15 +45,15 @@ def stale(facts: Facts) -> Wording:
         whom = f" to {int(targets)} of the route's {count(total, 'target')}"
     else:
         whom = f" to {count(targets, 'target')}"
-    some = facts.names("silent") and targets
+    of = f"{count(targets, 'target')} of " if targets and facts.names("silent") else ""
     lasting = f" for {duration(silent)}" if silent else ""
     why = f" {known.meaning}" if known else ""
     others = " Others are answered." if facts.text("silence") == Silence.TARGET else ""
     return Wording(
-        f"No conclusive answer: {f'{count(some, "target")} of ' if some else ''}{facts.subject}",
+        f"No conclusive answer: {of}{facts.subject}",
         "warning",
-        f"Nothing conclusive has come{whom}{lasting}.{why}{others} What is shown as the state is the last "
-        "one known.",
+        f"Nothing conclusive has come{whom}{lasting}.{why}{others} The state that is shown is the last one "
+        "known.",
         (
             *((known.advice,) if known else ()),
             "Compare the routes: `access-monitor status --routes`.",
