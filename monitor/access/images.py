@@ -89,7 +89,7 @@ def _jpeg(data: bytes) -> tuple[int, int] | None:
             at += 2
         elif marker in _FRAMES:
             return (_big(data, at + 7, 2), _big(data, at + 5, 2)) if at + 9 <= len(data) else None
-        elif marker in (_SCAN, _END, 0x00):
+        elif marker < 0xC0 or marker in (_SCAN, _END):
             return 0, 0
         else:
             if at + 4 > len(data):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from monitor.access.diagnosis import own, proof
+from monitor.access.diagnosis import envelope, own, proof
 from monitor.access.diagnosis import rules as built_in
 from monitor.access.diagnosis.advice import Advice, advise
 from monitor.access.diagnosis.answer import Answer, Kind, read
@@ -30,6 +30,7 @@ _FREE_LOOK_BLOCKERS = frozenset(
 _UNPROVEN = {
     proof.Verdict.OTHER_MODEL: (Code.UNRECOGNIZED, "another_model_answered"),
     proof.Verdict.FILTERED: (Code.MODERATION_BLOCKED, "ended_by_a_filter"),
+    proof.Verdict.WORDLESS: (Code.UNRECOGNIZED, "answered_something_else"),
     proof.Verdict.UNPROVEN: (Code.UNRECOGNIZED, "success_without_proof"),
 }
 
@@ -48,21 +49,43 @@ def diagnose(observation: Observation, rules: Sequence[OwnRule] = ()) -> Diagnos
         return _no_answer(observation)
     answer = read(observation)
     if _succeeded(observation) and (answer.kind is Kind.TEXT or not answer.errors):
-        verdict = proof.judge(
-            answer, observation.surface, observation.model, truncated=observation.truncated
-        )
-        if verdict is proof.Verdict.PROVEN:
+        judged = proof.judge(answer, observation)
+        refusal = _refusal_within(judged, observation)
+        if judged.verdict is proof.Verdict.PROVEN and refusal is None:
             return _diagnosis(
                 observation, Finding(Code.ACCESS_GRANTED, "proven", Code.ACCESS_GRANTED.owner)
             )
-        found = own.find(rules, answer, _folded(answer), observation.status) if rules else None
-        if found:
-            return _diagnosis(observation, found, answer)
+        inner = _spoken(judged) if judged.texts or judged.denials else answer
+        found = own.find(rules, inner, _folded(inner), observation.status) if rules else None
+        if chosen := found or refusal:
+            return _diagnosis(observation, chosen, inner, _folded(inner))
         if answer.kind in (Kind.JSON, Kind.STREAM):
-            code, rule = _UNPROVEN[verdict]
-            return _diagnosis(observation, Finding(code, rule, code.owner))
+            code, rule = _UNPROVEN[judged.verdict]
+            return _diagnosis(
+                observation,
+                Finding(code, rule, code.owner),
+                inner,
+                unproven=judged.verdict is proof.Verdict.WORDLESS,
+            )
     folded = _folded(answer)
     return _diagnosis(observation, _judge(rules, answer, folded, observation), answer, folded)
+
+
+def _refusal_within(judged: proof.Proof, observation: Observation) -> Finding | None:
+    """The refusal that a success is wrapped around, in the model's words or beside them."""
+    if not judged.texts and not judged.denials:
+        return None
+    spoken = _spoken(judged)
+    found = built_in.judge(spoken, _folded(spoken), observation.status)
+    return found if found.code is not Code.UNRECOGNIZED else None
+
+
+def _spoken(judged: proof.Proof) -> Answer:
+    """All of a success's text as an answer of its own: what is an error object in it is that error."""
+    layers = [layer for denial in judged.denials for layer in envelope.layers(denial)]
+    for text in judged.texts:
+        layers += envelope.layers(None, text)
+    return Answer(Kind.TEXT, "\n".join(judged.texts), errors=layers)
 
 
 def read_free_look(observation: Observation, rules: Sequence[OwnRule] = ()) -> Diagnosis | None:
@@ -132,6 +155,8 @@ def _diagnosis(
     finding: Finding,
     answer: Answer | None = None,
     folded: Sequence[str] = (),
+    *,
+    unproven: bool = False,
 ) -> Diagnosis:
     return Diagnosis(
         finding.code,
@@ -142,6 +167,7 @@ def _diagnosis(
         status=observation.status,
         request_id=request_id_of(observation),
         retry_after=retry_after(observation.headers, folded),
+        unproven=unproven,
     )
 
 

@@ -95,7 +95,7 @@ def _looks_granted(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and not is_refusal(value)
-        and any(value.get(key) for key in _PAYLOAD_KEYS)
+        and (value.get("object") == "response" or any(value.get(key) for key in _PAYLOAD_KEYS))
     )
 
 

@@ -1,42 +1,58 @@
-"""Whether a payload proves that the request was served. A status of 200 alone proves nothing:
-relays answer 200 with empty data, with an error inside, or with another model than was asked for.
+"""Whether a success proves that our own question was answered. A status of 200 alone proves nothing:
+
+relays answer 200 with empty data, with an error as the model's words, with an answer they remember, or
+with another model than was asked for.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from monitor.access.diagnosis.answer import Answer, Frame, Kind
+from monitor.access.diagnosis import said as saying
+from monitor.access.diagnosis.answer import Answer, Kind
+from monitor.access.diagnosis.imaged import cut_image
+from monitor.access.diagnosis.said import End, Said, Shape
+from monitor.access.diagnosis.text import fold
+from monitor.access.observation import Observation
 from monitor.access.words import Surface
 
-_IMAGE_SURFACES = frozenset((Surface.IMAGES, Surface.EDITS))
-_ENDED: Final = ("completed", "incomplete")
-#: Reasons a chat choice ends with although nothing was made, or nothing that can be relied on.
-_NO_FINISH: Final = frozenset(("error", "failed", "null", "none", "content_filter", "safety"))
-_BASE64: Final = frozenset(
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
-)
-#: Starts of PNG, JPEG, WebP and GIF in base64: needed where the rest was cut off by our own cap.
-_IMAGE_HEADS: Final = ("iVBORw0KGgo", "/9j/", "UklGR", "R0lGOD")
-
-# What an answer begins with when a relay hands a refusal out as the model's words.
-_REFUSAL_OPENINGS: Final = (
-    "your organization must be verified",
-    "organization must be verified",
-    "[error",
-    "error:",
-    "error code",
-    "api error",
-    "openaiexception",
-    "litellm.",
-    "http error",
-    "⚠️ error",
-)
+_IMAGES: Final = (Surface.IMAGES, Surface.EDITS)
+#: What a surface is proven by; None, where it is not known, by any.
+_SHAPES: Final[dict[Surface | None, tuple[Shape, ...]]] = {
+    Surface.IMAGES: (Shape.IMAGES,),
+    Surface.EDITS: (Shape.IMAGES,),
+    Surface.IMAGE_TOOL: (Shape.RESPONSE,),
+    Surface.RESPONSES: (Shape.RESPONSE,),
+    Surface.SUMMARY: (Shape.RESPONSE,),
+    Surface.STREAM: (Shape.RESPONSE, Shape.CHAT),
+    Surface.CHAT: (Shape.CHAT,),
+    None: (Shape.IMAGES, Shape.RESPONSE, Shape.CHAT),
+}
 
 #: Words that name a version or a channel of the same model, not another one.
 _SAME_MODEL_WORDS: Final = frozenset(("latest", "preview", "turbo", "exp", "beta"))
 _KNOWN_MAKES: Final = frozenset(
     ("gpt", "chatgpt", "dall", "o1", "o3", "o4", "o5", "sora", "claude", "gemini", "codex")
+)
+
+_APART = re.compile(r"[\s\u200b-\u200d\ufeff\"'`´“”„‟‘’‚‛«»‹›「」『』]+")
+#: What no answer to our question says, though no rule knows the sentence: beside the word, and without.
+_FAILURE: Final = (
+    r"error|exception|traceback|\bfail(?:ed|ure|s)?\b|denied|forbidden|unauthori[sz]ed"
+    r"|must be verified"
+)
+_BESIDE = re.compile(_FAILURE)
+_INSTEAD = re.compile(
+    rf"{_FAILURE}|sorry|apolog|unable|can(?:no|')t\b|could ?n[o']t|refus|reject|invalid|expired|missing"
+    r"|not (?:available|allowed|found|support|exist|permitted|enabled|authori|have|yet|been|active)"
+    r"|unavailable|unsupported|disabled|suspended|banned|blocked|deprecated|restricted|maintenance"
+    r"|quota|balance|credit|billing|payment|recharge|top.?up|subscri|upgrade|limit|exceed|too many"
+    r"|overload|capacity|busy|timeout|timed out|retry|try again|later|upstream|gateway|proxy|server"
+    r"|channel|api.?key|token|account|organi[sz]ation|verif|permission|authenti|polic[iy]|access"
+    r"|contact|support@|please (?:go|visit|check|contact|log|sign)|https?:|www\.|status|http/"
+    r"|\b[45]\d\d\b|[<>{}]|\bnull\b|undefined|\bnone\b|❌|⚠|⛔|\U0001f6ab|✖|✗|\U0001f512|❗|‼"
 )
 
 
@@ -46,194 +62,113 @@ class Verdict(StrEnum):
     PROVEN = "proven"
     OTHER_MODEL = "other_model"
     FILTERED = "filtered"
+    #: complete and unsuspicious, without the word that was asked for
+    WORDLESS = "wordless"
     UNPROVEN = "unproven"
 
 
-def judge(
-    answer: Answer, surface: Surface | None, model: str | None, *, truncated: bool = False
-) -> Verdict:
-    """What the payload proves on this surface; None as surface accepts any kind but a model list.
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A verdict, and what a refusal may still hide in: the payload's texts and what denies it."""
 
-    `truncated` says that our own cap, not the network, cut the body.
-    """
-    if answer.kind is Kind.STREAM and not answer.trailing:
-        verdict, named = _stream(answer.frames, surface)
-    elif answer.kind is Kind.JSON and not answer.trailing and isinstance(answer.value, dict):
-        verdict, named = _object(answer.value, surface), [answer.value.get("model")]
-    elif truncated and answer.kind is Kind.TEXT and _cut_image(answer.text, surface):
-        verdict, named = Verdict.PROVEN, []
+    verdict: Verdict
+    texts: Sequence[str] = ()
+    denials: Sequence[Any] = ()
+
+
+def judge(answer: Answer, observation: Observation) -> Proof:
+    """What the payload of a success proves on the surface that was asked."""
+    surface, model = observation.surface, observation.model
+    said = Said(observation.host, observation.image)
+    if answer.kind is Kind.STREAM:
+        saying.of_frames(answer.frames, said)
+    elif answer.kind is Kind.JSON and isinstance(answer.value, dict):
+        saying.of_object(answer.value, said)
+    elif answer.kind is Kind.TEXT and observation.truncated and _makes_images(surface):
+        proven = answer.text[0] == "{" and cut_image(answer.text, observation.image)
+        return Proof(Verdict.PROVEN if proven else Verdict.UNPROVEN)
     else:
-        return Verdict.UNPROVEN
-    if surface is Surface.MODELS:
-        return _model_object(answer.value, model)
-    # With the hosted tool the payload names the text model at the top, not the image model.
-    if verdict is Verdict.PROVEN and model and surface is not Surface.IMAGE_TOOL:
-        for name in {name for name in named if isinstance(name, str)}:
-            if name.strip() and not same_model(model, name):
-                return Verdict.OTHER_MODEL
-    return verdict
+        return Proof(Verdict.UNPROVEN)
+    listed = surface is Surface.MODELS
+    verdict = _model_object(answer.value, model) if listed else _decide(said, observation)
+    if answer.trailing and verdict in (Verdict.PROVEN, Verdict.WORDLESS):
+        verdict = Verdict.UNPROVEN
+    return Proof(verdict, tuple(said.texts()), tuple(said.denials))
 
 
-def _object(value: Mapping[str, Any], surface: Surface | None) -> Verdict:
-    proven = Verdict.UNPROVEN
-    if surface in _IMAGE_SURFACES:
-        proven = _images(value)
-    elif surface is Surface.IMAGE_TOOL:
-        proven = _tool_image(value)
-    elif surface is Surface.CHAT:
-        proven = _chat(value)
-    elif surface in (Surface.RESPONSES, Surface.SUMMARY):
-        proven = _response(value)
-    elif surface is None:
-        if "choices" in value:
-            proven = _chat(value)
-        else:
-            proven = _images(value) if "data" in value else _response(value)
-    # The stream surface is proven by a stream only: a whole answer may come from a relay that
-    # fetched it without streaming, past another gate.
-    return proven
+def _makes_images(surface: Surface | None) -> bool:
+    return surface is not None and surface.makes_images
 
 
-def _images(value: Mapping[str, Any]) -> Verdict:
-    data = value.get("data")
-    if isinstance(data, list):
-        for image in data[:16]:
-            if isinstance(image, dict) and (
-                _is_base64(image.get("b64_json")) or _is_link(image.get("url"))
-            ):
-                return Verdict.PROVEN
-    return Verdict.UNPROVEN
-
-
-def _tool_image(value: Mapping[str, Any]) -> Verdict:
-    output = value.get("output")
-    if _response(value) is Verdict.PROVEN and isinstance(output, list):
-        for item in output[:64]:
-            if (
-                isinstance(item, dict)
-                and item.get("type") == "image_generation_call"
-                and _is_base64(item.get("result"))
-            ):
-                return Verdict.PROVEN
-    # The text model can end its turn without calling the tool: then the image gate was never met.
-    return Verdict.UNPROVEN
-
-
-def _response(value: Mapping[str, Any]) -> Verdict:
-    named = str(value.get("id", "")).startswith("resp")
-    if value.get("object") != "response" and not (named and "object" not in value):
-        return Verdict.UNPROVEN
-    output = value.get("output", [])
-    if value.get("status") not in _ENDED or not isinstance(output, list):
-        return Verdict.UNPROVEN
-    details = value.get("incomplete_details")
-    if isinstance(details, dict) and details.get("reason") == "content_filter":
+def _decide(said: Said, observation: Observation) -> Verdict:
+    surface = observation.surface
+    if said.end is End.FILTERED:
         return Verdict.FILTERED
-    if _opens_as_refusal(_response_text(output)) or (
-        not output and _count(value, "output_tokens") == 0
+    # The stream surface is proven by a stream only: a whole answer may come from a relay that fetched it
+    # without streaming, past another gate.
+    if (
+        said.denials
+        or said.duds
+        or said.end is End.OPEN
+        or said.shape not in _SHAPES[surface]
+        or (surface is Surface.STREAM and not said.streamed)
     ):
         return Verdict.UNPROVEN
-    return Verdict.PROVEN
-
-
-def _response_text(output: list[Any]) -> str:
-    for item in output[:8]:
-        content = item.get("content") if isinstance(item, dict) else None
-        for part in content[:4] if isinstance(content, list) else ():
-            if isinstance(part, dict) and isinstance(part.get("text"), str):
-                return str(part["text"])
-    return ""
-
-
-def _chat(value: Mapping[str, Any]) -> Verdict:
-    choices = value.get("choices")
-    verdict = Verdict.UNPROVEN
-    for choice in choices[:16] if isinstance(choices, list) else ():
-        if not isinstance(choice, dict):
-            continue
-        reason = choice.get("finish_reason")
-        if reason == "content_filter":
-            verdict = Verdict.FILTERED
-        elif isinstance(reason, str) and reason.strip().casefold() not in _NO_FINISH and reason:
-            said = choice.get("message")
-            content = said.get("content") if isinstance(said, dict) else choice.get("text")
-            if not _opens_as_refusal(content) and not _nothing_made(value, said, content):
-                return Verdict.PROVEN
+    if said.shape is Shape.IMAGES or surface is Surface.IMAGE_TOOL:
+        # The text model can end its turn without calling the tool: then the image gate was never met.
+        proven = said.images and not _suspicious("\n".join(said.asides))
+        verdict = Verdict.PROVEN if proven else Verdict.UNPROVEN
+    else:
+        verdict = _text(said, observation)
+    if verdict is not Verdict.UNPROVEN and _names_another(said, observation):
+        return Verdict.OTHER_MODEL
     return verdict
 
 
-def _nothing_made(value: Mapping[str, Any], said: Any, content: Any) -> bool:
-    """No words, no tool call, and a count of zero: a relay's empty shell around a refusal."""
-    tools = said.get("tool_calls") if isinstance(said, dict) else None
-    return not content and not tools and _count(value, "completion_tokens") == 0
+def _text(said: Said, observation: Observation) -> Verdict:
+    words, thoughts = "".join(said.words), "".join(said.thoughts)
+    asides = "\n".join(said.asides)
+    something = bool(words.strip() or thoughts.strip() or said.reasoned or said.made)
+    if not something or (
+        observation.surface is Surface.SUMMARY and not (said.summarized or said.reasoned)
+    ):
+        return Verdict.UNPROVEN
+    if observation.word and observation.word in squeezed(words + thoughts):
+        suspicious = _BESIDE.search(fold(f"{words}\n{asides}"))
+        return Verdict.UNPROVEN if suspicious else Verdict.PROVEN
+    if _suspicious(f"{words}\n{asides}" if words.strip() else f"{thoughts}\n{asides}"):
+        return Verdict.UNPROVEN
+    if said.end is End.CUT or not observation.word:
+        # Cut, the word may have been still to come. Where none was asked for, what is left decides.
+        return Verdict.PROVEN
+    return Verdict.WORDLESS
 
 
-def _count(value: Mapping[str, Any], name: str) -> Any:
-    usage = value.get("usage")
-    return usage.get(name) if isinstance(usage, dict) else None
+def squeezed(text: str) -> str:
+    """The text without what a joined word may be written with: case, spaces and quotes."""
+    return _APART.sub("", text).casefold()
 
 
-def _stream(frames: Iterable[Frame], surface: Surface | None) -> tuple[Verdict, list[Any]]:
-    """A stream proves something when it was read to its end; an error frame was looked for before."""
-    named: list[Any] = []
-    verdict = Verdict.UNPROVEN
-    said, made, stopped = "", False, False
-    for frame in frames:
-        value = frame.value
-        if not isinstance(value, dict):
-            continue
-        kind = value.get("type") or frame.event
-        response = value.get("response")
-        if kind in ("response.completed", "response.incomplete") and isinstance(response, dict):
-            named.append(response.get("model"))
-            # The event's name says what the object is, even where a relay has trimmed it.
-            whole = {"object": "response", "status": kind.rpartition(".")[2], **response}
-            verdict = _object(whole, Surface.RESPONSES if _streams(surface) else surface)
-        elif kind in ("image_generation.completed", "image_edit.completed"):
-            if surface in (None, *_IMAGE_SURFACES) and _is_base64(value.get("b64_json")):
-                verdict = Verdict.PROVEN
-        elif "choices" in value and (surface is Surface.CHAT or _streams(surface)):
-            named.append(value.get("model"))
-            said = said or _delta(value)
-            made = made or bool(_count(value, "completion_tokens"))
-            if not _ends(value):
-                continue
-            ended = _chat({"choices": value["choices"]})
-            if ended is not Verdict.UNPROVEN:
-                verdict, stopped = ended, stopped or _finish(value) == "stop"
-    # A relay ends a failed stream as "stop" without a word; a cap on the tokens ends it as "length".
-    if _opens_as_refusal(said) or (stopped and not said and not made):
-        verdict = Verdict.UNPROVEN
-    return verdict, named
+def _suspicious(text: str) -> bool:
+    """True for what no answer to an English question has: words of failure, or another script."""
+    folded = fold(text)
+    return _INSTEAD.search(folded) is not None or (
+        not folded.isascii() and any(char.isalpha() and not _latin(char) for char in folded)
+    )
 
 
-def _streams(surface: Surface | None) -> bool:
-    return surface is None or surface is Surface.STREAM
+def _latin(char: str) -> bool:
+    return char < "\u0250" or "\u1e00" <= char <= "\u1eff"
 
 
-def _first(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    choices = value["choices"]
-    first = choices[0] if isinstance(choices, list) and choices else None
-    return first if isinstance(first, dict) else {}
-
-
-def _ends(value: Mapping[str, Any]) -> bool:
-    """False for most frames of a stream: the one choice in them goes on."""
-    choices = value["choices"]
-    return not isinstance(choices, list) or len(choices) != 1 or _finish(value) is not None
-
-
-def _finish(value: Mapping[str, Any]) -> Any:
-    return _first(value).get("finish_reason")
-
-
-def _delta(value: Mapping[str, Any]) -> str:
-    delta = _first(value).get("delta")
-    words = delta if isinstance(delta, dict) else {}
-    for name in ("content", "reasoning_content", "reasoning"):
-        if isinstance(words.get(name), str) and words[name]:
-            return str(words[name])
-    return ""
+def _names_another(said: Said, observation: Observation) -> bool:
+    """True when the answer says that another model than was asked for gave it."""
+    model = observation.model
+    # With the hosted tool the payload names the text model at the top, not the image model.
+    if not model or observation.surface is Surface.IMAGE_TOOL:
+        return False
+    names = {*said.named, observation.headers.get("openai-model", "")}
+    return any(name.strip() and not same_model(model, name) for name in names)
 
 
 def _model_object(value: Any, model: str | None) -> Verdict:
@@ -244,44 +179,6 @@ def _model_object(value: Any, model: str | None) -> Verdict:
             if isinstance(entry, dict) and entry.get("id") == model:
                 return Verdict.PROVEN
     return Verdict.UNPROVEN
-
-
-def _opens_as_refusal(content: Any) -> bool:
-    return isinstance(content, str) and content.lstrip()[:60].casefold().startswith(
-        _REFUSAL_OPENINGS
-    )
-
-
-def _is_base64(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    if value.startswith("data:image/"):
-        value = value.partition(",")[2]
-    head = value[:4_096].strip()
-    return len(head) >= 8 and head.isascii() and _BASE64.issuperset(head.encode("ascii"))
-
-
-def _is_link(value: Any) -> bool:
-    return isinstance(value, str) and (
-        (value.startswith(("https://", "http://")) and len(value) > 12)
-        or (value.startswith("data:image/") and _is_base64(value))
-    )
-
-
-def _cut_image(text: str, surface: Surface | None) -> bool:
-    """A JSON of an image that our own cap cut within the image data."""
-    field = '"result"' if surface is Surface.IMAGE_TOOL else '"b64_json"'
-    if surface not in (*_IMAGE_SURFACES, Surface.IMAGE_TOOL) or text[0] != "{":
-        return False
-    before, found, after = text.partition(field)
-    after = after.lstrip(": \t\r\n")
-    return (
-        bool(found)
-        and '"error"' not in before
-        and len(after) > 1_000
-        and after.startswith(tuple(f'"{head}' for head in _IMAGE_HEADS))
-        and _is_base64(after[1:4_000])
-    )
 
 
 def same_model(asked: str, named: str) -> bool:

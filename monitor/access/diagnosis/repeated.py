@@ -16,7 +16,8 @@ class Reader:
     """`diagnose` and `read_free_look` by the kind of look, with these rules of the user's own.
 
     What an answer means follows from its status, body and content type, from what was asked, and from
-    when the server wants to be asked again. An answer that says the last is never remembered.
+    when the server wants to be asked again. An answer that says the last is never remembered, nor is a
+    success: it is proven by what was asked this time, and a relay may play the same one again.
     """
 
     def __init__(self, rules: Sequence[OwnRule] = ()) -> None:
@@ -26,8 +27,9 @@ class Reader:
     def read(self, observation: Observation) -> Diagnosis | None:
         """What the answer means; None for a free look at which nothing is wrong."""
         headers, body = observation.headers, observation.body
-        if observation.failure or len(body) > _LONGEST or "retry-after" in headers \
-                or "retry-after-ms" in headers:  # fmt: skip
+        status = observation.status
+        if observation.failure or status is None or 200 <= status < 300 or len(body) > _LONGEST \
+                or "retry-after" in headers or "retry-after-ms" in headers:  # fmt: skip
             return self._afresh(observation)
         seen = (
             observation.look,

@@ -155,18 +155,6 @@ def test_an_error_beside_the_payload_wins(read_answer):
     assert read_answer(200, body, surface=Surface.RESPONSES).code is Code.SERVER_ERROR
 
 
-def test_a_models_words_about_the_gate_are_no_gate(read_answer, gate_message):
-    words = {"role": "assistant", "content": f"The documentation says: {gate_message}"}
-    found = read_answer(200, _chat(message=words), surface=Surface.CHAT)
-    assert found.code is Code.ACCESS_GRANTED
-
-
-def test_a_refusal_handed_out_as_the_models_words_proves_nothing(read_answer, gate_message):
-    for words in (gate_message, f"Error: {gate_message}"):
-        found = read_answer(200, _chat(message={"content": words}), surface=Surface.CHAT)
-        assert found.code is Code.UNRECOGNIZED
-
-
 def test_a_revised_prompt_that_quotes_the_gate_is_still_an_image(read_answer, gate_message):
     body = {"data": [{"b64_json": IMAGE, "revised_prompt": gate_message}]}
     assert read_answer(200, body, surface=Surface.IMAGES).code is Code.ACCESS_GRANTED
@@ -236,14 +224,6 @@ def test_the_models_surface_is_proven_by_the_models_own_entry_only(read_answer):
     assert read_answer(200, entry | {"id": "gpt-5"}, **asked).code is Code.UNRECOGNIZED
     assert read_answer(200, _chat(), **asked).code is Code.UNRECOGNIZED
     assert read_answer(200, entry, surface=Surface.CHAT).code is Code.UNRECOGNIZED
-
-
-def test_an_image_cut_by_our_own_cap_is_an_image(read_answer):
-    whole = json.dumps({"created": 1, "data": [{"b64_json": "iVBORw0KGgo" + "A" * 9_000}]})
-    asked = {"surface": Surface.IMAGES, "model": "gpt-image-2"}
-    assert read_answer(200, whole[:5_000], truncated=True, **asked).code is Code.ACCESS_GRANTED
-    assert read_answer(200, whole[:5_000], **asked).code is Code.UNRECOGNIZED
-    assert read_answer(200, whole[:300], truncated=True, **asked).code is Code.UNRECOGNIZED
 
 
 def test_a_stream_longer_than_is_read_counts_as_not_ended(read_answer):

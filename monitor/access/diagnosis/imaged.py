@@ -1,0 +1,76 @@
+"""What stands in an image's place in an answer: an image, a link to one, or something else."""
+
+import base64
+import binascii
+from typing import Final
+from urllib.parse import urlsplit
+
+from monitor.access.images import BASE64_CAP, image_of
+from monitor.access.observation import Image
+
+#: Pixels: no side of a real image is shorter.
+SHORTEST_SIDE: Final = 64
+#: Characters that are read of the text which stands in an image's place.
+_TEXT_CAP: Final = 4_096
+
+#: Pages of the vendor and kinds of files that are no image: a refusal's link, not a picture's.
+_NO_IMAGE_HOSTS: Final = frozenset(("platform.openai.com", "help.openai.com", "openai.com"))
+_NO_IMAGE_ENDS: Final = (".html", ".htm", ".json", ".txt", ".php", ".md")
+
+
+def is_image(value: str, seen: Image | None) -> bool:
+    """Whether this base64 (or data URL) is an image; `seen` is what it was before it was made small."""
+    if value.startswith("data:"):
+        value = value.partition(",")[2]
+    found = image_of(value[:BASE64_CAP].encode("ascii", "replace"), cut=True)
+    if found is None:
+        return False
+    if seen is not None and (found.width is None or seen.format == found.format):
+        found = seen
+    return all(side is None or side >= SHORTEST_SIDE for side in (found.width, found.height))
+
+
+def text_instead(value: str) -> str:
+    """The text that was handed out as an image: in base64 or plain; empty where it is none."""
+    value = value[:_TEXT_CAP]
+    plain = "".join(value.split()).rstrip("=")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode()
+    except binascii.Error:
+        return value
+    except ValueError:
+        return ""
+
+
+def is_link(value: str, host: str) -> bool:
+    """Whether it leads to an image, as far as a link can tell: by TLS, or to this host."""
+    try:
+        parts = urlsplit(value)
+        named = (parts.hostname or "").casefold()
+    except ValueError:
+        return False
+    path = parts.path.casefold()
+    return (
+        (parts.scheme == "https" or (parts.scheme == "http" and named == host.casefold() != ""))
+        and bool(named)
+        and named not in _NO_IMAGE_HOSTS
+        and value.isprintable()
+        and not any(map(str.isspace, value))
+        and (len(path) > 1 or bool(parts.query))
+        and not path.endswith(_NO_IMAGE_ENDS)
+    )
+
+
+def cut_image(text: str, seen: Image | None) -> bool:
+    """A JSON of an image that our own cap cut within the image."""
+    for name in ('"b64_json"', '"result"'):
+        before, found, after = text.partition(name)
+        after = after.lstrip(": \t\r\n")
+        if (
+            found
+            and '"error"' not in before
+            and after.startswith('"')
+            and (seen or len(after) > 1_000)
+        ):
+            return is_image(after[1:_TEXT_CAP], seen)
+    return False
