@@ -34,7 +34,7 @@ _COLON = re.compile(r"[\"'] {0,3}[:：=] {0,3}")
 _NAME = re.compile(r"\w{1,16}\Z")
 _UNQUOTED = re.compile(r"[\w.+-]{1,64}")
 # The whole run of backslashes at once, whatever follows, so that each is looked at only once.
-_ESCAPED = re.compile(r"\\+(?:([\"'])|u([0-9a-fA-F]{4}))?")
+_ESCAPED = re.compile(r"\\+(?:([\"'])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))?")
 
 
 def fields(text: str) -> dict[str, list[str]]:
@@ -54,7 +54,8 @@ def fields(text: str) -> dict[str, list[str]]:
 
 
 def _unescaped(match: re.Match[str]) -> str:
-    return chr(int(match[2], 16)) if match[2] else match[1] or match[0]
+    number = match[2] or match[3]
+    return chr(int(number, 16)) if number else match[1] or match[0]
 
 
 def _value(text: str, start: int) -> str:

@@ -105,6 +105,8 @@ _FAILURES: Final[tuple[tuple[Failure, tuple[str, ...]], ...]] = (
             "incomplete chunked read",
             "empty reply from server",
             "broken pipe",
+            "peer closed connection",
+            "unexpectedeof",
         ),
     ),
     (
@@ -140,7 +142,8 @@ def status_in(text: str) -> tuple[int, str] | None:
     """A status that the text states, and the words that stated it."""
     text = text[:STATED_CAP]
     for pattern in _STATUSES:
-        if match := pattern.search(text):
+        # 599 is no server's: some clients write it when there was no answer.
+        if (match := pattern.search(text)) and match[1] != "599":
             return int(match[1]), " ".join(match[0].split())
     if match := _EXCEPTION.search(text):
         return _EXCEPTIONS[match[1]], match[1]

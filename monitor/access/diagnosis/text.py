@@ -25,7 +25,7 @@ _FRAMES = dict.fromkeys(range(9472, 9632), " ")
 _JOINED = re.compile(r"[\"'`] {0,3}\+?[ \t]{0,9}\n[ \t]{0,40}[\"'`](?=\S)")
 _LINE_MARKS = re.compile(r"[ \t]{1,200}\|[ \t]{0,9}$|^[ \t]{0,40}[>#|⎿*]{1,3}[ \t]", re.MULTILINE)
 # The whole run of backslashes at once, whatever follows, so that each is looked at only once.
-_ESCAPES = re.compile(r"\\+([nrt\"'`/])?")
+_ESCAPES = re.compile(r"\\+(?:([nrt\"'`/])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))?")
 
 
 def decode(body: bytes, content_type: str = "") -> str:
@@ -84,7 +84,9 @@ def _unwrapped(text: str) -> str:
 
 
 def _unescaped(match: re.Match[str]) -> str:
-    mark = match[1]
+    mark, number = match[1], match[2] or match[3]
+    if number:
+        return chr(int(number, 16))
     return match[0] if mark is None else " " if mark in "nrt" else mark
 
 
