@@ -17,7 +17,7 @@ from typing import Any
 from monitor.alerts.bounds import TookTooLong, bound_answers, interrupt, wishes
 from monitor.alerts.clean import clean
 from monitor.alerts.fitting import Room
-from monitor.alerts.measuring import Measure, body_of
+from monitor.alerts.measuring import Measure, dress
 from monitor.alerts.messages import Message
 from monitor.alerts.url_secrets import hide, url_secrets
 
@@ -48,8 +48,8 @@ class DeliveryError(Exception):
 class Channel:
     """One Apprise URL, under a name that may be shown; the URL is a secret and never is.
 
-    `timeout` bounds one delivery as a whole, and each wait for the network within it. `redact` is
-    applied to every reason after the URL's own parts are hidden.
+    `timeout` bounds one delivery as a whole, and each wait for the network within it. `redact` has
+    the last word on what is sent, and on every reason after the URL's own parts are hidden.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Channel:
         service = _service(apprise, self._url)
         if service is None:
             return Room()  # the attempt says why
-        measure = Measure(apprise, service)
+        measure = Measure(apprise, service, self._redact)
         return Room(measure.takes, title=measure.title_most)
 
     async def send(self, message: Message) -> None:
@@ -132,14 +132,14 @@ class Channel:
         service.retry = 0  # retries are the outbox's
         service.optional = False  # else a failure would count as a success
         service.overflow_mode = apprise.OverflowMode.UPSTREAM  # messages are made to fit
-        body, body_format = body_of(apprise, service, message)
+        dressed = dress(apprise, service, message, self._redact)
         sender = apprise.Apprise()
         sender.add(service)
         result = sender.notify(
-            body=body,
-            title=message.title,
+            body=dressed.body,
+            title=dressed.title,
             notify_type=apprise.NotifyType(message.level),
-            body_format=body_format,
+            body_format=dressed.body_format,
             log_level=logging.DEBUG,
         )
         if result.status == apprise.AppriseResultStatus.SUCCESS:

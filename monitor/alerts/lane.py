@@ -10,11 +10,11 @@ from enum import Enum, auto
 import structlog
 
 from monitor.access.limits import Delivery
-from monitor.access.words import EventKind
 from monitor.alerts.apprise_channel import DeliveryError
 from monitor.alerts.fitting import Fitted, divide
 from monitor.alerts.messages import Detail, Draft, Told
 from monitor.alerts.outbox import Outbox, Pending, Sender
+from monitor.alerts.windows import Windows
 
 log = structlog.get_logger()
 
@@ -56,10 +56,8 @@ class _Round:
 class Lane:
     """Delivers one channel's notifications in order; see `Dispatcher` for the parameters.
 
-    The first change of a scope goes out at once and opens a window of `group_within`; what follows
-    inside it goes out together at its end. A first light waits only behind another first light.
-    What belongs to no scope goes at once. Nothing waits while more rows are pending than one round
-    reads: what comes behind them would wait, too.
+    Changes of a scope gather in windows (`Windows`). What belongs to no scope goes at once. Nothing waits
+    while more rows are pending than one round reads: what comes behind them would wait, too.
     """
 
     def __init__(
@@ -83,8 +81,7 @@ class Lane:
         self._wake = asyncio.Event()
         self._round = asyncio.Lock()
         self._stopping = False
-        #: open windows: when each ends on the loop's clock, and whether it has told a first light
-        self._windows: dict[str, tuple[float, bool]] = {}
+        self._windows = Windows(delivery.group_within.total_seconds())
         #: notifications that are refused while others are taken, and when each is tried again
         self._retry_at: dict[int, float] = {}
         #: failures in a row, of whichever group; while there are some, the channel seems down
@@ -150,7 +147,7 @@ class Lane:
             log.info("outbox.usable_again", channel=self._channel.name)
         self._forget(rows)
         failures = self._failures
-        course = _Round([end for end, _ in self._windows.values()])
+        course = _Round(self._windows.ends)
         await self._try_in_order(rows, course, flush=flush or len(rows) == ROWS_MOST)
         if course.suspect and not course.asked and await self._one_by_one(course.suspect):
             return 0.0  # the rest of them may go now
@@ -176,7 +173,7 @@ class Lane:
             if again > self._clock() and course.suspect is None:
                 course.due.append(again)
                 continue
-            if not flush and self._window_end(group) > self._clock():
+            if not flush and self._windows.end_for(group) > self._clock():
                 continue
             course.tried.update(row.id for row in group)
             outcome = await self._attempt(group)
@@ -242,11 +239,6 @@ class Lane:
             groups.setdefault((row.id,) if alone else row.happening.scope, []).append(row)
         return list(groups.values())
 
-    def _window_end(self, group: Group) -> float:
-        """When the window that a group waits for ends, on the loop's clock; 0 for none."""
-        end, told_light = self._windows.get(group[0].happening.scope or "", (0.0, False))
-        return 0.0 if _has_light(group) and not told_light else end
-
     async def _attempt(self, group: Group) -> Outcome:
         """Tell a group in as many messages as it needs: each part is claimed, sent and marked alone."""
         outcome, rest = Outcome.LEASED, group
@@ -262,9 +254,8 @@ class Lane:
     async def _divided(self, group: Group) -> list[Fitted]:
         try:
             room = await self._channel.room()
-            return await asyncio.to_thread(
-                divide, self._draft(group), room
-            )  # hundreds take a while
+            # in a thread: hundreds take a while
+            return await asyncio.to_thread(divide, self._draft(group), room)
         except Exception:  # the attempt may do better, and knows how to fail
             log.exception("notification.unmeasured", channel=self._channel.name)
             return [Fitted(len(group), Detail())]
@@ -318,19 +309,7 @@ class Lane:
         for row in group:
             self._retry_at.pop(row.id, None)
         self._failures, self._closed_until = 0, 0.0
-        scope = group[0].happening.scope
-        if scope is None:
-            return
-        end, told_light = self._windows.get(scope, (None, False))
-        if end is None:
-            self._windows[scope] = (
-                self._clock() + self._delivery.group_within.total_seconds(),
-                _has_light(group),
-            )
-        elif self._clock() >= end:
-            del self._windows[scope]
-        else:
-            self._windows[scope] = (end, told_light or _has_light(group))
+        self._windows.told(group, self._clock())
 
     async def _failed(self, group: Group, reason: str, started: float) -> None:
         if self._goes_its_own_way(group):
@@ -380,14 +359,9 @@ class Lane:
     def _forget(self, rows: Group) -> None:
         """Drop what is remembered of rows that are gone, and windows that ended with nothing in them."""
         ids = {row.id for row in rows}
-        scopes = {row.happening.scope for row in rows}
         if len(rows) < ROWS_MOST:
             self._retry_at = {id_: at for id_, at in self._retry_at.items() if id_ in ids}
-        current = self._clock()
-        ended = [s for s, (end, _) in self._windows.items() if end <= current]
-        for scope in ended:
-            if scope not in scopes:
-                del self._windows[scope]
+        self._windows.forget({row.happening.scope for row in rows}, self._clock())
 
     def _log(self, outcome: str, group: Group, started: float, **more: object) -> None:
         level = {"delivered": log.info, "failed": log.warning, "dead": log.error}[outcome]
@@ -409,7 +383,3 @@ class Lane:
 
 def _attempts(group: Group) -> int:
     return max(row.attempts for row in group)
-
-
-def _has_light(group: Group) -> bool:
-    return any(row.happening.event is EventKind.FIRST_LIGHT for row in group)

@@ -1,6 +1,8 @@
 """Whether a message fits a service: Apprise prepares it as for sending, and what comes out is counted."""
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
@@ -12,18 +14,35 @@ NTFY_BYTES: Final = 4096
 SLACK_BLOCK: Final = 3000
 
 
-def body_of(apprise: ModuleType, service: Any, message: Message) -> tuple[str, Any]:
-    """The body for a service, and the format that makes Apprise leave it as it is."""
+@dataclass(frozen=True, slots=True)
+class Dressed:
+    """A message as it is handed to Apprise."""
+
+    title: str
+    body: str
+    #: the format that makes Apprise leave the body as it is
+    body_format: Any
+
+
+def dress(
+    apprise: ModuleType, service: Any, message: Message, redact: Callable[[str], str]
+) -> Dressed:
+    """The message in the form that a service takes; the redactor has the last word."""
     formats = apprise.NotifyFormat
     plugins = apprise.plugins.N_MGR
     if isinstance(service, plugins["slack"]):
         # Declared as Markdown it would be translated from CommonMark, where *x* is not bold;
         # undeclared it would be escaped again and its mentions revived. Ours is mrkdwn already.
         service.dialect_convert = lambda body, *_args, **_more: body
-        return message.slack, formats.MARKDOWN
-    if isinstance(service, plugins["mailtos"]):
-        return message.html, formats.HTML  # multipart, with a text alternative
-    return message.text, formats.TEXT
+        body, body_format = message.slack, formats.MARKDOWN
+    elif isinstance(service, plugins["mailtos"]):
+        body, body_format = message.html, formats.HTML  # multipart, with a text alternative
+    else:
+        body, body_format = message.text, formats.TEXT
+    title, most = redact(message.title), int(service.title_maxlen)
+    if 0 < most < len(title):  # only where the redactor made it longer
+        title = f"{title[: most - 1]}…"
+    return Dressed(title, redact(body), body_format)
 
 
 class Measure:
@@ -33,8 +52,9 @@ class Measure:
     units with the formatting are never fewer than what counts.
     """
 
-    def __init__(self, apprise: ModuleType, service: Any):
+    def __init__(self, apprise: ModuleType, service: Any, redact: Callable[[str], str]):
         self._apprise = apprise
+        self._redact = redact
         self._service = service
         self._sent: list[tuple[str, str]] = []
         service.send = self._keep
@@ -52,15 +72,16 @@ class Measure:
     def takes(self, message: Message) -> bool:
         """Whether the service takes the message whole."""
         service = self._service
-        body, body_format = body_of(self._apprise, service, message)
+        dressed = dress(self._apprise, service, message, self._redact)
+        body = dressed.body.strip()
         lines = int(service.body_max_line_count)
         # What is too long before Apprise adds to it needs no preparing.
-        if _units(body.strip()) > service.body_maxlen or 0 < lines <= body.strip().count("\n"):
+        if _units(body) > service.body_maxlen or 0 < lines <= body.count("\n"):
             return False
         self._sent.clear()
         sender = self._apprise.Apprise()
         sender.add(service)
-        sender.notify(body=body, title=message.title, body_format=body_format)
+        sender.notify(body=body, title=dressed.title, body_format=dressed.body_format)
         return bool(self._sent) and all(self._fits(*one) for one in self._sent)
 
     def _keep(self, body: str = "", title: str = "", **_more: Any) -> bool:

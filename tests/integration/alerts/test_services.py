@@ -6,7 +6,7 @@ Apprise's plugins have fixed hosts; `point` sets the attribute that holds the ad
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
@@ -70,9 +70,12 @@ class Services:
         return self._answer("discord", content, refusal if len(content) > 2000 else None, 204)
 
     async def telegram(self, request: web.Request) -> web.Response:
-        sent = (await request.json())["text"]
+        sent = await request.json()
         shown = _Shown()
-        shown.feed(sent)
+        if sent["parse_mode"] == "HTML":
+            shown.feed(sent["text"])
+        else:
+            shown.text = sent["text"]
         why = "message is too long" if len(shown.text) > 4096 else shown.wrong
         refusal = {"ok": False, "error_code": 400, "description": f"Bad Request: {why}"}
         return self._answer("telegram", shown.text, refusal if why else None, also={"ok": True})
@@ -207,9 +210,9 @@ def _happening(event: EventKind, scope: str | None, number: int = 0) -> Happenin
     )
 
 
-def _channel(name: str, url: str) -> Channel:
+def _channel(name: str, url: str, redact: Callable[[str], str] = str) -> Channel:
     assert check_url(url) is None
-    return Channel(name, url, timeout=timedelta(seconds=10))
+    return Channel(name, url, timeout=timedelta(seconds=10), redact=redact)
 
 
 async def _deliver(outbox: Any, channel: Channel) -> None:
@@ -255,9 +258,44 @@ async def test_all_events_are_delivered_together_within_the_limits(
     assert {row.attempts for row in outbox.rows.values()} == {1}
 
 
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("slack", "blocks=yes"),
+        ("discord", "overflow=split"),
+        ("discord", "overflow=truncate"),
+        ("telegram", "format=markdown"),
+        ("pushover", "format=html"),
+        ("pushover", "overflow=split"),
+    ],
+)
+async def test_what_a_url_asks_for_changes_nothing_of_it(
+    services: Services, outbox: Any, name: str, option: str
+) -> None:
+    for event in EventKind:
+        outbox.add(name, _happening(event, f"org-{event}"))
+        outbox.add(name, _happening(event, "org-acme"))
+    url = URLS[name]
+    await _deliver(outbox, _channel(name, f"{url}{'&' if '?' in url else '?'}{option}"))
+    assert services.refused[name] == []
+    assert set(outbox.states()) == {"delivered"}
+    assert set(_ids(services.taken[name])) == set(_recorded(outbox))
+    assert {row.attempts for row in outbox.rows.values()} == {1}
+
+
+async def test_what_the_redactor_makes_longer_fits_as_well(services: Services, outbox: Any) -> None:
+    for event in EventKind:
+        outbox.add("pushover", _happening(event, f"org-{event}"))
+    hidden = _channel("pushover", URLS["pushover"], lambda text: text.replace("e", "[hidden]"))
+    await _deliver(outbox, hidden)
+    assert services.refused["pushover"] == []
+    assert set(outbox.states()) == {"delivered"}
+    assert "[hidden]" in services.taken["pushover"][0]
+
+
 def _ids(texts: list[str]) -> list[int]:
     """The ids in the order in which they were told, each once."""
-    found = (int(id_) for text in texts for id_ in re.findall(r"\[#(\d+)\]", text))
+    found = (int(id_) for text in texts for id_ in re.findall(r"\[#(\d+)\\?\]", text))
     return list(dict.fromkeys(found))
 
 
