@@ -67,11 +67,14 @@ def next_look(
     shutdown: date | None = None,
     retry_after: float | None = None,
     over_budget: bool = False,
+    at_once: bool = False,
 ) -> Plan:
     """Decide the next look after the one that ended at `now`.
 
-    `retry_after` is the server's wish in seconds: the look is never earlier. `over_budget` turns full
-    probes into free looks, at their pace, until the budget allows more.
+    `retry_after` is the server's wish in seconds: the look is never earlier. `over_budget`: this one was
+    a listing for want of money. A target that waits for its opening keeps its interval, whatever is
+    affordable then; an open one is looked at as often as the model list. `at_once`: the listing was
+    answered, and brings a full probe.
     """
     situation, interval = _situation(memory, now, cadence, shutdown)
     look, early = Look.FULL, timedelta()
@@ -87,8 +90,11 @@ def next_look(
         full_due = (memory.last_full_at or now) + cadence.full_look
         look = Look.FULL if at >= full_due else Look.FREE
     if over_budget and look is Look.FULL:
-        look, situation, held = Look.FREE, Situation.OVER_BUDGET, Hold.BUDGET
-        at, early = max(at, now + cadence.free_look), timedelta()
+        situation, held = Situation.OVER_BUDGET, Hold.BUDGET
+        if memory.state is State.AVAILABLE:
+            at, early = max(at, now + cadence.free_look), timedelta()
+        elif at_once:
+            at, early, held = now, timedelta(), None
     if retry_after:
         wished, early = now + timedelta(seconds=retry_after), timedelta()
         if wished > at:

@@ -37,6 +37,8 @@ class Cadence:
     image_gap_limited: timedelta = timedelta(seconds=60)
     #: how long after a 429 `image_gap_limited` holds
     image_gap_limited_for: timedelta = timedelta(hours=1)
+    #: between two trials over a route that refuses everybody
+    trial: timedelta = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Deadlines:
 class Budget:
     """The most that may be spent, in US dollars; days and months are UTC."""
 
-    per_key_per_day: float = 0.05
+    per_key_per_day: float = 0.10
     per_month: float = 5.0
 
 

@@ -36,6 +36,7 @@ class TargetState:
     gated_seen: bool = False
     #: blocked before its first granted answer
     blocked_seen: bool = False
+    #: granted, ever: what was in doubt before a later refusal may have been billed
     granted_seen: bool = False
     #: the first granted answer of the present opening; None once the opening ended
     first_light_at: datetime | None = None

@@ -1,202 +1,383 @@
-"""What probes cost: reserved before they are sent, booked after they are answered.
+"""What probes cost: reserved before they are sent, booked or given back after they are answered.
 
-While the gate is shut a probe costs nothing, but nobody knows beforehand that it is: every full probe
-is one that may be billed. So its open price is reserved first, and what is reserved is remembered
-durably (the *mark*) before the request leaves: after a crash the mark counts as spent. A slight mark
-stays for the next probe instead of being lowered and raised again with each.
+While the gate is shut a probe costs nothing, but nobody knows that beforehand: each full probe may be
+billed. So its open price is *held* before it leaves, and the hold is durable: a row of target, key,
+day and price that the next start reads. A hold is in one of three conditions, and none of them needs a
+write of its own:
+
+- *in flight*: a probe is under way on it;
+- *idle*: the last probe cost nothing; the hold stays for the next one, until another needs the room;
+- *a doubt*: the probe may have been billed, and nobody said so. After a restart each hold that is left
+  is one. It stays, on the day and month in which its probe was sent, until the next conclusive answer
+  of its target: refused before any granted answer, it is given back; otherwise it is booked.
+
+Invariants, in this order (a test plays random steps against a model of them):
+
+1. What is booked and held never exceeds a key's day nor the month, but by what is taken `over` them.
+2. While a target waits, doubts leave two prices of its key's day, but for a probe that an answered
+   listing brought (`Need.ANSWERED`); and of the month two prices of each that waits, at most a half.
+3. Rechecks of open targets leave three prices of the same, of the month at most three quarters, and
+   are stretched so that what is left lasts until the month ends.
+
+Money is in US dollars, days and months are UTC. Pure: no clock, no database.
 """
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
 
+from monitor.access.holds import (
+    DOUBTS_LEAVE,
+    DOUBTS_SHARE,
+    NOTHING,
+    RECHECKS_LEAVE,
+    RECHECKS_SHARE,
+    Fate,
+    Hold,
+    Need,
+    Posting,
+    Settled,
+    Spend,
+)
 from monitor.access.limits import Budget
-from monitor.access.words import Code, Effect
-
-#: Reserved for a probe whose price is not known, in US dollars: costly until a bill is seen.
-UNKNOWN_PRICE = 0.02
-
-#: Marks beyond what is reserved may come to this share of a budget: what a crash costs at most for nothing.
-_SLIGHT = 0.01
 
 _ROUNDING = 1e-9
 
+_At = TypeVar("_At")
+
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One key's spending on one day (UTC), in US dollars."""
-
-    settled: float = 0.0
-    reserved: float = 0.0
-    #: the largest sum of reservations that was remembered durably
-    mark: float = 0.0
-
-
-_NOTHING = Entry()
+class _Stake:
+    key: str
+    price: float
+    waiting: bool
+    #: dollars a second that its rechecks cost
+    rate: float
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Spending by key and day, and what is reserved now by each target."""
+    """Spending by key and day, and what is held.
+
+    `allowance` is for a monitor beside the daemon: what each key may spend in all, whatever the day.
+    """
 
     budget: Budget
-    _entries: dict[tuple[str, date], Entry] = field(default_factory=dict)
+    allowance: Mapping[str, float] | None = None
+    #: booked and held
+    _days: dict[tuple[str, date], float] = field(default_factory=dict)
     _months: dict[tuple[int, int], float] = field(default_factory=dict)
-    _held: dict[int, tuple[str, date, float]] = field(default_factory=dict)
-    _reserved: float = 0.0
-    _marks: float = 0.0
-    _doubtful: set[tuple[str, date]] = field(default_factory=set)
+    _in_flight: dict[int, Hold] = field(default_factory=dict)
+    _idle: OrderedDict[str, Hold] = field(default_factory=OrderedDict)
+    _idle_months: dict[tuple[int, int], float] = field(default_factory=dict)
+    _doubts: dict[str, list[Hold]] = field(default_factory=dict)
+    _stakes: dict[str, _Stake] = field(default_factory=dict)
+    _by_key: dict[str, set[str]] = field(default_factory=dict)
+    _waiting: float = 0.0
+    _rate: float = 0.0
+    _last_id: int = 0
+    #: held no more, and to be written with what is written next
+    _freed: list[int] = field(default_factory=list)
 
-    def load(self, settled: Mapping[tuple[str, date], float]) -> None:
-        """Begin with what earlier runs booked."""
+    def load(self, settled: Mapping[tuple[str, date], float], holds: Iterable[Hold] = ()) -> None:
+        """Begin with what earlier runs booked, and with what they left held: that is in doubt."""
         for (key, day), usd in settled.items():
-            self._put(key, day, Entry(settled=usd))
+            self._add(key, day, usd)
+        for hold in holds:
+            self._last_id = max(self._last_id, hold.id)
+            self._add(hold.key, hold.day, hold.usd)
+            self._doubts.setdefault(hold.account, []).append(hold)
 
-    def entry(self, key: str, day: date) -> Entry:
-        """What was booked and is reserved on that day for the key."""
-        return self._entries.get((key, day), _NOTHING)
+    # --- who has a stake in the budget ---
+
+    def stake(
+        self, account: str, key: str, price: float, *, waiting: bool, every: timedelta
+    ) -> None:
+        """A target is under watch: it waits for its opening, or is open and rechecked `every` so often."""
+        rate = 0.0 if waiting else price / max(every.total_seconds(), 1e-3)
+        new = _Stake(key, price, waiting, rate)
+        if price <= 0 or self._stakes.get(account) == new:
+            return
+        self._unstake(account)
+        self._stakes[account] = new
+        self._by_key.setdefault(key, set()).add(account)
+        self._waiting += price if waiting else 0.0
+        self._rate += rate
+
+    def forget(self, account: str) -> Posting:
+        """A target is no longer under watch. Its doubts stay."""
+        self._unstake(account)
+        self._release(account)
+        return self._posting()
+
+    # --- before a probe ---
+
+    def reserve(
+        self, account: str, key: str, day: date, usd: float, need: Need
+    ) -> tuple[Hold, Posting] | None:
+        """Hold `usd` for a probe that is about to leave; None when the budgets have no room for it.
+
+        The posting must be written before the probe leaves. It is empty where an idle hold serves.
+        """
+        if not self.has_room(key, day, usd, need):
+            return None
+        own = self._idle.get(account)
+        if own and own.day == day and own.usd >= usd:
+            self._wake(own)
+            return own, NOTHING
+        self._release(account)
+        self._make_room(key, day, usd)
+        hold = self.hold(account, key, day, usd)
+        return hold, self._posting(held=(hold,))
+
+    def hold(self, account: str, key: str, day: date, usd: float) -> Hold:
+        """Hold `usd` whether there is room or not; for who was told to go `over` the budget."""
+        self._last_id += 1
+        hold = Hold(self._last_id, account, key, day, usd)
+        self._add(key, day, usd)
+        self._in_flight[hold.id] = hold
+        return hold
+
+    def has_room(
+        self, key: str, day: date, usd: float, need: Need, *, in_time: bool = False
+    ) -> bool:
+        """Whether `usd` would be held now, or else `in_time`: once the probes under way are answered."""
+        return (
+            usd <= self.left_of_day(key, day, need, in_time=in_time) + _ROUNDING
+            and usd <= self.left_of_month(day, need, in_time=in_time) + _ROUNDING
+        )
+
+    def left_of_day(
+        self, key: str, day: date, need: Need = Need.ANSWERED, *, in_time: bool = False
+    ) -> float:
+        """What a probe with this need may cost by the key's day."""
+        if self.allowance is None:
+            left = self.budget.per_key_per_day - self.committed(key, day)
+        else:
+            spent = sum(usd for (name, _), usd in self._days.items() if name == key)
+            left = self.allowance.get(key, 0.0) - spent
+        left += self._idle_on(key, day)
+        if in_time:
+            left += sum(h.usd for h in self._in_flight.values() if (h.key, h.day) == (key, day))
+        if need is Need.ANSWERED:
+            return left
+        stakes = (self._stakes[account] for account in self._by_key.get(key, ()))
+        dearest = max((stake.price for stake in stakes if stake.waiting), default=0.0)
+        return left - dearest * (RECHECKS_LEAVE if need is Need.RECHECK else DOUBTS_LEAVE)
+
+    def left_of_month(
+        self, day: date, need: Need = Need.ANSWERED, *, in_time: bool = False
+    ) -> float:
+        """What a probe with this need may cost by the month."""
+        most = self.budget.per_month
+        left = most - self.spent_in_month(day)
+        left += self._idle_months.get(_month(day), 0.0)
+        if in_time:
+            left += sum(h.usd for h in self._in_flight.values() if _month(h.day) == _month(day))
+        match need:
+            case Need.WAITING:
+                left -= min(DOUBTS_LEAVE * self._waiting, DOUBTS_SHARE * most)
+            case Need.RECHECK:
+                left -= min(RECHECKS_LEAVE * self._waiting, RECHECKS_SHARE * most)
+        return left
+
+    def stretch(self, now: datetime) -> float:
+        """By how much rechecks are to be rarer than asked for, so that the rest of the month lasts."""
+        left = self.left_of_month(now.date(), Need.RECHECK)
+        if left <= 0:
+            return float("inf")
+        return max(1.0, self._rate * (_next_month(now) - now).total_seconds() / left)
+
+    # --- after it ---
+
+    def settle(
+        self,
+        hold: Hold,
+        cost: float | None,
+        fate: Fate,
+        *,
+        again: bool = True,
+        estimated: bool = False,
+        probes: int = 1,
+    ) -> Settled:
+        """The probe on this hold was answered, and cost so much; None leaves it in doubt.
+
+        More than its price is booked as far as there is room. What is held stays idle where the target
+        is probed `again`. `fate` is that of the target's earlier doubts.
+        """
+        if self._in_flight.pop(hold.id, None) is None:
+            return Settled(0.0, self._posting())
+        spends = self._decide(hold.account, fate, estimated=estimated)
+        usd, cut = 0.0, False
+        if cost is None:
+            self._doubts.setdefault(hold.account, []).append(hold)
+        elif cost > 0:
+            self._end(hold)
+            room = min(self.left_of_day(hold.key, hold.day), self.left_of_month(hold.day))
+            # what was held is there by itself: by force, or by a budget that was since lowered, too
+            most = max(room, hold.usd)
+            usd, cut = min(cost, most), cost > most
+            self._make_room(hold.key, hold.day, usd)
+            self._add(hold.key, hold.day, usd)
+            spends.append(Spend(hold.key, hold.day, usd, probes, estimated))
+        elif again and self._may_stay(hold):
+            self._idle[hold.account] = hold
+            self._count_idle(hold, hold.usd)
+        else:
+            self._end(hold)
+        return Settled(usd, self._posting(spends), cut)
+
+    def doubt(self, hold: Hold) -> None:
+        """Nobody knows what became of the probe on this hold."""
+        if self._in_flight.pop(hold.id, None):
+            self._doubts.setdefault(hold.account, []).append(hold)
+
+    def is_doubted(self, hold: Hold) -> bool:
+        """Whether the hold is a doubt."""
+        return hold in self._doubts.get(hold.account, ())
+
+    def resume(self, hold: Hold) -> bool:
+        """Take a hold that became a doubt as in flight again; False when it was decided meanwhile."""
+        doubts = self._doubts.get(hold.account, [])
+        if hold in doubts:
+            doubts.remove(hold)
+            self._in_flight[hold.id] = hold
+        return hold.id in self._in_flight
+
+    def spent(self, key: str, day: date, usd: float, *, estimated: bool = False) -> Posting:
+        """Book what was spent without a hold."""
+        if not usd:
+            return self._posting()
+        self._add(key, day, usd)
+        return self._posting([Spend(key, day, usd, 1, estimated)])
+
+    def dropped(self, hold: Hold) -> None:
+        """What was to be written could not be, so the probe was not sent."""
+        if self._in_flight.pop(hold.id, None):
+            self._end(hold)
+
+    def under_way(self, account: str) -> list[Hold]:
+        """What is held in flight for an account."""
+        return [hold for hold in self._in_flight.values() if hold.account == account]
+
+    def unwritten(self, posting: Posting) -> None:
+        """The database refused it: what is held no more is said again with what is written next."""
+        self._freed += posting.freed
+
+    # --- what there is ---
+
+    def committed(self, key: str, day: date) -> float:
+        """Booked and held for the key on that day."""
+        return self._days.get((key, day), 0.0)
 
     def spent_in_month(self, day: date) -> float:
-        """Booked and reserved by all keys in the month of that day."""
-        return self._months.get((day.year, day.month), 0.0)
+        """Booked and held for all keys in the month of that day."""
+        return self._months.get(_month(day), 0.0)
 
-    def allows(self, key: str, day: date, usd: float, held: float = 0.0) -> bool:
-        """Whether `usd` more fits both budgets, `held` of it being reserved already."""
-        more = usd - held
-        today = self.entry(key, day)
+    def doubted(self, account: str) -> float:
+        """What of the account is in doubt."""
+        return sum(hold.usd for hold in self._doubts.get(account, ()))
+
+    def tidy(self, today: date | None) -> Posting:
+        """Give back what is idle since before `today`, without it all; forget the days gone by."""
+        for account, hold in list(self._idle.items()):
+            if today is None or hold.day < today:
+                self._release(account)
+        if today and self.allowance is None:
+            self._days = {at: usd for at, usd in self._days.items() if at[1] >= today}
+        return self._posting()
+
+    def _decide(self, account: str, fate: Fate, *, estimated: bool) -> list[Spend]:
+        found: list[Spend] = []
+        if fate is Fate.KEPT:
+            return found
+        for hold in self._doubts.pop(account, ()):
+            if fate is Fate.BOOKED:
+                self._freed.append(hold.id)
+                found.append(Spend(hold.key, hold.day, hold.usd, 1, estimated))
+            else:
+                self._end(hold)
+        return found
+
+    def _may_stay(self, hold: Hold) -> bool:
+        """Whether it may stay idle: after a crash it is a doubt, and must leave what doubts leave."""
+        key, day = hold.key, hold.day
+        idle = self._idle_on(key, day), self._idle_months.get(_month(day), 0.0)
         return (
-            today.settled + today.reserved + more <= self.budget.per_key_per_day + _ROUNDING
-            and self.spent_in_month(day) + more <= self.budget.per_month + _ROUNDING
+            hold.account in self._stakes
+            and hold.account not in self._idle
+            and self.left_of_day(key, day, Need.WAITING) >= idle[0]
+            and self.left_of_month(day, Need.WAITING) >= idle[1]
         )
 
-    def reserve(self, target: int, key: str, day: date, usd: float) -> bool:
-        """Reserve `usd` for a target's next probe, or return False when a budget has no room.
+    def _make_room(self, key: str, day: date, usd: float) -> None:
+        """Let go of idle holds until so much more leaves what doubts leave."""
+        for idle in self._idle_of(key):
+            if usd + self._idle_on(key, day) <= self.left_of_day(key, day, Need.WAITING):
+                break
+            self._release(idle.account)
+        month = _month(day)
+        while self._idle and usd + self._idle_months.get(month, 0.0) > self.left_of_month(
+            day, Need.WAITING
+        ):
+            self._release(next(iter(self._idle)))
 
-        `target` is any number that stands for it alone.
+    def _idle_on(self, key: str, day: date) -> float:
+        return sum(hold.usd for hold in self._idle_of(key) if hold.day == day)
 
-        What the target holds already counts toward it. A reservation of an earlier day is given back.
-        """
-        held = self._held.get(target)
-        if held and held[1] != day:
-            self.release(target)
-            held = None
-        has = held[2] if held else 0.0
-        if usd <= has:
-            return True
-        if not self.allows(key, day, usd, has):
-            return False
-        self._hold(target, key, day, usd)
-        return True
+    def _idle_of(self, key: str) -> list[Hold]:
+        accounts = self._by_key.get(key, ())
+        return [self._idle[account] for account in accounts if account in self._idle]
 
-    def crowded(self, key: str, day: date, usd: float) -> bool:
-        """Whether only what others have reserved for now is in the way of `usd`: it may soon be free."""
-        today = self.entry(key, day)
-        month = self._months.get((day.year, day.month), 0.0) - self._reserved
-        return (
-            today.settled + usd <= self.budget.per_key_per_day + _ROUNDING
-            and month + usd <= self.budget.per_month + _ROUNDING
-        )
+    def _release(self, account: str) -> None:
+        if idle := self._idle.pop(account, None):
+            self._count_idle(idle, -idle.usd)
+            self._end(idle)
 
-    def book(self, target: int, usd: float, *, keep: float = 0.0) -> tuple[str, date] | None:
-        """Book `usd` against the target's reservation and hold `keep` of it for what follows.
+    def _wake(self, idle: Hold) -> None:
+        del self._idle[idle.account]
+        self._count_idle(idle, -idle.usd)
+        self._in_flight[idle.id] = idle
 
-        Returns the key and day that were charged, None when nothing was reserved.
-        """
-        held = self._held.get(target)
-        if held is None:
-            return None
-        key, day, amount = held
-        # never more than was reserved, or the budget could be passed
-        self._hold(target, key, day, min(keep, max(amount - usd, 0.0)))
-        self.spent(key, day, usd)
-        return key, day
+    def _count_idle(self, hold: Hold, usd: float) -> None:
+        _count(self._idle_months, _month(hold.day), usd)
 
-    def spent(self, key: str, day: date, usd: float) -> None:
-        """Book what was spent without a reservation: by a command beside the daemon."""
-        if usd:
-            entry = self.entry(key, day)
-            self._put(key, day, Entry(entry.settled + usd, entry.reserved, entry.mark))
+    def _end(self, hold: Hold) -> None:
+        self._add(hold.key, hold.day, -hold.usd)
+        self._freed.append(hold.id)
 
-    def release(self, target: int) -> None:
-        """Give the target's reservation back."""
-        held = self._held.get(target)
-        if held:
-            self._hold(target, held[0], held[1], 0.0)
+    def _unstake(self, account: str) -> None:
+        old = self._stakes.pop(account, None)
+        if old:
+            self._by_key[old.key].discard(account)
+            self._waiting -= old.price if old.waiting else 0.0
+            self._rate -= old.rate
 
-    def unmarked(self, key: str, day: date) -> float | None:
-        """The sum that must be remembered durably before a probe leaves; None when it already is."""
-        entry = self.entry(key, day)
-        return entry.reserved if entry.reserved > entry.mark + _ROUNDING else None
+    def posting(self) -> Posting:
+        """What is held no more and was not said yet."""
+        return self._posting()
 
-    def marks(self) -> list[tuple[str, date]]:
-        """The keys and days of which something is, or may be, remembered durably as reserved."""
-        return [at for at, entry in self._entries.items() if entry.mark or at in self._doubtful]
+    def _posting(self, spends: Iterable[Spend] = (), held: tuple[Hold, ...] = ()) -> Posting:
+        freed, self._freed = tuple(self._freed), []
+        return Posting(tuple(spends), held, freed)
 
-    def marked(self, key: str, day: date, usd: float) -> None:
-        """`usd` is on its way to be remembered durably; later marks follow in order."""
-        self._doubtful.discard((key, day))
-        entry = self.entry(key, day)
-        self._put(key, day, Entry(entry.settled, entry.reserved, usd))
-
-    def doubted(self, key: str, day: date) -> None:
-        """A mark was refused: which one is remembered durably is not known until the next is."""
-        self.marked(key, day, 0.0)
-        self._doubtful.add((key, day))
-
-    def lowered(self, key: str, day: date, cost: float) -> float | None:
-        """The mark to remember with an answer that cost so much; None for a slight one, which stays as it is.
-
-        A slight mark stays only after an answer that cost nothing: another's cost is durable with its answer,
-        and a probe that left before that by the same mark would not be covered.
-        """
-        entry = self.entry(key, day)
-        slight = (
-            cost == 0
-            and (key, day) not in self._doubtful
-            and entry.mark - entry.reserved <= _SLIGHT * self.budget.per_key_per_day
-            and self._marks - self._reserved <= _SLIGHT * self.budget.per_month
-        )
-        return None if slight else entry.reserved
-
-    def forget_before(self, day: date) -> None:
-        """Drop the days before `day` on which nothing is reserved or marked; the months stay."""
-        for at, entry in list(self._entries.items()):
-            if at[1] < day and not (entry.reserved or entry.mark or at in self._doubtful):
-                del self._entries[at]
-
-    def _hold(self, target: int, key: str, day: date, usd: float) -> None:
-        old = self._held.pop(target, (key, day, 0.0))[2]
-        if usd > 0:
-            self._held[target] = (key, day, usd)
-        entry = self.entry(key, day)
-        reserved = entry.reserved - old + usd
-        # what rounding leaves is nothing: a day on which something is reserved is never forgotten
-        self._put(
-            key, day, Entry(entry.settled, reserved if reserved > _ROUNDING else 0.0, entry.mark)
-        )
-
-    def _put(self, key: str, day: date, entry: Entry) -> None:
-        old, month = self.entry(key, day), (day.year, day.month)
-        more = entry.settled + entry.reserved - old.settled - old.reserved
-        self._months[month] = self._months.get(month, 0.0) + more
-        self._reserved += entry.reserved - old.reserved
-        self._marks += entry.mark - old.mark
-        self._entries[key, day] = entry
+    def _add(self, key: str, day: date, usd: float) -> None:
+        _count(self._days, (key, day), usd)
+        _count(self._months, _month(day), usd)
 
 
-def cost_of(
-    code: Code, status: int | None, *, sent: bool, billed: float | None, price: float
-) -> float:
-    """What to book for an answered full probe, in US dollars.
+def _count(sums: dict[_At, float], at: _At, usd: float) -> None:
+    total = sums.get(at, 0.0) + usd
+    # what rounding leaves is nothing
+    sums[at] = total if abs(total) > _ROUNDING else 0.0
 
-    `billed` is from the answer's own usage. A refusal costs nothing. A timeout, a 5xx or an unreadable
-    200 may have been billed without a word, so it counts as open.
-    """
-    if code.effect is Effect.GRANTED:
-        return price if billed is None else billed
-    if not sent:
-        return 0.0
-    lost = status is None or status >= 500 or 200 <= status < 300
-    if code.effect is Effect.INCONCLUSIVE and lost:
-        return price if billed is None else billed
-    return 0.0
+
+def _month(day: date) -> tuple[int, int]:
+    return day.year, day.month
+
+
+def _next_month(now: datetime) -> datetime:
+    first = datetime(now.year, now.month, 1, tzinfo=UTC)
+    return (first + timedelta(days=32)).replace(day=1)

@@ -21,6 +21,8 @@ _TOOL_TEXT_IN = 2_000
 _EDIT_IMAGE_IN = 1_024
 #: A low-quality 1024x1024 image of GPT Image 1 ($0.011): for models of which no count is known.
 _SQUARE_TOKENS = 272
+#: A server may claim any number of tokens; more than this says no more.
+_TOKENS_MOST = 10**12
 
 
 def open_price(catalog: Catalog, capability: Capability) -> float | None:
@@ -117,7 +119,7 @@ def _count(usage: Mapping[str, Any], *names: str) -> int | None:
     for name in names:
         value = usage.get(name)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
+            return min(value, _TOKENS_MOST)
     return None
 
 

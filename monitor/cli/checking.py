@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from monitor.cli.common import (
     print_table,
     select_targets,
 )
+from monitor.cli.spending import OverBudget, book, reserve, reserve_all
 
 if TYPE_CHECKING:
     from monitor.access.target import Target
@@ -46,20 +47,21 @@ def check(
     names: _TargetsArgument = None,
     config: ConfigOption = None,
     output: FormatOption = Format.TEXT,
+    over_budget: OverBudget = False,  # noqa: FBT002 - Typer's way
 ) -> None:
     """Make one full probe of each target; the exit status says what the answers mean.
 
     0 granted, 10 gated (11 after a fresh declaration), 12 locked, 13 blocked, 14 inconclusive.
     """
-    from monitor.daemon.booking import book
-    from monitor.daemon.once import check_all
+    from monitor.daemon.once import check_all, worst_case
 
     settings = load_settings(config)
     targets = select_targets(settings, names or [])
     announce_cost(settings, targets, times=1)
+    prices = {target: worst_case(settings, target)[0] for target in targets}
+    holds = reserve(settings, prices, over=over_budget)
     checked = asyncio.run(check_all(settings, targets))
-    if unbooked := book(settings, checked, datetime.now(UTC)):
-        note(unbooked)
+    book(settings, holds, checked)
     if output is Format.JSON:
         print_json([_as_json(one) for one in checked])
     else:
@@ -92,7 +94,9 @@ def _print(checked: "Sequence[Checked]") -> None:
             str(one.diagnosis.code),
             str(one.observation.status or "-"),
             f"{one.observation.timings.total:.0f} ms",
-            f"${one.cost_usd:.5f}" + (" (estimate)" if one.estimated and one.cost_usd else ""),
+            f"${one.cost_usd:.5f}"
+            + (" (in doubt)" if one.doubt else "")
+            + (" (estimate)" if one.estimated and one.cost_usd else ""),
             one.diagnosis.request_id or "-",
         )
         for one in checked
@@ -128,6 +132,7 @@ def _as_json(one: "Checked") -> dict[str, Any]:
         "latency_ms": round(one.observation.timings.total, 1),
         "cost_usd": one.cost_usd,
         "cost_estimated": one.estimated,
+        "cost_in_doubt": one.doubt,
     }
 
 
@@ -154,27 +159,43 @@ def wait(
     names: _Wanted,
     timeout: Annotated[str, typer.Option(help="How long at most: 90s, 15m, 2h.")] = "2h",
     config: ConfigOption = None,
+    over_budget: OverBudget = False,  # noqa: FBT002 - Typer's way
 ) -> None:
     """Look until all targets are available; replaces the copied loop.
 
     0 all available, 12 one is locked, 13 one is blocked, 124 timed out.
     """
-    from monitor.daemon.booking import book_all
+    from monitor.daemon.booking import Cost, Wanted, settle
     from monitor.daemon.channels import redactor_of
     from monitor.daemon.logs import configure
+    from monitor.daemon.once import worst_case
     from monitor.store import queries
 
     limit = parse_timeout(timeout, "--timeout")
     settings = load_settings(config)
     targets = select_targets(settings, names)
-    announce_cost(settings, targets, times=settings.confirmation.confirmations)
+    times = settings.confirmation.confirmations
+    announce_cost(settings, targets, times=times)
+    prices: dict[str, list[float]] = {}
+    for target in targets:
+        prices.setdefault(target.key, []).append(worst_case(settings, target)[0])
+    # one more of the dearest: a probe may be lost
+    wanted = {key: sum(its) * times + max(its) for key, its in prices.items()}
+    holds = reserve_all(
+        settings,
+        [Wanted("wait", key, usd) for key, usd in wanted.items() if usd],
+        over=over_budget,
+    )
     configure(redactor_of(settings), log_format=settings.log_format, level="WARNING")
     with tempfile.TemporaryDirectory(prefix="access-monitor-") as folder, plain_errors():
         alone = _only(settings, targets, Path(folder) / "wait.db")
-        status = asyncio.run(_wait(alone, limit))
-        unbooked = book_all(settings, queries.spend(alone.database, datetime.now(UTC).date()))
-    if unbooked:
-        note(unbooked)
+        try:
+            status = asyncio.run(_wait(alone, limit, wanted))
+        finally:
+            spent = queries.spent_by_key(alone.database)
+            costs = [Cost(hold, *spent.get(hold.key, (0.0, 0, False))) for hold in holds]
+            if costs and (problem := settle(settings, costs)):
+                note(problem)
     raise typer.Exit(status)
 
 
@@ -204,10 +225,10 @@ class _Titles:
         print(f"{datetime.now().astimezone():%H:%M:%S} {message.title}", flush=True)
 
 
-async def _wait(settings: "Settings", limit: timedelta) -> Exit:
+async def _wait(settings: "Settings", limit: timedelta, allowance: "Mapping[str, float]") -> Exit:
     from monitor.daemon.service import Monitor
 
-    monitor = Monitor(settings, [_Titles()])
+    monitor = Monitor(settings, [_Titles()], allowance=allowance)
     await monitor.start()
     running = asyncio.create_task(monitor.run())
     try:

@@ -21,6 +21,7 @@ from monitor.cli.common import (
     print_table,
     printable,
 )
+from monitor.cli.spending import OverBudget, book, reserve
 
 if TYPE_CHECKING:
     from monitor.config import Settings
@@ -32,11 +33,13 @@ _INTERRUPTED = 130
 
 def diagnose(
     key: Annotated[str, typer.Argument(metavar="KEY", help="The name of a key of the settings.")],
+    *,
     model: Annotated[
         str | None,
         typer.Option(metavar="MODEL[:SURFACE]", help="Default: the first that the key watches."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")] = False,  # noqa: FBT002
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")] = False,
+    over_budget: OverBudget = False,
     config: ConfigOption = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
@@ -45,16 +48,17 @@ def diagnose(
     Exit status as `check`: 0 granted, 10 gated (11 after a fresh declaration), 12 locked, 13 blocked,
     14 inconclusive.
     """
-    from monitor.daemon.booking import book
     from monitor.daemon.channels import redactor_of
     from monitor.daemon.checkup import checkup
+    from monitor.daemon.once import worst_case
 
     settings = load_settings(config)
     plan = _plan(settings, key, model)
     _announce(settings, plan, asks=not yes and _terminal())
+    prices = {target: worst_case(settings, target)[0] for target in plan}
+    holds = reserve(settings, prices, over=over_budget)
     report = asyncio.run(checkup(settings, plan, os.environ, datetime.now(UTC)))
-    if unbooked := book(settings, report.probes, datetime.now(UTC)):
-        note(unbooked)
+    book(settings, holds, report.probes)
     # Evidence quotes variables and servers: whatever is secret in it goes last of all.
     redactor = redactor_of(settings)
     shown = redactor.value(report.as_json())

@@ -1,5 +1,6 @@
 """The settings file: schema, loading, secret references, errors a person can act on."""
 
+from monitor.config.costs import month, price_of
 from monitor.config.loading import default_from_environment, load
 from monitor.config.places import default_database, find, named_database
 from monitor.config.presenting import example, schema, show
@@ -23,7 +24,9 @@ __all__ = [
     "example",
     "find",
     "load",
+    "month",
     "named_database",
+    "price_of",
     "schema",
     "show",
 ]

@@ -65,6 +65,7 @@ FIGURES: Mapping[str, type[Strict]] = {
             "image_gap": "Between two probes of images of one organization",
             "image_gap_limited": "The same after an answer 429",
             "image_gap_limited_for": "How long image_gap_limited holds",
+            "trial": "Between two probes over a route that refuses everybody",
         },
     ),
     "confirmation": _form(

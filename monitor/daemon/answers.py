@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from functools import lru_cache
 
+from monitor.access.holds import NOTHING, Posting
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Look
 from monitor.daemon.watches import Watch
-from monitor.store.records import Answer, Spend
+from monitor.store.records import Answer
 
 # What differs between answers that are otherwise equal: ids, and the figures of a rate limit.
 _IDS = re.compile(
@@ -28,10 +29,12 @@ class Result:
     observation: Observation
     diagnosis: Diagnosis | None
     cost: float = 0.0
-    charged: tuple[str, date] | None = None
-    #: what the key has still reserved after it, in US dollars; None for what was noted before
-    reserved: float | None = None
+    #: what it changes of the books
+    posting: Posting = NOTHING
+    #: a listing, for want of money
     over_budget: bool = False
+    #: a listing that was answered and brings a full probe at once
+    brings: bool = False
     #: the target's secret was replaced while it was under way
     outdated: bool = False
 
@@ -62,18 +65,3 @@ def _normal(message: str, conclusive: bool) -> str:  # noqa: FBT001 - cached by 
     normal = _IDS.sub("…", message)
     # a model's name has figures, so the gate's words keep theirs
     return normal if conclusive else _FIGURES.sub("…", normal)
-
-
-def spend_of(result: Result) -> Spend | None:
-    """What an answer changes of its key's spending; None when it cost nothing."""
-    if result.charged is None or (result.cost == 0 and result.reserved is None):
-        return None
-    key, day = result.charged
-    return Spend(
-        key,
-        day,
-        settled_usd=result.cost,
-        reserved_usd=result.reserved,
-        probes=1 if result.cost else 0,
-        estimated=result.watch.estimated and result.cost > 0,
-    )

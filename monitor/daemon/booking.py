@@ -1,80 +1,252 @@
-"""Money that was spent outside of the daemon: asked into its books, which it alone writes."""
+"""Money that commands spend beside a daemon: reserved before they send, booked after.
 
+Where a daemon lives, it is asked through the inbox and replies there; else the books are opened under
+the file's lock. Both go by the same ledger. What a command that died had reserved is in doubt.
+"""
+
+import json
 import math
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from monitor.access.holds import Fate, Hold, Need, Posting
+from monitor.access.spending import Ledger
 from monitor.config import Settings
-from monitor.daemon.once import Checked
-from monitor.store.errors import StoreError
+from monitor.store.books import open_books, reply_to
+from monitor.store.errors import LockedError, StoreError
 from monitor.store.inbox import submit
-from monitor.store.records import Spend, SpendRow
 
-#: The inbox's word for it.
-SPEND = "spend"
+#: The inbox's words: hold this before it is sent; this is what it cost.
+RESERVE, SPEND = "reserve", "spend"
 #: US dollars; more than any probes of one command cost.
 _MOST = 1000.0
+#: Seconds that a daemon has for its reply; it looks every second.
+_PATIENCE, _A_MOMENT, _AGAIN = 10.0, 0.3, 0.05
 
 
-def book(settings: Settings, checked: Iterable[Checked], now: datetime) -> str | None:
-    """Ask the daemon to book what probes cost; why it could not be asked, None when all is well.
+class OverBudgetError(Exception):
+    """The budget has no room for what a command wants to send; the text says what is left."""
 
-    `now` says which UTC day is charged. A key's probes are one request. Nothing is made up: without
-    a database there is nobody to ask.
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be held: for a target's account, or one of the command's own."""
+
+    account: str
+    key: str
+    usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a hold came to; `usd` is None while that is in doubt."""
+
+    hold: Hold
+    usd: float | None
+    probes: int = 1
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What was held, in the order wanted, and what the budgets had left before: by key, and of the month."""
+
+    holds: tuple[Hold, ...]
+    left: Mapping[str, float]
+    left_of_month: float
+
+    def words(self) -> str:
+        """What is left, for people; of few keys each."""
+        keys = [f"${max(usd, 0):.4f} of {key}'s day" for key, usd in self.left.items()]
+        shown = keys if len(keys) <= 3 else [f"the days of {len(keys)} keys"]
+        return f"left before it: {', '.join(shown)}, ${max(self.left_of_month, 0):.4f} of the month"
+
+
+def reserve(settings: Settings, wanted: Sequence[Wanted], *, over: bool) -> Reserved:
+    """Hold what is wanted, all of it or nothing; with `over` whether there is room or not.
+
+    Raises OverBudgetError without room, StoreError when the books cannot be had.
     """
-    sums: dict[str, dict[str, Any]] = {}
-    for one in checked:
-        if not one.cost_usd:
-            continue
-        item = sums.setdefault(
-            one.target.key,
-            {"key": one.target.key, "day": f"{now:%Y-%m-%d}", "usd": 0.0, "estimated": False,
-             "probes": 0},
-        )  # fmt: skip
-        item["usd"] += one.cost_usd
-        item["probes"] += 1
-        item["estimated"] |= one.estimated
-    return _ask(settings, list(sums.values()), now)
+    now = datetime.now(UTC)
+
+    payload = {
+        "wanted": [[one.account, one.key, one.usd] for one in wanted],
+        "day": f"{now:%Y-%m-%d}",
+        "over": over,
+    }
+    reserved = _reserved(settings, now, wanted, payload, over=over)
+    if len(reserved.holds) < len(wanted):
+        usd = sum(one.usd for one in wanted)
+        raise OverBudgetError(f"${usd:.4f} is more than the budget has: {reserved.words()}")
+    return reserved
 
 
-def book_all(settings: Settings, spent: Iterable[SpendRow]) -> str | None:
-    """The same for what a monitor of its own, such as `wait`'s, has booked in its own database."""
-    asked = [
-        {"key": row.key, "day": f"{row.day}", "usd": row.settled_usd + row.reserved_usd,
-         "estimated": row.estimated, "probes": row.probes}
-        for row in spent
-    ]  # fmt: skip
-    return _ask(settings, [item for item in asked if item["usd"]], datetime.now(UTC))
+def settle(settings: Settings, costs: Sequence[Cost]) -> str | None:
+    """Book what the holds came to; why that was not possible, None when all is well."""
+    now = datetime.now(UTC)
 
-
-def _ask(settings: Settings, items: list[dict[str, Any]], now: datetime) -> str | None:
-    if not items:
-        return None
-    total = sum(item["usd"] for item in items)
-    if not settings.database.exists():
-        return f"${total:.5f} not booked: there is no database yet ({settings.database})"
     try:
-        for item in items:
-            submit(settings.database, SPEND, item, now)
+        ledger = Ledger(settings.budget)
+        with open_books(settings.database, ledger, now) as books:
+            for cost in costs:
+                books.post(booked(ledger, cost))
+    except LockedError:
+        items = [[_plain(cost.hold), cost.usd, cost.probes, cost.estimated] for cost in costs]
+        try:
+            submit(settings.database, SPEND, {"costs": items}, now)
+        except StoreError as error:
+            return f"what was reserved stays so: {error}"
     except StoreError as error:
-        return f"${total:.5f} not booked: {error}"
+        return f"what was reserved stays so: {error}"
     return None
 
 
-def spend_of(payload: Mapping[str, Any]) -> Spend | None:
-    """What another process asks to book; None when it cannot be understood."""
-    key, usd, probes = payload.get("key"), _number(payload.get("usd")), payload.get("probes", 1)
+def take(
+    ledger: Ledger, wanted: Sequence[Wanted], day: date, need: Need, *, over: bool
+) -> tuple[Reserved, Posting]:
+    """Hold all that is wanted or nothing, and what is to be written of it."""
+    left = {one.key: ledger.left_of_day(one.key, day, need) for one in wanted}
+    month = ledger.left_of_month(day, need)
+    holds: list[Hold] = []
+    postings: list[Posting] = []
+    for one in wanted:
+        found = ledger.reserve(one.account, one.key, day, one.usd, need)
+        if found is None and over:
+            hold = ledger.hold(one.account, one.key, day, one.usd)
+            found = hold, Posting(held=(hold,))
+        if found is None:
+            for hold in holds:
+                ledger.dropped(hold)
+            holds = []
+            break
+        holds.append(found[0])
+        postings.append(found[1])
+    posting = joined([*postings, ledger.posting()])
+    return Reserved(tuple(holds), left, month), posting
+
+
+def booked(ledger: Ledger, cost: Cost) -> Posting:
+    """Settle one hold of a command; it may be in doubt since a restart, or decided meanwhile."""
+    if not ledger.resume(cost.hold):
+        hold = cost.hold
+        return ledger.spent(hold.key, hold.day, cost.usd or 0.0, estimated=cost.estimated)
+    done = ledger.settle(
+        cost.hold, cost.usd, Fate.KEPT, again=False, estimated=cost.estimated, probes=cost.probes
+    )
+    return done.posting
+
+
+def joined(postings: Iterable[Posting]) -> Posting:
+    """Several postings as one."""
+    kept = list(postings)
+    return Posting(
+        tuple(spend for one in kept for spend in one.spends),
+        tuple(hold for one in kept for hold in one.held),
+        tuple(id_ for one in kept for id_ in one.freed),
+    )
+
+
+def wanted_of(payload: Mapping[str, Any]) -> tuple[list[Wanted], date, bool] | None:
+    """What another process asks to hold; None when it cannot be understood."""
     try:
         day = date.fromisoformat(str(payload.get("day")))
-    except ValueError:
+        rows = [(str(account), str(key), _number(usd)) for account, key, usd in payload["wanted"]]
+    except (KeyError, TypeError, ValueError):
         return None
-    if not isinstance(key, str) or not 0 < usd <= _MOST:
+    if not all(0 <= usd <= _MOST for _, _, usd in rows):
         return None
-    if not isinstance(probes, int) or not 0 <= probes <= _MOST:
+    return [Wanted(*row) for row in rows], day, payload.get("over") is True
+
+
+def costs_of(payload: Mapping[str, Any]) -> list[Cost] | None:
+    """What another process says that its holds came to; None when it cannot be understood."""
+    try:
+        found = [
+            Cost(_sure(hold), _cost(usd), min(max(int(probes), 0), 1000), estimated is True)
+            for hold, usd, probes, estimated in payload["costs"]
+        ]
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    estimated = payload.get("estimated") is True
-    return Spend(key, day, settled_usd=usd, probes=probes, estimated=estimated)
+    return found
+
+
+def reply_of(reserved: Reserved) -> str:
+    """The reply to a command, as text."""
+    return json.dumps(
+        {
+            "held": [_plain(hold) for hold in reserved.holds],
+            "left": dict(reserved.left),
+            "left_of_month": reserved.left_of_month,
+        }
+    )
+
+
+def _reserved(
+    settings: Settings,
+    now: datetime,
+    wanted: Sequence[Wanted],
+    payload: Mapping[str, Any],
+    *,
+    over: bool,
+) -> Reserved:
+    """Hold it under the lock, or have the daemon do it that has the lock."""
+    path, item = settings.database, None
+    began = time.monotonic()
+    while time.monotonic() < began + _PATIENCE:
+        try:
+            ledger = Ledger(settings.budget)
+            with open_books(path, ledger, now) as books:
+                if item is not None and (reply := books.withdraw(item)) is not None:
+                    return _replied(reply)
+                # no monitor runs: nobody waits
+                reserved, posting = take(ledger, wanted, now.date(), Need.ANSWERED, over=over)
+                books.post(posting)
+                return reserved
+        except LockedError:
+            # another command has it for a moment, a daemon for as long as it lives
+            if item is None and time.monotonic() > began + _A_MOMENT:
+                item = submit(path, RESERVE, payload, now)
+            if item is not None and (reply := reply_to(path, item)) is not None:
+                return _replied(reply)
+        time.sleep(_AGAIN)
+    raise StoreError(f"{path}: the daemon does not answer")
+
+
+def _replied(reply: Mapping[str, Any]) -> Reserved:
+    holds = tuple(hold for one in reply.get("held", ()) if (hold := _hold_of(one)))
+    left = {str(key): _number(usd) for key, usd in dict(reply.get("left", {})).items()}
+    return Reserved(holds, left, _number(reply.get("left_of_month")))
+
+
+def _plain(hold: Hold) -> list[Any]:
+    return [hold.id, hold.account, hold.key, f"{hold.day}", hold.usd]
+
+
+def _sure(value: Any) -> Hold:
+    hold = _hold_of(value)
+    if hold is None:
+        raise ValueError
+    return hold
+
+
+def _hold_of(value: Any) -> Hold | None:
+    try:
+        id_, account, key, day, usd = value
+        return Hold(int(id_), str(account), str(key), date.fromisoformat(day), _number(usd))
+    except (TypeError, ValueError):
+        return None
+
+
+def _cost(value: Any) -> float | None:
+    if value is None:
+        return None
+    usd = _number(value)
+    if not 0 <= usd <= _MOST:
+        raise ValueError
+    return usd
 
 
 def _number(value: Any) -> float:

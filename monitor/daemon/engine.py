@@ -15,7 +15,7 @@ from monitor.access.observation import Diagnosis, Observation
 from monitor.access.propagation import opening_of
 from monitor.access.states import advance
 from monitor.access.words import Code, Effect, EventKind, Look, Reason, State
-from monitor.daemon.answers import Result, answer_of, spend_of
+from monitor.daemon.answers import Result, answer_of
 from monitor.daemon.backlog import Backlog
 from monitor.daemon.clock import Clock
 from monitor.daemon.narrator import Narrator
@@ -71,7 +71,7 @@ class Engine:
         if watch.removed or watch.leaving or result.outdated:
             # It left the settings meanwhile, or has another secret: what the answer cost is all that is
             # still of interest.
-            await self.write([Change(spend=spend_of(result))])
+            await self.write([Change(posting=result.posting)])
             self._look_at(watch, now)
             return
         watch.answers += 1
@@ -92,6 +92,7 @@ class Engine:
             shutdown=watch.shutdown,
             retry_after=diagnosis.retry_after if diagnosis and inconclusive else None,
             over_budget=result.over_budget,
+            at_once=result.brings,
         )
         watch.look = plan.look
         watch.memory = replace(decision.memory, next_probe_at=plan.at, held_by=plan.held_by)
@@ -105,7 +106,7 @@ class Engine:
                 memory=watch.memory,
                 answer=answer_of(result, now),
                 told=told,
-                spend=spend_of(result),
+                posting=result.posting,
                 opening=opening_of(watch.target, before, decision, now),
             )
         ]
@@ -131,7 +132,7 @@ class Engine:
         nothing_new = (
             code is before.last_diagnosis
             and watch.memory.state is before.state
-            and not (told or result.cost or result.reserved is not None or len(changes) > 1)
+            and not (told or result.posting or len(changes) > 1)
         )
         await self.write(changes, patient=nothing_new)
         # After the write, and from the memory: a commit may take longer than the wait, and the clock

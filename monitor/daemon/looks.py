@@ -3,22 +3,25 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 import structlog
 
+from monitor.access.cadence import next_look
 from monitor.access.diagnosis import OwnRule
 from monitor.access.diagnosis.repeated import Reader
-from monitor.access.limits import Cadence, Confirmation
+from monitor.access.holds import Hold, Need, cost_of, fate_of
+from monitor.access.limits import Cadence
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.pacing import Breaker, ImageGap, TokenBucket
-from monitor.access.spending import Ledger, cost_of
-from monitor.access.words import Code, Effect, Look, State
+from monitor.access.words import Code, Look
 from monitor.catalog import Catalog, bill
 from monitor.config.settings import Route
 from monitor.daemon.answers import Result
 from monitor.daemon.clock import Clock
 from monitor.daemon.schedule import Schedule
+from monitor.daemon.treasury import Treasury
 from monitor.daemon.watches import Watch, Watches
 from monitor.probing import Prober
 from monitor.store.errors import StoreError
@@ -27,6 +30,12 @@ log = structlog.get_logger()
 
 #: Probes under way over one route: one that hangs must not use up the places of the others.
 IN_FLIGHT_PER_ROUTE = 64
+
+#: These come from before the server, or say that it does not serve now.
+_NOT_HEARD = frozenset((Code.SERVER_ERROR, Code.EDGE_ERROR, Code.NETWORK_ERROR, Code.RATE_LIMITED))
+
+#: Rechecks of open targets are put off by this factor at most, where anything is left for them.
+_STRETCHED_MOST = 1e6
 
 #: Seconds until another try when the budget's rest is reserved by others for the moment.
 _SOON = 5.0
@@ -41,41 +50,35 @@ class Looker:
         watches: Watches,
         routes: Mapping[str, Route],
         prober: Prober,
-        ledger: Ledger,
+        treasury: Treasury,
         catalog: Catalog,
         cadence: Cadence,
-        confirmation: Confirmation,
         rules: Sequence[OwnRule],
         clock: Clock,
         schedule: Schedule,
         answered: Callable[[Result], Awaitable[None]],
-        over_budget: Callable[[Watch, date, float], Awaitable[None]],
-        mark: Callable[[str, date, float], Awaitable[None]],
     ) -> None:
         keys: dict[str, set[str]] = defaultdict(set)
         for watch in watches:
             keys[watch.target.route].add(watch.target.key)
         self._buckets = {name: TokenBucket(route.rate) for name, route in routes.items()}
-        self._breakers = {name: Breaker(len(keys[name])) for name in routes}
+        trial = cadence.trial.total_seconds()
+        self._breakers = {name: Breaker(len(keys[name]), trial) for name in routes}
         self._places = {name: asyncio.Semaphore(IN_FLIGHT_PER_ROUTE) for name in routes}
         self._gaps: dict[tuple[str, str], ImageGap] = {}
         self._routes = routes
         self._prober = prober
-        self._ledger = ledger
+        self._treasury = treasury
+        self._ledger = treasury.ledger
         self._catalog = catalog
-        self._confirmation = confirmation
         # when others have reserved what is left of the budget for the moment
         self._soon = min(_SOON, cadence.eager.total_seconds())
         self._reader = Reader(rules)
         self._clock = clock
         self._schedule = schedule
         self._answered = answered
-        self._over_budget = over_budget
-        self._mark = mark
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
-        #: keys and days whose probes were cut off by the stop
-        self.cut: set[tuple[str, date]] = set()
         #: looks that ended since the start
         self.made = 0
 
@@ -83,7 +86,7 @@ class Looker:
         """Go on in the place of another: its probes under way end as they began, its waits hold on."""
         # ruff: noqa: SLF001 - another of this class
         old._stopping = True
-        self._tasks, self.cut, self.made = old._tasks, old.cut, old.made
+        self._tasks, self.made = old._tasks, old.made
         self._gaps.update(old._gaps)
         for name in self._breakers.keys() & old._breakers.keys():
             self._breakers[name] = old._breakers[name]
@@ -157,106 +160,161 @@ class Looker:
         except asyncio.CancelledError:
             raise
         except Exception:
-            # One target's failure must not end the others; it is looked at again, slowly.
+            # One target's failure must not end the others, nor put off its own next look.
             log.exception("look_failed", target=watch.name)
-            if not self._stopping:
-                self._schedule.in_seconds(watch, 60.0)
+            if not self._stopping and not self._schedule.holds(watch):
+                failed = replace(watch.memory, setbacks=watch.memory.setbacks + 1)
+                now = self._clock.now()
+                plan = next_look(
+                    failed, now, watch.cadence, phase=watch.phase, shutdown=watch.shutdown
+                )
+                self._schedule.at(watch, plan.at)
         finally:
             watch.busy = False
             self.made += 1
 
     async def _look(self, watch: Watch) -> None:
-        look, over = watch.look, False
-        today, credentials = self._clock.now().date(), watch.credentials
-        if look is Look.FULL and watch.price > 0:
-            wanted = watch.price * self._confirmations(watch)
-            if self._ledger.reserve(watch.account, watch.target.key, today, wanted):
-                watch.crowded_since = None
-            elif self._may_wait(watch, today, wanted):
+        paying = _Paying(watch.look)
+        if watch.look is Look.FULL and watch.price > 0:
+            found = await self._pay(watch)
+            if found is None:  # others hold what is left for the moment
                 self._schedule.in_seconds(watch, self._soon)
                 return
-            else:
-                over, look = True, Look.FREE
-                await self._over_budget(watch, today, wanted)
-            if look is Look.FULL and not await self._remember(watch.target.key, today):
-                # the database refuses what may be owed: until it takes it, only what costs nothing
-                self._ledger.release(watch.account)
-                look = Look.FREE
-        route = watch.target.route
+            paying = found
+        look, credentials = paying.look, watch.credentials
         try:
-            async with self._places[route]:
+            async with self._places[watch.target.route]:
                 observation = await self._prober.look(credentials, watch.target.capability, look)
-        except asyncio.CancelledError:
-            if look is Look.FULL and watch.price > 0:
-                # It may have reached the server, and an image that nobody fetched is billed all the
-                # same: its mark stays, and counts as spent at the next start.
-                self.cut.add((watch.target.key, today))
+        except BaseException:
+            # It may have reached the server, and an image that nobody fetched is billed all the same.
+            if paying.hold:
+                self._ledger.doubt(paying.hold)
             raise
-        diagnosis = self._reader.read(observation)
-        code = diagnosis.code if diagnosis else None
-        now = self._clock.even()
-        self._breakers[route].answered(watch.target.key, code, now)
-        if code and look is Look.FULL and watch.target.capability.surface.makes_images:
-            self._gap(watch).answered(code, observation.headers, now)
-        cost, charged, reserved = 0.0, None, None
-        if look is Look.FULL and watch.price > 0 and diagnosis:
-            cost = self._cost(watch, observation, diagnosis)
-            charged = self._ledger.book(watch.account, cost, keep=self._kept(watch, diagnosis))
-        if charged:
-            # written with the answer: what is no longer reserved must not count as spent after a crash
-            reserved = self._ledger.lowered(*charged, cost)
-            if reserved is not None:
-                self._ledger.marked(*charged, reserved)
+        result, claimed = self._evaluated(watch, paying, observation)
         # by a reload: what was asked with the old secret says nothing of the new one
-        outdated = watch.credentials != credentials
-        await self._answered(
-            Result(watch, look, observation, diagnosis, cost, charged, reserved, over, outdated)
+        result = replace(result, outdated=watch.credentials != credentials)
+        try:
+            await self._answered(result)
+        except Exception:
+            log.exception("answer_not_taken", target=watch.name)
+            await self._answered(replace(result, diagnosis=_not_evaluated(observation)))
+        await self._tell_of(watch, paying, result, claimed)
+
+    async def _pay(self, watch: Watch) -> "_Paying | None":
+        """Hold the price of a full probe, durably, or make it a listing; None when it is worth waiting."""
+        today, ledger = self._clock.now().date(), self._ledger
+        self._treasury.stake(watch)
+        if not watch.waiting and self._stretched(watch):
+            return _Paying(Look.FREE)
+        need = self._need(watch, today)
+        if need is None:
+            watch.crowded_since = None
+            watch.blind = watch.waiting
+            if not ledger.has_room(
+                watch.target.key, today, watch.price, Need.ANSWERED, in_time=True
+            ):
+                await self._treasury.gone(watch, today)
+            return _Paying(Look.FREE, over=True)
+        found = ledger.reserve(watch.account, watch.target.key, today, watch.price, need)
+        if found is None:
+            return None
+        watch.crowded_since = None
+        hold, posting = found
+        if posting:
+            try:
+                await self._treasury.write(posting)
+            except StoreError:
+                # the database refuses what may be owed: until it takes it, only what costs nothing
+                ledger.dropped(hold)
+                return _Paying(Look.FREE)
+            except BaseException:
+                ledger.dropped(hold)
+                raise
+        watch.blind = False
+        return _Paying(Look.FULL, hold, tries=need is Need.ANSWERED)
+
+    def _need(self, watch: Watch, today: date) -> Need | None:
+        """For what the probe may use the budget now, or soon; None for a listing instead."""
+        key, price = watch.target.key, watch.price
+        need = Need.WAITING if watch.waiting else Need.RECHECK
+        if self._ledger.has_room(key, today, price, need):
+            return need
+        if self._ledger.has_room(key, today, price, need, in_time=True) and self._may_wait(watch):
+            return need
+        return Need.ANSWERED if watch.waiting and watch.heard and self._may_try(watch) else None
+
+    def _may_try(self, watch: Watch) -> bool:
+        """Whether what is left may be used, now that the server was heard from."""
+        today = self._clock.now().date()
+        return self._clock.even() >= watch.kept_until and self._ledger.has_room(
+            watch.target.key, today, watch.price, Need.ANSWERED
         )
 
-    def _may_wait(self, watch: Watch, today: date, wanted: float) -> bool:
-        """Whether only what others hold for now is in the way; not for longer than it should take them."""
-        if not self._ledger.crowded(watch.target.key, today, wanted):
+    def _stretched(self, watch: Watch) -> bool:
+        """Whether the recheck of an open target is put off, so that the month's budget lasts."""
+        memory, now = watch.memory, self._clock.now()
+        if memory.last_full is not Code.ACCESS_GRANTED or memory.last_full_at is None:
             return False
+        return now - memory.last_full_at < watch.cadence.full_look * min(
+            self._ledger.stretch(now), _STRETCHED_MOST
+        )
+
+    def _may_wait(self, watch: Watch) -> bool:
+        """Whether to wait for what others hold for now; not for longer than it should take them."""
         now = self._clock.even()
         watch.crowded_since = watch.crowded_since or now
         return now - watch.crowded_since < 2 * watch.cadence.settling.total_seconds()
 
-    async def _remember(self, key: str, today: date) -> bool:
-        """Have what is reserved remembered durably before a probe leaves; False when that is refused."""
-        mark = self._ledger.unmarked(key, today)
-        if mark is None:
-            return True
-        self._ledger.marked(key, today, mark)
+    def _evaluated(
+        self, watch: Watch, paying: "_Paying", observation: Observation
+    ) -> tuple[Result, float]:
+        """What an answer means and costs, and what it claims to cost beyond what was left.
+
+        Whatever goes wrong: the answer is recorded, what was held for it is in doubt, and the next probe
+        is dated by the cadence.
+        """
+        look, hold, route = paying.look, paying.hold, watch.target.route
+        diagnosis: Diagnosis | None
+        cost: float | None = None
         try:
-            await self._mark(key, today, mark)
-        except StoreError:
-            self._ledger.doubted(key, today)
-            return False
-        except BaseException:
-            self._ledger.doubted(key, today)
-            raise
-        return True
+            diagnosis = self._reader.read(observation)
+            code, now = diagnosis.code if diagnosis else None, self._clock.even()
+            self._breakers[route].answered(watch.target.key, code, now)
+            if code and look is Look.FULL and watch.target.capability.surface.makes_images:
+                self._gap(watch).answered(code, observation.headers, now)
+            if hold and diagnosis:
+                cost = self._cost(watch, observation, diagnosis)
+        except Exception:
+            log.exception("answer_not_evaluated", target=watch.name)
+            diagnosis, cost = _not_evaluated(observation), None
+        code = diagnosis.code if diagnosis else None
+        watch.heard = code not in _NOT_HEARD and (observation.status or 500) < 500
+        brings = paying.over and watch.waiting and watch.heard and self._may_try(watch)
+        if not hold or not code:
+            return Result(
+                watch, look, observation, diagnosis, over_budget=paying.over, brings=brings
+            ), 0.0
+        if cost is None:
+            watch.heard = False
+        fate = fate_of(code, granted_before=watch.memory.granted_seen)
+        settled = self._ledger.settle(
+            hold, cost, fate, again=not watch.removed, estimated=watch.estimated
+        )
+        result = Result(watch, look, observation, diagnosis, settled.usd, settled.posting)
+        return result, (cost or 0.0) if settled.cut else 0.0
 
-    def _confirmations(self, watch: Watch) -> int:
-        """Granted answers that are still to be paid for if the next one is granted."""
-        if watch.memory.state is State.AVAILABLE:
-            return 1
-        streak = watch.memory.streak
-        seen = streak.count if streak and streak.effect is Effect.GRANTED else 0
-        return max(self._confirmation.confirmations - seen, 1)
+    async def _tell_of(
+        self, watch: Watch, paying: "_Paying", result: Result, claimed: float
+    ) -> None:
+        hold = paying.hold
+        if hold and claimed:
+            await self._treasury.cut(watch, hold.day, claimed, result.cost)
+        if hold and paying.tries and self._ledger.is_doubted(hold):
+            # what is left now is kept for a while: what swallows probes seldom ends at once
+            watch.kept_until = self._clock.even() + watch.cadence.eager_for.total_seconds()
+            await self._treasury.lost(watch, hold.day)
 
-    def _kept(self, watch: Watch, diagnosis: Diagnosis) -> float:
-        """What stays reserved after the answer: the confirmations that are still to be paid for."""
-        if watch.memory.state is State.AVAILABLE or watch.removed:
-            return 0.0
-        left = watch.price * self._confirmations(watch)
-        if diagnosis.code is Code.ACCESS_GRANTED:
-            return left - watch.price
-        streak = watch.memory.streak
-        settling = streak is not None and streak.effect is Effect.GRANTED
-        return left if settling and not diagnosis.effect.conclusive else 0.0
-
-    def _cost(self, watch: Watch, observation: Observation, diagnosis: Diagnosis) -> float:
+    def _cost(self, watch: Watch, observation: Observation, diagnosis: Diagnosis) -> float | None:
         billed = bill(self._catalog, watch.target.capability, observation.body)
         if billed is not None:
             billed *= self._routes[watch.target.route].price
@@ -267,3 +325,20 @@ class Looker:
             billed=billed,
             price=watch.price,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Paying:
+    """How a probe is made, and what is held for it."""
+
+    look: Look
+    hold: Hold | None = None
+    #: a listing, for want of money
+    over: bool = False
+    #: with the last of it, as the server was heard from
+    tries: bool = False
+
+
+def _not_evaluated(observation: Observation) -> Diagnosis:
+    code = Code.UNRECOGNIZED
+    return Diagnosis(code, code.owner, "not_evaluated", status=observation.status)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from monitor.access.diagnosis import diagnose
+from monitor.access.holds import cost_of
 from monitor.access.observation import Diagnosis, Observation
-from monitor.access.spending import UNKNOWN_PRICE, cost_of
 from monitor.access.target import Target
-from monitor.access.words import Contract, Look
-from monitor.catalog import bill, open_price
-from monitor.config import Settings
+from monitor.access.words import Look
+from monitor.catalog import bill
+from monitor.config import Settings, price_of
 from monitor.probing import Credentials, Prober
 
 #: Image probes of one organization that may go at once: less than half of the lowest tier's 5 a minute.
@@ -20,21 +20,22 @@ _IMAGES_AT_ONCE = 2
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One target's answer; `cost_usd` is what it cost, `estimated` on provider routes."""
+    """One target's answer; `cost_usd` is what it cost, `estimated` on provider routes.
+
+    In `doubt` it may have been billed, and is counted as if it was.
+    """
 
     target: Target
     observation: Observation
     diagnosis: Diagnosis
     cost_usd: float
     estimated: bool
+    doubt: bool = False
 
 
 def worst_case(settings: Settings, target: Target) -> tuple[float, bool]:
     """US dollars that one full probe costs if the gate is open, and whether that is an estimate."""
-    price = open_price(settings.catalog, target.capability)
-    route = settings.routes[target.route]
-    estimated = price is None or route.contract is Contract.PROVIDER
-    return (UNKNOWN_PRICE if price is None else price) * route.price, estimated
+    return price_of(settings.catalog, settings.routes[target.route], target.capability)
 
 
 async def check_all(
@@ -81,4 +82,7 @@ async def _check(settings: Settings, prober: Prober, target: Target, wait: float
         billed=None if billed is None else billed * route.price,
         price=price,
     )
-    return Checked(target, observation, diagnosis, cost, estimated)
+    doubt = cost is None
+    return Checked(
+        target, observation, diagnosis, price if cost is None else cost, estimated, doubt
+    )

@@ -5,15 +5,14 @@ from dataclasses import replace
 
 import structlog
 
-from monitor.access.spending import Ledger
 from monitor.access.words import Contract, DeclarationKind, State
 from monitor.config import Settings
-from monitor.daemon.booking import SPEND, spend_of
 from monitor.daemon.engine import Engine
+from monitor.daemon.treasury import Treasury
 from monitor.daemon.watches import Watches
 from monitor.store.inbox import read_declaration
 from monitor.store.recorder import Recorder
-from monitor.store.records import Change, InboxItem
+from monitor.store.records import InboxItem
 
 log = structlog.get_logger()
 
@@ -28,22 +27,19 @@ class Requests:
         self,
         recorder: Recorder,
         engine: Engine,
-        ledger: Ledger,
+        treasury: Treasury,
         revived: Callable[[], Awaitable[None]],
     ) -> None:
         self._recorder = recorder
         self._engine = engine
-        self._ledger = ledger
+        self._treasury = treasury
         self._revived = revived
 
     async def take(self) -> None:
         """Do what other processes left in the inbox; what was done is settled after it."""
         for item in await self._recorder.inbox():
             log.info("asked", kind=item.kind)
-            if item.kind == SPEND and (spend := spend_of(item.payload)):
-                # booked and settled in one transaction: it must not be booked twice
-                await self._recorder.write([Change(spend=spend, inbox=item.id)])
-                self._ledger.spent(spend.key, spend.day, spend.settled_usd)
+            if await self._treasury.asked(item):
                 continue
             await self._do(item)
             await self._recorder.settle_inbox([item.id])

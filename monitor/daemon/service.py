@@ -1,9 +1,10 @@
 """The monitor as a whole: builds its parts from the settings, starts them, and stops them in order."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import timedelta
+from typing import Any
 
 import structlog
 
@@ -83,8 +84,11 @@ class Monitor:
         *,
         clock: Clock | None = None,
         manager: Manager | None = None,
+        allowance: Mapping[str, float] | None = None,
     ) -> None:
         self._settings = settings
+        #: what each key may spend in all, for a monitor beside the daemon
+        self._allowance = allowance
         self._clock = clock or Clock()
         # Of its own only in a process that is a service: a demo started by one must not speak for it.
         self._manager = manager or Manager({})
@@ -106,8 +110,11 @@ class Monitor:
             await self._recorder.register(settings.targets())
             self.watches = watches_of(settings, await self._recorder.load_memories())
             self._backlog = Backlog(self._recorder)
-            self._treasury = Treasury(self._recorder, self._backlog, settings.budget)
+            self._treasury = Treasury(
+                self._recorder, self._backlog, settings.budget, self._tell, self._allowance
+            )
             await self._treasury.load(clock.now().date())
+            self._treasury.follow(self.watches)
             self._open()
             self._build()
             self._schedule.start(self._looker.look)
@@ -172,7 +179,7 @@ class Monitor:
                 facts = {"targets": len(self.watches), "counts": counts}
                 await self._engine.tell(EventKind.STOPPING, Reason.DAEMON_STOPPING, facts)
                 await self._backlog.emptied()
-                await self._treasury.close(self._looker.cut)
+                await self._treasury.close()
         await self._dispatcher.drain(_END_ALERTS)
         await self._end_dispatch()
         await self._prober.aclose()
@@ -225,10 +232,10 @@ class Monitor:
         for watch in before:
             if self.watches.get(watch.name) is not watch:
                 self._schedule.remove(watch)
-                if not watch.busy:
-                    self._treasury.ledger.release(watch.account)
+                await self._treasury.forget(watch)
         self._prober.catalog = settings.catalog
         self._treasury.use(settings.budget)
+        self._treasury.follow(self.watches)
         self._build()
         self._looker.succeed(looker)
         self._engine.succeed(engine)
@@ -312,20 +319,15 @@ class Monitor:
             watches=watches,
             routes=settings.routes,
             prober=self._prober,
-            ledger=self._treasury.ledger,
+            treasury=self._treasury,
             catalog=settings.catalog,
             cadence=settings.cadence,
-            confirmation=settings.confirmation,
             rules=settings.rules,
             clock=clock,
             schedule=self._schedule,
             answered=self._answered,
-            over_budget=self._over_budget,
-            mark=self._treasury.mark,
         )
-        self._requests = Requests(
-            self._recorder, self._engine, self._treasury.ledger, self._revived
-        )
+        self._requests = Requests(self._recorder, self._engine, self._treasury, self._revived)
         self._listings = Listings(
             watches=watches,
             looker=self._looker,
@@ -393,5 +395,5 @@ class Monitor:
         waits = [propagation.waiting_of(watch.target, watch.memory, now) for watch in self.watches]
         self._narrator.compare(openings, [wait for wait in waits if wait])
 
-    async def _over_budget(self, watch: Watch, today: date, wanted: float) -> None:
-        await self._treasury.over_budget(watch, today, wanted, self._engine.tell)
+    async def _tell(self, event: EventKind, reason: Reason, facts: dict[str, Any]) -> None:
+        await self._engine.tell(event, reason, facts)

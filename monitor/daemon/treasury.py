@@ -1,30 +1,59 @@
-"""The monitor's money over time: what was spent, what is reserved durably, and who is told of its end."""
+"""The monitor's money over time: what was spent, what is held durably, and who is told of its end."""
 
-from collections.abc import Awaitable, Callable, Collection
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date
 from typing import Any
 
+import structlog
+
+from monitor.access.holds import Hold, Need, Posting
 from monitor.access.limits import Budget
 from monitor.access.spending import Ledger
 from monitor.access.words import EventKind, Reason
 from monitor.daemon.backlog import Backlog
-from monitor.daemon.watches import Watch
+from monitor.daemon.booking import (
+    RESERVE,
+    SPEND,
+    booked,
+    costs_of,
+    joined,
+    reply_of,
+    take,
+    wanted_of,
+)
+from monitor.daemon.watches import Watch, Watches
 from monitor.store.recorder import Recorder
-from monitor.store.records import Change, Spend
+from monitor.store.records import Change, InboxItem
+
+#: Seconds after which a command should have ended: its probes take a few minutes.
+_LENT = 900.0
+
+log = structlog.get_logger()
 
 Tell = Callable[[EventKind, Reason, dict[str, Any]], Awaitable[None]]
 
 
 class Treasury:
-    """Keeps the ledger and the database in step."""
+    """Keeps the ledger and the database in step. `tell` records and tells an event of the monitor."""
 
-    def __init__(self, recorder: Recorder, backlog: Backlog, budget: Budget) -> None:
-        self.ledger = Ledger(budget)
+    def __init__(
+        self,
+        recorder: Recorder,
+        backlog: Backlog,
+        budget: Budget,
+        tell: Tell,
+        allowance: Mapping[str, float] | None = None,
+    ) -> None:
+        self.ledger = Ledger(budget, allowance)
         self._recorder = recorder
         self._backlog = backlog
         self._budget = budget
+        self._tell = tell
         #: scopes of which `budget` was told: of a key and day, or of a month
         self._told: set[str] = set()
+        #: what commands hold, and until when (the loop's time) they should have ended
+        self._lent: list[tuple[float, Hold]] = []
 
     def use(self, budget: Budget) -> None:
         """From here on this budget holds; its end is told anew."""
@@ -33,72 +62,119 @@ class Treasury:
         self._budget = self.ledger.budget = budget
 
     async def load(self, today: date) -> None:
-        """Begin with this month. A mark left by a crash may have been billed: it counts as spent."""
+        """Begin with this month, and with what is still held: after a crash it is in doubt."""
         first = today.replace(day=1)
         rows = await self._recorder.spend_since(first)
-        changes = [
-            Change(
-                spend=Spend(
-                    row.key, row.day, settled_usd=row.reserved_usd, reserved_usd=0.0, estimated=True
-                )
-            )
-            for row in rows
-            if row.reserved_usd
-        ]
-        if changes:
-            await self._recorder.write(changes)
-        self.ledger.load({(row.key, row.day): row.settled_usd + row.reserved_usd for row in rows})
+        settled = {(row.key, row.day): row.settled_usd for row in rows}
+        self.ledger.load(settled, await self._recorder.holds())
         told = await self._recorder.facts_since(EventKind.BUDGET, first)
         self._told = {str(facts.get("budget_scope")) for facts in told}
 
-    async def mark(self, key: str, day: date, usd: float) -> None:
-        """Remember durably what is reserved, before a probe leaves. Raises StoreError."""
-        # behind the answers that wait to be written: their word on what is reserved is older
-        await self._backlog.insist([Change(spend=Spend(key, day, reserved_usd=usd))])
+    def follow(self, watches: Watches) -> None:
+        """These targets have a stake in the budget."""
+        for watch in watches:
+            self.stake(watch)
+
+    def stake(self, watch: Watch) -> None:
+        """The target's state, price or cadence may be another since it was noted."""
+        self.ledger.stake(
+            watch.account,
+            watch.target.key,
+            watch.price,
+            waiting=watch.waiting,
+            every=watch.cadence.full_look,
+        )
+
+    async def forget(self, watch: Watch) -> None:
+        """The target left the settings. A probe of it under way ends by itself, and doubts stay."""
+        if posting := self.ledger.forget(watch.account):
+            await self._backlog.write([Change(posting=posting)])
+
+    async def write(self, posting: Posting) -> None:
+        """Have it written before a probe leaves. Raises StoreError."""
+        # behind the answers that wait to be written: their word on what is held is older
+        try:
+            await self._backlog.insist([Change(posting=posting)])
+        except BaseException:
+            self.ledger.unwritten(posting)
+            raise
 
     async def tidy(self, today: date) -> None:
-        """Give the marks of days gone by back, and forget those days."""
-        past = [
-            (key, day)
-            for key, day in self.ledger.marks()
-            if day < today and not self.ledger.entry(key, day).reserved
-        ]
-        await self._unmark(past)
-        self.ledger.forget_before(today)
+        """Give back what was held for probes of days gone by, and forget those days."""
+        now = asyncio.get_running_loop().time()
+        for _, hold in (lent for lent in self._lent if lent[0] < now):
+            self.ledger.doubt(hold)
+        self._lent = [lent for lent in self._lent if lent[0] >= now]
+        if posting := self.ledger.tidy(today):
+            await self.write(posting)
 
-    async def close(self, cut: Collection[tuple[str, date]]) -> None:
-        """Nothing is under way any more: what was reserved and not spent is not owed.
+    async def close(self) -> None:
+        """Nothing is under way any more: what is held for probes to come is not owed."""
+        if posting := self.ledger.tidy(None):
+            await self.write(posting)
 
-        `cut` are the keys and days of probes that were cut off: they may be billed.
+    async def asked(self, item: InboxItem) -> bool:
+        """Hold or book for a command what it asks for; False when it asks for something else.
+
+        What it leaves held is in doubt once it should have ended. Raises StoreError.
         """
-        await self._unmark([at for at in self.ledger.marks() if at not in cut])
+        if item.kind == RESERVE and (found := wanted_of(item.payload)):
+            wanted, day, over = found
+            reserved, posting = take(self.ledger, wanted, day, Need.WAITING, over=over)
+            change = Change(posting=posting, inbox=item.id, reply=reply_of(reserved))
+        elif item.kind == SPEND and (costs := costs_of(item.payload)) is not None:
+            reserved = None
+            posting = joined(booked(self.ledger, cost) for cost in costs)
+            # booked and settled in one transaction: it must not be booked twice
+            change = Change(posting=posting, inbox=item.id)
+        else:
+            return False
+        try:
+            await self._backlog.insist([change])
+        except BaseException:
+            self.ledger.unwritten(posting)
+            for hold in reserved.holds if reserved else ():
+                self.ledger.dropped(hold)
+            raise
+        if reserved:
+            ends = asyncio.get_running_loop().time() + _LENT
+            self._lent += [(ends, hold) for hold in reserved.holds]
+        return True
 
-    async def over_budget(self, watch: Watch, today: date, wanted: float, tell: Tell) -> None:
-        """Tell once a day for each key, once a month for all."""
+    async def gone(self, watch: Watch, today: date) -> None:
+        """There is no price left for the target: told once a day for each key, once a month for all."""
+        month = watch.price > self.ledger.left_of_month(today)
+        await self._say(watch, today, month=month, more={})
+
+    async def lost(self, watch: Watch, today: date) -> None:
+        """The full probe that an answered listing brought is in doubt, too."""
+        month = watch.price > self.ledger.left_of_month(today)
+        await self._say(watch, today, month=month, more={"lost": True})
+
+    async def cut(self, watch: Watch, day: date, claimed: float, usd: float) -> None:
+        """An answer's usage claimed more than was left: the bound was reached."""
+        log.warning("usage_bounded", target=watch.name, booked_usd=usd)
+        # what a server claims may have any number of digits
+        facts = {"claimed_usd": min(claimed, 1e12)}
+        month = self.ledger.left_of_month(day) < self.ledger.left_of_day(watch.target.key, day)
+        await self._say(watch, day, month=month, more=facts)
+
+    async def _say(self, watch: Watch, today: date, *, month: bool, more: dict[str, Any]) -> None:
         key, ledger = watch.target.key, self.ledger
-        month = ledger.spent_in_month(today) + wanted > self._budget.per_month
         scope = f"month {today:%Y-%m}" if month else f"key {key} on {today}"
         if scope in self._told:
             return
         # what is over cannot come again
         current = (f"month {today:%Y-%m}", f"on {today}")
         self._told = {told for told in self._told if told.endswith(current)} | {scope}
-        spent = ledger.spent_in_month(today) if month else ledger.entry(key, today).settled
         facts = {
             "budget_scope": scope,
             "budget_usd": self._budget.per_month if month else self._budget.per_key_per_day,
-            "spent_usd": spent,
+            "spent_usd": ledger.spent_in_month(today) if month else ledger.committed(key, today),
+            "doubted_usd": ledger.doubted(watch.account),
             "key": key,
+            **more,
         }
         if watch.pool and not month:
             facts["pool"] = watch.pool.name
-        await tell(EventKind.BUDGET, Reason.BUDGET_EXHAUSTED, facts)
-
-    async def _unmark(self, places: Collection[tuple[str, date]]) -> None:
-        if places:
-            # behind the answers that wait, as in `mark`
-            await self._backlog.insist(
-                [Change(spend=Spend(key, day, reserved_usd=0.0)) for key, day in places]
-            )
-        for key, day in places:
-            self.ledger.marked(key, day, 0.0)
+        await self._tell(EventKind.BUDGET, Reason.BUDGET_EXHAUSTED, facts)

@@ -1,6 +1,5 @@
 """The targets while they are watched: memory, credentials, place in the queues."""
 
-import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,11 +11,9 @@ from monitor.access.cadence import phase_of
 from monitor.access.limits import Cadence
 from monitor.access.memory import TargetState
 from monitor.access.pacing import Place
-from monitor.access.spending import UNKNOWN_PRICE
 from monitor.access.target import Capability, Target
 from monitor.access.words import Contract, Look, State
-from monitor.catalog import open_price
-from monitor.config import Pool, Settings
+from monitor.config import Pool, Settings, price_of
 from monitor.probing import Credentials
 
 #: Request ids kept for messages that show what was seen.
@@ -61,14 +58,25 @@ class Watch:
     request_ids: deque[str] = field(default_factory=lambda: deque(maxlen=_REQUEST_IDS))
     #: since when (even seconds) others hold what is left of the budget
     crowded_since: float | None = None
-    #: what its reservations go by: a reload may make another target of the same name
-    account: int = field(default_factory=itertools.count().__next__)
+    #: the last probe of either kind was answered by the server itself
+    heard: bool = False
+    #: until when (even seconds) the last price of its key's day is kept: a probe with one was lost
+    kept_until: float = 0.0
+    #: for want of money it is probed by listings only
+    blind: bool = False
 
     #: the target's name, which is asked for all the time
     name: str = field(init=False)
+    account: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.name = self.target.name
+        self.account = account_of(self.target)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it waits for its opening."""
+        return self.memory.state is not State.AVAILABLE
 
     @property
     def scope(self) -> str:
@@ -196,6 +204,11 @@ def succeed(before: Watches, after: Watches) -> tuple[Watches, list[Watch]]:
     return Watches(kept), concerned
 
 
+def account_of(target: Target) -> str:
+    """What a target's money goes by: with another route or organization it is another one."""
+    return " ".join((target.name, *map(str, _identity(target))))
+
+
 def _identity(target: Target) -> tuple[object, ...]:
     return target.route, target.contract, target.scope
 
@@ -211,7 +224,7 @@ def watches_of(settings: Settings, memories: Mapping[str, TargetState]) -> Watch
 def _watch(settings: Settings, target: Target, memory: TargetState) -> Watch:
     key, route = settings.key(target.key), settings.routes[target.route]
     known = settings.catalog.get(target.capability.model)
-    price = open_price(settings.catalog, target.capability)
+    price, estimated = price_of(settings.catalog, route, target.capability)
     pool = settings.pools[key.pool] if key.pool else None
     return Watch(
         target=target,
@@ -223,8 +236,8 @@ def _watch(settings: Settings, target: Target, memory: TargetState) -> Watch:
         ),
         memory=memory,
         phase=phase_of(target.name),
-        price=(UNKNOWN_PRICE if price is None else price) * route.price,
-        estimated=price is None or route.contract is Contract.PROVIDER,
+        price=price,
+        estimated=estimated,
         may_be_gated=known is None or target.capability.surface in known.gates,
         shutdown=known.shutdown if known else None,
         means=replace(target.capability, model=known.name) if known else target.capability,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from monitor.store.errors import StoreError
+from monitor.store.errors import LockedError, StoreError
 from monitor.store.revision import BUSY_TIMEOUT, trouble_of
 
 
@@ -160,7 +160,7 @@ class FileLock:
         except OSError:
             holder = os.read(self._file, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
-            raise StoreError(
+            raise LockedError(
                 f"{path}: another instance has this database open (process {holder})"
             ) from None
         os.ftruncate(self._file, 0)

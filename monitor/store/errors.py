@@ -12,5 +12,9 @@ class UnavailableError(StoreError):
     """Locked, full, read-only, damaged: not the fault of what was asked for, which may be asked again."""
 
 
+class LockedError(StoreError):
+    """Another process has the database: a daemon, or a command for a moment."""
+
+
 class GoneError(StoreError):
     """The file was deleted or replaced while it was in use."""

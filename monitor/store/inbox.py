@@ -60,6 +60,9 @@ def waiting(connection: Connection) -> list[InboxItem]:
     return [InboxItem(row.id, row.kind, json.loads(row.payload), row.created_at) for row in rows]
 
 
-def settle(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+def settle(
+    connection: Connection, ids: Sequence[int], now: datetime, reply: str | None = None
+) -> None:
     """Mark as taken, once what was asked for is done."""
-    connection.execute(update(tables.inbox).where(_its.id.in_(ids)).values(taken_at=now))
+    values = {"taken_at": now, "reply": reply}
+    connection.execute(update(tables.inbox).where(_its.id.in_(ids)).values(values))

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from itertools import groupby
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 
 from monitor.access.words import Look
 from monitor.store import tables
@@ -112,6 +112,34 @@ def spend(path: Path, day: date) -> list[SpendRow]:
     query = select(tables.spend).where(_spend.day == day).order_by(_spend.key)
     with reading(path) as connection:
         return [spend_of(row) for row in connection.execute(query)]
+
+
+def spent_by_key(path: Path) -> dict[str, tuple[float, int, bool]]:
+    """What each key spent in all, what may be owed included; how many probes; whether it is estimated.
+
+    Empty where there is no database.
+    """
+    if not path.exists():
+        return {}
+    with reading(path) as connection:
+        found = {
+            row.key: (row.usd, row.probes, bool(row.estimated))
+            for row in connection.execute(
+                select(
+                    _spend.key,
+                    func.sum(_spend.settled_usd).label("usd"),
+                    func.sum(_spend.probes).label("probes"),
+                    func.max(_spend.estimated).label("estimated"),
+                ).group_by(_spend.key)
+            )
+        }
+        holds = tables.holds.c
+        for key, usd, count in connection.execute(
+            select(holds.key, func.sum(holds.usd), func.count()).group_by(holds.key)
+        ):
+            before, probes, estimated = found.get(key, (0.0, 0, False))
+            found[key] = before + usd, probes + count, estimated
+        return found
 
 
 def _of_target(name: str) -> ColumnElement[bool]:

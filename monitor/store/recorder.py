@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from monitor.access.holds import Hold
 from monitor.access.memory import TargetState
 from monitor.access.propagation import Opening
 from monitor.access.target import Target
@@ -26,7 +27,6 @@ from monitor.store.records import (
     Declaration,
     InboxItem,
     PendingNotification,
-    Spend,
     SpendRow,
 )
 from monitor.store.rows import daemon_of, spend_of
@@ -99,16 +99,22 @@ class Recorder:
             lambda transaction: [id_ for change in changes for id_ in transaction.put(change)]
         )
 
-    async def reserve(self, spend: Spend) -> None:
-        """Write a change of spend by itself: the reservation, before its probe is sent."""
-        await self._writer.do(lambda transaction: transaction.spend(spend))
-
     async def spend_since(self, day: date) -> list[SpendRow]:
         """What every key spent on each UTC day from `day` on."""
         spend = tables.spend
         query = select(spend).where(spend.c.day >= day).order_by(spend.c.day, spend.c.key)
         return await self._do(
             lambda connection: [spend_of(row) for row in connection.execute(query)]
+        )
+
+    async def holds(self) -> list[Hold]:
+        """What is held of budgets, oldest first."""
+        query = select(tables.holds).order_by(tables.holds.c.id)
+        return await self._do(
+            lambda connection: [
+                Hold(row.id, row.account, row.key, row.day, row.usd)
+                for row in connection.execute(query)
+            ]
         )
 
     async def register(self, targets: Sequence[Target]) -> None:

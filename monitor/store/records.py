@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from monitor.access.happening import Happening
+from monitor.access.holds import NOTHING, Posting
 from monitor.access.memory import TargetState
 from monitor.access.propagation import Opening
 from monitor.access.words import (
@@ -66,22 +67,6 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Spend:
-    """A change of what a key spent on a UTC day, in US dollars.
-
-    `settled_usd` and `probes`, those that cost something, are added to what is stored; `reserved_usd`
-    replaces it, unless None. `estimated` stays once it was set.
-    """
-
-    key: str
-    day: date
-    settled_usd: float = 0.0
-    reserved_usd: float | None = None
-    probes: int = 0
-    estimated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Change:
     """What is written together: an answer, the memory after it, what it tells, what it cost.
 
@@ -92,10 +77,11 @@ class Change:
     memory: TargetState | None = None
     answer: Answer | None = None
     told: tuple[Told, ...] = ()
-    spend: Spend | None = None
+    posting: Posting = NOTHING
     declaration: int | None = None
-    #: the id of an inbox item that is thereby settled
+    #: the id of an inbox item that is thereby settled, and the answer to whoever left it there
     inbox: int | None = None
+    reply: str | None = None
     #: the propagation record of an opening that settled thereby
     opening: Opening | None = None
 
@@ -144,7 +130,6 @@ class SpendRow:
     key: str
     day: date
     settled_usd: float
-    reserved_usd: float
     probes: int
     estimated: bool
 

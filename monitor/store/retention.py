@@ -21,6 +21,7 @@ _runs = tables.runs.alias("old")
 _newer = tables.runs.alias("newer")
 _inbox = tables.inbox.c
 _spend = tables.spend.c
+_holds = tables.holds.c
 
 
 def prune(connection: Connection, after: int, now: datetime) -> tuple[int, int]:
@@ -63,3 +64,5 @@ def _prune_the_rest(connection: Connection, now: datetime) -> None:
     newest = select(func.max(_inbox.id)).scalar_subquery()
     connection.execute(delete(tables.inbox).where(_inbox.taken_at < now - KEPT, _inbox.id < newest))
     connection.execute(delete(tables.spend).where(_spend.day < (now - SPENDING_KEPT).date()))
+    # of targets that never came back
+    connection.execute(delete(tables.holds).where(_holds.day < (now - SPENDING_KEPT).date()))

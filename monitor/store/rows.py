@@ -121,9 +121,7 @@ def run_of(row: AnyRow) -> Run:
 
 def spend_of(row: AnyRow) -> SpendRow:
     """A row of `spend`."""
-    return SpendRow(
-        row.key, row.day, row.settled_usd, row.reserved_usd, row.probes, bool(row.estimated)
-    )
+    return SpendRow(row.key, row.day, row.settled_usd, row.probes, bool(row.estimated))
 
 
 def daemon_of(row: AnyRow) -> DaemonRow:

@@ -237,6 +237,8 @@ class InboxTable(Table, table=True):
     payload: str
     created_at: datetime
     taken_at: datetime | None
+    #: what the daemon answered, for whoever waits for it
+    reply: str | None
 
 
 class SpendTable(Table, table=True):
@@ -246,15 +248,27 @@ class SpendTable(Table, table=True):
     __table_args__ = (
         # budgets and `status` ask for a day, then the key
         Index(None, "day"),
-        CheckConstraint("reserved_usd >= 0", name="reserved_usd"),
+        CheckConstraint("settled_usd >= 0", name="settled_usd"),
     )
 
     key: str = Field(primary_key=True)
     day: date = Field(primary_key=True)
     settled_usd: float
-    reserved_usd: float
     probes: int
     estimated: bool
+
+
+class HoldTable(Table, table=True):
+    """A price that is held for a probe under way, for the next one, or because it is in doubt."""
+
+    __tablename__ = "holds"
+    __table_args__ = (CheckConstraint("usd >= 0", name="usd"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    account: str
+    key: str
+    day: date
+    usd: float
 
 
 class DaemonTable(Table, table=True):
@@ -279,4 +293,5 @@ notifications = metadata.tables["notifications"]
 declarations = metadata.tables["declarations"]
 inbox = metadata.tables["inbox"]
 spend = metadata.tables["spend"]
+holds = metadata.tables["holds"]
 daemon = metadata.tables["daemon"]

@@ -10,16 +10,27 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Insert, bindparam, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Executable,
+    Insert,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from monitor.access.holds import Posting
 from monitor.access.memory import TargetState, to_json
 from monitor.access.words import Look
 from monitor.store import inbox, tables
 from monitor.store.errors import StoreError
 from monitor.store.hot import run_many
 from monitor.store.latencies import Counts, added, from_text, to_text
-from monitor.store.records import Answer, Change, NotificationState, Spend, Told
+from monitor.store.records import Answer, Change, NotificationState, Told
 
 #: Request ids kept of a run: enough for a support ticket.
 _REQUEST_IDS = 5
@@ -50,16 +61,18 @@ _UPDATE_RUN = (
 )
 
 _spend = tables.spend.c
-_INSERT_SPEND = upsert(tables.spend).values(reserved_usd=func.coalesce(bindparam("mark"), 0.0))
+_INSERT_SPEND = upsert(tables.spend)
 _SPEND = _INSERT_SPEND.on_conflict_do_update(
     index_elements=["key", "day"],
     set_={
         "settled_usd": _spend.settled_usd + _INSERT_SPEND.excluded.settled_usd,
-        "reserved_usd": func.coalesce(bindparam("mark"), _spend.reserved_usd),
         "probes": _spend.probes + _INSERT_SPEND.excluded.probes,
         "estimated": func.max(_spend.estimated, _INSERT_SPEND.excluded.estimated),
     },
 )
+
+_INSERT_HOLD = insert(tables.holds)
+_FREE_HOLD = delete(tables.holds).where(tables.holds.c.id == bindparam("row"))
 
 _TAKE_DECLARATION = update(tables.declarations).where(
     tables.declarations.c.id == bindparam("row"), tables.declarations.c.taken_at.is_(None)
@@ -159,25 +172,28 @@ class Transaction:
                 self._gather(_INSERT_OPENING, row)
         elif change.memory or change.answer or change.opening:
             raise StoreError("a memory, an answer or an opening needs its target")
-        if change.spend:
-            self.spend(change.spend)
+        self.post(change.posting)
         if change.declaration is not None:
             self._gather(_TAKE_DECLARATION, {"row": change.declaration, "taken_at": self.now})
         if change.inbox is not None:
-            inbox.settle(self.flush(), [change.inbox], self.now)
+            inbox.settle(self.flush(), [change.inbox], self.now, change.reply)
         return [self._tell(told) for told in change.told]
 
-    def spend(self, spend: Spend) -> None:
-        """Add to what a key spent, and set its reserved mark."""
-        row = {
-            "key": spend.key,
-            "day": spend.day,
-            "settled_usd": spend.settled_usd,
-            "mark": spend.reserved_usd,
-            "probes": spend.probes,
-            "estimated": spend.estimated,
-        }
-        self._gather(_SPEND, row)
+    def post(self, posting: Posting) -> None:
+        """Add to what keys spent; write what is newly held, and forget what is held no more."""
+        for spend in posting.spends:
+            row = {
+                "key": spend.key,
+                "day": spend.day,
+                "settled_usd": spend.usd,
+                "probes": spend.probes,
+                "estimated": spend.estimated,
+            }
+            self._gather(_SPEND, row)
+        for hold in posting.held:
+            self._gather(_INSERT_HOLD, asdict(hold))
+        for id_ in posting.freed:
+            self._gather(_FREE_HOLD, {"row": id_})
 
     def _gather(self, statement: Executable, row: Mapping[str, Any]) -> None:
         self._gathered.setdefault(statement, []).append(row)

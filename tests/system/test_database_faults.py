@@ -86,7 +86,8 @@ async def money(lab, path: Path) -> tuple[Counter, Counter]:
     for row in (await lab.ledger())["billed"]:
         billed[row["key"]] += row["usd"]
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-        for key, usd in database.execute("SELECT key, settled_usd + reserved_usd FROM spend"):
+        both = "SELECT key, settled_usd FROM spend UNION ALL SELECT key, usd FROM holds"
+        for key, usd in database.execute(both):
             remembered[key] += usd
     return billed, remembered
 

@@ -1,8 +1,9 @@
 """A whole monitor in this process, against a simulator in this process, on a real database."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,11 @@ class Bench:
     def spent(self) -> float:
         rows = queries.spend(self.folder / "monitor.db", datetime.now(UTC).date())
         return sum(row.settled_usd for row in rows)
+
+    def held(self) -> float:
+        with closing(sqlite3.connect(self.folder / "monitor.db")) as database:
+            (usd,) = database.execute("SELECT coalesce(sum(usd), 0) FROM holds").fetchone()
+            return usd
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):

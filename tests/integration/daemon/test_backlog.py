@@ -11,11 +11,12 @@ import pytest
 import structlog
 
 from monitor.access.happening import Happening
+from monitor.access.holds import Hold, Posting, Spend
 from monitor.access.words import EventKind, Reason
 from monitor.daemon.backlog import Backlog
 from monitor.store.errors import StoreError, UnavailableError
 from monitor.store.recorder import Recorder
-from monitor.store.records import Change, Spend, Told
+from monitor.store.records import Change, Told
 
 pytestmark = pytest.mark.anyio
 
@@ -94,19 +95,20 @@ async def test_who_brings_more_than_is_kept_waits_and_loses_nothing(store):
 
 
 async def test_who_insists_is_told_that_it_is_refused_and_nothing_of_it_is_kept(store):
-    mark = Change(spend=Spend("acme", datetime.now(UTC).date(), reserved_usd=0.01))
+    hold = Hold(1, "acme", "acme", datetime.now(UTC).date(), 0.01)
+    mark = Change(posting=Posting(held=(hold,)))
     async with opened(store) as backlog:
-        store.ask("ALTER TABLE spend RENAME TO elsewhere")
+        store.ask("ALTER TABLE holds RENAME TO elsewhere")
         with pytest.raises(UnavailableError):
             await backlog.insist([mark])
         with pytest.raises(UnavailableError):  # without asking the database again
             await backlog.insist([mark])
         assert backlog.kept == 0
-        store.ask("ALTER TABLE elsewhere RENAME TO spend")
+        store.ask("ALTER TABLE elsewhere RENAME TO holds")
         await backlog.write([change("after")])
         await backlog.emptied()
         await backlog.insist([mark])
-    assert store.ask("SELECT reserved_usd FROM spend") == [(0.01,)]
+    assert store.ask("SELECT usd FROM holds") == [(0.01,)]
 
 
 async def test_a_change_that_is_itself_at_fault_is_given_back_and_stops_no_other(store):
@@ -162,7 +164,7 @@ async def test_who_was_cancelled_is_written_all_the_same(store):
 
 def spent(key: str) -> Change:
     """Something that nobody is told of."""
-    return Change(spend=Spend(key, datetime.now(UTC).date(), settled_usd=1.0))
+    return Change(posting=Posting((Spend(key, datetime.now(UTC).date(), 1.0),)))
 
 
 async def test_what_brings_nothing_new_waits_for_company(store):

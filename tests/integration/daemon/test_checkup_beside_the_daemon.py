@@ -1,11 +1,13 @@
 """What commands spent is booked by the daemon, and a provider that is open meanwhile is told of."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
 
-from monitor.daemon.booking import book
-from monitor.daemon.once import check_all
+from monitor.daemon.booking import Cost, OverBudgetError, Wanted, reserve, settle
+from monitor.daemon.watches import account_of
+from monitor.store.engine import FileLock
 
 pytestmark = pytest.mark.anyio
 
@@ -26,41 +28,78 @@ def provided(bench):
     )
 
 
-async def test_what_a_command_spent_is_booked_by_the_daemon_and_counts_toward_the_budget(
-    bench, key, simulated
-):
-    await bench.simulate(simulated("acme", 'gate.open = "always"'))
-    settings = bench.settings(key("acme"))
-    checked = await check_all(settings, settings.targets())
-    assert "not booked: there is no database yet" in book(settings, checked, datetime.now(UTC))
-    await bench.run(settings)
-    await bench.until(lambda: "baseline" in bench.events())
-    before = bench.spent()
-    assert book(settings, checked, datetime.now(UTC)) is None
-    await bench.until(lambda: bench.spent() > before)
-    assert bench.spent() == pytest.approx(before + checked[0].cost_usd)
+def wanted(settings, usd=0.0017):
+    (target,) = settings.targets()
+    return [Wanted(account_of(target), target.key, usd)]
 
 
-async def test_what_was_asked_while_the_daemon_was_down_is_booked_once_at_its_start(
-    bench, key, simulated
-):
-    await bench.simulate(simulated("acme", 'gate.open = "always"'))
-    settings = bench.settings(key("acme"), "[budget]\nper_key_per_day = 0.0\n")
-    checked = await check_all(settings, settings.targets())
-    await bench.run(settings)
-    await bench.stop()
-    assert book(settings, checked, datetime.now(UTC)) is None
-    for _ in range(2):
-        await bench.run(settings)
-        await bench.stop()
-        assert bench.spent() == pytest.approx(checked[0].cost_usd)
+async def reserved(settings, *, over=False):
+    return await asyncio.to_thread(reserve, settings, wanted(settings), over=over)
 
 
-async def test_nothing_is_asked_for_what_cost_nothing(bench, key, simulated):
+async def test_what_a_command_spends_is_reserved_and_booked_by_the_daemon(bench, key, simulated):
     await bench.simulate(simulated("acme"))
     settings = bench.settings(key("acme"))
-    checked = await check_all(settings, settings.targets())
-    assert book(settings, checked, datetime.now(UTC)) is None
+    await bench.run(settings)
+    await bench.until(lambda: "unverified" in bench.events())
+    found = await reserved(settings)
+    (hold,) = found.holds
+    # the target that waits keeps two prices, and may have a probe under way
+    assert 0.10 - 3 * 0.0018 < found.left["acme"] < 0.10 - 2 * 0.0016
+    assert bench.held() >= hold.usd
+    assert await asyncio.to_thread(settle, settings, [Cost(hold, 0.0015)]) is None
+    await bench.until(lambda: bench.spent() > 0)
+    assert bench.spent() == pytest.approx(0.0015)
+
+
+async def test_what_a_command_left_in_doubt_is_decided_by_the_daemon(bench, key, simulated):
+    await bench.simulate(simulated("acme"))
+    settings = bench.settings(key("acme"))
+    (hold,) = (await reserved(settings)).holds
+    assert settle(settings, [Cost(hold, None)]) is None
+    assert (bench.spent(), bench.held()) == (0, 0.0017)
+    await bench.run(settings)
+    await bench.until(lambda: bench.simulator.ledger.count(what="gated") > 1)
+    await bench.stop()
+    assert (bench.spent(), bench.held()) == (0, 0)
+
+
+async def test_what_a_command_could_not_settle_before_a_start_is_booked_once(bench, key, simulated):
+    await bench.simulate(simulated("acme"))
+    settings = bench.settings(key("acme"))
+    (hold,) = (await reserved(settings)).holds
+    lock = FileLock(settings.database)  # as a daemon would that starts just now
+    assert settle(settings, [Cost(hold, 0.0015)]) is None
+    lock.release()
+    for _ in range(2):
+        await bench.run(settings)
+        await bench.until(lambda: bench.spent() > 0)
+        await bench.stop()
+        assert (bench.spent(), bench.held()) == (pytest.approx(0.0015), 0)
+
+
+@pytest.mark.parametrize("alive", [True, False], ids=["beside a daemon", "without one"])
+async def test_a_command_stays_within_the_budget_unless_it_is_told_to_go_over(
+    bench, key, simulated, alive
+):
+    await bench.simulate(simulated("acme"))
+    settings = bench.settings(key("acme"), "[budget]\nper_key_per_day = 0.006\n")
+    if alive:
+        await bench.run(settings)
+    # beside a daemon the target that waits keeps its last two prices
+    for _ in range(1 if alive else 3):
+        await reserved(settings)
+    with pytest.raises(OverBudgetError, match="is more than the budget has: left before it"):
+        await reserved(settings)
+    assert (await reserved(settings, over=True)).holds
+
+
+async def test_two_commands_at_once_take_turns(bench, key, simulated):
+    await bench.simulate(simulated("acme"))
+    settings = bench.settings(key("acme"))
+    found = await asyncio.gather(*(reserved(settings) for _ in range(6)))
+    assert len({one.holds[0].id for one in found}) == 6
+    assert bench.held() == pytest.approx(6 * 0.0017)
 
 
 async def test_a_shut_direct_target_tells_of_the_provider_that_is_open(bench, key, simulated):

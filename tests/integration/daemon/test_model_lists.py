@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from monitor.access.spending import UNKNOWN_PRICE
+from monitor.access.holds import UNKNOWN_PRICE
 from monitor.access.words import Look
 from monitor.store import queries
 

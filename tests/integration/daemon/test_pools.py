@@ -102,10 +102,11 @@ async def test_of_the_probes_that_bring_nothing_new_one_of_so_many_is_logged(ben
 
 
 async def test_a_pools_budget_is_each_keys_and_its_end_is_told_to_the_pools_channels(bench):
-    await bench.simulate(keys(*['[keys.gate]\nopen = "always"'] * 2))
+    flicker = ", ".join(f"[{t}, {t + 0.35}]" for t in range(60))
+    await bench.simulate(keys(*[f"[keys.gate]\nopen = [{flicker}]"] * 2))
     put(bench.folder, secret(0), secret(1))
     only = '[[channels]]\nname = "only"\nurl = "env:OPS"\n'
-    more = 'channels = ["only"]\ncadence = { full_look = "100ms", free_look = "100ms" }'
+    more = 'channels = ["only"]'
     figures = "[budget]\nper_key_per_day = 0.006\n"
     await bench.run(bench.settings(pool(more), figures, channels=only))
     await bench.until(lambda: bench.events().count("budget") == 2)

@@ -3,12 +3,13 @@
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from monitor.access.happening import Happening
+from monitor.access.holds import Posting, Spend
 from monitor.access.memory import TargetState
 from monitor.access.target import Capability, Target
 from monitor.access.words import (
@@ -101,6 +102,11 @@ class Make:
         """A gated answer that moves the target to unverified and tells these channels."""
         told = Told(self.happening(target), channels)
         return Change(target.name, self.gated, self.answer(), (told,))
+
+    def spent(self, usd: float, day: date | None = None) -> Change:
+        """A probe that cost so much."""
+        spend = Spend(self.key, day or self.clock.now.date(), usd, 1)
+        return Change(posting=Posting((spend,)))
 
 
 @pytest.fixture

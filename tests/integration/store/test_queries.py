@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from monitor.access.words import EventKind, Reason
 from monitor.store import engine, glance, queries
 from monitor.store.errors import StoreError
-from monitor.store.records import Change, NotificationState, Spend, Told
+from monitor.store.records import Change, NotificationState, Told
 from monitor.store.shapes import as_json
 
 pytestmark = pytest.mark.anyio
@@ -77,8 +77,8 @@ async def test_history_gives_the_facts_back(path, recorder, make):
 async def test_status_has_the_json_form_of_the_design(path, recorder, clock, make):
     await recorder.write([make.change(make.target(), "ops")])
     today = clock.now.date()
-    await recorder.reserve(Spend("acme-prod", today, 0.0017, probes=1))
-    await recorder.reserve(Spend("acme-prod", today - timedelta(days=1), 1.0, probes=1))
+    await recorder.write([make.spent(0.0017, today)])
+    await recorder.write([make.spent(1.0, today - timedelta(days=1))])
     status = as_json(glance.status(path, now=clock.now))
     assert json.loads(json.dumps(status)) == {
         "targets": [
@@ -137,7 +137,7 @@ async def test_alerts_and_spend_have_json_forms_too(path, recorder, clock, make)
     (row,) = queries.alerts(path, NotificationState.PENDING)
     assert json.loads(json.dumps(as_json(row)))["transition_id"] == 1
     assert queries.alerts(path, NotificationState.DEAD) == []
-    await recorder.reserve(Spend("acme-prod", clock.now.date(), 0.5))
+    await recorder.write([make.spent(0.5)])
     (row,) = queries.spend(path, clock.now.date())
     assert as_json(row)["day"] == "2026-11-20"
     (row,) = queries.runs(path, make.target().name)

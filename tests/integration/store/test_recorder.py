@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from monitor.access.holds import Hold, Posting, Spend
 from monitor.access.memory import TargetState
 from monitor.access.words import Contract, DeclarationKind, State
 from monitor.store import engine, queries
 from monitor.store.errors import StoreError
 from monitor.store.recorder import Recorder
-from monitor.store.records import Change, Spend, Told
+from monitor.store.records import Change, Told
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +27,7 @@ COUNTS = (
 
 
 async def test_answer_state_transition_and_outbox_are_written_together(recorder, make, ask):
-    change = replace(make.change(make.target(), "ops", "mail"), spend=spend(make, 0.01))
+    change = replace(make.change(make.target(), "ops", "mail"), posting=make.spent(0.01).posting)
     assert await recorder.write([change]) == [1]
     assert ask(COUNTS) == [(1, 1, 2, 1, "unverified")]
 
@@ -39,14 +40,16 @@ async def test_answer_state_transition_and_outbox_are_written_together(recorder,
         lambda good: replace(good, memory=replace(good.memory, state="nonsense")),
         lambda good: replace(good, answer=replace(good.answer, diagnosis="nonsense")),
         lambda good: replace(good, answer=replace(good.answer, at=datetime(2026, 11, 20))),  # noqa: DTZ001
-        lambda good: replace(good, spend=replace(good.spend, reserved_usd=-1.0)),
+        lambda good: replace(
+            good, posting=Posting(held=(Hold(1, "a", "a", good.answer.at.date(), -1.0),))
+        ),
         lambda good: replace(good, target="acme-prod/unheard-of:images"),
         lambda good: replace(good, target=None),
     ],
     ids=["no channel", "channel twice", "state", "code", "naive time", "spend", "target", "none"],
 )
 async def test_a_change_that_fails_anywhere_leaves_nothing(recorder, make, ask, broken):
-    good = replace(make.change(make.target(), "ops"), spend=spend(make, 0.01))
+    good = replace(make.change(make.target(), "ops"), posting=make.spent(0.01).posting)
     with pytest.raises(StoreError):
         await recorder.write([good, broken(good)])
     assert ask(COUNTS) == [(0, 0, 0, 0, "unknown")]
@@ -144,7 +147,7 @@ async def test_a_restart_finds_all(path, recorder, clock, make):
     (pending,) = await recorder.pending("ops", 10)
     await recorder.claim([pending.id], clock.now + timedelta(hours=1))
     await recorder.declare(DeclarationKind.VERIFIED, "org-acme", clock.now, "settings")
-    await recorder.reserve(spend(make, 0.02))
+    await recorder.write([make.spent(0.02)])
     await recorder.progress({"probes": 7})
     await recorder.aclose()
 
@@ -215,21 +218,16 @@ async def test_the_same_declaration_is_kept_once_and_taken_once(recorder, clock,
     assert await recorder.declare(*telling) is None
 
 
-async def test_spend_adds_up_and_its_mark_is_the_last_one(recorder, clock, make):
-    first = Spend("acme-prod", clock.now.date(), 0.01, reserved_usd=0.05, probes=1)
-    await recorder.reserve(first)
-    await recorder.write([Change(spend=replace(first, reserved_usd=None, estimated=True))])
-    (row,) = await recorder.spend_since(clock.now.date())
-    assert (row.settled_usd, row.reserved_usd, row.probes) == (pytest.approx(0.02), 0.05, 2)
-    assert row.estimated
-    await recorder.reserve(replace(first, settled_usd=0.0, reserved_usd=0.0, probes=0))
-    (row,) = await recorder.spend_since(clock.now.date())
-    assert (row.reserved_usd, row.probes, row.estimated) == (0.0, 2, True)
-    assert await recorder.spend_since(clock.now.date() + timedelta(days=1)) == []
-
-
-def spend(make, usd: float) -> Spend:
-    return Spend(make.key, make.clock.now.date(), settled_usd=usd, probes=1)
+async def test_spend_adds_up_and_what_is_held_stays_until_it_is_freed(recorder, clock, make):
+    today = clock.now.date()
+    holds = [Hold(number, "target", "acme-prod", today, 0.05) for number in (1, 2)]
+    await recorder.write([Change(posting=Posting(held=tuple(holds))), make.spent(0.01)])
+    estimated = Spend("acme-prod", today, 0.01, 1, estimated=True)
+    await recorder.write([Change(posting=Posting((estimated,), freed=(1,)))])
+    (row,) = await recorder.spend_since(today)
+    assert (row.settled_usd, row.probes, row.estimated) == (pytest.approx(0.02), 2, True)
+    assert await recorder.holds() == holds[1:]
+    assert await recorder.spend_since(today + timedelta(days=1)) == []
 
 
 def commits(path: Path) -> int:

@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 
 from monitor.access.words import Look
-from monitor.store.records import Spend
 
 pytestmark = pytest.mark.anyio
 
@@ -76,10 +75,9 @@ async def test_the_file_does_not_grow_with_time(recorder, make, clock, ask, path
     for year in range(5):
         for day in range(365):
             clock.move(days=1)
-            spend = Spend("acme-prod", clock.now.date(), 0.001, probes=1)
             answered = change(make, target, f"{year} {day}")
             await recorder.write([answered])
-            await recorder.reserve(spend)
+            await recorder.write([make.spent(0.001)])
             await recorder.prune(clock.now)
         (size,) = ask("SELECT page_count FROM pragma_page_count")
         sizes.append(size[0])

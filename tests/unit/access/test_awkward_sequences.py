@@ -2,6 +2,9 @@
 
 from datetime import date, timedelta
 
+import pytest
+
+from monitor.access.holds import Fate, Need
 from monitor.access.limits import Budget
 from monitor.access.propagation import Began, started
 from monitor.access.spending import Ledger
@@ -40,17 +43,18 @@ def test_restart_between_the_two_granted_answers(story):
 
 
 def test_budget_gone_while_settling():
-    """The confirmations were reserved with the first probe: others cannot take them away."""
+    """What others lose leaves the confirmations: two prices of the key's day."""
     day, price = date(2026, 11, 20), 0.01
-    ledger = Ledger(Budget(per_key_per_day=0.03, per_month=5))
-    assert ledger.reserve("settling", "acme", day, 2 * price)
-    assert ledger.reserve("other", "acme", day, price)
-    ledger.book("other", price)
-    ledger.book("settling", price, keep=price)
-    assert not ledger.reserve("other", "acme", day, price)
-    assert ledger.reserve("settling", "acme", day, price)
-    ledger.book("settling", price)
-    assert ledger.entry("acme", day).settled == 0.03
+    ledger = Ledger(Budget(per_key_per_day=0.05, per_month=5))
+    for name in ("settling", "other"):
+        ledger.stake(name, "acme", price, waiting=True, every=timedelta(days=1))
+    while found := ledger.reserve("other", "acme", day, price, Need.WAITING):
+        ledger.settle(found[0], None, Fate.KEPT)
+    for _ in range(2):
+        found = ledger.reserve("settling", "acme", day, price, Need.ANSWERED)
+        assert found
+        ledger.settle(found[0], price, Fate.BOOKED)
+    assert ledger.committed("acme", day) == pytest.approx(0.05)
 
 
 def test_rejected_declared_for_an_organization_with_one_open_and_one_gated_target(new_story):

@@ -261,10 +261,23 @@ def test_never_earlier_than_the_server_asked(story):
     assert plan(story, retry_after=900.0).at == story.now + timedelta(seconds=900)
 
 
-def test_over_budget_only_free_looks_are_made(story):
+def test_for_want_of_money_a_target_that_waits_keeps_its_interval(story):
     story.answers(403)
     held = plan(story, over_budget=True)
-    assert (held.look, held.situation) == (Look.FREE, Situation.OVER_BUDGET)
+    assert held.situation is Situation.OVER_BUDGET
+    assert held.at == plan(story).at
+
+
+def test_a_listing_that_was_answered_brings_a_full_probe_at_once(story):
+    story.answers(403)
+    held = plan(story, over_budget=True, at_once=True)
+    assert (held.at, held.look) == (story.now, Look.FULL)
+
+
+def test_for_want_of_money_an_open_target_is_listed_as_ever(story):
+    story.answers(200, 200, 403)
+    held = plan(story, over_budget=True)
+    assert held.situation is Situation.OVER_BUDGET
     assert held.at - story.now >= CADENCE.free_look
 
 

@@ -1,28 +1,45 @@
-"""What another process asks to book, read from the inbox."""
+"""What another process asks to hold and to book, read from the inbox."""
 
 from datetime import date
 
 import pytest
 
-from monitor.daemon.booking import spend_of
-from monitor.store.records import Spend
+from monitor.access.holds import Hold
+from monitor.daemon.booking import Cost, Wanted, costs_of, wanted_of
 
-GOOD = {"key": "acme", "day": "2026-11-20", "usd": 0.0017, "estimated": True, "probes": 2}
+ASKED = {"wanted": [["acme/m:chat openai direct key acme", "acme", 0.0017]], "day": "2026-11-20"}
+HOLD = [7, "acme/m:chat openai direct key acme", "acme", "2026-11-20", 0.0017]
 
 
-def test_what_is_asked_becomes_a_change_of_spend() -> None:
-    assert spend_of(GOOD) == Spend(
-        "acme", date(2026, 11, 20), settled_usd=0.0017, probes=2, estimated=True
-    )
+def test_what_is_asked_for_is_read():
+    wanted = Wanted("acme/m:chat openai direct key acme", "acme", 0.0017)
+    assert wanted_of(ASKED) == ([wanted], date(2026, 11, 20), False)
+    assert wanted_of({**ASKED, "over": True})[2] is True
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"key": None}, {"day": "today"}, {"day": None}, {"usd": "0.1"}, {"usd": -1}, {"usd": 0},
-        {"usd": True}, {"usd": float("nan")}, {"usd": float("inf")}, {"usd": 1e9}, {"probes": -1},
-        {"probes": "2"},
+        {"wanted": None}, {"wanted": [["a", "b"]]}, {"wanted": [["a", "b", -1]]},
+        {"wanted": [["a", "b", 1e9]]}, {"day": "today"}, {"day": None},
     ],
 )  # fmt: skip
-def test_what_cannot_be_understood_is_not_booked(wrong: dict[str, object]) -> None:
-    assert spend_of({**GOOD, **wrong}) is None
+def test_what_cannot_be_understood_is_not_held(wrong):
+    assert wanted_of({**ASKED, **wrong}) is None
+
+
+@pytest.mark.parametrize("usd", [0.0015, 0.0, None])
+def test_what_a_hold_came_to_is_read(usd):
+    hold = Hold(7, "acme/m:chat openai direct key acme", "acme", date(2026, 11, 20), 0.0017)
+    assert costs_of({"costs": [[HOLD, usd, 2, True]]}) == [Cost(hold, usd, 2, estimated=True)]
+
+
+@pytest.mark.parametrize(
+    "costs",
+    [
+        None, [[]], [[HOLD, -1.0, 1, False]], [[HOLD, 1e9, 1, False]], [[HOLD[:3], 0.1, 1, False]],
+        [[HOLD, 0.1, "many", False]], [[None, 0.1, 1, False]],
+    ],
+)  # fmt: skip
+def test_what_cannot_be_understood_is_not_booked(costs):
+    assert costs_of({"costs": costs}) is None

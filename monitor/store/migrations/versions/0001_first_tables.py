@@ -130,6 +130,7 @@ def upgrade() -> None:
         sa.Column("payload", AutoString(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("taken_at", UTCDateTime(), nullable=True),
+        sa.Column("reply", AutoString(), nullable=True),
         sa.CheckConstraint("kind <> ''", name=op.f("ck_inbox_kind")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_inbox")),
     )
@@ -141,13 +142,22 @@ def upgrade() -> None:
         sa.Column("key", AutoString(), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("settled_usd", sa.Float(), nullable=False),
-        sa.Column("reserved_usd", sa.Float(), nullable=False),
         sa.Column("probes", sa.Integer(), nullable=False),
         sa.Column("estimated", sa.Boolean(), nullable=False),
-        sa.CheckConstraint("reserved_usd >= 0", name=op.f("ck_spend_reserved_usd")),
+        sa.CheckConstraint("settled_usd >= 0", name=op.f("ck_spend_settled_usd")),
         sa.PrimaryKeyConstraint("key", "day", name=op.f("pk_spend")),
     )
     op.create_index(op.f("ix_spend_day"), "spend", ["day"], unique=False)
+    op.create_table(
+        "holds",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("account", AutoString(), nullable=False),
+        sa.Column("key", AutoString(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("usd", sa.Float(), nullable=False),
+        sa.CheckConstraint("usd >= 0", name=op.f("ck_holds_usd")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_holds")),
+    )
     op.create_table(
         "targets",
         sa.Column("id", sa.Integer(), nullable=False),

@@ -1,0 +1,119 @@
+"""What a probe's money is called: a price that is held, what an answer costs, what becomes of doubts.
+
+See `spending` for how they are kept. Money is in US dollars, days are UTC.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum, auto
+
+from monitor.access.words import Code, Effect
+
+#: Reserved for a probe whose price is not known: costly until a bill is seen.
+UNKNOWN_PRICE = 0.02
+
+#: Prices that doubts, and rechecks, leave to a target that waits; and the most that this is of a month.
+DOUBTS_LEAVE, DOUBTS_SHARE = 2, 0.5
+RECHECKS_LEAVE, RECHECKS_SHARE = 3, 0.75
+
+#: Errors of a server or an edge that may come after the work was done, and is billed.
+DOUBTFUL = frozenset({408, 499, 502, 504, 520, 524})
+
+
+class Need(Enum):
+    """What a probe is for: it decides how much must be left after it."""
+
+    #: a target waits for its opening
+    WAITING = auto()
+    #: the same, and the server was just heard from: all that is left may be used
+    ANSWERED = auto()
+    #: an open target is looked after
+    RECHECK = auto()
+
+
+class Fate(Enum):
+    """What an answer does to the doubts of its target."""
+
+    KEPT = auto()
+    GIVEN_BACK = auto()
+    BOOKED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A price that is held: for which account, and on which day its probe was sent.
+
+    An account stands for one target as it is: with another route or organization it is another one.
+    """
+
+    id: int
+    account: str
+    key: str
+    day: date
+    usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """What is added to a key's spending on a day. `probes` counts those that cost something."""
+
+    key: str
+    day: date
+    usd: float
+    probes: int = 0
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """What is to be written of the ledger, together: what is booked, newly held, and held no more."""
+
+    spends: tuple[Spend, ...] = ()
+    held: tuple[Hold, ...] = ()
+    freed: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.spends or self.held or self.freed)
+
+
+NOTHING = Posting()
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What an answer cost, what is to be written of that, and whether a bound cut what it claimed."""
+
+    usd: float
+    posting: Posting
+    cut: bool = False
+
+
+def cost_of(
+    code: Code, status: int | None, *, sent: bool, billed: float | None, price: float
+) -> float | None:
+    """What a full probe's answer costs in US dollars; None when that is in doubt.
+
+    `billed` is from the answer's own usage. A refusal costs nothing, nor does an error answer of a
+    server or an edge, but for those of which it may come after the work was done.
+    """
+    if code.effect is Effect.GRANTED:
+        return price if billed is None else billed
+    if not sent or code.effect is not Effect.INCONCLUSIVE:
+        return 0.0
+    if status is None:  # nothing came back, or not all of it
+        return None
+    if 200 <= status < 300:
+        return billed
+    return None if status in DOUBTFUL else 0.0
+
+
+def fate_of(code: Code, *, granted_before: bool) -> Fate:
+    """What an answer does to the doubts of its target that came before it.
+
+    Locked is a refusal like gated: the gate was shut before and is shut now.
+    """
+    if not code.effect.conclusive:
+        return Fate.KEPT
+    if code.effect is Effect.GRANTED or granted_before:
+        return Fate.BOOKED
+    return Fate.GIVEN_BACK

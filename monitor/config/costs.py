@@ -1,0 +1,118 @@
+"""What the settings cost in a month, and which budgets make them futile. Pure."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from monitor.access.holds import RECHECKS_LEAVE, UNKNOWN_PRICE
+from monitor.access.target import Capability
+from monitor.access.words import Contract
+from monitor.catalog import Catalog, open_price
+from monitor.config.settings import Route, Settings
+
+#: Prices that must fit a key's day: one to see the light, one to confirm it, one that may be lost.
+LEAST = RECHECKS_LEAVE
+
+_MONTH = timedelta(days=30)
+
+
+def price_of(catalog: Catalog, route: Route, capability: Capability) -> tuple[float, bool]:
+    """US dollars that one full probe costs if the gate is open, and whether that is an estimate."""
+    price = open_price(catalog, capability)
+    estimated = price is None or route.contract is Contract.PROVIDER
+    return (UNKNOWN_PRICE if price is None else price) * route.price, estimated
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Targets of one capability over one route, which cost the same."""
+
+    example: str
+    price: float
+    estimated: bool
+    every: timedelta
+    targets: int
+
+
+def refusals(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The figures of `[budget]` with which a target can never be probed or confirmed, and why."""
+    dearest = max(_kinds(settings), key=lambda kind: kind.price, default=None)
+    if dearest is None:
+        return
+    wanted = LEAST * dearest.price
+    for name, usd in (
+        ("per_key_per_day", settings.budget.per_key_per_day),
+        ("per_month", settings.budget.per_month),
+    ):
+        if wanted > usd + 1e-9:
+            yield (
+                name,
+                (
+                    f"{LEAST} probes of {dearest.example} cost {_about(dearest)}${wanted:.4f}: one to see it"
+                    f" open, one to confirm it, one that may be lost. With ${usd:g} that could never be"
+                ),
+            )
+
+
+def warnings(settings: Settings) -> Iterator[str]:
+    """What the budget makes futile, or slow, though it is legal."""
+    budget, kinds = settings.budget, _kinds(settings)
+    waiting = sum(kind.price * kind.targets for kind in kinds) * LEAST
+    targets = sum(kind.targets for kind in kinds)
+    if waiting > budget.per_month:
+        yield (
+            f"[budget] per_month: ${budget.per_month:g} does not hold {LEAST} probes of each of the"
+            f" {targets} targets (${waiting:.2f}): if many open at once, some are not confirmed before"
+            " the next month"
+        )
+    many = settings.confirmation.confirmations
+    for kind in kinds:
+        if kind.price * (many + 1) > budget.per_key_per_day + 1e-9:
+            yield (
+                f"[confirmation] confirmations: {many} of {kind.example} cost"
+                f" {_about(kind)}${kind.price * many:.4f}: with ${budget.per_key_per_day:g} a day that"
+                " takes more than a day"
+            )
+
+
+def month(settings: Settings) -> tuple[str, ...]:
+    """What a month costs at most, and what it costs to look after all targets once they are open."""
+    budget, keys, kinds = settings.budget, len(settings.keys), _kinds(settings)
+    days = budget.per_key_per_day * keys * 31
+    most = min(budget.per_month, days)
+    rechecks = sum(kind.price * kind.targets * (_MONTH / kind.every) for kind in kinds)
+    targets = sum(kind.targets for kind in kinds)
+    about = "about " if any(kind.estimated for kind in kinds) else ""
+    said = f"rechecks of all {targets} targets, should all be open: {about}${rechecks:.2f} a month"
+    if rechecks > most:
+        said += f"; the budget makes them {rechecks / most:.1f} times rarer" if most else ""
+    return (
+        (
+            f"a month costs at most ${most:.2f} (${budget.per_key_per_day:g} a key and day for {keys}"
+            f" keys, ${budget.per_month:g} a month for all)"
+        ),
+        said,
+    )
+
+
+def _kinds(settings: Settings) -> list[_Kind]:
+    counts: Counter[tuple[str, Capability, timedelta]] = Counter()
+    examples: dict[tuple[str, Capability, timedelta], str] = {}
+    for key in settings.keys:
+        cadence = settings.pools[key.pool].cadence if key.pool else settings.cadence
+        for capability in key.capabilities:
+            kind = key.route, capability, cadence.full_look
+            counts[kind] += 1
+            examples.setdefault(kind, f"{key.name}/{capability}")
+    found = []
+    for kind, targets in counts.items():
+        route, capability, every = kind
+        price, estimated = price_of(settings.catalog, settings.routes[route], capability)
+        if price > 0:
+            found.append(_Kind(examples[kind], price, estimated, every, targets))
+    return found
+
+
+def _about(kind: _Kind) -> str:
+    return "about " if kind.estimated else ""
