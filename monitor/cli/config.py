@@ -11,6 +11,7 @@ app = typer.Typer(help="The settings file.", no_args_is_help=True, rich_markup_m
 def check(config: ConfigOption = None) -> None:
     """Read the settings and say everything that is wrong with them; exit status 2 if anything is."""
     from monitor.alerts.apprise_channel import check_url
+    from monitor.config import month
 
     settings = load_settings(config)
     wrong = [
@@ -26,6 +27,8 @@ def check(config: ConfigOption = None) -> None:
         f"{where}: {len(settings.keys)} keys, {len(targets)} targets,"
         f" {len(settings.channels)} channels: all good"
     )
+    for line in month(settings):
+        print(line)
 
 
 @app.command()

@@ -45,6 +45,7 @@ def run(config: ConfigOption = None) -> None:
 
 def announce(settings: "Settings") -> None:
     """Say what will be done and what it may cost at most, before it is done."""
+    from monitor.config import month
     from monitor.daemon.once import worst_case
     from monitor.probing import proxy_for
 
@@ -68,12 +69,8 @@ def announce(settings: "Settings") -> None:
         route = settings.routes[name]
         proxy = proxy_for(route.base_url)
         note(f"  route {name}: {route.base_url}" + (f" through the proxy {proxy}" if proxy else ""))
-    budget, keys = settings.budget, len(settings.keys)
-    day = min(budget.per_key_per_day * keys, budget.per_month)
-    note(
-        f"at most ${budget.per_key_per_day:.2f} a key and day (${day:.2f} for {keys} keys),"
-        f" ${budget.per_month:.2f} a month; beyond that only free looks"
-    )
+    for line in month(settings):
+        note(line)
     told = ", ".join(channel.name for channel in settings.channels)
     note(f"tells: {told or 'this terminal (no channels are configured)'}")
     note(f"remembers in: {settings.database}")

@@ -14,7 +14,7 @@ from monitor.access.diagnosis import OwnRule
 from monitor.access.limits import Budget, Cadence, Confirmation, Deadlines, Delivery
 from monitor.access.words import DEFAULT_EVENTS, Contract
 from monitor.catalog import builtin
-from monitor.config import upkeep
+from monitor.config import costs, upkeep
 from monitor.config.checks import Context
 from monitor.config.files import UnreadableError, read_file
 from monitor.config.lines import find_lines, line_of
@@ -168,7 +168,15 @@ def _settings(
     else:
         if database is None:
             database = file.monitor.database or default_database(environ)
-        return _resolved(file, context, path, database)
+        settings = _resolved(file, context, path, database)
+        if not secrets:  # who only reads the database spends nothing
+            return settings
+        problems = [
+            reading.problem(("budget", name), text) for name, text in costs.refusals(settings)
+        ]
+        if not problems:
+            warned = dict.fromkeys((*settings.warnings, *costs.warnings(settings)))
+            return replace(settings, warnings=tuple(warned))
     # Outside of the handler: pydantic's error holds the input, and with it a secret written in clear.
     raise SettingsError(sorted(problems, key=lambda one: one.line or 0), reading.source)
 
