@@ -40,7 +40,7 @@ class Fate(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class Reservation:
     """A price that is held: for which account, and on which day its probe was sent.
 
     An account stands for one target as it is: with another route or organization it is another one.
@@ -69,7 +69,7 @@ class Posting:
     """What is to be written of the ledger, together: what is booked, newly held, and held no more."""
 
     spends: tuple[Spend, ...] = ()
-    held: tuple[Hold, ...] = ()
+    held: tuple[Reservation, ...] = ()
     freed: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:

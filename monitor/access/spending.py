@@ -35,9 +35,9 @@ from monitor.access.holds import (
     RECHECKS_LEAVE,
     RECHECKS_SHARE,
     Fate,
-    Hold,
     Need,
     Posting,
+    Reservation,
     Settled,
     Spend,
 )
@@ -69,10 +69,10 @@ class Ledger:
     #: booked and held
     _days: dict[tuple[str, date], float] = field(default_factory=dict)
     _months: dict[tuple[int, int], float] = field(default_factory=dict)
-    _in_flight: dict[int, Hold] = field(default_factory=dict)
-    _idle: OrderedDict[str, Hold] = field(default_factory=OrderedDict)
+    _in_flight: dict[int, Reservation] = field(default_factory=dict)
+    _idle: OrderedDict[str, Reservation] = field(default_factory=OrderedDict)
     _idle_months: dict[tuple[int, int], float] = field(default_factory=dict)
-    _doubts: dict[str, list[Hold]] = field(default_factory=dict)
+    _doubts: dict[str, list[Reservation]] = field(default_factory=dict)
     _stakes: dict[str, _Stake] = field(default_factory=dict)
     _by_key: dict[str, set[str]] = field(default_factory=dict)
     _waiting: float = 0.0
@@ -81,7 +81,9 @@ class Ledger:
     #: held no more, and to be written with what is written next
     _freed: list[int] = field(default_factory=list)
 
-    def load(self, settled: Mapping[tuple[str, date], float], holds: Iterable[Hold] = ()) -> None:
+    def load(
+        self, settled: Mapping[tuple[str, date], float], holds: Iterable[Reservation] = ()
+    ) -> None:
         """Begin with what earlier runs booked, and with what they left held: that is in doubt."""
         for (key, day), usd in settled.items():
             self._add(key, day, usd)
@@ -116,7 +118,7 @@ class Ledger:
 
     def reserve(
         self, account: str, key: str, day: date, usd: float, need: Need
-    ) -> tuple[Hold, Posting] | None:
+    ) -> tuple[Reservation, Posting] | None:
         """Hold `usd` for a probe that is about to leave; None when the budgets have no room for it.
 
         The posting must be written before the probe leaves. It is empty where an idle hold serves.
@@ -132,10 +134,10 @@ class Ledger:
         hold = self.hold(account, key, day, usd)
         return hold, self._posting(held=(hold,))
 
-    def hold(self, account: str, key: str, day: date, usd: float) -> Hold:
+    def hold(self, account: str, key: str, day: date, usd: float) -> Reservation:
         """Hold `usd` whether there is room or not; for who was told to go `over` the budget."""
         self._last_id += 1
-        hold = Hold(self._last_id, account, key, day, usd)
+        hold = Reservation(self._last_id, account, key, day, usd)
         self._add(key, day, usd)
         self._in_flight[hold.id] = hold
         return hold
@@ -194,7 +196,7 @@ class Ledger:
 
     def settle(
         self,
-        hold: Hold,
+        hold: Reservation,
         cost: float | None,
         fate: Fate,
         *,
@@ -229,16 +231,16 @@ class Ledger:
             self._end(hold)
         return Settled(usd, self._posting(spends), cut)
 
-    def doubt(self, hold: Hold) -> None:
+    def doubt(self, hold: Reservation) -> None:
         """Nobody knows what became of the probe on this hold."""
         if self._in_flight.pop(hold.id, None):
             self._doubts.setdefault(hold.account, []).append(hold)
 
-    def is_doubted(self, hold: Hold) -> bool:
+    def is_doubted(self, hold: Reservation) -> bool:
         """Whether the hold is a doubt."""
         return hold in self._doubts.get(hold.account, ())
 
-    def resume(self, hold: Hold) -> bool:
+    def resume(self, hold: Reservation) -> bool:
         """Take a hold that became a doubt as in flight again; False when it was decided meanwhile."""
         doubts = self._doubts.get(hold.account, [])
         if hold in doubts:
@@ -253,12 +255,12 @@ class Ledger:
         self._add(key, day, usd)
         return self._posting([Spend(key, day, usd, 1, estimated)])
 
-    def dropped(self, hold: Hold) -> None:
+    def dropped(self, hold: Reservation) -> None:
         """What was to be written could not be, so the probe was not sent."""
         if self._in_flight.pop(hold.id, None):
             self._end(hold)
 
-    def under_way(self, account: str) -> list[Hold]:
+    def under_way(self, account: str) -> list[Reservation]:
         """What is held in flight for an account."""
         return [hold for hold in self._in_flight.values() if hold.account == account]
 
@@ -301,7 +303,7 @@ class Ledger:
                 self._end(hold)
         return found
 
-    def _may_stay(self, hold: Hold) -> bool:
+    def _may_stay(self, hold: Reservation) -> bool:
         """Whether it may stay idle: after a crash it is a doubt, and must leave what doubts leave."""
         key, day = hold.key, hold.day
         idle = self._idle_on(key, day), self._idle_months.get(_month(day), 0.0)
@@ -327,7 +329,7 @@ class Ledger:
     def _idle_on(self, key: str, day: date) -> float:
         return sum(hold.usd for hold in self._idle_of(key) if hold.day == day)
 
-    def _idle_of(self, key: str) -> list[Hold]:
+    def _idle_of(self, key: str) -> list[Reservation]:
         accounts = self._by_key.get(key, ())
         return [self._idle[account] for account in accounts if account in self._idle]
 
@@ -336,15 +338,15 @@ class Ledger:
             self._count_idle(idle, -idle.usd)
             self._end(idle)
 
-    def _wake(self, idle: Hold) -> None:
+    def _wake(self, idle: Reservation) -> None:
         del self._idle[idle.account]
         self._count_idle(idle, -idle.usd)
         self._in_flight[idle.id] = idle
 
-    def _count_idle(self, hold: Hold, usd: float) -> None:
+    def _count_idle(self, hold: Reservation, usd: float) -> None:
         _count(self._idle_months, _month(hold.day), usd)
 
-    def _end(self, hold: Hold) -> None:
+    def _end(self, hold: Reservation) -> None:
         self._add(hold.key, hold.day, -hold.usd)
         self._freed.append(hold.id)
 
@@ -359,7 +361,7 @@ class Ledger:
         """What is held no more and was not said yet."""
         return self._posting()
 
-    def _posting(self, spends: Iterable[Spend] = (), held: tuple[Hold, ...] = ()) -> Posting:
+    def _posting(self, spends: Iterable[Spend] = (), held: tuple[Reservation, ...] = ()) -> Posting:
         freed, self._freed = tuple(self._freed), []
         return Posting(tuple(spends), held, freed)
 

@@ -8,7 +8,7 @@ import typer
 from monitor.cli.common import Exit, fail, note, printable
 
 if TYPE_CHECKING:
-    from monitor.access.holds import Hold
+    from monitor.access.holds import Reservation
     from monitor.access.target import Target
     from monitor.config import Settings
     from monitor.daemon.booking import Wanted
@@ -21,7 +21,7 @@ OverBudget = Annotated[
 
 def reserve(
     settings: "Settings", prices: "Mapping[Target, float]", *, over: bool
-) -> "dict[Target, Hold]":
+) -> "dict[Target, Reservation]":
     """Hold what probes may cost, and say what is left; ends the command where there is no room.
 
     What costs nothing is not held.
@@ -37,7 +37,7 @@ def reserve(
 
 def reserve_all(
     settings: "Settings", wanted: "Sequence[Wanted]", *, over: bool
-) -> "tuple[Hold, ...]":
+) -> "tuple[Reservation, ...]":
     """The same for what is not one target's."""
     from monitor.daemon.booking import OverBudgetError
     from monitor.daemon.booking import reserve as reserve_in
@@ -63,7 +63,7 @@ def reserve_all(
 
 
 def book(
-    settings: "Settings", holds: "Mapping[Target, Hold]", checked: "Sequence[Checked]"
+    settings: "Settings", holds: "Mapping[Target, Reservation]", checked: "Sequence[Checked]"
 ) -> None:
     """Book what the probes cost; a target that was not probed cost nothing."""
     from monitor.daemon.booking import Cost, settle

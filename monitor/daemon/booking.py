@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from monitor.access.holds import Fate, Hold, Need, Posting
+from monitor.access.holds import Fate, Need, Posting, Reservation
 from monitor.access.spending import Ledger
 from monitor.config import Settings
 from monitor.store.books import open_books, reply_to
@@ -44,7 +44,7 @@ class Wanted:
 class Cost:
     """What a hold came to; `usd` is None while that is in doubt."""
 
-    hold: Hold
+    hold: Reservation
     usd: float | None
     probes: int = 1
     estimated: bool = False
@@ -54,7 +54,7 @@ class Cost:
 class Reserved:
     """What was held, in the order wanted, and what the budgets had left before: by key, and of the month."""
 
-    holds: tuple[Hold, ...]
+    holds: tuple[Reservation, ...]
     left: Mapping[str, float]
     left_of_month: float
 
@@ -110,7 +110,7 @@ def take(
     """Hold all that is wanted or nothing, and what is to be written of it."""
     left = {one.key: ledger.left_of_day(one.key, day, need) for one in wanted}
     month = ledger.left_of_month(day, need)
-    holds: list[Hold] = []
+    holds: list[Reservation] = []
     postings: list[Posting] = []
     for one in wanted:
         found = ledger.reserve(one.account, one.key, day, one.usd, need)
@@ -221,21 +221,21 @@ def _replied(reply: Mapping[str, Any]) -> Reserved:
     return Reserved(holds, left, _number(reply.get("left_of_month")))
 
 
-def _plain(hold: Hold) -> list[Any]:
+def _plain(hold: Reservation) -> list[Any]:
     return [hold.id, hold.account, hold.key, f"{hold.day}", hold.usd]
 
 
-def _sure(value: Any) -> Hold:
+def _sure(value: Any) -> Reservation:
     hold = _hold_of(value)
     if hold is None:
         raise ValueError
     return hold
 
 
-def _hold_of(value: Any) -> Hold | None:
+def _hold_of(value: Any) -> Reservation | None:
     try:
         id_, account, key, day, usd = value
-        return Hold(int(id_), str(account), str(key), date.fromisoformat(day), _number(usd))
+        return Reservation(int(id_), str(account), str(key), date.fromisoformat(day), _number(usd))
     except (TypeError, ValueError):
         return None
 

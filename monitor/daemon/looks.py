@@ -11,7 +11,7 @@ import structlog
 from monitor.access.cadence import next_look
 from monitor.access.diagnosis import OwnRule
 from monitor.access.diagnosis.repeated import Reader
-from monitor.access.holds import Hold, Need, cost_of, fate_of
+from monitor.access.holds import Need, Reservation, cost_of, fate_of
 from monitor.access.limits import Cadence
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.pacing import Breaker, ImageGap, TokenBucket
@@ -332,7 +332,7 @@ class _Paying:
     """How a probe is made, and what is held for it."""
 
     look: Look
-    hold: Hold | None = None
+    hold: Reservation | None = None
     #: a listing, for want of money
     over: bool = False
     #: with the last of it, as the server was heard from

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from monitor.access.holds import Hold, Need, Posting
+from monitor.access.holds import Need, Posting, Reservation
 from monitor.access.limits import Budget
 from monitor.access.spending import Ledger
 from monitor.access.words import EventKind, Reason
@@ -53,7 +53,7 @@ class Treasury:
         #: scopes of which `budget` was told: of a key and day, or of a month
         self._told: set[str] = set()
         #: what commands hold, and until when (the loop's time) they should have ended
-        self._lent: list[tuple[float, Hold]] = []
+        self._lent: list[tuple[float, Reservation]] = []
 
     def use(self, budget: Budget) -> None:
         """From here on this budget holds; its end is told anew."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from monitor.access.holds import Hold, Posting
+from monitor.access.holds import Posting, Reservation
 from monitor.access.spending import Ledger
 from monitor.store import tables
 from monitor.store.engine import FileLock, make_file, reading, told_plainly, writing_engine
@@ -61,7 +61,7 @@ def open_books(path: Path, ledger: Ledger, now: datetime) -> Iterator[Books]:
             held = connection.execute(select(tables.holds).order_by(_holds.id))
             ledger.load(
                 {(row.key, row.day): row.settled_usd for row in spent},
-                [Hold(row.id, row.account, row.key, row.day, row.usd) for row in held],
+                [Reservation(row.id, row.account, row.key, row.day, row.usd) for row in held],
             )
             yield Books(connection, now)
     finally:

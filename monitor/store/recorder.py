@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from monitor.access.holds import Hold
+from monitor.access.holds import Reservation
 from monitor.access.memory import TargetState
 from monitor.access.propagation import Opening
 from monitor.access.target import Target
@@ -107,12 +107,12 @@ class Recorder:
             lambda connection: [spend_of(row) for row in connection.execute(query)]
         )
 
-    async def holds(self) -> list[Hold]:
+    async def holds(self) -> list[Reservation]:
         """What is held of budgets, oldest first."""
         query = select(tables.holds).order_by(tables.holds.c.id)
         return await self._do(
             lambda connection: [
-                Hold(row.id, row.account, row.key, row.day, row.usd)
+                Reservation(row.id, row.account, row.key, row.day, row.usd)
                 for row in connection.execute(query)
             ]
         )

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from monitor.access.happening import Happening
-from monitor.access.holds import Hold, Posting, Spend
+from monitor.access.holds import Posting, Reservation, Spend
 from monitor.access.words import EventKind, Reason
 from monitor.daemon.backlog import Backlog
 from monitor.store.errors import StoreError, UnavailableError
@@ -95,7 +95,7 @@ async def test_who_brings_more_than_is_kept_waits_and_loses_nothing(store):
 
 
 async def test_who_insists_is_told_that_it_is_refused_and_nothing_of_it_is_kept(store):
-    hold = Hold(1, "acme", "acme", datetime.now(UTC).date(), 0.01)
+    hold = Reservation(1, "acme", "acme", datetime.now(UTC).date(), 0.01)
     mark = Change(posting=Posting(held=(hold,)))
     async with opened(store) as backlog:
         store.ask("ALTER TABLE holds RENAME TO elsewhere")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.access.holds import Hold, Posting, Spend
+from monitor.access.holds import Posting, Reservation, Spend
 from monitor.access.memory import TargetState
 from monitor.access.words import Contract, DeclarationKind, State
 from monitor.store import engine, queries
@@ -41,7 +41,7 @@ async def test_answer_state_transition_and_outbox_are_written_together(recorder,
         lambda good: replace(good, answer=replace(good.answer, diagnosis="nonsense")),
         lambda good: replace(good, answer=replace(good.answer, at=datetime(2026, 11, 20))),  # noqa: DTZ001
         lambda good: replace(
-            good, posting=Posting(held=(Hold(1, "a", "a", good.answer.at.date(), -1.0),))
+            good, posting=Posting(held=(Reservation(1, "a", "a", good.answer.at.date(), -1.0),))
         ),
         lambda good: replace(good, target="acme-prod/unheard-of:images"),
         lambda good: replace(good, target=None),
@@ -220,7 +220,7 @@ async def test_the_same_declaration_is_kept_once_and_taken_once(recorder, clock,
 
 async def test_spend_adds_up_and_what_is_held_stays_until_it_is_freed(recorder, clock, make):
     today = clock.now.date()
-    holds = [Hold(number, "target", "acme-prod", today, 0.05) for number in (1, 2)]
+    holds = [Reservation(number, "target", "acme-prod", today, 0.05) for number in (1, 2)]
     await recorder.write([Change(posting=Posting(held=tuple(holds))), make.spent(0.01)])
     estimated = Spend("acme-prod", today, 0.01, 1, estimated=True)
     await recorder.write([Change(posting=Posting((estimated,), freed=(1,)))])

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from monitor.access.holds import Fate, Hold, Need, Spend, cost_of, fate_of
+from monitor.access.holds import Fate, Need, Reservation, Spend, cost_of, fate_of
 from monitor.access.limits import Budget
 from monitor.access.spending import Ledger
 from monitor.access.words import Code
@@ -80,7 +80,7 @@ def test_a_probe_in_doubt_and_one_that_says_nothing_leave_the_doubts_as_they_are
 
 def test_what_is_left_held_at_a_start_is_in_doubt():
     books = ledger(0.01)
-    books.load({("acme", DAY): 0.02}, [Hold(7, "t0", "acme", DAY, 0.01)])
+    books.load({("acme", DAY): 0.02}, [Reservation(7, "t0", "acme", DAY, 0.01)])
     assert books.committed("acme", DAY) == pytest.approx(0.03)
     settled = answer(books, 0.01, 0.0, Fate.GIVEN_BACK, Need.ANSWERED)
     assert settled.posting.freed == (7,)

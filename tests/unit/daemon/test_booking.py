@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from monitor.access.holds import Hold
+from monitor.access.holds import Reservation
 from monitor.daemon.booking import Cost, Wanted, costs_of, wanted_of
 
 ASKED = {"wanted": [["acme/m:chat openai direct key acme", "acme", 0.0017]], "day": "2026-11-20"}
@@ -30,7 +30,7 @@ def test_what_cannot_be_understood_is_not_held(wrong):
 
 @pytest.mark.parametrize("usd", [0.0015, 0.0, None])
 def test_what_a_hold_came_to_is_read(usd):
-    hold = Hold(7, "acme/m:chat openai direct key acme", "acme", date(2026, 11, 20), 0.0017)
+    hold = Reservation(7, "acme/m:chat openai direct key acme", "acme", date(2026, 11, 20), 0.0017)
     assert costs_of({"costs": [[HOLD, usd, 2, True]]}) == [Cost(hold, usd, 2, estimated=True)]
 
 
