@@ -1,6 +1,5 @@
 """`alerts list|test|retry`."""
 
-import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +17,7 @@ from monitor.cli.common import (
     print_json,
     print_table,
     utc,
+    when_taken,
 )
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def list_(
 @app.command("test")
 def send_test(names: _NamesArgument = None, config: ConfigOption = None) -> None:
     """Send a test message to every channel; exit status 0 when all took it, else 1."""
+    from monitor.daemon.signals import run
+
     settings = load_settings(config)
     known = [channel.name for channel in settings.channels]
     for name in names or []:
@@ -93,7 +95,7 @@ def send_test(names: _NamesArgument = None, config: ConfigOption = None) -> None
             fail(f"no channel is named {name!r}; the settings have {', '.join(known) or 'none'}")
     if not known:
         fail("the settings have no channels: add one under [[channels]]")
-    failed = asyncio.run(_test(settings, names or known))
+    failed = run(_test(settings, names or known))
     raise typer.Exit(Exit.FAILED if failed else Exit.DONE)
 
 
@@ -139,6 +141,4 @@ def retry(ids: _IdsArgument = None, config: ConfigOption = None) -> None:
         submit(settings.database, "retry", {"ids": ids} if ids else {}, datetime.now(UTC))
         daemon = queries.daemon(settings.database)
     count = len(ids) if ids else len(dead)
-    running = daemon is not None and daemon.stopped_at is None
-    when = "within 2 s" if running else "at its next start"
-    print(f"{count} handed to the daemon, which tries them again {when}")
+    print(f"{count} handed to the daemon, {when_taken(daemon, datetime.now(UTC))}")

@@ -1,75 +1,21 @@
 """The command line: `access-monitor COMMAND`."""
 
-import gc
-from typing import Annotated
+import sys
 
-import typer
-
-from monitor import __version__
-from monitor.cli import (
-    alerts,
-    backup,
-    checking,
-    config,
-    declare,
-    diagnose,
-    evidence,
-    explain,
-    healthcheck,
-    propagation,
-    reading,
-    running,
-    simulate,
-)
-from monitor.cli.demo import demo
-
-app = typer.Typer(
-    name="access-monitor",
-    help="Watches when an API key may use a gated model, and tells you the minute it may.",
-    no_args_is_help=True,
-    add_completion=False,
-    # a traceback belongs in a bug report, without the values of its variables
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-
-def _version(wanted: bool) -> None:  # noqa: FBT001 - Typer's form of a callback
-    if wanted:
-        print(f"access-monitor {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    *,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Watches when an API key may use a gated model, and tells you the minute it may."""
-
-
-app.command("run")(running.run)
-app.command("check")(checking.check)
-app.command("wait")(checking.wait)
-app.command("status")(reading.status)
-app.command("history")(reading.history)
-app.command("propagation")(propagation.propagation)
-app.command("declare")(declare.declare)
-app.command("explain")(explain.explain)
-app.command("diagnose")(diagnose.diagnose)
-app.command("evidence")(evidence.evidence)
-app.add_typer(config.app, name="config")
-app.add_typer(alerts.app, name="alerts")
-app.command("backup")(backup.backup)
-app.command("healthcheck")(healthcheck.healthcheck)
-app.command("simulate")(simulate.simulate)
-app.command("demo")(demo)
+from monitor.daemon import signals
 
 
 def main() -> None:
     """The installed command."""
-    # a command ends before there is garbage worth a search; the daemon sets its own
-    gc.set_threshold(50_000, 20, 20)
-    app()
+    # before anything is loaded: what is asked meanwhile is not lost, and ends nothing that should go on
+    signals.handle(reloads=sys.argv[1:2] == ["run"])
+    from monitor.cli import streams
+
+    with streams.prepared():
+        import gc
+
+        from monitor.cli.commands import app
+
+        # a command ends before there is garbage worth a search; the daemon sets its own
+        gc.set_threshold(50_000, 20, 20)
+        app()

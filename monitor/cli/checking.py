@@ -16,6 +16,7 @@ from monitor.cli.common import (
     Format,
     FormatOption,
     load_settings,
+    many,
     note,
     parse_timeout,
     plain_errors,
@@ -54,13 +55,14 @@ def check(
     0 granted, 10 gated (11 after a fresh declaration), 12 locked, 13 blocked, 14 inconclusive.
     """
     from monitor.daemon.once import check_all, worst_case
+    from monitor.daemon.signals import run
 
     settings = load_settings(config)
     targets = select_targets(settings, names or [])
     announce_cost(settings, targets, times=1)
     prices = {target: worst_case(settings, target)[0] for target in targets}
     holds = reserve(settings, prices, over=over_budget)
-    checked = asyncio.run(check_all(settings, targets))
+    checked = run(check_all(settings, targets))
     book(settings, holds, checked)
     if output is Format.JSON:
         print_json([_as_json(one) for one in checked])
@@ -79,7 +81,7 @@ def announce_cost(settings: "Settings", targets: "Sequence[Target]", *, times: i
     total = sum(price for price, _ in prices) * times
     about = "about " if any(estimated for _, estimated in prices) else ""
     note(
-        f"{len(targets)} targets; refused probes cost nothing;"
+        f"{many(len(targets), 'target')}; refused probes cost nothing;"
         f" at most {about}${total:.4f} if all are open"
     )
 
@@ -169,6 +171,7 @@ def wait(
     from monitor.daemon.channels import redactor_of
     from monitor.daemon.logs import configure
     from monitor.daemon.once import worst_case
+    from monitor.daemon.signals import run
     from monitor.store import queries
 
     limit = parse_timeout(timeout, "--timeout")
@@ -190,9 +193,10 @@ def wait(
     with tempfile.TemporaryDirectory(prefix="access-monitor-") as folder, plain_errors():
         alone = _only(settings, targets, Path(folder) / "wait.db")
         try:
-            status = asyncio.run(_wait(alone, limit, wanted))
+            status = run(_wait(alone, limit, wanted))
         finally:
-            spent = queries.spent_by_key(alone.database)
+            # also when a signal ended it, however early: what was probed is to be paid
+            spent = queries.spent_by_key(alone.database) if alone.database.exists() else {}
             costs = [Cost(hold, *spent.get(hold.key, (0.0, 0, False))) for hold in holds]
             if costs and (problem := settle(settings, costs)):
                 note(problem)
@@ -222,7 +226,12 @@ class _Titles:
         return Room()
 
     async def send(self, message: "Message") -> None:
-        print(f"{datetime.now().astimezone():%H:%M:%S} {message.title}", flush=True)
+        from monitor.alerts.apprise_channel import DeliveryError
+
+        try:
+            print(f"{datetime.now().astimezone():%H:%M:%S} {message.title}", flush=True)
+        except OSError as error:  # the exit status tells all the same
+            raise DeliveryError(f"standard output: {error.strerror}") from None
 
 
 async def _wait(settings: "Settings", limit: timedelta, allowance: "Mapping[str, float]") -> Exit:

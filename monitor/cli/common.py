@@ -1,6 +1,7 @@
 """What the commands share: settings, exit statuses, plain errors, tables, times."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ import typer
 if TYPE_CHECKING:  # the commands start fast: what they need is imported when they need it
     from monitor.access.target import Target
     from monitor.config import Settings
+    from monitor.store.records import DaemonRow
 
 
 class Exit(IntEnum):
@@ -170,7 +172,26 @@ def _capability(target: "Target") -> tuple[str, str]:
 
 def print_json(value: Any) -> None:
     """Print JSON, laid out on a terminal: for ten thousand targets that takes as long as all the rest."""
-    print(json.dumps(value, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False))
+    from monitor.cli.streams import is_unicode
+
+    print(as_json(value, indent=sys.stdout.isatty(), ascii_only=not is_unicode(sys.stdout)))
+
+
+def as_json(value: Any, *, indent: bool = False, ascii_only: bool = True) -> str:
+    """The value as JSON, which knows no NaN and no infinity: they become null."""
+    how: dict[str, Any] = {"indent": 2 if indent else None, "ensure_ascii": ascii_only}
+    try:
+        return json.dumps(value, allow_nan=False, **how)
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False, **how)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -231,6 +252,23 @@ def span(seconds: float) -> str:
 def utc(at: datetime | None) -> str:
     """A time as RFC 3339 in UTC, to the second; `-` for none."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else "-"
+
+
+def when_taken(daemon: "DaemonRow | None", now: datetime) -> str:
+    """When a daemon takes what was left for it."""
+    from monitor.daemon.health import trouble
+
+    problem = trouble(daemon, now)
+    if problem is None:
+        return "which takes it within 2 s"
+    if daemon is None or daemon.stopped_at:
+        return "which takes it at its next start: none runs on this database"
+    return f"which takes it when it is well again: {printable(problem)}"
+
+
+def many(count: int, what: str) -> str:
+    """How many of something: `1 target`, `2 targets`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def parse_since(text: str, now: datetime) -> datetime:

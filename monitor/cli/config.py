@@ -2,7 +2,7 @@
 
 import typer
 
-from monitor.cli.common import ConfigOption, Exit, fail, load_settings, print_json
+from monitor.cli.common import ConfigOption, Exit, fail, load_settings, many, print_json
 
 app = typer.Typer(help="The settings file.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -24,8 +24,8 @@ def check(config: ConfigOption = None) -> None:
     targets = settings.targets()
     where = settings.source or "the environment"
     print(
-        f"{where}: {len(settings.keys)} keys, {len(targets)} targets,"
-        f" {len(settings.channels)} channels: all good"
+        f"{where}: {many(len(settings.keys), 'key')}, {many(len(targets), 'target')},"
+        f" {many(len(settings.channels), 'channel')}: all good"
     )
     for line in month(settings):
         print(line)

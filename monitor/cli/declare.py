@@ -1,20 +1,26 @@
 """`declare`: what a person knows of a verification, told to the daemon."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from monitor.access.words import Contract, DeclarationKind, State
-from monitor.cli.common import ConfigOption, ago, fail, load_settings, plain_errors, printable
+from monitor.cli.common import (
+    ConfigOption,
+    ago,
+    fail,
+    load_settings,
+    many,
+    plain_errors,
+    printable,
+    when_taken,
+)
 
 if TYPE_CHECKING:
     from monitor.access.target import Target
     from monitor.config import Settings
-    from monitor.store.records import DaemonRow, Status
-
-#: A daemon notes its progress every 15 s; without any for this long it is gone or hangs.
-_SILENT = timedelta(seconds=60)
+    from monitor.store.records import Status
 
 
 def declare(
@@ -35,6 +41,7 @@ def declare(
     from monitor.cli.times import echo, parse_time
     from monitor.store import glance
     from monitor.store.inbox import submit_declaration
+    from monitor.store.migrate import create
 
     now = datetime.now(UTC)
     try:
@@ -44,6 +51,7 @@ def declare(
     settings = load_settings(config, reading=True)
     targets = _of(settings, subject)
     with plain_errors():
+        create(settings.database)  # before the first start, too: it is kept for it
         status = glance.status(settings.database, now=now)
         submit_declaration(settings.database, kind, subject, told_at, now)
     print(f"{kind}: {subject}, at {echo(told_at)} ({ago(told_at, now)})")
@@ -56,10 +64,7 @@ def declare(
         print(
             f"that is more than {give_up.days} days ago: it is kept, and nothing is expected of it"
         )
-    if _runs(status.daemon, now):
-        print("handed to the daemon, which takes it within 2 s")
-    else:
-        print("no daemon runs on this database: it is taken at the next start")
+    print(f"handed to the daemon, {when_taken(status.daemon, now)}")
 
 
 def _of(settings: "Settings", subject: str) -> "list[Target]":
@@ -88,11 +93,6 @@ def _touched(settings: "Settings", targets: "list[Target]", status: "Status") ->
             counts["available"] += 1
     left = ", ".join(f"{count} {why}" for why, count in counts.items() if count)
     touched = len(targets) - sum(counts.values())
-    return f"it may touch {touched} of {len(targets)} targets" + (
+    return f"it may touch {touched} of {many(len(targets), 'target')}" + (
         f" (left alone: {left})" if left else ""
     )
-
-
-def _runs(daemon: "DaemonRow | None", now: datetime) -> bool:
-    """Whether a daemon has the database; one that was killed has not said that it stopped."""
-    return daemon is not None and not daemon.stopped_at and now - daemon.progress_at <= _SILENT

@@ -1,6 +1,5 @@
 """`diagnose`: the self-help list of the threads, run as checks of one key."""
 
-import asyncio
 import os
 import sys
 import textwrap
@@ -51,13 +50,14 @@ def diagnose(
     from monitor.daemon.channels import redactor_of
     from monitor.daemon.checkup import checkup
     from monitor.daemon.once import worst_case
+    from monitor.daemon.signals import run
 
     settings = load_settings(config)
     plan = _plan(settings, key, model)
     _announce(settings, plan, asks=not yes and _terminal())
     prices = {target: worst_case(settings, target)[0] for target in plan}
     holds = reserve(settings, prices, over=over_budget)
-    report = asyncio.run(checkup(settings, plan, os.environ, datetime.now(UTC)))
+    report = run(checkup(settings, plan, os.environ, datetime.now(UTC)))
     book(settings, holds, report.probes)
     # Evidence quotes variables and servers: whatever is secret in it goes last of all.
     redactor = redactor_of(settings)

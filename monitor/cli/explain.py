@@ -4,12 +4,12 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NoReturn
 
 import typer
 
 from monitor.access.words import Surface
-from monitor.cli.common import Format, FormatOption, fail, note, print_json, printable
+from monitor.cli.common import Format, FormatOption, as_json, fail, note, print_json, printable
 
 if TYPE_CHECKING:
     from monitor.access.diagnosis.explaining import Explained
@@ -117,19 +117,23 @@ def _explain_lines(file: str) -> None:
         fail(f"{printable(file)}: {error.strerror or error}")
     for answer in answers:
         # ASCII: what a program reads back must not depend on the terminal's encoding
-        print(json.dumps(answer))
+        print(as_json(answer))
 
 
 def _row(line: bytes, number: int) -> Mapping[str, Any]:
     if len(line) > _LINE_CAP:
         fail(f"line {number} is longer than {_LINE_CAP} bytes")
     try:
-        row = json.loads(line)
+        row = json.loads(line, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         fail(f"line {number} is not JSON: {error}")
     if not isinstance(row, dict):
         fail(f"line {number} is not a JSON object")
     return row
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number of JSON")
 
 
 def _as_json(diagnosis: "Diagnosis") -> dict[str, Any]:

@@ -1,7 +1,11 @@
 """`status` and `history`: what the database knows, read beside a running daemon."""
 
 import os
+import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,12 +15,14 @@ from monitor.cli.common import (
     Format,
     FormatOption,
     ago,
+    fail,
     load_settings,
     parse_since,
     plain_errors,
     print_json,
     print_table,
     printable,
+    read_settings,
     utc,
 )
 
@@ -24,8 +30,6 @@ if TYPE_CHECKING:
     from monitor.config import Settings
     from monitor.store.records import DaemonRow, HistoryRow
 
-#: A daemon notes its progress every 15 s; without any for this long it is gone or hangs.
-_SILENT = timedelta(seconds=60)
 #: Routes are compared by what they answered lately.
 _COMPARED = timedelta(days=7)
 
@@ -122,18 +126,23 @@ def _ms(ms: float | None) -> str:
 
 
 def _daemon_line(daemon: "DaemonRow | None", now: datetime) -> str:
+    from monitor.daemon.health import trouble
+
     if daemon is None:
         return "daemon: has not run yet"
     if daemon.stopped_at:
         return f"daemon: stopped {ago(daemon.stopped_at, now)}"
-    if now - daemon.progress_at > _SILENT:
-        return f"daemon: no progress since {utc(daemon.progress_at)}: it was killed, or hangs"
+    if problem := trouble(daemon, now):
+        return f"not as it should be: {printable(problem)}"
     return f"daemon: running since {utc(daemon.started_at)} (pid {daemon.pid})"
 
 
 def history(
     target: Annotated[
-        str | None, typer.Argument(metavar="[TARGET]", help="A target's name, or a pattern.")
+        str | None,
+        typer.Argument(
+            metavar="[TARGET]", help="KEY, KEY/MODEL, KEY/MODEL:SURFACE, or a pattern with * and ?."
+        ),
     ] = None,
     since: Annotated[str | None, typer.Option(help="2d, 90m, or a time.")] = None,
     config: ConfigOption = None,
@@ -148,7 +157,8 @@ def history(
     with plain_errors():
         # the settings' other parts are not needed, and thousands of keys take their time
         database = named_database(find(config, os.environ), os.environ)
-        found = queries.history(database, target, since=start)
+        pattern = None if target is None else _pattern(database, target, config)
+        found = queries.history(database, pattern, since=start)
     if output is Format.JSON:
         print_json([as_json(row) for row in found])
         return
@@ -165,6 +175,32 @@ def _print_message(row: "HistoryRow") -> None:
     message = compose([Told(row.id, row.happening)], now=row.happening.at)
     for line in (f"\nThe last message: {message.title}", "", *message.text.rstrip().splitlines()):
         print(printable(Redactor().text(line)))
+
+
+def _pattern(database: Path, target: str, config: Path | None) -> str:
+    """What selects the targets that are meant; ends the command when there are none."""
+    from monitor.config import SettingsError
+    from monitor.config.problems import shown, suggestion
+    from monitor.store import queries
+
+    known = set(queries.names(database))
+    if target in known:
+        return target
+    if any(sign in target for sign in "*?["):
+        if any(fnmatchcase(name, target) for name in known):
+            return target
+        fail(f"no target matches {shown(target)}")
+    # a key's targets, or those of a model on all surfaces; signs of patterns mean themselves
+    end = ":*" if "/" in target else "/*"
+    if any(name.startswith(target + end[0]) for name in known):
+        return re.sub(r"([*?[])", r"[\1]", target) + end
+    coming: set[str] = set()
+    with suppress(SettingsError):  # named by the settings, and not watched yet: there is no history
+        coming = {one.name for one in read_settings(config, secrets=False).targets()}
+    if not any(name == target or name.startswith(target + end[0]) for name in coming):
+        near = {*known, *coming, *(name.partition("/")[0] for name in known | coming)}
+        fail(f"no target is named {shown(target)}; {printable(suggestion(target, near))}")
+    return target
 
 
 def print_history(found: "list[HistoryRow]") -> None:

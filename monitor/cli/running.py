@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from monitor.cli.common import ConfigOption, load_settings, note, plain_errors, read_settings
+from monitor.cli.common import ConfigOption, load_settings, many, note, plain_errors, read_settings
 
 if TYPE_CHECKING:
     from monitor.alerts.apprise_channel import Channel
@@ -51,7 +51,8 @@ def announce(settings: "Settings") -> None:
 
     targets = settings.targets()
     note(
-        f"access-monitor watches {len(targets)} targets, by {settings.source or 'the environment'}:"
+        f"access-monitor watches {many(len(targets), 'target')},"
+        f" by {settings.source or 'the environment'}:"
     )
     own = [target for target in targets if not settings.key(target.key).pool]
     for target in own[:20]:
@@ -64,7 +65,9 @@ def announce(settings: "Settings") -> None:
     for pool in settings.pools.values():
         watched = ", ".join(str(one) for one in pool.capabilities)
         contract = settings.routes[pool.route].contract
-        note(f"  pool {pool.name}: {pool.keys} keys, {watched}, over {pool.route} ({contract})")
+        note(
+            f"  pool {pool.name}: {many(pool.keys or 0, 'key')}, {watched}, over {pool.route} ({contract})"
+        )
     for name in dict.fromkeys(target.route for target in targets):
         route = settings.routes[name]
         proxy = proxy_for(route.base_url)

@@ -1,6 +1,5 @@
 """`simulate`: the stand-in for the API, by itself."""
 
-import asyncio
 from contextlib import suppress
 from typing import Annotated
 
@@ -18,6 +17,8 @@ def simulate(
     ),
 ) -> None:
     """Run a stand-in for the API that plays a scenario, until interrupted."""
+    from monitor.cli.streams import OutputError
+    from monitor.daemon.signals import run
     from monitor.simulator import ScenarioError, load_scenario, serve
 
     host, _, port = listen.rpartition(":")
@@ -36,7 +37,9 @@ def simulate(
 
     with suppress(KeyboardInterrupt):
         try:
-            asyncio.run(serve(played, host.strip("[]"), int(port), ready))
+            run(serve(played, host.strip("[]"), int(port), ready))
+        except OutputError:
+            raise
         except OSError as error:
             fail(f"--listen {listen!r}: {error.strerror or error}", Exit.FAILED)
     raise typer.Exit(Exit.DONE)

@@ -12,6 +12,8 @@ Path = tuple[str | int, ...]
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _SHOWN_MOST = 80
+#: Known words that an error lists.
+_KNOWN_MOST = 30
 
 _SECRET = re.compile(
     r"(?<![\w-])(?:sk|rk|pk|sess|xox[a-z]|gh[a-z])[-_][\w-]{8,}"
@@ -89,4 +91,5 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, words, n=1)
     if near:
         return f"did you mean {shown(near[0])}?"
-    return f"known: {', '.join(words)}"
+    more = f" and {len(words) - _KNOWN_MOST} more" if len(words) > _KNOWN_MOST else ""
+    return f"known: {', '.join(words[:_KNOWN_MOST])}{more}"

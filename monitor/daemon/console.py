@@ -3,6 +3,7 @@
 import sys
 from typing import TextIO
 
+from monitor.alerts.apprise_channel import DeliveryError
 from monitor.alerts.messages import Message
 from monitor.alerts.outbox import Sender
 
@@ -18,5 +19,8 @@ class Console(Sender):
         self._stream = stream or sys.stdout
 
     async def send(self, message: Message) -> None:
-        """Print one message, its title first."""
-        print(f"\n== {message.title}\n{message.text}\n", file=self._stream, flush=True)
+        """Print one message, its title first. Raises DeliveryError when the stream does not take it."""
+        try:
+            print(f"\n== {message.title}\n{message.text}\n", file=self._stream, flush=True)
+        except OSError as error:
+            raise DeliveryError(f"standard output: {error.strerror or 'closed'}") from None

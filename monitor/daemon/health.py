@@ -1,6 +1,6 @@
-"""Whether the monitor makes progress: defined here, once, for the watchdog, the heartbeat, `healthcheck`.
+"""Whether the monitor makes progress: defined here, once, for the watchdog, the heartbeat, the commands.
 
-Pure. The daemon judges its own vitals; `healthcheck` judges, in another process, what the daemon noted.
+Pure. The daemon judges its own vitals; the commands judge, in other processes, what the daemon noted.
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,10 @@ def stalled(vitals: Vitals) -> tuple[str, ...]:
 
 
 def trouble(daemon: DaemonRow | None, now: datetime) -> str | None:
-    """What is wrong with the daemon that owns a database, by its row; None when it is well."""
+    """What is wrong with the daemon that owns a database, by its row; None when it is well.
+
+    The one rule for whether it is alive: for `healthcheck`, and whatever else shows or counts on it.
+    """
     if daemon is None:
         return "no daemon has had this database yet"
     who = f"process {daemon.pid}, started {daemon.started_at:%Y-%m-%dT%H:%M:%SZ}"

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 import signal
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import structlog
 
 from monitor.alerts.outbox import Sender
 from monitor.config import Settings, SettingsError
+from monitor.daemon import signals
 from monitor.daemon.notify import Manager
 from monitor.daemon.service import Monitor, ReloadError
 from monitor.store.errors import StoreError
@@ -27,7 +27,7 @@ Read = Callable[[], tuple[Settings, Sequence[Sender]]]
 
 
 async def serve(monitor: Monitor, manager: Manager, read: Read) -> int:
-    """Run until SIGTERM or SIGINT, then stop in order; a second one ends the process at once.
+    """Run until SIGTERM or SIGINT, then stop in order (see `signals`).
 
     SIGHUP has the settings read anew: parsed whole first, then swapped; what does not load changes
     nothing. Returns the exit status: 0 after SIGTERM, 130 after SIGINT. Raises StoreError when the
@@ -38,16 +38,14 @@ async def serve(monitor: Monitor, manager: Manager, read: Read) -> int:
     again = asyncio.Event()
 
     def ask(number: int) -> None:
-        if asked.done():
-            # Somebody is in a hurry; what was committed is safe, the rest is done at the next start.
-            os._exit(128 + number)
         log.info("signal", name=signal.Signals(number).name)
         asked.set_result(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ask, number)
-    # from here on, or a reload asked for during the start would end the process
-    loop.add_signal_handler(signal.SIGHUP, again.set)
+    # a signal's handler is called between any two steps: the loop takes it in its turn
+    signals.serve_with(
+        lambda number: loop.call_soon_threadsafe(ask, number),
+        lambda: loop.call_soon_threadsafe(again.set),
+    )
     try:
         await monitor.start()
         _set_apart()
@@ -66,8 +64,7 @@ async def serve(monitor: Monitor, manager: Manager, read: Read) -> int:
         if isinstance(ended, StoreError):
             raise ended
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.remove_signal_handler(number)
+        signals.serve_with(lambda _: None, lambda: None)
     return 130 if asked.done() and asked.result() == signal.SIGINT else 0
 
 

@@ -87,8 +87,10 @@ def told_plainly(path: Path) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         raise StoreError(f"{path}: {cause(error)}") from error
-    except (sqlite3.Error, OSError) as error:
+    except sqlite3.Error as error:
         raise StoreError(f"{path}: {error}") from error
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror or error}") from error
     except (ValueError, TypeError, LookupError) as error:
         # what is read was written by this program: SQLite itself sees no damage within a value
         raise StoreError(f"{path}: the database is damaged (a value cannot be read)") from error

@@ -4,28 +4,28 @@ Alembic is imported only when there is something to migrate: it takes 11 MB and 
 of a start.
 """
 
+import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
 from sqlalchemy import text
 
 from monitor.store.backup import backup
-from monitor.store.engine import revision, told_plainly, writing_engine
+from monitor.store.engine import FileLock, make_file, revision, told_plainly, writing_engine
 from monitor.store.errors import StoreError
-from monitor.store.revision import HEAD
+from monitor.store.revision import BUSY_TIMEOUT, HEAD
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-log = structlog.get_logger()
 
-
-def migrate(path: Path) -> None:
+def migrate(path: Path) -> str | None:
     """Bring the database, which may be an empty file, to HEAD in one transaction.
 
     One that holds something is copied to `NAME.before-REVISION` first. Raises StoreError for a
-    database this program does not know, and when the migration fails: the file is then as it was.
+    database this program does not know, and when the migration fails: the file is then as it was. The
+    answer is the revision that was found.
     """
     # foreign keys off: a table that a migration rebuilds is dropped for a moment
     engine = writing_engine(path, foreign_keys=False)
@@ -34,7 +34,7 @@ def migrate(path: Path) -> None:
             found = revision(connection)
             tables = connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar()
         if found == HEAD:
-            return
+            return found
         from alembic import command
 
         config = _config()
@@ -46,7 +46,38 @@ def migrate(path: Path) -> None:
             command.upgrade(config, "head")
             if connection.execute(text("PRAGMA foreign_key_check")).first():
                 raise StoreError(f"{path}: the migration to {HEAD} would break references")
-    log.info("database_migrated", before=found, after=HEAD, copied=bool(tables))
+    return found
+
+
+def create(path: Path) -> None:
+    """Make the database where there is none yet, as the first start of a daemon does.
+
+    It gets its folder's owner, where that is another user than root. Raises StoreError when it cannot be
+    made, or another process is making it and does not come to an end.
+    """
+    until = time.monotonic() + BUSY_TIMEOUT
+    while not path.exists() or not path.stat().st_size:
+        make_file(path)
+        try:
+            lock = FileLock(path)
+        except StoreError:  # a daemon starts just now
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+            continue
+        try:
+            migrate(path)
+        finally:
+            lock.release()
+        _hand_over(path)
+
+
+def _hand_over(path: Path) -> None:
+    owner = path.parent.stat()
+    if os.geteuid() == 0 and owner.st_uid:
+        with told_plainly(path):
+            for file in (path, path.with_name(path.name + ".lock")):
+                os.chown(file, owner.st_uid, owner.st_gid)
 
 
 def _config() -> "Config":

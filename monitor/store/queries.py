@@ -78,6 +78,12 @@ def history(
         return [HistoryRow(row.id, happening_of(row), told.get(row.id, ())) for row in happenings]
 
 
+def names(path: Path) -> list[str]:
+    """The names of all targets there ever were."""
+    with reading(path) as connection:
+        return list(connection.execute(select(_targets.name).order_by(_targets.name)).scalars())
+
+
 def alerts(
     path: Path, state: NotificationState | None = None, *, limit: int = LIMIT
 ) -> list[AlertRow]:

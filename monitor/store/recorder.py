@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
@@ -29,9 +30,12 @@ from monitor.store.records import (
     PendingNotification,
     SpendRow,
 )
+from monitor.store.revision import HEAD
 from monitor.store.rows import daemon_of, spend_of
 from monitor.store.transaction import Memo, Transaction
 from monitor.store.writer import Writer
+
+log = structlog.get_logger()
 
 #: Pages after which the write-ahead log is copied into the database; SQLite's own figure is the most.
 _LOG_LEAST, _LOG_MOST = 128, 1000
@@ -264,7 +268,9 @@ def _open(path: Path, now: datetime) -> tuple[FileLock, Connection, Memo, Daemon
     with ExitStack() as undo:
         lock = FileLock(path)
         undo.callback(lock.release)
-        migrate(path)
+        found = migrate(path)
+        if found != HEAD:
+            log.info("database_migrated", before=found, after=HEAD)
         with told_plainly(path):
             connection = writing_engine(path).connect()
             undo.callback(connection.close)

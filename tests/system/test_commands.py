@@ -248,7 +248,7 @@ async def test_what_was_given_up_is_listed_and_can_be_retried(sim, fast):
     await sim.until(dead, "notifications to be given up")
     sim.slack.down = False
     ended = await sim.call("alerts", "retry")
-    assert "handed to the daemon, which tries them again within 2 s" in ended.out
+    assert "handed to the daemon, which takes it within 2 s" in ended.out
     await sim.until(lambda: len(sim.slack.ids) > 1, "the retried ones")
     daemon.send_signal(signal.SIGTERM)
     assert await daemon.wait() == 0

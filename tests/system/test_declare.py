@@ -41,10 +41,20 @@ async def sim(lab, fast):
     return lab
 
 
+async def test_what_is_declared_before_the_first_run_is_kept_for_it(sim):
+    await sim.replay(SCENARIO.replace("open = 8", ""))  # it stays shut
+    ended = await sim.call("declare", "verified", "org-acme")
+    assert ended.status == 0, ended.err
+    assert "takes it at its next start" in ended.out
+    assert (sim.folder / "monitor.db").stat().st_mode & 0o777 == 0o600
+    assert "has not run yet" in (await sim.call("status")).out
+    await sim.daemon()
+    await sim.told("propagating")
+    (row,) = [row for row in await sim.history() if row["event"] == "propagating"]
+    assert row["reason"] == "gated_after_declaration"
+
+
 async def test_what_is_declared_is_taken_within_2_s_and_the_opening_is_recorded(sim):
-    early = await sim.call("declare", "verified", "org-acme")
-    assert early.status == 1
-    assert "there is no database yet" in early.err
     await sim.daemon()
     await sim.told("unverified")
     before = datetime.now(UTC)
@@ -102,6 +112,6 @@ async def test_rejected_says_the_next_sensible_try_and_waits_for_the_next_start(
     )
     assert ended.status == 0, ended.err
     assert "makes sense from 2026-01-03 14:05:00+00:00 on" in ended.out
-    assert "taken at the next start" in ended.out
+    assert "takes it at its next start" in ended.out
     await sim.daemon()
     await sim.told("locked")

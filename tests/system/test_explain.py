@@ -174,7 +174,7 @@ async def test_a_long_answer_is_cut_and_said_so(tmp_path):
 async def test_it_starts_without_what_the_other_commands_need():
     # pydantic is left out of the list: Typer reads every option with it
     script = (
-        "import sys; from monitor.cli.app import app;"
+        "import sys; from monitor.cli.commands import app;"
         "app(['explain', '--status', '429'], standalone_mode=False);"
         "heavy = {'monitor.config', 'monitor.store', 'httpx', 'sqlalchemy', 'rich', 'apprise', 'structlog'};"
         "print(sorted(heavy & set(sys.modules)))"

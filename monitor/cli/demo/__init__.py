@@ -1,6 +1,5 @@
 """`demo`: the whole monitor at work, without account, network or cost."""
 
-import asyncio
 import importlib.util
 from typing import Annotated
 
@@ -21,5 +20,6 @@ def demo(
     if importlib.util.find_spec("aiosmtpd") is None:
         fail("the demo's mail server is an extra: pip install 'access-monitor[demo]'")
     from monitor.cli.demo.show import show
+    from monitor.daemon.signals import run
 
-    raise typer.Exit(asyncio.run(show(seconds)))
+    raise typer.Exit(run(show(seconds)))

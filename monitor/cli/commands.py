@@ -1,0 +1,67 @@
+"""The commands by their names."""
+
+from typing import Annotated
+
+import typer
+
+from monitor import __version__
+from monitor.cli import (
+    alerts,
+    backup,
+    checking,
+    config,
+    declare,
+    diagnose,
+    evidence,
+    explain,
+    healthcheck,
+    propagation,
+    reading,
+    running,
+    simulate,
+)
+from monitor.cli.demo import demo
+
+app = typer.Typer(
+    name="access-monitor",
+    help="Watches when an API key may use a gated model, and tells you the minute it may.",
+    no_args_is_help=True,
+    add_completion=False,
+    # a traceback belongs in a bug report, without the values of its variables
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - Typer's form of a callback
+    if wanted:
+        print(f"access-monitor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Watches when an API key may use a gated model, and tells you the minute it may."""
+
+
+app.command("run")(running.run)
+app.command("check")(checking.check)
+app.command("wait")(checking.wait)
+app.command("status")(reading.status)
+app.command("history")(reading.history)
+app.command("propagation")(propagation.propagation)
+app.command("declare")(declare.declare)
+app.command("explain")(explain.explain)
+app.command("diagnose")(diagnose.diagnose)
+app.command("evidence")(evidence.evidence)
+app.add_typer(config.app, name="config")
+app.add_typer(alerts.app, name="alerts")
+app.command("backup")(backup.backup)
+app.command("healthcheck")(healthcheck.healthcheck)
+app.command("simulate")(simulate.simulate)
+app.command("demo")(demo)

@@ -1,0 +1,116 @@
+"""The three standard streams, as whoever starts a process leaves them: closed, full, or in any encoding."""
+
+import codecs
+import errno
+import io
+import os
+import select
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+#: What stands for characters that an encoding does not have; others are written as escapes.
+_PLAIN = {
+    "→": "->",
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "─": "-",
+    "…": "...",
+    "•": "*",
+    "×": "x",
+    "≤": "<=",
+}
+_PLAINLY = "access-monitor"
+
+
+class OutputError(OSError):
+    """Standard output does not take what is printed."""
+
+
+@contextmanager
+def prepared() -> Iterator[None]:
+    """Have the streams take whatever is printed within.
+
+    Standard output that is full, or whose reader has gone, ends the command with a sentence and status 1;
+    standard error that is full changes nothing. A stream that is closed takes everything and keeps nothing.
+    """
+    codecs.register_error(_PLAINLY, _plainly)
+    # the descriptors, too: the database would be opened as standard output otherwise
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    if sys.stdin is None:
+        sys.stdin = io.TextIOWrapper(io.BytesIO())
+    sys.stdout = _stream(1, sys.stdout, _Output(1, "w", closefd=False))
+    sys.stderr = _stream(2, sys.stderr, _Errors(2, "w", closefd=False))
+    status: Any = 0
+    try:
+        try:
+            yield
+        except SystemExit as end:
+            status = end.code
+        sys.stdout.flush()
+    except OutputError as error:
+        if error.errno != errno.EPIPE:  # who reads has seen enough: nothing is wrong
+            print(f"access-monitor: standard output: {error.strerror}", file=sys.stderr)
+        status = status or 1
+    raise SystemExit(status)
+
+
+def is_unicode(stream: Any) -> bool:
+    """Whether a stream takes every character as it is."""
+    try:
+        return codecs.lookup(stream.encoding).name.startswith("utf")
+    except (LookupError, TypeError, AttributeError):
+        return False
+
+
+class _Output(io.FileIO):
+    """Standard output: what goes wrong with it is told from what goes wrong elsewhere."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return _write_all(super().write, data, self)
+        except OSError as error:
+            raise OutputError(error.errno, error.strerror) from None
+
+
+class _Errors(io.FileIO):
+    """Standard error: there is nobody to tell that it takes nothing."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return _write_all(super().write, data, self)
+        except OSError:
+            return len(data)
+
+
+def _write_all(write: Callable[[Any], int | None], data: Any, to: io.FileIO) -> int:
+    """Write all of it; waits for a reader that is slow, where the stream itself does not."""
+    rest = memoryview(data)
+    while rest:
+        if (written := write(rest)) is None:
+            select.select([], [to], [])
+        else:
+            rest = rest[written:]
+    return len(data)
+
+
+def _stream(number: int, old: Any, raw: io.FileIO) -> io.TextIOWrapper:
+    # without a buffer between: what a full disk did not take would be tried again at the end
+    return io.TextIOWrapper(
+        raw,  # it writes all, as a buffer does
+        encoding=old.encoding if old else "utf-8",
+        errors=_PLAINLY,
+        line_buffering=number == 2 or os.isatty(number),
+    )
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end]
+    escaped = (_PLAIN.get(c) or c.encode("ascii", "backslashreplace").decode() for c in signs)
+    return "".join(escaped), error.end
