@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.common import ConfigOption, load_settings, note, plain_errors
+from monitor.cli.common import ConfigOption, fail, load_settings, note, plain_errors
 
 
 def backup(
@@ -14,12 +14,18 @@ def backup(
 ) -> None:
     """Copy the database to FILE, as of one moment, whether the daemon runs or not.
 
-    FILE is for its owner alone, appears whole or not at all, and replaces one already there. To restore
+    FILE is for its owner alone, appears whole or not at all, and replaces a file already there. To restore
     it, stop the daemon, move the database and its -wal and -shm files away, and put the copy in place.
     """
     from monitor.store.backup import backup as copy
+    from monitor.store.errors import PlaceError
 
+    if not file.name:
+        fail(f"FILE {str(file)!r} names no file")
     settings = load_settings(config, reading=True)
     with plain_errors():
-        copy(settings.database, file)
+        try:
+            copy(settings.database, file)
+        except PlaceError as error:
+            fail(str(error))
     note(f"{settings.database} is copied to {file}")

@@ -18,3 +18,7 @@ class LockedError(StoreError):
 
 class GoneError(StoreError):
     """The file was deleted or replaced while it was in use."""
+
+
+class PlaceError(StoreError):
+    """The place that somebody named is none to write to: it is another that is to be named."""

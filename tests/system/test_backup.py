@@ -1,5 +1,6 @@
 """`access-monitor backup`: copies of a database in use, and a start on one of them."""
 
+import os
 import signal
 import sqlite3
 from contextlib import closing
@@ -69,3 +70,36 @@ async def test_a_backup_while_it_runs_is_consistent_and_can_be_started_on(
     fault("`access-monitor backup` while states change", copies + 1,
           "every copy consistent, states and transitions of one moment; a restored one goes on",
           f"{copies + 1} copies sound, history the same after a restore")  # fmt: skip
+
+
+async def test_a_backup_replaces_regular_files_only_and_none_of_the_databases_own(lab):
+    lab.settings.write_text(settings("http://127.0.0.1:9/v1", ""))
+    lab.environ |= {key.upper(): f"sk-sim-FAKE-{key}" for key in KEYS}
+    # the first declaration makes the database
+    assert (await lab.call("declare", "verified", "acme")).status == 0
+    original = (lab.folder / "monitor.db").read_bytes()
+    os.mkfifo(lab.folder / "pipe")
+    (lab.folder / "folder").mkdir()
+    (lab.folder / "link").symlink_to("monitor.db")
+    (lab.folder / "elsewhere").symlink_to("access-monitor.toml")
+    os.link(lab.folder / "monitor.db", lab.folder / "hard-link")
+    own = ("monitor.db", "./monitor.db", "monitor.db-wal", "monitor.db-shm", "monitor.db-journal",
+           "monitor.db.lock", "link", "hard-link", "folder/../monitor.db")  # fmt: skip
+    for file in own:
+        ended = await lab.call("backup", file)
+        assert (ended.status, ended.out) == (2, ""), file
+        assert "this is the database itself, or one of its files" in ended.err
+    for file in ("/dev/null", "pipe", "folder", "elsewhere"):
+        ended = await lab.call("backup", file)
+        assert ended.status == 2
+        assert f"{file}: this is no regular file" in ended.err
+    empty = await lab.call("backup", "")
+    assert (empty.status, "names no file" in empty.err) == (2, True)
+    missing = await lab.call("backup", "nowhere/copy.db")
+    assert missing.err == "access-monitor: nowhere/copy.db: No such file or directory\n"
+    assert (lab.folder / "monitor.db").read_bytes() == original
+    assert (lab.folder / "pipe").is_fifo()
+    assert not list(lab.folder.glob("*.unfinished"))
+    # bytes that are no text name a file like any others
+    assert (await lab.call("backup", os.fsdecode(b"caf\xe9.db"))).status == 0
+    assert (lab.folder / os.fsdecode(b"caf\xe9.db")).stat().st_mode & 0o777 == 0o600
