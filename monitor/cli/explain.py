@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NoReturn
 
 import typer
 
-from monitor.access.words import Surface
+from monitor.access.words import Code, Surface
 from monitor.cli.common import Format, FormatOption, as_json, fail, note, print_json, printable
 
 if TYPE_CHECKING:
@@ -169,7 +169,10 @@ def _print(explained: "Explained") -> None:
         ("what to do", advice.advice),
         ("whose problem", str(diagnosis.owner)),
         ("diagnosis", f"{diagnosis.code} ({diagnosis.effect}{gate}): {advice.meaning}"),
-        ("the answer says", _hidden(diagnosis.message) or "(no words)"),
+        (
+            "the cause" if diagnosis.code is Code.NETWORK_ERROR else "the answer says",
+            _hidden(diagnosis.message) or "(no words)",
+        ),
         ("waiting helps", ("yes" if advice.waiting_helps else "no") + asked),
         ("background", advice.background),
         ("request", diagnosis.request_id or ""),

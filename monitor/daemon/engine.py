@@ -300,7 +300,9 @@ class Engine:
                 Reason.ALL_ROUTES_FAIL if event is EventKind.OFFLINE else Reason.A_ROUTE_ANSWERS
             )
             routes = sorted({watch.target.route for watch in self._watches})
-            facts = {"routes": routes, "targets": len(self._watches)}
+            facts: dict[str, Any] = {"routes": routes, "targets": len(self._watches)}
+            if event is EventKind.OFFLINE and result.diagnosis:
+                facts["message"] = result.diagnosis.message
             told = self._narrator.of_monitor(event, reason, self._clock.now(), facts=facts)
             yield Change(told=(told,))
 

@@ -89,6 +89,19 @@ async def test_check_says_by_its_status_what_the_answers_mean(sim, targets, stat
         assert "refused probes cost nothing; at most" in ended.err
 
 
+async def test_check_says_first_what_to_do_and_the_background_once(sim):
+    ended = await sim.call("check", "gated", "locked", "open")
+    assert "access_granted (owner: " in ended.out
+    gated = ended.out.index(
+        "verification_required (owner: organization)\n  Check in the organization's"
+    )
+    locked = ended.out.index("verification_locked (owner: organization)\n  Wait 24 hours")
+    background = ended.out.index("\nbackground:\n")
+    assert background > max(gated, locked)
+    assert ended.out.count("No usage tier opens this gate.") == 1
+    assert ended.out.count("Known causes of a failed verification") == 1
+
+
 async def test_check_after_a_fresh_declaration_is_11(sim, fast):
     declared = f"verified_at = {datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}\n"
     sim.settings.write_text(settings(sim.base_url, fast, declared=declared))
@@ -194,6 +207,13 @@ async def test_status_and_history_print_plain_columns_in_a_pipe_and_the_fixed_js
     only = await sim.call("history", "open/*", "--since", "1h")
     assert "unknown → available (baseline)" in only.out
     assert "gated/" not in only.out
+    # what a channel with little room left out
+    last = (await sim.call("history", "gated/gpt-image-2:images")).out.partition(
+        "The last message: "
+    )
+    assert last[2].startswith("Not verified: gpt-image-2:images (gated) [#")
+    assert "access-monitor declare verified" in last[2]
+    assert "The last message" not in (await sim.call("history")).out
     daemon.send_signal(signal.SIGTERM)
     await daemon.wait()
     assert "daemon: stopped" in (await sim.call("status")).out

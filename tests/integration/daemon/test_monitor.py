@@ -119,6 +119,8 @@ async def test_the_own_network_down_is_one_event_and_not_one_per_target(bench, k
     await bench.simulator.start(host, port)
     await bench.until(lambda: "online" in bench.events())
     assert bench.events() == ["unverified"] * 3 + ["offline", "online"]
+    (offline,) = [h for h in bench.history() if h.event == "offline"]
+    assert f"\nCause: {offline.facts['message']}\n" in "".join(bench.taker.texts)
 
 
 @pytest.mark.parametrize("hours", [1, -1, 24, -24])

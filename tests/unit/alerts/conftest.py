@@ -202,7 +202,8 @@ def stored_happenings() -> dict[str, list[Happening]]:
             EventKind.BUDGET, Reason.BUDGET_EXHAUSTED,
             spent_usd=0.0496, budget_usd=0.05, budget_scope="key acme-prod today",
         ),
-        "offline": _monitor(EventKind.OFFLINE, Reason.ALL_ROUTES_FAIL, routes=["openai", "relay"]),
+        "offline": _monitor(EventKind.OFFLINE, Reason.ALL_ROUTES_FAIL, routes=["openai", "relay"],
+            message="the host api.openai.example is not known"),
         "online": _monitor(
             EventKind.ONLINE, Reason.A_ROUTE_ANSWERS, routes=["relay"], lasted_s=2_400
         ),
