@@ -58,7 +58,17 @@ _CHILDREN = (
     "message",
     "param",
 )
-_CODES = ("code", "type", "status", "reason", "errorcode", "error_code", "errortype", "__type")
+_CODES = (
+    "code",
+    "type",
+    "status",
+    "reason",
+    "errorcode",
+    "error_code",
+    "errortype",
+    "__type",
+    "error",
+)
 #: Cloudflare's own errors as JSON carry a whole number of this range, or say whose they are.
 _EDGE_NUMBERS = range(1000, 1201)
 #: The words of ours that stand for what a field says other than by a word.
@@ -68,6 +78,8 @@ BROKEN_WORD: Final = "choice_broken_off"
 _STATUSES = ("code", "status", "statuscode", "status_code", "http_status", "httpstatus")
 _EMPTY = ("", "null", "none", "nil", "false", "success", "ok", "0", "no error", "undefined")
 
+# Where an object may begin; to try each brace would cost more than all the rest.
+_OBJECT = re.compile(r"\{[ \t\r\n]{0,200}\"")
 # A word that only a machine writes, in prose; and what says that a limit comes back soon.
 _MACHINE_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{1,30}(?:_[A-Za-z0-9]{1,30}){1,6}")
 _COMES_BACK = re.compile(r"retry_?delay\W{1,6}(?:seconds: )?\d|please retry in \d", re.IGNORECASE)
@@ -141,21 +153,27 @@ def _of_value(value: Any, depth: int) -> Iterator[Layer]:
 
 def _of_object(value: Mapping[str, Any], depth: int) -> Iterator[Layer]:
     fields = {key.casefold(): part for key, part in islice(value.items(), 64)}
-    message = next(
-        (part for name in _MESSAGES if isinstance(part := fields.get(name), str) and part.strip()),
-        "",
-    )
-    codes = tuple(
-        part.strip().casefold()[:120]
-        for name in (*_CODES, "error")
-        if isinstance(part := fields.get(name), str) and part.strip() and part is not message
-    )
+    message = ""
+    for name in _MESSAGES:
+        part = fields.get(name)
+        if isinstance(part, str) and part.strip():
+            message = part
+            break
+    codes = []
+    for name in _CODES:
+        part = fields.get(name)
+        if isinstance(part, str) and part is not message and (word := part.strip()):
+            codes.append(word.casefold()[:120])
+    status = None
+    for name in _STATUSES:
+        if name in fields and (status := as_status(fields[name])):
+            break
     param = fields.get("param")
     own = Layer(
         message,
         (*codes, *_said_by_numbers(fields), *_comes_back(message)),
         param.casefold()[:120] if isinstance(param, str) else "",
-        next((found for name in _STATUSES if (found := as_status(fields.get(name)))), None),
+        status,
         depth,
         _word(fields.get("code")),
         _word(fields.get("type")),
@@ -215,12 +233,8 @@ def _embedded(text: str, depth: int) -> Iterator[Layer]:
     if text[:1] == '"' and (parsed := parse(text)) and isinstance(parsed[0], str):
         yield from _of_text(parsed[0], depth + 1)
         return
-    start = -1
-    for _ in range(BREADTH_CAP):
-        start = text.find("{", start + 1)
-        if start < 0:
-            break
-        parsed = parse(text[start:])
+    for start in islice(_OBJECT.finditer(text), BREADTH_CAP):
+        parsed = parse(text[start.start() :])
         if parsed and isinstance(parsed[0], dict) and parsed[0]:
             yield from _of_value(parsed[0], depth + 1)
             return

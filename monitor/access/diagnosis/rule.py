@@ -72,11 +72,18 @@ class Rule:
 
     def matches(self, layer: Layer, message: str, statuses: Sequence[int | None]) -> bool:
         """True when an error is what this rule is for. `statuses`: those that may be meant."""
+        has = message.__contains__
+        if self.phrases:
+            single = self._single_ascii if message.isascii() else self._single
+            # Most rules have nothing to do with a message: that is seen without a step of ours.
+            if not any(map(has, single)) and not (
+                any(map(has, self._needles)) and any(p.is_in(message) for p in self._several)
+            ):
+                return False
         return (
-            self._is_said(message)
-            and self.may_be_on(statuses)
+            self.may_be_on(statuses)
             and all(getattr(layer, name) == value for name, value in self.fields)
-            and not any(map(message.__contains__, self.unless))
+            and not any(map(has, self.unless))
         )
 
     def may_be_on(self, statuses: Sequence[int | None]) -> bool:
@@ -85,15 +92,6 @@ class Rule:
             return False
         known = [status for status in statuses if status is not None]
         return not (self.only_on and known) or any(_among(s, self.only_on) for s in known)
-
-    def _is_said(self, message: str) -> bool:
-        if not self.phrases:
-            return True
-        has = message.__contains__
-        if any(map(has, self._single_ascii if message.isascii() else self._single)):
-            return True
-        # Most rules have nothing to do with a message: that is seen without a step of ours.
-        return any(map(has, self._needles)) and any(p.is_in(message) for p in self._several)
 
 
 def squeezed(word: str) -> str:
