@@ -81,9 +81,11 @@ _EMPTY = ("", "null", "none", "nil", "false", "success", "ok", "0", "no error", 
 # Where an object may begin; to try each brace would cost more than all the rest.
 _OBJECT = re.compile(r"\{[ \t\r\n]{0,200}\"")
 # A word that only a machine writes, in prose; and what says that a limit comes back soon.
-_MACHINE_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{1,30}(?:_[A-Za-z0-9]{1,30}){1,6}")
+_MACHINE_WORD = re.compile(r"\w{3,120}+", re.ASCII)
 _COMES_BACK = re.compile(r"retry_?delay\W{1,6}(?:seconds: )?\d|please retry in \d", re.IGNORECASE)
+#: How many of them are kept, and characters in which they are looked for.
 WORDS_CAP: Final = 12
+WORDS_SPAN: Final = 2_000
 
 # Not strict: terminals and forums break lines inside of JSON strings.
 _decoder = json.JSONDecoder(strict=False)
@@ -153,27 +155,18 @@ def _of_value(value: Any, depth: int) -> Iterator[Layer]:
 
 def _of_object(value: Mapping[str, Any], depth: int) -> Iterator[Layer]:
     fields = {key.casefold(): part for key, part in islice(value.items(), 64)}
-    message = ""
-    for name in _MESSAGES:
-        part = fields.get(name)
-        if isinstance(part, str) and part.strip():
-            message = part
-            break
+    message = _message(fields)
     codes = []
     for name in _CODES:
         part = fields.get(name)
         if isinstance(part, str) and part is not message and (word := part.strip()):
             codes.append(word.casefold()[:120])
-    status = None
-    for name in _STATUSES:
-        if name in fields and (status := as_status(fields[name])):
-            break
     param = fields.get("param")
     own = Layer(
         message,
         (*codes, *_said_by_numbers(fields), *_comes_back(message)),
         param.casefold()[:120] if isinstance(param, str) else "",
-        status,
+        next((found for name in _STATUSES if (found := as_status(fields.get(name)))), None),
         depth,
         _word(fields.get("code")),
         _word(fields.get("type")),
@@ -194,6 +187,14 @@ def _of_object(value: Mapping[str, Any], depth: int) -> Iterator[Layer]:
             yield from _of_value(part, depth + 1)
 
 
+def _message(fields: Mapping[str, Any]) -> str:
+    for name in _MESSAGES:
+        part = fields.get(name)
+        if isinstance(part, str) and part.strip():
+            return part
+    return ""
+
+
 def _said_by_numbers(fields: Mapping[str, Any]) -> Iterator[str]:
     """Words for what numbers say: a vendor's own status, an edge's error, a delay until a retry."""
     number = fields.get("status_code")
@@ -211,6 +212,13 @@ def _said_by_numbers(fields: Mapping[str, Any]) -> Iterator[str]:
         yield RETRY_WORD
 
 
+def _machine_words(text: str) -> Iterator[str]:
+    text = text[:WORDS_SPAN]
+    if "_" in text:
+        words = (word[0] for word in _MACHINE_WORD.finditer(text) if "_" in word[0])
+        yield from (word.casefold() for word in islice(words, WORDS_CAP))
+
+
 def _comes_back(text: str) -> tuple[str, ...]:
     return (RETRY_WORD,) if "etry" in text and _COMES_BACK.search(text) else ()
 
@@ -222,9 +230,7 @@ def _of_text(text: str, depth: int) -> Iterator[Layer]:
         return
     # A string that is itself JSON says nothing as prose.
     if not (text[0] in '{["' and parse(text[:EMBEDDED_CAP]) is not None):
-        words = islice(_MACHINE_WORD.finditer(text, 0, 2_000), WORDS_CAP)
-        codes = (*(word[0].casefold() for word in words), *_comes_back(text))
-        yield Layer(text, codes, depth=depth)
+        yield Layer(text, (*_machine_words(text), *_comes_back(text)), depth=depth)
     yield from _embedded(text, depth)
 
 

@@ -28,10 +28,10 @@ _NAMES = frozenset(
         "status_code",
     )
 )
+_NAME_CAP = max(map(len, _NAMES)) + 4
 # Closing quote and colon (also the full-width one), which are rare in prose, then the name before them.
 # Every repetition is bounded.
 _COLON = re.compile(r"[\"'] {0,3}[:：=] {0,3}")
-_NAME = re.compile(r"\w{1,16}\Z")
 _UNQUOTED = re.compile(r"[\w.+-]{1,64}")
 # The whole run of backslashes at once, whatever follows, so that each is looked at only once.
 _ESCAPED = re.compile(r"\\+(?:([\"'])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))?")
@@ -44,8 +44,8 @@ def fields(text: str) -> dict[str, list[str]]:
         text = _ESCAPED.sub(_unescaped, text)
     found: dict[str, list[str]] = {}
     for match in _COLON.finditer(text):
-        word = _NAME.search(text, max(0, match.start() - 16), match.start())
-        name = word[0].casefold() if word else ""
+        before = text[max(0, match.start() - _NAME_CAP) : match.start()]
+        name = before[max(before.rfind('"'), before.rfind("'")) + 1 :].lstrip("{[, \t\n").casefold()
         if name in _NAMES:
             values = found.setdefault(name, [])
             if len(values) < _VALUES_PER_FIELD and (value := _value(text, match.end())):
