@@ -250,7 +250,7 @@ def _matter(facts: Facts) -> list[tuple[str, str]]:
     rows = (
         ("Cause" if nobody else "Server said", said),
         ("Next try not before", moment(hint) if hint else None),
-        ("For comparison" if happening.event in _SAY_THE_WAIT else "Waited", _waited(facts)),
+        *_waited(facts),
         (
             f"Was {happening.before} for",
             duration(lasted) if happening.before and lasted is not None else None,
@@ -297,19 +297,19 @@ def _rest(facts: Facts, now: datetime) -> list[str]:
     return [part for part in parts if part]
 
 
-def _waited(facts: Facts) -> str | None:
+def _waited(facts: Facts) -> list[tuple[str, str]]:
     """How long the wait has been, beside the openings there were on routes of the same contract."""
     waited = facts.number("waited_s")
     typical, openings = facts.number("typical_wait_s"), facts.number("openings")
-    said = facts.happening.event in _SAY_THE_WAIT
-    parts = [duration(waited)] if waited is not None and not said else []
+    said = waited is None or facts.happening.event in _SAY_THE_WAIT
+    parts = [] if waited is None or said else [duration(waited)]
     if typical is not None and openings:
         whose = "openings over provider routes" if facts.provider else "openings"
         parts.append(
             f"half of your {whose} took under {duration(under(typical))}"
             f" ({count(openings, 'opening')})"
         )
-    return "; ".join(parts) or None
+    return [("For comparison" if said else "Waited", "; ".join(parts))]
 
 
 def _at(at: datetime, now: datetime) -> str:

@@ -11,25 +11,33 @@ def _plain(code: Code | None) -> str:
     return str(code).replace("_", " ") if code else "something"
 
 
+def _others(facts: Facts) -> str:
+    """What stands, or stood, in the way besides."""
+    return ", ".join(code.replace("_", " ") for code in facts.names("blockers"))
+
+
 def blocked(facts: Facts) -> Wording:
     """A blocker is confirmed."""
     code = facts.blocker
     known = advise(code, facts.gate, facts.owner) if code else None
     cause = known.meaning if known else "Something is in the way."
+    others = _others(facts)
+    turns = f" It takes turns with: {others}." if others else ""
     return Wording(
         f"Blocked, {_plain(code)}: {facts.subject}",
         "warning",
-        f"{cause} Until this is solved nobody can see whether the gate is open.",
+        f"{cause}{turns} Until this is solved nobody can see whether the gate is open.",
         (known.advice,) if known else (),
     )
 
 
 def unblocked(facts: Facts) -> Wording:
     """A blocker has gone."""
+    gone = ", ".join(one for one in (_plain(facts.blocker), _others(facts)) if one)
     return Wording(
         f"Unblocked: {facts.subject}",
         "success",
-        f"This is no longer in the way: {_plain(facts.blocker)}. The gate can be seen again.",
+        f"No longer in the way: {gone}. The gate can be seen again.",
     )
 
 

@@ -42,7 +42,7 @@ def gave_up(facts: Facts) -> Wording:
         f"Gave up waiting: {facts.subject}",
         "warning",
         f"{capital(facts.access)} to {facts.capability} has not opened{after}. The verification probably "
-        f"failed, or belongs to another organization. {_probing(facts)}",
+        f"failed, or was made for another organization. {_probing(facts)}",
         _self_help(facts),
     )
 

@@ -168,6 +168,11 @@ def stored_happenings() -> dict[str, list[Happening]]:
             EventKind.BLOCKED, Reason.BLOCKER_SEEN, diagnosis=Code.INVALID_CREDENTIALS,
             facts={"blocker": "invalid_credentials", "status": 401, "owner": "key"},
         ),
+        "blocked-in_turn": _happening(
+            EventKind.BLOCKED, Reason.BLOCKER_SEEN, diagnosis=Code.QUOTA_EXHAUSTED,
+            facts={"blocker": "quota_exhausted", "blockers": ["region_blocked"], "status": 429,
+                   "message": "You exceeded your current quota.", "owner": "billing"},
+        ),
         "unblocked": _happening(
             EventKind.UNBLOCKED, Reason.BLOCKER_CLEARED, facts={"blocker": "invalid_credentials"},
             diagnosis=Code.ACCESS_GRANTED,
