@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from monitor.access.limits import Cadence
-from monitor.access.words import Code
+from monitor.access.words import Code, Hold
 
 #: We never use more than this share of a rate limit that the headers announce.
 _SHARE = 0.5
@@ -17,35 +17,60 @@ _LIMIT_HEADERS = ("x-ratelimit-limit-images", "x-ratelimit-limit-requests")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A reserved place in an organization's queue: when, and before which 429 it was given."""
+    """A reserved place in an organization's queue: when, and in which order of it."""
 
     at: float
-    generation: int
+    order: int
+    #: before all that wait, because its target settles
+    first: bool
+    #: why it is not now
+    held_by: Hold
 
 
 class ImageGap:
     """The time kept between two probes of image surfaces of one organization.
 
     Failed calls count toward its rate limit, 5 a minute on the lowest tier, and the limit belongs to
-    the people who work, not to us.
+    the people who work, not to us. A target that settles goes before those that wait: somebody waits
+    for its answer, and they take new places behind it.
     """
 
     def __init__(self, cadence: Cadence) -> None:
         self._cadence = cadence
+        #: the next free place, behind all that wait and behind those that settle
         self._next = float("-inf")
+        self._next_first = float("-inf")
         self._limited_until = float("-inf")
         self._announced = 0.0
-        self._generation = 0
+        #: orders of the queue, counted; places of one that is over are void
+        self._order = self._order_first = 0
 
-    def reserve(self, now: float) -> Place:
-        """Take the next free place in the queue, at once when nobody probed lately."""
-        at = max(now, self._next)
-        self._next = at + self._gap(now)
-        return Place(at, self._generation)
+    def reserve(self, now: float, *, first: bool = False) -> Place:
+        """Take the next free place in the queue, at once when nobody probed lately.
+
+        `first` is for a target that settles: its place is before all others that wait.
+        """
+        gap = self._gap(now)
+        if not first:
+            at = max(now, self._next)
+            self._next = at + gap
+            return Place(at, self._order, first, self._held_by(now))
+        at = max(now, self._next_first)
+        if at < self._next:
+            self._order += 1
+        self._next_first = self._next = at + gap
+        return Place(at, self._order_first, first, self._held_by(now))
 
     def holds(self, place: Place | None) -> bool:
-        """Whether a reserved place is still good: a 429 in between voids those before it."""
-        return place is not None and place.generation == self._generation
+        """Whether a reserved place is still good: a 429, or one that went first, voids those before it."""
+        if place is None:
+            return False
+        return place.order == (self._order_first if place.first else self._order)
+
+    def sent(self, now: float) -> None:
+        """A probe leaves: not even one that goes first follows it sooner than the gap."""
+        after = now + self._gap(now)
+        self._next, self._next_first = max(self._next, after), max(self._next_first, after)
 
     def answered(self, code: Code, headers: Mapping[str, str], now: float) -> None:
         """Learn from an answer: a 429 widens the gap for an hour, an announced limit sets the least."""
@@ -56,13 +81,17 @@ class ImageGap:
                 break
         if code is Code.RATE_LIMITED:
             self._limited_until = now + self._cadence.image_gap_limited_for.total_seconds()
-            self._generation += 1
-            self._next = now + self._gap(now)
+            self._order += 1
+            self._order_first += 1
+            self._next = self._next_first = now + self._gap(now)
 
     def _gap(self, now: float) -> float:
         limited = now < self._limited_until
         gap = self._cadence.image_gap_limited if limited else self._cadence.image_gap
         return max(gap.total_seconds(), self._announced)
+
+    def _held_by(self, now: float) -> Hold:
+        return Hold.ANNOUNCED_LIMIT if self._gap(now) == self._announced else Hold.IMAGE_GAP
 
 
 class TokenBucket:

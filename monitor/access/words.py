@@ -223,7 +223,7 @@ class Hold(StrEnum):
     BREAKER = "breaker"
     IMAGE_GAP = "image gap"
     ANNOUNCED_LIMIT = "announced limit"
-    RATE = "route's rate"
+    RATE = "route rate"
     RETRY_AFTER = "server asked to wait"
     BUDGET = "budget"
 

@@ -28,7 +28,7 @@ from monitor.cli.common import (
 
 if TYPE_CHECKING:
     from monitor.config import Settings
-    from monitor.store.records import DaemonRow, HistoryRow
+    from monitor.store.records import DaemonRow, HistoryRow, TargetStatus
 
 #: Routes are compared by what they answered lately.
 _COMPARED = timedelta(days=7)
@@ -73,7 +73,7 @@ def status(
             str(t.blocker or "-"),
             str(t.last_diagnosis or "-"),
             ago(t.last_probe_at, now),
-            ago(t.next_probe_at, now),
+            next_probe(t, now),
             f"{t.spend_today_usd:.4f}",
         )
         for t in targets
@@ -85,6 +85,15 @@ def status(
         print(f"and {more} more of pools that are out of the ordinary: --format json has all")
     print(f"\nnotifications: {found.pending} pending, {found.dead} dead")
     print(_daemon_line(found.daemon, now))
+
+
+def next_probe(target: "TargetStatus", now: datetime) -> str:
+    """When the next probe is due, and what holds it back."""
+    due = target.next_probe_at
+    soon = ago(due, now) if due and due > now else ""
+    if target.held_by:
+        return f"{soon} ({target.held_by})" if soon else str(target.held_by)
+    return soon or ("due" if due else "-")
 
 
 def _routes(settings: "Settings", now: datetime, output: Format) -> None:

@@ -75,6 +75,11 @@ class Backlog:
         """Whether whoever brings more has to wait."""
         return self.kept >= self._most
 
+    @property
+    def calm(self) -> bool:
+        """Whether what nobody waits for is kept at once, and written soon."""
+        return self.refusing is None and len(self._entries) < 2 * _TOGETHER
+
     async def write(
         self, changes: Sequence[Change], then: Then | None = None, *, patient: bool = False
     ) -> None:

@@ -14,7 +14,7 @@ from monitor.access.memory import TargetState
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.propagation import opening_of
 from monitor.access.states import advance
-from monitor.access.words import Code, Effect, EventKind, Look, Reason, State
+from monitor.access.words import Code, Effect, EventKind, Hold, Look, Reason, State
 from monitor.daemon.answers import Result, answer_of
 from monitor.daemon.backlog import Backlog
 from monitor.daemon.clock import Clock
@@ -138,6 +138,13 @@ class Engine:
         # After the write, and from the memory: a commit may take longer than the wait, and the clock
         # may have been stepped meanwhile.
         self._look_at(watch, watch.memory.next_probe_at or plan.at, plan.early)
+
+    async def held(self, watch: Watch, by: Hold, seconds: float) -> None:
+        """A probe whose time has come is held back for so long: `status` says so."""
+        at = self._clock.after(seconds)
+        watch.memory = replace(watch.memory, next_probe_at=at, held_by=by)
+        if self._backlog.calm:
+            await self.write([Change(target=watch.name, memory=watch.memory)], patient=True)
 
     def succeed(self, old: "Engine") -> None:
         """Go on in the place of another, with what it knew of the network and of silence."""

@@ -8,14 +8,14 @@ from datetime import date
 
 import structlog
 
-from monitor.access.cadence import next_look
+from monitor.access.cadence import next_look, settles
 from monitor.access.diagnosis import OwnRule
 from monitor.access.diagnosis.repeated import Reader
 from monitor.access.holds import Need, Reservation, cost_of, fate_of
 from monitor.access.limits import Cadence
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.pacing import Breaker, ImageGap, TokenBucket
-from monitor.access.words import Code, Look
+from monitor.access.words import Code, Hold, Look
 from monitor.catalog import Catalog, bill
 from monitor.config.settings import Route
 from monitor.daemon.answers import Result
@@ -40,6 +40,9 @@ _STRETCHED_MOST = 1e6
 #: Seconds until another try when the budget's rest is reserved by others for the moment.
 _SOON = 5.0
 
+#: Seconds of a wait from which `status` says what holds a target back.
+_WORTH_TELLING = 10.0
+
 
 class Looker:
     """Owns the probes under way. `look` is called when a target's time has come and returns at once."""
@@ -57,6 +60,7 @@ class Looker:
         clock: Clock,
         schedule: Schedule,
         answered: Callable[[Result], Awaitable[None]],
+        held: Callable[[Watch, Hold, float], Awaitable[None]],
     ) -> None:
         keys: dict[str, set[str]] = defaultdict(set)
         for watch in watches:
@@ -77,6 +81,7 @@ class Looker:
         self._clock = clock
         self._schedule = schedule
         self._answered = answered
+        self._held = held
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         #: looks that ended since the start
@@ -95,9 +100,11 @@ class Looker:
         """Begin a look at the watch, unless one is under way or a place is not free yet."""
         if watch.busy or self._stopping:
             return
-        wait = self._wait(watch)
+        wait, hold = self._wait(watch)
         if wait > 0:
             self._schedule.in_seconds(watch, wait)
+            if wait >= _WORTH_TELLING:
+                await self._held(watch, hold, wait)
             return
         watch.busy = True
         task = asyncio.create_task(self._make(watch), name=f"look {watch.name}")
@@ -124,27 +131,31 @@ class Looker:
             task.cancel()
         await asyncio.gather(*cut, return_exceptions=True)
 
-    def _wait(self, watch: Watch) -> float:
-        """Seconds until the look may be sent; 0 takes the places it needs."""
+    def _wait(self, watch: Watch) -> tuple[float, Hold]:
+        """Seconds until the look may be sent, and what it waits for; 0 takes the places it needs."""
         now = self._clock.even()
         route = watch.target.route
         breaker = self._breakers[route]
         at = breaker.ready_at(now)
         if at > now:
-            return at - now
+            return at - now, Hold.BREAKER
+        gap = None
         if watch.look is Look.FULL and watch.target.capability.surface.makes_images:
             gap = self._gap(watch)
+            first = settles(watch.memory)
             if not gap.holds(watch.gap_place):
-                watch.gap_place = gap.reserve(now)
+                watch.gap_place = gap.reserve(now, first=first)
             if watch.gap_place and watch.gap_place.at > now:
-                return watch.gap_place.at - now
+                return watch.gap_place.at - now, watch.gap_place.held_by
         if watch.bucket_place is None:
             watch.bucket_place = self._buckets[route].reserve(now)
         if watch.bucket_place > now:
-            return watch.bucket_place - now
+            return watch.bucket_place - now, Hold.RATE
         watch.gap_place = watch.bucket_place = None
         breaker.sent(now)
-        return 0.0
+        if gap:
+            gap.sent(now)
+        return 0.0, Hold.RATE
 
     def _gap(self, watch: Watch) -> ImageGap:
         place = watch.target.route, watch.target.scope

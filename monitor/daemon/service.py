@@ -326,6 +326,7 @@ class Monitor:
             clock=clock,
             schedule=self._schedule,
             answered=self._answered,
+            held=self._engine.held,
         )
         self._requests = Requests(self._recorder, self._engine, self._treasury, self._revived)
         self._listings = Listings(

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from monitor.access.words import Code, Contract, State, Surface
+from monitor.access.words import Code, Contract, Hold, State, Surface
 from monitor.store.errors import StoreError
 from monitor.store.records import DaemonRow, NotificationState, Status, TargetStatus
 from monitor.store.revision import BUSY_TIMEOUT, trouble_of
@@ -20,7 +20,7 @@ _DAEMON = "SELECT pid, started_at, progress_at, stopped_at, status FROM daemon"
 
 _TARGETS = """
     SELECT name, t.key, organization, project, route, contract, model, surface, state, since, blocker,
-        last_probe_at, last_diagnosis, next_probe_at, coalesce(settled_usd, 0.0)
+        last_probe_at, last_diagnosis, next_probe_at, coalesce(settled_usd, 0.0), held_by
     FROM targets t LEFT JOIN spend s ON s.key = t.key AND s.day = ?
     WHERE active ORDER BY name
 """
@@ -86,7 +86,7 @@ def _daemon(connection: sqlite3.Connection) -> DaemonRow | None:
 
 def _target(row: tuple[Any, ...]) -> TargetStatus:
     (name, key, organization, project, route, contract, model, surface, state, since, blocker,
-     last_probe_at, last_diagnosis, next_probe_at, spent) = row  # fmt: skip
+     last_probe_at, last_diagnosis, next_probe_at, spent, held_by) = row  # fmt: skip
     return TargetStatus(
         target=name,
         key=key,
@@ -103,6 +103,7 @@ def _target(row: tuple[Any, ...]) -> TargetStatus:
         last_diagnosis=Code(last_diagnosis) if last_diagnosis else None,
         next_probe_at=_maybe(next_probe_at),
         spend_today_usd=spent,
+        held_by=Hold(held_by) if held_by else None,
     )
 
 

@@ -16,6 +16,7 @@ from monitor.access.words import (
     DeclarationKind,
     EventKind,
     Gate,
+    Hold,
     Look,
     State,
     Surface,
@@ -149,6 +150,7 @@ class DaemonRow:
 class TargetStatus:
     """A target as `status` shows it; the names are those of its JSON form.
 
+    `held_by` is what holds its next probe back, in the JSON form only when something does.
     `spend_today_usd` is what its key spent on all its targets this UTC day.
     """
 
@@ -167,6 +169,7 @@ class TargetStatus:
     last_diagnosis: Code | None
     next_probe_at: datetime | None
     spend_today_usd: float
+    held_by: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True)

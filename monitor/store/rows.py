@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from monitor.access.happening import Happening
-from monitor.access.words import Code, Contract, EventKind, Gate, Look, Reason, State, Surface
+from monitor.access.words import Code, Contract, EventKind, Gate, Hold, Look, Reason, State, Surface
 from monitor.store.latencies import from_text, percentile
 from monitor.store.records import (
     AlertRow,
@@ -57,6 +57,7 @@ def target_of(row: AnyRow) -> TargetStatus:
         last_diagnosis=_code(row.last_diagnosis),
         next_probe_at=row.next_probe_at,
         spend_today_usd=row.spend_today_usd,
+        held_by=Hold(row.held_by) if row.held_by else None,
     )
 
 

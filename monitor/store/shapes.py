@@ -24,7 +24,7 @@ def as_json(row: Status | HistoryRow | AlertRow | SpendRow | Run | DaemonRow) ->
     """The value as JSON values; times are RFC 3339 in UTC, to the millisecond."""
     if isinstance(row, Status):
         return {
-            "targets": [plain(_fields(target)) for target in row.targets],
+            "targets": [_target(target) for target in row.targets],
             "notifications": {"pending": row.pending, "dead": row.dead},
         }
     if isinstance(row, HistoryRow):
@@ -35,6 +35,13 @@ def as_json(row: Status | HistoryRow | AlertRow | SpendRow | Run | DaemonRow) ->
 def routes_as_json(routes: "Sequence[RouteOfModel]", *, since: datetime) -> dict[str, Any]:
     """The comparison of routes as `status --routes --format json` prints it."""
     return {"since": _value(since), "routes": [plain(asdict(route)) for route in routes]}
+
+
+def _target(target: TargetStatus) -> dict[str, Any]:
+    values = _fields(target)
+    if target.held_by is None:
+        del values["held_by"]
+    return plain(values)
 
 
 def _history(row: HistoryRow) -> dict[str, Any]:

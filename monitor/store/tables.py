@@ -19,6 +19,7 @@ from monitor.access.words import (
     DeclarationKind,
     EventKind,
     Gate,
+    Hold,
     Look,
     Reason,
     State,
@@ -58,6 +59,7 @@ class TargetTable(Table, table=True):
         _one_of("surface", Surface),
         _one_of("state", State),
         _one_of("blocker", Code),
+        _one_of("held_by", Hold),
         _one_of("last_diagnosis", Code),
     )
 
@@ -77,6 +79,7 @@ class TargetTable(Table, table=True):
     last_probe_at: datetime | None
     last_diagnosis: str | None
     next_probe_at: datetime | None
+    held_by: str | None
     memory: str
     active: bool
 

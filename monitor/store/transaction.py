@@ -313,6 +313,7 @@ def memory_columns(memory: TargetState) -> dict[str, Any]:
         "last_probe_at": memory.last_probe_at,
         "last_diagnosis": memory.last_diagnosis,
         "next_probe_at": memory.next_probe_at,
+        "held_by": memory.held_by,
         "memory": json.dumps(to_json(memory)),
     }
 

@@ -2,13 +2,16 @@
 
 import sqlite3
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitor.access.words import DeclarationKind
+from monitor.access.words import DeclarationKind, Hold
 from monitor.daemon.clock import Clock
 from monitor.daemon.dating import remember_the_forgotten
+from monitor.store import glance
+from monitor.store.shapes import as_json
 
 pytestmark = pytest.mark.anyio
 
@@ -163,3 +166,33 @@ async def test_a_slow_target_does_not_hold_up_another(bench, key, simulated):
     await bench.until(lambda: bench.simulator.ledger.count(key="other", what="gated") > 5)
     assert bench.simulator.ledger.count(key="acme") == 0
     assert time.monotonic() - began < 25
+
+
+async def test_what_holds_a_target_back_is_shown_in_its_place(bench, key, simulated):
+    fault = '[[keys.faults]]\nwhat = "edge_forbidden"\n'
+    await bench.simulate(simulated("acme", more=fault))
+    await bench.run(bench.settings(key("acme")))
+
+    def held():
+        (found,) = glance.status(bench.folder / "monitor.db", now=datetime.now(UTC)).targets
+        return found
+
+    await bench.until(lambda: bench.simulator.ledger.count() and held().held_by is Hold.BREAKER)
+    assert held().next_probe_at > datetime.now(UTC)
+    shown = as_json(glance.status(bench.folder / "monitor.db", now=datetime.now(UTC)))
+    assert shown["targets"][0]["held_by"] == "breaker"
+
+
+async def test_a_target_that_settles_does_not_wait_behind_the_others_of_its_organization(
+    bench, key, simulated
+):
+    others = [f"other-{n}" for n in range(12)]
+    scenario = simulated("acme", "[keys.gate]\nopen = 2") + "".join(map(simulated, others))
+    await bench.simulate(scenario)
+    settings = bench.settings(key("acme") + "".join(key(name) for name in others))
+    slow = replace(settings.cadence, image_gap=timedelta(milliseconds=400))
+    await bench.run(replace(settings, cadence=slow))
+    await bench.until(lambda: "available" in bench.events("acme/gpt-image-2:images"))
+    told = {one.event: one.at for one in bench.history() if one.target == "acme/gpt-image-2:images"}
+    # a turn of all thirteen takes 5.2 s
+    assert told["available"] - told["first_light"] < timedelta(seconds=3)

@@ -1,12 +1,15 @@
 """What holds probes back. Times are seconds."""
 
+from heapq import heapify, heappop, heappush
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.access.limits import Cadence
 from monitor.access.pacing import Breaker, ImageGap, TokenBucket
-from monitor.access.words import Code
+from monitor.access.words import Code, Hold
 
 
 def test_image_probes_of_one_organization_keep_20_seconds_between_them():
@@ -25,6 +28,64 @@ def test_after_a_429_they_keep_60_for_an_hour_and_places_given_before_are_void()
     assert gap.holds(again)
     assert [again.at, gap.reserve(2).at] == [61, 121]
     assert [gap.reserve(4000).at, gap.reserve(4000).at] == [4000, 4020]
+
+
+def test_a_target_that_settles_goes_before_those_that_wait():
+    gap = ImageGap(Cadence())
+    gap.reserve(0)
+    gap.sent(0)
+    waiting = [gap.reserve(1) for _ in range(3)]
+    settling = gap.reserve(5, first=True)
+    assert settling.at == 20
+    assert [gap.holds(place) for place in waiting] == [False] * 3
+    second = gap.reserve(6, first=True)
+    assert (second.at, gap.holds(settling), gap.holds(second)) == (40, True, True)
+    gap.sent(20)
+    assert [gap.reserve(at).at for at in (20, 40, 60)] == [60, 80, 100]
+
+
+def test_a_429_voids_the_place_of_a_target_that_settles_too():
+    gap = ImageGap(Cadence())
+    gap.sent(0)
+    place = gap.reserve(1, first=True)
+    gap.answered(Code.RATE_LIMITED, {}, 2)
+    assert not gap.holds(place)
+    assert gap.reserve(20, first=True).at == 62
+
+
+def test_who_settles_alone_takes_nobodys_place():
+    gap = ImageGap(Cadence())
+    gap.reserve(0)
+    gap.sent(0)
+    first = gap.reserve(30, first=True)
+    after = gap.reserve(30)
+    assert (first.at, after.at, gap.holds(first), gap.holds(after)) == (30, 50, True, True)
+
+
+@given(st.lists(st.tuples(st.floats(0, 200), st.booleans()), min_size=2, max_size=30))
+def test_whoever_goes_first_the_gap_is_kept_and_everybody_has_a_turn(probes):
+    gap, sent, places = ImageGap(Cadence()), [], {}
+    waiting = [(at, n, first) for n, (at, first) in enumerate(probes)]
+    heapify(waiting)
+    while waiting:
+        now, n, first = heappop(waiting)
+        if not gap.holds(places.get(n)):
+            places[n] = gap.reserve(now, first=first)
+        if places[n].at > now:
+            heappush(waiting, (places[n].at, n, first))
+            continue
+        gap.sent(now)
+        sent.append(now)
+    assert len(sent) == len(probes)
+    assert all(later - earlier >= 19.999 for earlier, later in pairwise(sent))
+    assert sent[-1] <= max(at for at, _ in probes) + 20 * len(probes)
+
+
+def test_a_place_says_whether_the_servers_own_limit_holds_it_back():
+    gap = ImageGap(Cadence())
+    assert gap.reserve(0).held_by is Hold.IMAGE_GAP
+    gap.answered(Code.VERIFICATION_REQUIRED, {"x-ratelimit-limit-requests": "2"}, 1)
+    assert gap.reserve(1).held_by is Hold.ANNOUNCED_LIMIT
 
 
 def test_never_more_than_half_of_an_announced_limit():

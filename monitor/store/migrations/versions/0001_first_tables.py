@@ -34,6 +34,14 @@ CODES = (
     "unrecognized",
 )
 CONTRACTS = ("direct", "provider")
+HOLDS = (
+    "breaker",
+    "image gap",
+    "announced limit",
+    "route rate",
+    "server asked to wait",
+    "budget",
+)
 STATES = ("unknown", "unverified", "propagating", "available", "locked")
 SURFACES = ("images", "edits", "image_tool", "responses", "chat", "stream", "summary", "models")
 EVENTS = (
@@ -176,10 +184,12 @@ def upgrade() -> None:
         sa.Column("last_probe_at", UTCDateTime(), nullable=True),
         sa.Column("last_diagnosis", AutoString(), nullable=True),
         sa.Column("next_probe_at", UTCDateTime(), nullable=True),
+        sa.Column("held_by", AutoString(), nullable=True),
         sa.Column("memory", AutoString(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
         one_of("targets", "blocker", CODES),
         one_of("targets", "contract", CONTRACTS),
+        one_of("targets", "held_by", HOLDS),
         one_of("targets", "last_diagnosis", CODES),
         one_of("targets", "state", STATES),
         one_of("targets", "surface", SURFACES),
