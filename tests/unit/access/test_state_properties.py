@@ -12,6 +12,9 @@ from monitor.access.memory import TargetState, from_json, to_json
 from monitor.access.states import FREE_LOOK_BLOCKERS, advance
 from monitor.access.words import Code, DeclarationKind, Effect, EventKind, Look, State
 
+# a machine that does much else is slow, and no fault of the state machine's
+CAREFULLY = settings(max_examples=200, deadline=None)
+QUICKLY = settings(max_examples=60, deadline=None)
 START = datetime(2026, 11, 20, tzinfo=UTC)
 NEUTRAL = [c for c in Code if not c.effect.conclusive]
 
@@ -43,6 +46,7 @@ def run(story, memory=None, now=START):
 
 
 @given(steps, st.lists(st.tuples(st.sampled_from(NEUTRAL), st.integers(0, 99999)), max_size=30))
+@QUICKLY
 def test_no_sequence_of_neutral_answers_changes_a_state(story, neutral):
     memory, now = TargetState(since=START), START
     for _, _, decision, at in run(story):
@@ -54,7 +58,7 @@ def test_no_sequence_of_neutral_answers_changes_a_state(story, neutral):
 
 
 @given(steps)
-@settings(max_examples=300)
+@CAREFULLY
 def test_available_only_after_the_confirmations(story):
     wanted = Confirmation()
     granted = []
@@ -70,7 +74,7 @@ def test_available_only_after_the_confirmations(story):
 
 
 @given(steps)
-@settings(max_examples=300)
+@CAREFULLY
 def test_first_light_is_told_once_per_opening_and_only_for_a_granted_answer(story):
     lit = False
     for _, event, decision, _ in run(story):
@@ -100,7 +104,7 @@ def blocks(event):
 
 
 @given(steps)
-@settings(max_examples=300)
+@CAREFULLY
 def test_a_light_that_goes_out_is_told_at_the_third_refusal_and_once(story):
     lit, refusals = False, 0
     for _, event, decision, _ in run(story):
@@ -117,7 +121,7 @@ def test_a_light_that_goes_out_is_told_at_the_third_refusal_and_once(story):
 
 
 @given(steps)
-@settings(max_examples=300)
+@CAREFULLY
 def test_open_at_the_first_probe_means_that_nothing_was_in_the_way_before_it(story):
     blocked_first, granted = False, False
     for before, event, decision, _ in run(story):
@@ -134,7 +138,7 @@ def test_open_at_the_first_probe_means_that_nothing_was_in_the_way_before_it(sto
 
 
 @given(steps)
-@settings(max_examples=300)
+@CAREFULLY
 def test_each_blocker_is_told_once_until_the_gate_is_seen_and_at_the_latest_when_seen_twice(story):
     seen, told = Counter(), set()
     for _, event, decision, _ in run(story):
@@ -153,7 +157,7 @@ def test_each_blocker_is_told_once_until_the_gate_is_seen_and_at_the_latest_when
 
 
 @given(steps)
-@settings(max_examples=300)
+@CAREFULLY
 def test_unproven_answers_are_told_at_the_third_since_something_conclusive_and_move_nothing(story):
     count = 0
     for before, event, decision, _ in run(story):
@@ -169,6 +173,7 @@ def test_unproven_answers_are_told_at_the_third_since_something_conclusive_and_m
 
 
 @given(steps)
+@QUICKLY
 def test_first_light_starts_the_eager_hour(story):
     for _, _, decision, now in run(story):
         if any(telling.event is EventKind.FIRST_LIGHT for telling in decision.tellings):
@@ -176,6 +181,7 @@ def test_first_light_starts_the_eager_hour(story):
 
 
 @given(steps)
+@QUICKLY
 def test_locked_needs_two_locked_answers_or_a_person(story):
     in_a_row = 0
     for before, event, decision, _ in run(story):
@@ -187,6 +193,7 @@ def test_locked_needs_two_locked_answers_or_a_person(story):
 
 
 @given(steps)
+@QUICKLY
 def test_a_transition_says_where_from_and_why_and_every_change_is_told(story):
     for before, _, decision, _ in run(story):
         state = before.state
@@ -200,6 +207,7 @@ def test_a_transition_says_where_from_and_why_and_every_change_is_told(story):
 
 
 @given(steps)
+@QUICKLY
 def test_a_restart_at_any_moment_changes_nothing(story):
     kept = TargetState(since=START)
     for _, event, decision, now in run(story):
@@ -209,6 +217,7 @@ def test_a_restart_at_any_moment_changes_nothing(story):
 
 
 @given(steps, st.integers(-90000, 90000))
+@QUICKLY
 def test_a_clock_step_keeps_every_duration(story, seconds):
     step = timedelta(seconds=seconds)
     memory = TargetState(since=START)
