@@ -2,7 +2,9 @@
 
 import re
 import zlib
+from binascii import a2b_base64
 from collections.abc import AsyncIterable, Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
 from itertools import islice
 from math import inf
@@ -162,8 +164,21 @@ def _plain(text: bytes) -> bytes:
 def reduced(body: bytes) -> tuple[bytes, bool]:
     """The body with images cut to their first characters and then capped; True if the cap cut it."""
     if len(body) > 512:  # nothing to gain below, and most answers are
-        body = _BASE64.sub(rb"\1", body)
+        body = _BASE64.sub(_head, body)
     return body[:BODY_CAP], len(body) > BODY_CAP
+
+
+def _head(found: re.Match[bytes]) -> bytes:
+    """The first characters of an image; all of it where it is a text, which may be a refusal."""
+    head = found[1]
+    with suppress(ValueError):
+        begins = a2b_base64(_plain(head).rpartition(b",")[2].rpartition(b'"')[2][:16])
+        if (
+            begins.isascii()
+            and begins.replace(b"\n", b" ").replace(b"\r", b" ").decode().isprintable()
+        ):
+            return found[0]
+    return head
 
 
 def reduced_list(body: bytes) -> tuple[bytes, bool]:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from monitor.simulator.abuse import ABUSES
 from monitor.simulator.answers import Answer, Ending, encode, error_of
 from monitor.simulator.asking import Ask
+from monitor.simulator.deceivers import DECEIVERS
 from monitor.simulator.refusals import Refusal, Stage
 from monitor.simulator.scenario import PROVIDER, Fault, Key, Scenario
 from monitor.simulator.strike import Strike
@@ -112,6 +113,7 @@ FAULTS: Mapping[str, Callable[[Strike], Answer]] = MappingProxyType(
         "empty_data": _empty_data,
         "error_frame": _error_frame,
         **ABUSES,
+        **DECEIVERS,
     }
 )
 

@@ -9,7 +9,7 @@ from monitor.simulator.answers import Answer, Charge, encode
 from monitor.simulator.asking import Ask
 from monitor.simulator.models import Model, image_tokens
 from monitor.simulator.parameters import size_of
-from monitor.simulator.png import png, png_size
+from monitor.simulator.rasters import jpeg, png, png_size, webp
 
 
 def prompt_tokens(text: object) -> int:
@@ -34,13 +34,13 @@ def images(ask: Ask, model: Model) -> Answer:
     }
     details = {
         "background": "opaque",
-        "output_format": ask.body.get("output_format", "png"),
+        "output_format": ask.body.get("output_format") or "png",
         "quality": quality,
         "size": size,
         "usage": usage,
     }
     # The picture is put in as bytes that were made once, the rest is small.
-    item = b'{"b64_json":"' + picture(size) + b'"}'
+    item = b'{"b64_json":"' + picture(size, str(details["output_format"])) + b'"}'
     start = b'{"created":%d,"data":[%b],' % (int(time()), b",".join([item] * number))
     cost = text_in * model.text_in + image_in * model.image_in + out * model.out
     body = start + encode(details)[1:]
@@ -55,10 +55,10 @@ def tool_call(ask: Ask, identity: str) -> dict[str, object]:
         "type": "image_generation_call",
         "status": "completed",
         "background": "opaque",
-        "output_format": "png",
+        "output_format": ask.tool.get("output_format") or "png",
         "quality": quality,
         "size": size,
-        "result": picture(size).decode(),
+        "result": picture(size, ask.tool.get("output_format") or "png").decode(),
         "revised_prompt": "a grey dot",
     }
 
@@ -79,9 +79,10 @@ def tool_usage(ask: Ask, model: Model) -> tuple[dict[str, object], Charge]:
 
 
 @lru_cache(maxsize=64)
-def picture(size: str) -> bytes:
-    """The picture of that size in base64."""
-    return b64encode(png(*(size_of(size) or (1024, 1024))))
+def picture(size: str, form: str = "png") -> bytes:
+    """The picture of that size in base64: a PNG, or a JPEG or WebP where that is asked for."""
+    draw = {"jpeg": jpeg, "webp": webp}.get(form, png)
+    return b64encode(draw(*(size_of(size) or (1024, 1024))))
 
 
 def tokens_of(model: Model, size: str, quality: str) -> int:

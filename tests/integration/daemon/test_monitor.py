@@ -196,3 +196,40 @@ async def test_a_target_that_settles_does_not_wait_behind_the_others_of_its_orga
     told = {one.event: one.at for one in bench.history() if one.target == "acme/gpt-image-2:images"}
     # a turn of all thirteen takes 5.2 s
     assert told["available"] - told["first_light"] < timedelta(seconds=3)
+
+
+DECEIVERS = (
+    "refusal_as_text", "error_as_text", "page_as_text", "parrot", "replayed", "failed_call",
+    "code_beside_data",
+)  # fmt: skip
+GATED = (
+    "gpt-image-2:images", "gpt-image-2:edits", "gpt-image-2:image_tool", "o3:chat", "o3:responses",
+    "gpt-5.1:stream", "gpt-5.1:summary",
+)  # fmt: skip
+
+
+async def test_no_relay_that_hands_out_a_refusal_as_a_success_makes_a_target_available(
+    bench, key, simulated
+):
+    names = {what.replace("_", "-"): what for what in DECEIVERS}
+    scenario = "".join(
+        simulated(name, more=f'[[keys.faults]]\nwhat = "{what}"') for name, what in names.items()
+    )
+    await bench.simulate(scenario)
+    settled = ("refusal-as-text", "error-as-text")
+    watched = {name: GATED if name in settled else GATED[::2] for name in names}
+    await bench.run(bench.settings("".join(key(name, *of) for name, of in watched.items())))
+    ledger = bench.simulator.ledger
+
+    def all_met() -> bool:
+        # the words and the objects are read for what they say; the others prove nothing
+        known = {h.target for h in bench.history() if h.event == "unverified"}
+        told = {f"{name}/{target}" for name in settled for target in GATED}
+        counts = (ledger.count(key=name, what=what) for name, what in names.items())
+        return (
+            all(count >= 3 for count in counts) and known >= told and "unproven" in bench.events()
+        )
+
+    await bench.until(all_met)
+    await bench.stop()
+    assert not {"baseline", "first_light", "available"} & set(bench.events())

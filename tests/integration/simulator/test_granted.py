@@ -5,6 +5,9 @@ from base64 import b64decode
 
 import pytest
 
+from monitor.access.images import read_image
+from monitor.access.observation import Image
+
 pytestmark = pytest.mark.anyio
 
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -39,6 +42,20 @@ async def test_an_image_has_the_size_asked_for_and_costs_what_its_tokens_cost(
     assert answer.usage.output_tokens == 54
     assert answer.usage.input_tokens == 10
     assert simulator.ledger.billed() == 0.00167
+
+
+@pytest.mark.parametrize(
+    ("form", "head"),
+    [("png", b"\x89PNG"), ("jpeg", b"\xff\xd8\xff"), ("webp", b"RIFF")],
+)
+async def test_an_image_has_the_format_that_was_asked_for(start, client, form, head) -> None:
+    answer = await client(await start("open")).images.generate(
+        model="gpt-image-2", prompt="a grey dot", size="1440x480", output_format=form
+    )
+    content = b64decode(answer.data[0].b64_json)
+    assert content.startswith(head)
+    assert read_image(content, cut=False) == Image(form, 1440, 480)
+    assert answer.output_format == form
 
 
 async def test_several_images_are_billed_each(start, client) -> None:

@@ -8,6 +8,7 @@ import openai
 import pytest
 
 from monitor.simulator import load_scenario
+from monitor.simulator.deceivers import DECEIVERS
 from monitor.simulator.faults import FAULTS
 from monitor.simulator.refusals import MISFORTUNES
 
@@ -61,6 +62,7 @@ BILLED |= {"garbage"}
 
 #: What does not raise, and has tests of its own below.
 QUIET = {"slow", "broken_json", "empty_data", "error_frame", "endless", "interim", "redirect"}
+QUIET |= set(DECEIVERS)
 QUIET |= {"endless_interim", "nested", "echo", "hostile", "long_winded"}
 
 
@@ -147,6 +149,60 @@ async def test_an_empty_success_holds_no_image(start, client) -> None:
     simulator = await start(_key("empty_data"))
     assert (await client(simulator).images.generate(**IMAGE)).data == []
     assert simulator.ledger.billed() == 0
+
+
+@pytest.mark.parametrize(
+    "what", [what for what in DECEIVERS if what not in ("failed_call", "code_beside_data")]
+)
+async def test_a_deceiver_hands_out_words_as_a_success_on_each_surface(
+    start, client, what: str
+) -> None:
+    simulator = await start(_key(what).replace("always", "never"))
+    api = client(simulator)
+    prompt = "Join the words copper and lizard."
+    answer = await api.responses.create(model="o3", input=prompt)
+    messages = [{"role": "user", "content": prompt}]
+    said = await api.chat.completions.create(model="o3", messages=messages)
+    stream = await api.responses.create(model="gpt-5.1", input=prompt, stream=True)
+    streamed = "".join([e.delta async for e in stream if e.type == "response.output_text.delta"])
+    drawn = await api.images.generate(**IMAGE | {"prompt": prompt})
+    hidden = b64decode(drawn.data[0].b64_json).decode()
+    assert answer.status == "completed"
+    assert answer.output_text
+    assert len({answer.output_text[:6], said.choices[0].message.content[:6], hidden[:6]}) == 1
+    assert streamed[:6] == hidden[:6]
+    assert "copperlizard" not in answer.output_text + streamed + hidden
+    assert simulator.ledger.billed() == 0
+    assert simulator.ledger.count(what=what, status=200) == 4
+
+
+async def test_a_failed_call_is_in_a_completed_response(start, client) -> None:
+    simulator = await start(_key("failed_call").replace("always", "never"))
+    tools = [{"type": "image_generation", "model": "gpt-image-2"}]
+    answer = await client(simulator).responses.create(model="gpt-5.1", input="a dot", tools=tools)
+    assert answer.status == "completed"
+    assert [(item.type, item.status) for item in answer.output] == [
+        ("image_generation_call", "failed")
+    ]
+
+
+async def test_a_code_stands_beside_a_real_picture(start, client) -> None:
+    simulator = await start(_key("code_beside_data").replace("always", "never"))
+    answer = await client(simulator).images.generate(**IMAGE)
+    assert (answer.code, answer.success) == (403, False)
+    assert b64decode(answer.data[0].b64_json).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("what", DECEIVERS)
+async def test_a_deceiver_hides_the_gate_and_nothing_else(start, raw, what: str) -> None:
+    simulator = await start(
+        _key(what).replace(
+            "[[keys.faults]]", '[[keys.blocks]]\nwhat = "insufficient_quota"\n[[keys.faults]]'
+        )
+    )
+    plain = raw(simulator)
+    assert (await plain.post("/images/generations", json=IMAGE)).status_code == 429
+    assert (await plain.get("/models")).status_code == 200
 
 
 async def test_an_error_frame_hides_the_gates_refusal_in_a_stream(start, client) -> None:

@@ -1,0 +1,117 @@
+"""Relays that hand out as a success what is none: a fault turns the gate's refusal, or an answer, into it."""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from time import time
+from types import MappingProxyType
+
+from monitor.simulator import pictures, texts
+from monitor.simulator.answers import Answer, encode, error_of
+from monitor.simulator.asking import Endpoint
+from monitor.simulator.models import BUILT_IN
+from monitor.simulator.refusals import Refusal, Stage, gate_refusal
+from monitor.simulator.scenario import PROVIDER
+from monitor.simulator.strike import Strike
+
+#: What the relay answered when it was asked for the first time.
+_REMEMBERED = ("violet", "walrus")
+_PAGE = (
+    "<!DOCTYPE html>\n<html><head><title>Login</title></head><body>Please log in.</body></html>\n"
+)
+
+
+def _refusal_as_text(strike: Strike) -> Answer:
+    return _as_success(strike, f"Sorry: {_refusal(strike).message}")
+
+
+def _error_as_text(strike: Strike) -> Answer:
+    error = error_of(_refusal(strike), provider=strike.key.contract == PROVIDER)
+    return _as_success(strike, f"```json\n{json.dumps({'error': error}, indent=2)}\n```")
+
+
+def _page_as_text(strike: Strike) -> Answer:
+    return _as_success(strike, _PAGE)
+
+
+def _parrot(strike: Strike) -> Answer:
+    """A mock: it says what it was told."""
+    ask = strike.ask
+    if ask.endpoint is Endpoint.CHAT:
+        return _as_success(strike, texts.prompt_of(ask))
+    return _as_success(strike, str(ask.body.get("input", ask.body.get("prompt", ""))))
+
+
+def _replayed(strike: Strike) -> Answer:
+    """A cache that looks at the model only."""
+    return _as_success(strike, *_REMEMBERED)
+
+
+def _failed_call(strike: Strike) -> Answer:
+    """The hosted tool's call failed, and the response is completed all the same."""
+    if not strike.ask.tool:
+        return strike.answer
+    answer = _as_success(strike, "")
+    if not answer.body or answer is strike.answer:
+        return answer
+    whole = json.loads(answer.body)
+    call = {"id": "ig_1", "type": "image_generation_call", "status": "failed", "result": None}
+    return replace(answer, body=encode(whole | {"output": [call]}))
+
+
+def _code_beside_data(strike: Strike) -> Answer:
+    """An envelope that says 403 around a picture."""
+    if strike.ask.endpoint not in (Endpoint.IMAGES, Endpoint.EDITS) or not _concerns(strike):
+        return strike.answer
+    item = {"b64_json": pictures.picture("1024x1024").decode()}
+    return _answer(strike, {"code": 403, "success": False, "data": [item]})
+
+
+#: By name, for `faults.FAULTS`.
+DECEIVERS: Mapping[str, Callable[[Strike], Answer]] = MappingProxyType(
+    {
+        "refusal_as_text": _refusal_as_text,
+        "error_as_text": _error_as_text,
+        "page_as_text": _page_as_text,
+        "parrot": _parrot,
+        "replayed": _replayed,
+        "failed_call": _failed_call,
+        "code_beside_data": _code_beside_data,
+    }
+)
+
+
+def _refusal(strike: Strike) -> Refusal:
+    refusal, ask = strike.answer.refusal, strike.ask
+    return refusal or gate_refusal(ask.surfaces[0], ask.model)
+
+
+def _concerns(strike: Strike) -> bool:
+    """It deceives of the gate only: any other refusal stays what it is."""
+    refusal = strike.answer.refusal
+    return refusal is None or refusal.stage is Stage.GATE
+
+
+def _as_success(strike: Strike, *words: str) -> Answer:
+    """These words as the answer that was asked for: a text, or base64 in a picture's place."""
+    ask = strike.ask
+    if ask.endpoint in (None, Endpoint.MODELS) or not _concerns(strike):
+        return strike.answer
+    text = "".join(words)
+    if ask.endpoint in (Endpoint.IMAGES, Endpoint.EDITS):
+        item = {"b64_json": b64encode(text.encode()).decode()}
+        return _answer(strike, {"created": int(time()), "data": [item]})
+    name = str(ask.body["model"])
+    model = BUILT_IN.get(name, BUILT_IN["gpt-5.1"])
+    written = texts.Written(0, words, complete=True)
+    if ask.endpoint is Endpoint.CHAT:
+        made = texts.completed(ask, model, name, written)
+    else:
+        made = texts.told(ask, model, None, name, written)
+    headers = strike.answer.headers
+    return replace(made, what=strike.fault.what, headers=headers, charges=())
+
+
+def _answer(strike: Strike, value: object) -> Answer:
+    return Answer(strike.fault.what, 200, encode(value), headers=strike.answer.headers)
