@@ -58,6 +58,28 @@ _CHILDREN = (
     "message",
     "param",
 )
+#: Names under which stands what was asked for or made: prose that may say anything.
+_NO_ERRORS: Final = frozenset(
+    (
+        "choices",
+        "config",
+        "delta",
+        "headers",
+        "input",
+        "instructions",
+        "messages",
+        "output",
+        "prompt",
+        "reasoning",
+        "request",
+        "requestbodyvalues",
+        "requestparameters",
+        "responseheaders",
+        "text",
+        "tools",
+        "usage",
+    )
+)
 _CODES = (
     "code",
     "type",
@@ -185,6 +207,18 @@ def _of_object(value: Mapping[str, Any], depth: int) -> Iterator[Layer]:
                 yield from _embedded(part, depth)
         elif part:
             yield from _of_value(part, depth + 1)
+    yield from _of_others(fields, depth)
+
+
+def _of_others(fields: Mapping[str, Any], depth: int) -> Iterator[Layer]:
+    """Errors under names of a gateway's own; what was asked for, and what was made, are none."""
+    for name, part in islice(fields.items(), 16):
+        if name in _CHILDREN or name in _NO_ERRORS:
+            continue
+        if isinstance(part, (dict, list)) and part:
+            yield from _of_value(part, depth + 1)
+        elif isinstance(part, str) and "{" in part and "error" in part and name not in _MESSAGES:
+            yield from _embedded(part, depth)
 
 
 def _message(fields: Mapping[str, Any]) -> str:

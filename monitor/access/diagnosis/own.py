@@ -43,7 +43,7 @@ class OwnRule:
             fields=tuple(
                 (name, value.strip().casefold()) for name, value in exact if value is not None
             ),
-            only_on=() if self.status is None else (self.status,),
+            status=self.status,
         )
         object.__setattr__(self, "_rule", rule)
 

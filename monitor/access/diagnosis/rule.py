@@ -39,7 +39,7 @@ class Phrase:
 class Rule:
     """What of one error means what. The text compared is folded (`text.fold`); see rules.toml for the fields.
 
-    `fields` are names of a layer's fields with the value each must have.
+    `fields` are names of a layer's fields with the value each must have; `status` must be one of those known.
     """
 
     id: str
@@ -49,6 +49,7 @@ class Rule:
     phrases: tuple[Phrase, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
     fields: tuple[tuple[str, str], ...] = ()
+    status: int | None = None
     unless: tuple[str, ...] = ()
     only_on: tuple[int, ...] = ()
     not_on: tuple[int, ...] = ()
@@ -82,6 +83,7 @@ class Rule:
                 return False
         return (
             self.may_be_on(statuses)
+            and (self.status is None or self.status in statuses)
             and all(getattr(layer, name) == value for name, value in self.fields)
             and not any(map(has, self.unless))
         )

@@ -78,6 +78,8 @@ def _unwrapped(text: str) -> str:
     """Without what was put between the words of a sentence to show it."""
     if not text.isascii():
         text = text.translate(_FRAMES)
+    if "**" in text:
+        text = text.replace("**", "")
     if "\n" in text:
         text = _LINE_MARKS.sub("", _JOINED.sub("", text))
     return _ESCAPES.sub(_unescaped, text) if "\\" in text else text

@@ -96,3 +96,26 @@ def test_a_delay_of_seconds_beside_a_quota_is_a_rate_limit(read_answer, delay, c
 )
 def test_what_a_terminal_puts_into_a_sentence_is_taken_out(read_answer, paste):
     assert read_answer(400, paste).code is Code.VERIFICATION_REQUIRED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"result": {"error": {"message": _GATE}}},
+        {"exception": "acme.Denied", "args": [str({"error": {"message": _GATE}})]},
+        {
+            "name": "AcmeError",
+            "statusCode": 403,
+            "responseBody": json.dumps({"error": {"message": _GATE}}),
+        },
+        {"error": {"message": "no", "details": {"acme": {"error": {"message": _GATE}}}}},
+        "**Your organization** must be **verified** to stream this model",
+    ],
+)
+def test_an_error_is_found_under_a_gateways_own_names(read_answer, body):
+    assert read_answer(403, body).code is Code.VERIFICATION_REQUIRED
+
+
+def test_what_was_asked_for_is_no_error(read_answer):
+    asked = {"prompt": f'{{"error": "{_GATE}"}}', "messages": [{"message": _GATE}]}
+    assert read_answer(403, {"message": "no", "request": asked}).code is Code.UNRECOGNIZED

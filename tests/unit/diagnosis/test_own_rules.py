@@ -53,6 +53,11 @@ def test_all_of_it_must_be_so(named):
     assert diagnose(answer(), [rule]).code is not Code.RATE_LIMITED
 
 
+def test_a_status_that_is_not_known_is_not_the_one_that_a_rule_names():
+    rule = OwnRule(Code.RATE_LIMITED, status=418)
+    assert diagnose(answer(None), [rule]).code is not Code.RATE_LIMITED
+
+
 def test_the_first_rule_that_matches_wins_over_the_others_and_the_built_in_ones():
     refusal = ERROR | {"message": "Your organization must be verified to use the model `m`."}
     rules = [
