@@ -15,7 +15,11 @@ class Failure(StrEnum):
 
     NAME_RESOLUTION = "name_resolution"
     CONNECT = "connect"
+    REFUSED = "refused"
+    CONNECT_TIMEOUT = "connect_timeout"
     TLS = "tls"
+    CERTIFICATE = "certificate"
+    NO_TLS = "no_tls"
     TIMEOUT = "timeout"
     CUT = "cut"
     PROTOCOL = "protocol"

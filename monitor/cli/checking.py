@@ -88,6 +88,7 @@ def announce_cost(settings: "Settings", targets: "Sequence[Target]", *, times: i
 
 def _print(checked: "Sequence[Checked]") -> None:
     from monitor.access.diagnosis import advise
+    from monitor.access.diagnosis.unanswered import advise_on
 
     rows = [
         (
@@ -104,10 +105,11 @@ def _print(checked: "Sequence[Checked]") -> None:
         for one in checked
     ]
     print_table(("TARGET", "EFFECT", "DIAGNOSIS", "STATUS", "TOOK", "COST", "REQUEST"), rows)
-    found = dict.fromkeys((of.code, of.gate, of.owner) for of in (one.diagnosis for one in checked))
-    advices = [advise(*one) for one in found]
-    for (code, _, owner), advice in zip(found, advices, strict=True):
+    told = dict.fromkeys((str(d.code), str(d.owner), advise_on(d, advise(d.code, d.gate, d.owner)))
+                         for d in (one.diagnosis for one in checked))  # fmt: skip
+    for code, owner, advice in told:
         print(f"\n{code} (owner: {owner})\n  {advice.advice}\n  {advice.meaning}")
+    advices = [advice for _, _, advice in told]
     backgrounds = dict.fromkeys(a.background for a in advices if a.background)
     if backgrounds:
         print("\nbackground:", *backgrounds, sep="\n  ")

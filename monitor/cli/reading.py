@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.access.words import Code
 from monitor.cli.common import (
     ConfigOption,
     Format,
@@ -81,6 +82,11 @@ def status(
     columns = ("TARGET", "STATE", "SINCE", "BLOCKER", "LAST ANSWER", "LAST", "NEXT", "KEY TODAY $")
     if rows or not pools:
         print_table(columns, rows)
+    if any(one.last_diagnosis is Code.NETWORK_ERROR for one in found.targets):
+        with plain_errors():
+            for why, who in glance.unanswered(settings.database):
+                print()
+                print(printable(f"no answer to {_short(who)}: {why}"))
     if more:
         print(f"and {more} more of pools that are out of the ordinary: --format json has all")
     print(f"\nnotifications: {found.pending} pending, {found.dead} dead")
@@ -94,6 +100,10 @@ def next_probe(target: "TargetStatus", now: datetime) -> str:
     if target.held_by:
         return f"{soon} ({target.held_by})" if soon else str(target.held_by)
     return soon or ("due" if due else "-")
+
+
+def _short(names: str) -> str:
+    return names if len(names) <= 200 else f"{names[:200]}…"
 
 
 def _routes(settings: "Settings", now: datetime, output: Format) -> None:

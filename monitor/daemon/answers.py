@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from monitor.access.holds import NOTHING, Posting
 from monitor.access.observation import Diagnosis, Observation
-from monitor.access.words import Look
+from monitor.access.words import Code, Look
 from monitor.daemon.watches import Watch
 from monitor.store.records import Answer
 
@@ -18,6 +18,7 @@ _IDS = re.compile(
     re.IGNORECASE,
 )
 _FIGURES = re.compile(r"\d+(?:\.\d+)?")
+_WORDS = re.compile(r"[a-z][\w.-]*|[\d.]+", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def answer_of(result: Result, now: datetime) -> Answer:
         status=observation.status,
         at=now,
         gate=diagnosis.gate if diagnosis else None,
-        message=_normal(diagnosis.message, diagnosis.effect.conclusive) if diagnosis else "",
+        message=_message(diagnosis, result.watch.target.capability.model) if diagnosis else "",
         request_id=diagnosis.request_id if diagnosis else None,
         headers=observation.headers,
         latency_ms=observation.timings.total,
@@ -60,8 +61,24 @@ def answer_of(result: Result, now: datetime) -> Answer:
     )
 
 
+def _message(diagnosis: Diagnosis, model: str) -> str:
+    # the gate's words have no figures but of models, and why no answer came is in words of our own
+    whole = diagnosis.effect.conclusive or diagnosis.code is Code.NETWORK_ERROR
+    return _normal(diagnosis.message, None if whole else model)
+
+
 @lru_cache(maxsize=512)
-def _normal(message: str, conclusive: bool) -> str:  # noqa: FBT001 - cached by position
+def _normal(message: str, model: str | None) -> str:
+    """The words without ids, and without figures but those of names like the model's; None leaves all."""
     normal = _IDS.sub("…", message)
-    # a model's name has figures, so the gate's words keep theirs
-    return normal if conclusive else _FIGURES.sub("…", normal)
+    if model is None:
+        return normal
+    families = re.findall(r"[a-z]+", model.casefold())
+
+    def shown(match: re.Match[str]) -> str:
+        word = match[0]
+        if not word[0].isdigit() and re.match(r"[a-z]+", word.casefold())[0] in families:  # type: ignore[index]
+            return word
+        return _FIGURES.sub("…", word)
+
+    return _WORDS.sub(shown, normal)

@@ -125,6 +125,7 @@ class Engine:
                 status=result.observation.status,
                 latency_ms=round(result.observation.timings.total, 1),
                 request_id=diagnosis.request_id if diagnosis else None,
+                error=diagnosis.message if diagnosis and code is Code.NETWORK_ERROR else None,
                 cost_usd=result.cost or None,
                 next_probe_at=_seconds(plan.at),
                 why=str(plan.situation),
@@ -300,7 +301,7 @@ class Engine:
             self._look_at(watch, now)
 
     def _of_network(self, route: str, result: Result) -> Iterable[Change]:
-        event = self._network.answered(route, result.diagnosis.code if result.diagnosis else None)
+        event = self._network.answered(route, result.diagnosis)
         if event:
             self.looks_again()
             reason = (
@@ -308,8 +309,10 @@ class Engine:
             )
             routes = sorted({watch.target.route for watch in self._watches})
             facts: dict[str, Any] = {"routes": routes, "targets": len(self._watches)}
-            if event is EventKind.OFFLINE and result.diagnosis:
-                facts["message"] = result.diagnosis.message
+            if event is EventKind.OFFLINE:
+                causes = [self._network.causes.get(name, ("", "")) for name in routes]
+                facts["causes"] = list(dict.fromkeys(words for _, words in causes if words))
+                facts["rules"] = list(dict.fromkeys(rule for rule, _ in causes if rule))
             told = self._narrator.of_monitor(event, reason, self._clock.now(), facts=facts)
             yield Change(told=(told,))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from monitor import __version__
 from monitor.access.target import Capability
-from monitor.access.words import Code
+from monitor.access.words import Code, Effect
 from monitor.catalog import Catalog, probe_request
 from monitor.config.settings import Route
 from monitor.store.dossier import Dossier, Granted
@@ -177,7 +177,7 @@ def _other(known: Dossier, owner: str, what: str, codes: tuple[Code, ...]) -> di
         if run.diagnosis in codes:
             seen[str(run.diagnosis)] += run.count
             seen_at = max(seen_at or run.last_at, run.last_at)
-        elif run.diagnosis and run.diagnosis.effect.conclusive:
+        elif run.diagnosis and run.diagnosis.effect in (Effect.GATED, Effect.LOCKED):
             gate_count += run.count
             gate_at = max(gate_at or run.last_at, run.last_at)
     counted = ", ".join(f"{code} {count}" for code, count in seen.items())

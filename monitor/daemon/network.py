@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from monitor.access.observation import Diagnosis
 from monitor.access.words import Code, EventKind
 
 
@@ -16,16 +17,19 @@ class NetworkSense:
         self._needed = {route: max(2, min(5, size)) for route, size in sizes.items() if size}
         self._failures = dict.fromkeys(self._needed, 0)
         self.offline = False
+        #: by route, why the last failure was one: a diagnosis' rule, and its words
+        self.causes: dict[str, tuple[str, str]] = {}
 
     def succeed(self, old: "NetworkSense") -> None:
         """Go on with what another knew: whether it is down, and the failures of routes that remain."""
-        self.offline = old.offline
+        self.offline, self.causes = old.offline, dict(old.causes)
         for route in self._failures.keys() & old._failures.keys():  # noqa: SLF001 - of this class
             self._failures[route] = old._failures[route]  # noqa: SLF001
 
-    def answered(self, route: str, code: Code | None) -> EventKind | None:
+    def answered(self, route: str, diagnosis: Diagnosis | None) -> EventKind | None:
         """Learn from a probe's result; return the event it makes, if any."""
-        if code is Code.NETWORK_ERROR:
+        if diagnosis is not None and diagnosis.code is Code.NETWORK_ERROR:
+            self.causes[route] = diagnosis.rule, diagnosis.message
             self._failures[route] = self._failures.get(route, 0) + 1
             down = all(self._failures[r] >= needed for r, needed in self._needed.items())
             if down and not self.offline:

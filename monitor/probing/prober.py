@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass, field
 from functools import cache
-from socket import gaierror
 from typing import Any, cast
 
 import httpx
@@ -22,6 +21,7 @@ from monitor.access.words import Look, Surface
 from monitor.catalog import Catalog, ProbeRequest, free_look_request, probe_request
 from monitor.catalog.questions import BLANKS, draw
 from monitor.catalog.requests import FREE_LOOK_TIMEOUT
+from monitor.probing.failing import failed, timed_out
 from monitor.probing.proxies import proxy_with_credentials
 from monitor.probing.reading import (
     body_cap,
@@ -225,26 +225,27 @@ class Prober:
             # The whole is bounded by the deadline; a wait for the pool would be our own fault.
             "timeout": {"connect": _CONNECT_TIMEOUT, "read": None, "write": None, "pool": None},
         }
+        base_url = sender.credentials.base_url
         try:
-            transport = self._transport_for(sender.credentials.base_url)
+            transport = self._transport_for(base_url)
         except (ImportError, ValueError, httpx.InvalidURL) as error:  # its text may hold a password
             return Failure.PROXY, f"the proxy cannot be used ({type(error).__name__})"
         try:
             async with asyncio.timeout(seconds):
                 await _send(transport, request, surface, exchange)
         except TimeoutError:
-            return Failure.TIMEOUT, f"no whole answer within {seconds:g} s"
-        except UnicodeError as error:  # a host whose name cannot be written for the resolver
-            return (
-                Failure.NAME_RESOLUTION,
-                f"{_WORDS[Failure.NAME_RESOLUTION]} ({type(error).__name__})",
-            )
+            return timed_out(seconds, self._proxies[base_url] or base_url, sent=exchange.sent)
+        except UnicodeError:
+            return Failure.NAME_RESOLUTION, "the host's name cannot be written for a name server"
         except httpx.LocalProtocolError as error:
             # A header that may not be written, found before a byte was: nothing was sent.
             exchange.marks.pop("send_request_headers.started", None)
             return Failure.PROTOCOL, f"the request could not be written ({type(error).__name__})"
         except httpx.HTTPError as error:
-            return _failure(error, exchange)
+            return failed(
+                error, base_url, self._proxies[base_url], _CONNECT_TIMEOUT,
+                sent=exchange.sent, answered=exchange.status is not None,
+            )  # fmt: skip
         return None, ""
 
     def _transport_for(self, base_url: str) -> httpx.AsyncBaseTransport:
@@ -306,48 +307,3 @@ async def ping(url: str, *, seconds: float = 10.0) -> str | None:
 def _tls() -> ssl.SSLContext:
     """Made once: reading the certificates takes 20 ms."""
     return httpx.create_ssl_context()
-
-
-_WORDS = {
-    Failure.NAME_RESOLUTION: "the host's name could not be resolved",
-    Failure.CONNECT: "no connection could be made",
-    Failure.TLS: "the TLS handshake failed",
-    Failure.TIMEOUT: "the connection took too long",
-    Failure.CUT: "the connection was cut",
-    Failure.PROTOCOL: "what came back was not HTTP",
-    Failure.PROXY: "the proxy refused",
-}
-
-
-def _failure(error: httpx.HTTPError, exchange: _Exchange) -> tuple[Failure, str]:
-    """The kind of a transport error, and a text in our words: its own may hold the key."""
-    causes = _causes(error)
-    kind = Failure.PROTOCOL
-    if isinstance(error, httpx.ProxyError):
-        kind = Failure.PROXY
-    elif isinstance(error, httpx.TimeoutException):
-        kind = Failure.TIMEOUT
-    elif any(isinstance(cause, gaierror) for cause in causes):
-        kind = Failure.NAME_RESOLUTION
-    elif any(isinstance(cause, ssl.SSLError) for cause in causes):
-        # after the handshake it is the connection that broke
-        kind = Failure.CUT if exchange.sent else Failure.TLS
-    elif isinstance(error, httpx.ConnectError):
-        kind = Failure.CONNECT
-    elif isinstance(error, httpx.NetworkError) or (
-        isinstance(error, httpx.RemoteProtocolError)
-        # In the body, or raised by the transport itself and not by its parser: it was closed early.
-        and (exchange.status is not None or len(causes) == 2)
-    ):
-        kind = Failure.CUT
-    names = {type(cause).__name__: None for cause in causes}
-    return kind, f"{_WORDS[kind]} ({', '.join(names)})"
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    chain: list[BaseException] = []
-    step: BaseException | None = error
-    while step is not None and step not in chain:
-        chain.append(step)
-        step = step.__cause__ or step.__context__
-    return chain

@@ -25,6 +25,15 @@ _TARGETS = """
     WHERE active ORDER BY name
 """
 
+#: Why no answer came, in the words of the last one of each target.
+_UNANSWERED = """
+    SELECT message, group_concat(name, ', ') FROM (
+        SELECT r.message, t.name FROM targets t
+        JOIN runs r ON r.id = (SELECT max(id) FROM runs WHERE target_id = t.id AND diagnosis = ?)
+        WHERE active AND last_diagnosis = ? ORDER BY t.name LIMIT 100
+    ) GROUP BY message
+"""
+
 _WAITING = "SELECT state, count(*) FROM notifications WHERE state IN (?, ?) GROUP BY state"
 
 
@@ -32,6 +41,13 @@ def daemon(path: Path) -> DaemonRow | None:
     """The daemon that has the database or had it last; raises StoreError as `queries` do."""
     with _reading(path) as connection:
         return _daemon(connection)
+
+
+def unanswered(path: Path) -> list[tuple[str, str]]:
+    """Why no answer came, and to which targets, of those whose last probe brought none."""
+    with _reading(path) as connection:
+        code = str(Code.NETWORK_ERROR)
+        return [(str(why), str(who)) for why, who in connection.execute(_UNANSWERED, (code, code))]
 
 
 def status(path: Path, *, now: datetime) -> Status:

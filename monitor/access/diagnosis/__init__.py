@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from monitor.access.diagnosis import envelope, own, proof
+from monitor.access.diagnosis import envelope, own, proof, unanswered
 from monitor.access.diagnosis import rules as built_in
 from monitor.access.diagnosis.advice import Advice, advise
 from monitor.access.diagnosis.answer import Answer, Kind, read
@@ -134,13 +134,12 @@ def _succeeded(observation: Observation) -> bool:
 
 
 def _no_answer(observation: Observation) -> Diagnosis:
-    failure = observation.failure or ""
-    text = clean(f"{failure}: {observation.failure_text}" if observation.failure_text else failure)
+    failure = observation.failure
     return Diagnosis(
         Code.NETWORK_ERROR,
-        Code.NETWORK_ERROR.owner,
-        f"no_answer_{failure}",
-        message=text,
+        unanswered.owner_of(failure),
+        f"{unanswered.RULE}{failure}",
+        message=clean(observation.failure_text) or str(failure).replace("_", " "),
         status=observation.status,
         request_id=request_id_of(observation),
     )

@@ -1,6 +1,7 @@
 """The words for what happens beside the gate: blockers, silence, shutdowns, money, the monitor itself."""
 
 from monitor.access.diagnosis.advice import advise
+from monitor.access.diagnosis.unanswered import failure_of, steps_of
 from monitor.access.words import Code, Reason, Silence
 from monitor.alerts.clean import count, duration
 from monitor.alerts.facts import Facts
@@ -106,11 +107,16 @@ def budget(facts: Facts) -> Wording:
 def offline(facts: Facts) -> Wording:
     """Every route fails at once."""
     routes = ", ".join(facts.names("routes", 10))
+    causes = "; ".join(facts.names("causes", 3))
+    why = f" ({causes})" if causes else ""
+    # what is to be done about a bad certificate is nothing to do with this machine's network
+    steps = dict.fromkeys(steps_of(failure_of(rule)) for rule in facts.names("rules", 3))
     return Wording(
         "Offline: no route answers",
         "failure",
-        f"Every route fails at once{': ' + routes if routes else ''}. No state changes by this.",
-        ("Check this machine's network, DNS, proxy and firewall.",),
+        f"Every route fails at once{': ' + routes if routes else ''}{why}. No state changes by this.",
+        tuple(step for step in steps if step)
+        or ("Check this machine's network, DNS, proxy and firewall.",),
     )
 
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import ipaddress
+import socket
 import time
 from urllib.parse import urlsplit
 
+from monitor.access.diagnosis.unanswered import owner_of, steps_of
 from monitor.access.observation import Failure, Observation
 from monitor.access.words import Code, Look, Owner
 from monitor.daemon.checkup.course import Course
@@ -41,7 +43,8 @@ async def check(course: Course) -> Finding | None:
             course.problem(name, look.failure_text, look.timings.total)
             for later, _, _ in steps[number + 1 :]:
                 course.skipped(later, f"not reached: {name} failed")
-            return _stopped(f"{name.replace('_', ' ').capitalize()} failed: {look.failure_text}.")
+            said = f"{name.replace('_', ' ').capitalize()} failed: {look.failure_text}."
+            return _stopped(f"{said} {steps_of(look.failure)}", owner_of(look.failure))
         if name == TLS and not course.route.base_url.startswith("https:"):
             course.skipped(name, "plain HTTP, on this machine")
         else:
@@ -62,7 +65,11 @@ async def _resolves(course: Course, host: str, port: int) -> bool:
         async with asyncio.timeout(_RESOLVE):
             found = await asyncio.get_running_loop().getaddrinfo(host, port)
     except (OSError, UnicodeError) as error:  # a timeout is an OSError, too
-        course.problem(NAME, f"{host}: {type(error).__name__}", _since(began))
+        silent = isinstance(error, TimeoutError) or (
+            isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN
+        )
+        why = "no name server answers" if silent else "the name is unknown"
+        course.problem(NAME, f"{host}: {why}", _since(began))
         return False
     addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
     course.ok(NAME, f"{host}: {', '.join(addresses[:4])}", _since(began))
@@ -74,9 +81,15 @@ def _failed(look: Observation, *, tls: bool) -> str | None:
     match look.failure:
         case None:
             return None
-        case Failure.NAME_RESOLUTION | Failure.CONNECT | Failure.PROXY:
+        case (
+            Failure.NAME_RESOLUTION
+            | Failure.CONNECT
+            | Failure.REFUSED
+            | Failure.CONNECT_TIMEOUT
+            | Failure.PROXY
+        ):
             return CONNECTION
-        case Failure.TLS:
+        case Failure.TLS | Failure.CERTIFICATE | Failure.NO_TLS:
             return TLS
         case _ if look.timings.connect is None:
             return CONNECTION
@@ -86,8 +99,8 @@ def _failed(look: Observation, *, tls: bool) -> str | None:
             return FIRST_BYTE
 
 
-def _stopped(note: str) -> Finding:
-    return Finding(Code.NETWORK_ERROR, Owner.NETWORK, note=note)
+def _stopped(note: str, owner: Owner = Owner.NETWORK) -> Finding:
+    return Finding(Code.NETWORK_ERROR, owner, note=note)
 
 
 def _since(began: float) -> float:

@@ -61,7 +61,7 @@ MISFORTUNES = [
      "network_error", "name_resolution"),
     ("nobody listens", OPEN, {"base_url": "http://127.0.0.1:{dead}/v1"}, "network",
      "network_error", "connection"),
-    ("no TLS there", OPEN, {"base_url": "https://127.0.0.1:{port}/v1"}, "network",
+    ("no TLS there", OPEN, {"base_url": "https://127.0.0.1:{port}/v1"}, "route",
      "network_error", "tls"),
     ("a reset", fault("reset"), {}, "network", "network_error", "first_byte"),
     ("an unknown key", block("invalid_api_key"), {}, "key", "invalid_credentials", "key"),

@@ -2,13 +2,22 @@
 
 import asyncio
 import socket
+import ssl
 import struct
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
+from monitor.access.diagnosis import advise, diagnose
+from monitor.access.diagnosis.unanswered import advise_on
 from monitor.access.observation import Failure
 from monitor.access.target import Capability
-from monitor.access.words import Look, Surface
+from monitor.access.words import Code, Look, Owner, Surface
 from monitor.catalog import builtin
 from monitor.probing import Credentials, Prober
 
@@ -24,9 +33,10 @@ def free_port() -> int:
 
 
 async def test_a_refused_connection_was_never_sent(look) -> None:
-    seen = await look(base_url=f"http://127.0.0.1:{free_port()}/v1")
-    assert (seen.status, seen.failure, seen.sent) == (None, Failure.CONNECT, False)
-    assert "no connection could be made" in seen.failure_text
+    port = free_port()
+    seen = await look(base_url=f"http://127.0.0.1:{port}/v1")
+    assert (seen.status, seen.failure, seen.sent) == (None, Failure.REFUSED, False)
+    assert seen.failure_text == f"127.0.0.1 port {port} refused the connection"
     assert seen.timings.reused is None
 
 
@@ -34,6 +44,8 @@ async def test_a_refused_connection_was_never_sent(look) -> None:
 async def test_a_name_that_does_not_resolve_was_never_sent(look, host: str) -> None:
     seen = await look(base_url=f"http://{host}/v1")
     assert (seen.failure, seen.sent) == (Failure.NAME_RESOLUTION, False)
+    assert "name" in seen.failure_text
+    assert "Error" not in seen.failure_text
 
 
 async def test_tls_to_a_plain_port_was_never_sent(server, look) -> None:
@@ -45,8 +57,89 @@ async def test_tls_to_a_plain_port_was_never_sent(server, look) -> None:
     async with await asyncio.start_server(greet, "127.0.0.1", 0) as plain:
         port = plain.sockets[0].getsockname()[1]
         seen = await look(base_url=f"https://127.0.0.1:{port}/v1")
-    assert (seen.failure, seen.sent) == (Failure.TLS, False)
+    assert (seen.failure, seen.sent) == (Failure.NO_TLS, False)
+    assert seen.failure_text == f"127.0.0.1 port {port} speaks no TLS"
     assert seen.timings.connect is not None
+
+
+def certified(folder: Path, name: str, days: int) -> Path:
+    """A self-signed certificate and its key; with negative `days` it expired."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=9))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    file = folder / "server.pem"
+    file.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "trusted", "words"),
+    [
+        ("localhost", 2, False, "is signed by itself"),
+        ("localhost", -2, True, "has expired"),
+        ("other.example", 2, True, "is for another name"),
+    ],
+)
+async def test_a_certificate_that_does_not_fit_says_what_is_wrong_with_it(
+    tmp_path, monkeypatch, name, days, trusted, words
+) -> None:
+    file = certified(tmp_path, name, days)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(file)
+    prober = Prober(catalog=builtin())
+    async with await asyncio.start_server(
+        lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=tls
+    ) as there:
+        port = there.sockets[0].getsockname()[1]
+        credentials = Credentials(secret=SECRET, base_url=f"https://localhost:{port}/v1")
+        seen = await prober.look(credentials, Capability("o3", Surface.CHAT), Look.FULL)
+    await prober.aclose()
+    assert (seen.failure, seen.sent) == (Failure.CERTIFICATE, False)
+    assert seen.failure_text.startswith(f"the certificate of localhost {words}")
+    found = diagnose(seen)
+    assert (found.code, found.owner) == (Code.NETWORK_ERROR, Owner.ROUTE)
+    advice = advise_on(found, advise(found.code, None, found.owner))
+    assert "SSL_CERT_FILE" in advice.advice
+    assert seen.failure_text in advice.meaning
+
+
+async def test_a_connection_that_hangs_is_told_from_an_answer_that_does() -> None:
+    # a queue of nobody's: what comes after the first connections gets no answer at all
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        others = [socket.socket() for _ in range(3)]
+        for other in others:
+            other.setblocking(False)
+            other.connect_ex(("127.0.0.1", port))
+        prober = Prober(catalog=builtin())
+        credentials = Credentials(secret=SECRET, base_url=f"http://127.0.0.1:{port}/v1")
+        target = Capability("o3", Surface.CHAT)
+        seen = await prober.look(credentials, target, Look.FULL, deadline=0.2)
+        await prober.aclose()
+        for other in others:
+            other.close()
+    assert (seen.failure, seen.sent) == (Failure.CONNECT_TIMEOUT, False)
+    assert seen.failure_text == f"no connection to 127.0.0.1 port {port} within 0.2 s"
 
 
 async def test_a_reset_after_the_request_may_still_be_billed(server, look) -> None:

@@ -1,9 +1,11 @@
 """When the monitor's own network counts as down."""
 
-from monitor.access.words import Code, EventKind
+from monitor.access.observation import Diagnosis
+from monitor.access.words import Code, EventKind, Owner
 from monitor.daemon.network import NetworkSense
 
-DOWN = Code.NETWORK_ERROR
+DOWN = Diagnosis(Code.NETWORK_ERROR, Owner.NETWORK, "no_answer_refused", message="refused")
+OTHER = Diagnosis(Code.SERVER_ERROR, Owner.PROVIDER, "status_5xx")
 
 
 def test_every_route_must_fail_and_it_is_told_once():
@@ -18,7 +20,7 @@ def test_any_answer_of_any_route_is_online_again():
     sense = NetworkSense({"openai": 1})
     sense.answered("openai", DOWN)
     assert sense.answered("openai", DOWN) is EventKind.OFFLINE
-    assert sense.answered("openai", Code.SERVER_ERROR) is EventKind.ONLINE
+    assert sense.answered("openai", OTHER) is EventKind.ONLINE
     assert sense.answered("openai", None) is None
 
 
@@ -28,3 +30,9 @@ def test_two_unlucky_connections_among_many_are_no_outage():
     sense.answered("openai", None)
     assert [sense.answered("openai", DOWN) for _ in range(4)] == [None] * 4
     assert sense.answered("openai", DOWN) is EventKind.OFFLINE
+
+
+def test_why_a_route_failed_last_is_kept_for_the_message():
+    sense = NetworkSense({"openai": 1})
+    sense.answered("openai", DOWN)
+    assert sense.causes == {"openai": ("no_answer_refused", "refused")}

@@ -84,7 +84,7 @@ def test_no_answer_is_a_network_error_that_names_the_failure(look, failure):
     observation = Observation(None, failure=failure, failure_text="went\nwrong", look=look)
     found = diagnose(observation)
     assert found.code is Code.NETWORK_ERROR
-    assert found.message == f"{failure}: went wrong"
+    assert (found.rule, found.message) == (f"no_answer_{failure}", "went wrong")
     assert read_free_look(Observation(None, failure=failure)) is not None
 
 
