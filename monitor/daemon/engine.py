@@ -311,7 +311,7 @@ class Engine:
             facts: dict[str, Any] = {"routes": routes, "targets": len(self._watches)}
             if event is EventKind.OFFLINE:
                 causes = [self._network.causes.get(name, ("", "")) for name in routes]
-                facts["causes"] = list(dict.fromkeys(words for _, words in causes if words))
+                facts["message"] = "; ".join(dict.fromkeys(words for _, words in causes if words))
                 facts["rules"] = list(dict.fromkeys(rule for rule, _ in causes if rule))
             told = self._narrator.of_monitor(event, reason, self._clock.now(), facts=facts)
             yield Change(told=(told,))

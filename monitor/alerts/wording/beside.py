@@ -107,14 +107,12 @@ def budget(facts: Facts) -> Wording:
 def offline(facts: Facts) -> Wording:
     """Every route fails at once."""
     routes = ", ".join(facts.names("routes", 10))
-    causes = "; ".join(facts.names("causes", 3))
-    why = f" ({causes})" if causes else ""
     # what is to be done about a bad certificate is nothing to do with this machine's network
     steps = dict.fromkeys(steps_of(failure_of(rule)) for rule in facts.names("rules", 3))
     return Wording(
         "Offline: no route answers",
         "failure",
-        f"Every route fails at once{': ' + routes if routes else ''}{why}. No state changes by this.",
+        f"Every route fails at once{': ' + routes if routes else ''}. No state changes by this.",
         tuple(step for step in steps if step)
         or ("Check this machine's network, DNS, proxy and firewall.",),
     )
