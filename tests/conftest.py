@@ -1,9 +1,13 @@
 """What every test may use."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+#: What tests of several folders share.
+sys.path.insert(0, str(Path(__file__).with_name("support")))
 
 README = Path(__file__).with_name("README.md")
 #: Where the fault tests are; a run of less than all of them makes no table.

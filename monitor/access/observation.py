@@ -1,9 +1,10 @@
 """What came back from a probe, and what it means: plain values without behaviour."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from monitor.access.secrecy import without_looks
 from monitor.access.words import Code, Effect, Gate, Look, Owner, Surface
 
 #: Bytes of a text answer that are kept. A refusal is a few hundred; a longer one is cut and marked.
@@ -58,7 +59,8 @@ class Observation:
 
     status: int | None
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    #: never in a text of ours: it may hold the key, in whatever form
+    body: bytes = field(default=b"", repr=False)
     truncated: bool = False
     failure: Failure | None = None
     failure_text: str = ""
@@ -74,6 +76,8 @@ class Observation:
     image: Image | None = None
     #: The host of the route; a link to it needs no TLS to count. Empty where it is not known.
     host: str = ""
+    #: hides the secret it was asked with in words of the server: what is shown of them has gone through it
+    veil: Callable[[str], str] = field(default=without_looks, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,59 +1,52 @@
-"""A secret in the forms in which it may come back, and what looks like one. Pure."""
+"""Finds secrets in a text by value, whatever they are disguised as, and what looks like one. Pure.
 
-import base64
-import json
+What counts is a whole secret, and the beginning of one from 8 characters on: a server cuts what it
+echoes, and so do we. Compared is without case and whitespace, in every reading of `disguises`.
+"""
+
 import re
-from collections.abc import Iterator
-from urllib.parse import quote, quote_plus
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+
+from monitor.access.disguises import Layer, layers
 
 HIDDEN = "[hidden]"
 
 #: A shorter value would hide half of an ordinary sentence.
 SHORTEST = 6
 
+#: The beginning of a secret is one from so many characters on.
+_BEGINNING = 8
+#: What could be a word needs more to be a secret, words joined somewhat less, and so does what whitespace or
+#: a line's end has broken.
+_WORD, _WORDY, _BROKEN = 20, 12, 10
+
+# What a key of its maker's begins with is no secret, and stands in many a sentence ("keys that begin
+# with sk-proj-"): a beginning must go on after it.
+_HEAD = re.compile(
+    r"(?i)(?:sk|rk|pk)[-_](?:(?:proj|svcacct|service|admin|none|ant|or|live|test|api\d\d|v\d)[-_])*"
+)
+#: Words as people write them, and names of models and paths, joined or not.
+_WORDS = re.compile(
+    r"(?:[A-Za-z]?[a-z]*|[A-Z]+|\d{1,2})(?:[-_./:](?:[A-Za-z]?[a-z]*|[A-Z]+|\d{1,2}))*"
+)
+
+#: Beginnings by which a text is searched at the speed of `in`; of more, each place is looked up.
+_FEW = 12
+_STEM = 3
+
 # What a secret looks like, what becomes of it, and a word without which there is none: to look for that
 # first makes most texts quick. Each is one run of characters: nothing can explode. After "bearer" stands
 # an ordinary word often enough: a token is longer.
 _LOOKS = (
-    ("sk-", re.compile(r"\bsk-[A-Za-z0-9_\-]{8,}"), HIDDEN),
+    ("sk-", re.compile(r"\bsk-(?!(?:svcacct|service)-(?![\w-]))[A-Za-z0-9_\-]{8,}"), HIDDEN),
     ("earer", re.compile(r"(?i)\bbearer\s+[A-Za-z0-9_\-.=+/]{16,}"), HIDDEN),
     ("EARER", re.compile(r"\bBEARER\s+[A-Za-z0-9_\-.=+/]{16,}"), HIDDEN),
     ("slack", re.compile(r"https://hooks\.slack\.com/services/[A-Za-z0-9/_\-]+"), HIDDEN),
     ("@", re.compile(r"(://[^/\s:@]{1,200}:)[^/\s@]{1,200}@"), rf"\1{HIDDEN}@"),
 )
-#: Only a body's keys: a web page may well speak of bearer tokens, and what it says is diagnosed.
-_KEY_IN_BODY = re.compile(rb"\bsk-[A-Za-z0-9_\-]{8,}")
 
-#: A secret of these characters alone is the same in a URL, in JSON and in a header.
-_PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
-_ESCAPE = re.compile(r"%[0-9A-F]{2}")
-
-#: Characters of a secret that a text which was cut may end with.
-_TAIL = 4
-
-
-def forms(secret: str) -> list[str]:
-    """The secret plain, quoted for a URL and for JSON, and as it stands within base64; longest first.
-
-    Within base64 it stands in one of three ways, by what goes before it; the characters at its ends
-    that depend on its neighbours are left out.
-    """
-    found = {secret, *_in_base64(secret)}
-    if not _PLAIN.fullmatch(secret):
-        quoted = {quote(secret, safe=""), quote(secret), quote_plus(secret)}
-        found |= quoted | {_ESCAPE.sub(lambda escape: escape[0].lower(), text) for text in quoted}
-        found |= {json.dumps(secret)[1:-1], json.dumps(secret)[1:-1].replace("/", "\\/")}
-    return sorted((form for form in found if len(form) >= SHORTEST), key=len, reverse=True)
-
-
-def _in_base64(secret: str) -> Iterator[str]:
-    data = secret.encode()
-    for before, start in ((0, 0), (1, 2), (2, 3)):
-        end = (before + len(data)) * 8 // 6
-        core = base64.b64encode(bytes(before) + data)[start:end].decode()
-        yield core
-        if not core.isalnum():
-            yield core.replace("+", "-").replace("/", "_")
+Span = tuple[int, int]
 
 
 def without_looks(text: str) -> str:
@@ -65,33 +58,119 @@ def without_looks(text: str) -> str:
 
 
 class Veil:
-    """Hides the secret that a request was made with in what came back: servers echo it."""
+    """Hides these values, the beginnings of them, and what looks like a secret.
 
-    def __init__(self, secret: str) -> None:
-        self._forms = forms(secret)
+    `whole` are values that count only as a whole, such as a URL: its beginning is everybody's.
+    """
+
+    __slots__ = ("_folded", "_heads", "_longest", "_plain", "_stems", "_whole")
+
+    def __init__(self, secrets: Iterable[str], whole: Iterable[str] = ()) -> None:
+        # Sorted: where a text would stand among them are those that have most of its beginning. That
+        # takes a list of 10,000, where a regular expression of them takes 170 MB.
+        known = {_folded(secret): secret for secret in secrets if len(secret) >= SHORTEST}
+        self._folded = sorted(known)
+        self._plain = [known[folded] for folded in self._folded]
+        entire = {_folded(value) for value in whole if len(value) >= SHORTEST}
+        # one that begins another is not always its neighbour
+        pairs = zip(self._folded, self._folded[1:], strict=False)
+        entire |= {one for one, other in pairs if other.startswith(one)}
+        self._whole: dict[str, list[str]] = {}
+        for value in sorted(entire, key=len, reverse=True):
+            self._whole.setdefault(value[:SHORTEST], []).append(value)
+        self._heads = frozenset(folded[:SHORTEST] for folded in self._folded) | self._whole.keys()
+        heads = self._heads
+        if len(heads) > _FEW:
+            heads = frozenset(head[:_STEM] for head in heads)
+        #: the beginnings of which one must be in a text; empty for too many
+        self._stems = tuple(heads) if len(heads) <= _FEW else ()
+        self._longest = max(map(len, self._folded), default=0)
 
     def text(self, text: str) -> str:
-        """A header's value without the secret, and without what looks like one."""
-        for form in self._forms:
-            text = text.replace(form, HIDDEN)
+        """The text with every secret replaced by `[hidden]`."""
+        spans = sorted(self._spans(text)) if self._heads else ()
+        if spans:
+            parts, done = [], 0
+            for begin, end in spans:
+                if begin >= done:  # else it overlaps with the one before, and both go
+                    parts += [text[done:begin], HIDDEN]
+                done = max(done, end)
+            text = "".join([*parts, text[done:]])
         return without_looks(text)
 
-    def body(self, body: bytes, *, cut: bool = False) -> bytes:
-        """A body without the secret; one that was `cut` may end in the middle of it."""
-        for form in self._forms:
-            body = body.replace(form.encode(), HIDDEN.encode())
-        if cut:
-            body = self._without_tail(body)
-        return body
+    def _spans(self, text: str) -> Iterator[Span]:
+        for layer in layers(text):
+            folded = _folded(layer.text)
+            if self._may_be_in(folded):
+                for begin, end in self._found(folded, layer):
+                    yield layer.back(begin, end)
 
-    def _without_tail(self, body: bytes) -> bytes:
-        for form in self._forms:
-            for length in range(len(form) - 1, _TAIL - 1, -1):
-                if body.endswith(form[:length].encode()):
-                    return body[:-length] + HIDDEN.encode()
-        return body
+    def _may_be_in(self, folded: str) -> bool:
+        if self._stems and not any(stem in folded for stem in self._stems):
+            return False
+        places = range(len(folded) - SHORTEST + 1)
+        return not self._heads.isdisjoint([folded[at : at + SHORTEST] for at in places])
+
+    def _found(self, folded: str, layer: Layer) -> Iterator[Span]:
+        """Where secrets begin and end."""
+        for at in range(len(folded) - SHORTEST + 1):
+            if folded[at : at + SHORTEST] in self._heads:
+                length = self._length(folded, at, layer)
+                if length:
+                    yield at, at + length
+
+    def _length(self, folded: str, at: int, layer: Layer) -> int:
+        """How many characters from `at` on are a secret, or enough of its beginning; 0 for none."""
+        best = 0
+        for value in self._whole.get(folded[at : at + SHORTEST], ()):
+            if folded.startswith(value, at):
+                best = max(best, _counts(value, len(value), folded, at, layer))
+        rest = folded[at : at + self._longest]
+        place = bisect_left(self._folded, rest)
+        for near in (place - 1, place):
+            if 0 <= near < len(self._folded):
+                length = _common(self._folded[near], rest)
+                best = max(best, _counts(self._plain[near], length, folded, at, layer))
+        return best
 
 
-def without_keys(body: bytes) -> bytes:
-    """A body without what looks like a key, whoever's it is."""
-    return _KEY_IN_BODY.sub(HIDDEN.encode(), body) if b"sk-" in body else body
+def _counts(secret: str, length: int, folded: str, at: int, layer: Layer) -> int:
+    """How much of what a text has in common with a secret gives the secret away; 0 for none of it."""
+    unbroken = layer.unbroken(at, at + length) if length else 0
+    if length == len(secret) and (unbroken == length or length >= _WORDY):
+        return length
+    if unbroken < length:
+        if _tells(secret[:length], beyond=_BEGINNING) and length >= _BROKEN:
+            return length
+        length = unbroken
+    if not _tells(secret[:length]):
+        return 0
+    # The end of a word and the head of a key are alike now and then: "a task-project".
+    apart = at == 0 or not folded[at - 1].isalnum() or layer.unbroken(at - 1, at + 1) == 1
+    return length if apart or length >= _WORDY or not _HEAD.match(secret) else 0
+
+
+def _tells(beginning: str, beyond: int = 1) -> bool:
+    """Whether the beginning of a secret is one itself: not what everybody's begins with, not a word."""
+    if len(beginning) < _BEGINNING:
+        return False
+    if head := _HEAD.match(beginning):
+        return len(beginning) - head.end() >= beyond
+    if _WORDS.fullmatch(beginning):
+        return len(beginning) >= (_WORD if beginning.isalpha() else _WORDY)
+    return True
+
+
+def _common(one: str, other: str) -> int:
+    """How many characters two texts begin with alike."""
+    if other.startswith(one):
+        return len(one)
+    most = min(len(one), len(other))
+    return next((at for at in range(most) if one[at] != other[at]), most)
+
+
+def _folded(text: str) -> str:
+    """The text in lower case, as long as before."""
+    if text.isascii():
+        return text.lower()
+    return "".join(low if len(low := char.lower()) == 1 else char for char in text)

@@ -19,7 +19,7 @@ from monitor.alerts.clean import clean
 from monitor.alerts.fitting import Room
 from monitor.alerts.measuring import Measure, dress
 from monitor.alerts.messages import Message
-from monitor.alerts.url_secrets import hide, url_secrets
+from monitor.alerts.url_secrets import hide, named_in
 
 REASON_CAP = 300
 
@@ -59,7 +59,7 @@ class Channel:
         self._url = url
         self._seconds = timeout.total_seconds()
         self._redact = redact
-        self._secrets = url_secrets(url)
+        self._secrets = named_in(url)
         self._busy = False
         self._thread = threading.Thread()
         self._room: Room | None = None

@@ -1,10 +1,14 @@
-"""What of a channel's URL must never be shown, and hiding it in a text. Pure."""
+"""What of a channel's URL must never be shown, and hiding it in a text. Pure.
+
+A secret is the URL as a whole, whom it names and with what password, the values of its query, and the parts
+of its path that nobody would think of: not each word of it, or every text that says `alerts` would suffer.
+"""
 
 import re
-from collections.abc import Sequence
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from collections.abc import Iterator, Sequence
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
-HIDDEN = "[hidden]"
+from monitor.access.secrecy import HIDDEN
 
 #: Where the host is a host. Of other services it is a token as often as not.
 _HOST_IS_A_HOST = frozenset(
@@ -16,36 +20,55 @@ _HARMLESS = frozenset(
     {"smtp", "from", "to", "cc", "bcc", "reply", "name", "mode", "verify", "format", "cto", "rto"}
     | {"overflow", "method", "image", "footer", "blocks", "timestamp", "redirect", "emojis", "tz"}
 )
+#: Parameters whose value is a secret whatever it looks like.
+_TELLING = re.compile(r"(?i)pass|pwd|secret|token|key|auth|sig|hash|cred")
 
-#: A shorter part is a word of the text more often than a secret; a password counts at any length.
-_SHORTEST = 4
+#: A part of a path, or what a parameter says, of fewer characters is no secret of its own.
+_LONG, _LONG_VALUE, _SHORTEST = 8, 6, 4
+
+#: Words as people write them into paths, with a small number or a year: `v2`, `Team-Alerts`, `2026`.
+_WORDS = re.compile(
+    r"(?:[A-Z]?[a-z]{0,20}\d{0,2}|[A-Z]{1,20}|(?:19|20)\d\d)"
+    r"(?:[-_.~:@+ #%](?:[A-Z]?[a-z]{0,20}\d{0,2}|[A-Z]{1,20}|(?:19|20)\d\d))*"
+)
+
+
+def whole_urls(url: str) -> tuple[str, ...]:
+    """The URL as it may stand in a text, with its service and without."""
+    rest = url.partition("://")[2]
+    alone = (rest,) if not _ordinary(rest) else ()
+    return _forms({url, *alone})
 
 
 def url_secrets(url: str) -> tuple[str, ...]:
-    """The parts of a URL to hide, longest first: the whole, password, user, tokens, parameters."""
-    found = {url, url.partition("://")[2]}
+    """The parts of a URL that are secrets wherever they stand, longest first."""
     try:
         parts = urlsplit(url)
-        # The host as it was written: `hostname` is in lower case.
-        host = re.sub(r":\d+$", "", parts.netloc.rpartition("@")[2])
         password, user = parts.password, parts.username
     except ValueError:
-        return tuple(sorted(found, key=len, reverse=True))
-    short = [user or "", *re.split(r"[/,;]", parts.path), parts.fragment]
-    short += [
-        value
-        for key, value in parse_qsl(parts.query, keep_blank_values=False)
-        if key.lower() not in _HARMLESS
-    ]
-    if parts.scheme not in _HOST_IS_A_HOST:
-        short.append(host)
-    found |= {part for part in short if len(part) >= _SHORTEST}
-    if parts.path.strip("/"):
-        found.add(parts.path)
+        return ()
+    found = {part for part in _parts(parts) if len(part) >= _LONG and not _ordinary(part)}
+    if user and not _ordinary(user):
+        found.add(user)
     if password:
         found.add(password)
-    found |= {unquote(part) for part in found} | {quote(part, safe="") for part in found}
-    return tuple(sorted((part for part in found if part.strip("/ ")), key=len, reverse=True))
+    for name, value in parse_qsl(parts.query, keep_blank_values=False):
+        if _TELLING.search(name):
+            if len(value) >= _SHORTEST:
+                found.add(value)
+        elif name.lower() not in _HARMLESS and len(value) >= _LONG_VALUE and not _ordinary(value):
+            found.add(value)
+    return _forms(found)
+
+
+def named_in(url: str) -> tuple[str, ...]:
+    """All that an error of the URL's own channel must not show, longest first: also whom it names."""
+    try:
+        user = urlsplit(url).username or ""
+    except ValueError:
+        user = ""
+    users = _forms({user} if len(user) >= _SHORTEST else set())
+    return tuple(sorted({*whole_urls(url), *url_secrets(url), *users}, key=len, reverse=True))
 
 
 def hide(text: str, secrets: Sequence[str]) -> str:
@@ -53,3 +76,20 @@ def hide(text: str, secrets: Sequence[str]) -> str:
     if not secrets:
         return text
     return re.sub("|".join(map(re.escape, secrets)), HIDDEN, text, flags=re.IGNORECASE)
+
+
+def _parts(parts: SplitResult) -> Iterator[str]:
+    yield from re.split(r"[/,;]", parts.path)
+    yield parts.fragment
+    if parts.scheme not in _HOST_IS_A_HOST:
+        # The host as it was written: `hostname` is in lower case.
+        yield from parts.netloc.rpartition("@")[2].split(":")
+
+
+def _ordinary(part: str) -> bool:
+    return _WORDS.fullmatch(unquote(part)) is not None
+
+
+def _forms(found: set[str]) -> tuple[str, ...]:
+    every = found | {unquote(part) for part in found} | {quote(part, safe="") for part in found}
+    return tuple(sorted((part for part in every if part.strip("/ ")), key=len, reverse=True))

@@ -19,6 +19,7 @@ from monitor.cli.common import (
     utc,
     when_taken,
 )
+from monitor.cli.outlet import redactor
 
 if TYPE_CHECKING:
     from monitor.config import Settings
@@ -109,7 +110,7 @@ async def _test(settings: "Settings", names: list[str]) -> int:
         title="access-monitor: test", text=text, html=f"<p>{text}</p>", slack=text, level="info"
     )
     failed = 0
-    for sender in senders_of(settings):
+    for sender in senders_of(settings, redactor()):
         if sender.name not in names:
             continue
         try:

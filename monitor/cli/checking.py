@@ -24,6 +24,7 @@ from monitor.cli.common import (
     print_table,
     select_targets,
 )
+from monitor.cli.outlet import redactor
 from monitor.cli.spending import OverBudget, book, reserve, reserve_all
 
 if TYPE_CHECKING:
@@ -170,7 +171,6 @@ def wait(
     0 all available, 12 one is locked, 13 one is blocked, 124 timed out.
     """
     from monitor.daemon.booking import Cost, Wanted, settle
-    from monitor.daemon.channels import redactor_of
     from monitor.daemon.logs import configure
     from monitor.daemon.once import worst_case
     from monitor.daemon.signals import run
@@ -191,7 +191,7 @@ def wait(
         [Wanted("wait", key, usd) for key, usd in wanted.items() if usd],
         over=over_budget,
     )
-    configure(redactor_of(settings), log_format=settings.log_format, level="WARNING")
+    configure(redactor(), log_format=settings.log_format, level="WARNING")
     with tempfile.TemporaryDirectory(prefix="access-monitor-") as folder, plain_errors():
         alone = _only(settings, targets, Path(folder) / "wait.db")
         try:
@@ -239,7 +239,7 @@ class _Titles:
 async def _wait(settings: "Settings", limit: timedelta, allowance: "Mapping[str, float]") -> Exit:
     from monitor.daemon.service import Monitor
 
-    monitor = Monitor(settings, [_Titles()], allowance=allowance)
+    monitor = Monitor(settings, [_Titles()], allowance=allowance, redactor=redactor())
     await monitor.start()
     running = asyncio.create_task(monitor.run())
     try:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from monitor.cli import outlet
+
 if TYPE_CHECKING:  # the commands start fast: what they need is imported when they need it
     from monitor.access.target import Target
     from monitor.config import Settings
@@ -80,12 +82,16 @@ def plain_errors() -> Iterator[None]:
 def load_settings(config: Path | None, *, reading: bool = False) -> "Settings":
     """The settings of the file that is found, else of the environment; errors end the command.
 
-    A command that is only `reading` the database needs no secrets, and warns of nothing.
+    A command that is only `reading` the database needs no secrets, and warns of nothing. From here on
+    whatever is printed goes through the redactor.
     """
+    outlet.install()
     with plain_errors():
         settings = read_settings(config, secrets=not reading)
     if not reading:
-        _redact_tracebacks(settings)
+        from monitor.daemon.channels import learn
+
+        learn(outlet.redactor(), settings)
         for warning in (*settings.warnings, *_open_to_all(settings)):
             note(f"warning: {warning}")
         if not settings.source:
@@ -116,20 +122,6 @@ def no_core() -> None:
 
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-
-
-def _redact_tracebacks(settings: "Settings") -> None:
-    """An exception's own text may hold what was to be sent: a traceback is printed without it."""
-
-    def uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-        import traceback
-
-        from monitor.daemon.channels import redactor_of
-
-        text = "".join(traceback.format_exception(kind, error, trace))
-        print(redactor_of(settings).text(text), end="", file=sys.stderr)
-
-    sys.excepthook = uncaught
 
 
 def _open_to_all(settings: "Settings") -> Iterator[str]:

@@ -20,6 +20,7 @@ from monitor.cli.common import (
     print_table,
     printable,
 )
+from monitor.cli.outlet import redactor
 from monitor.cli.spending import OverBudget, book, reserve
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ def diagnose(
     Exit status as `check`: 0 granted, 10 gated (11 after a fresh declaration), 12 locked, 13 blocked,
     14 inconclusive.
     """
-    from monitor.daemon.channels import redactor_of
     from monitor.daemon.checkup import checkup
     from monitor.daemon.once import worst_case
     from monitor.daemon.signals import run
@@ -60,12 +60,12 @@ def diagnose(
     report = run(checkup(settings, plan, os.environ, datetime.now(UTC)))
     book(settings, holds, report.probes)
     # Evidence quotes variables and servers: whatever is secret in it goes last of all.
-    redactor = redactor_of(settings)
-    shown = redactor.value(report.as_json())
+    hide = redactor().value
+    shown = hide(report.as_json())
     if output is Format.JSON:
         print_json(shown)
     else:
-        _print(shown, redactor.value(report.verdict.steps))
+        _print(shown, hide(report.verdict.steps))
     raise typer.Exit(status_of(settings, report.key, report.verdict.diagnosis.effect))
 
 

@@ -16,6 +16,7 @@ from monitor.cli.common import (
     print_json,
     select_targets,
 )
+from monitor.cli.outlet import redactor
 
 if TYPE_CHECKING:
     from monitor.config import Settings
@@ -44,7 +45,6 @@ def evidence(
     from monitor.config.references import resolved
     from monitor.daemon.evidence import Asked, bundle
     from monitor.daemon.evidence_text import markdown
-    from monitor.daemon.redaction import Redactor
     from monitor.store.dossier import dossier
 
     settings = load_settings(config, reading=True)
@@ -64,8 +64,8 @@ def evidence(
     )
     with plain_errors():
         made = bundle(dossier(settings.database, one.name), asked, datetime.now(UTC))
-    redactor = Redactor([secret.reveal()] if secret else ())
-    made = redactor.value(made)
+    redactor().learn([secret.reveal()] if secret else ())
+    made = redactor().value(made)
     if output is BundleFormat.JSON:
         print_json(made)
     else:

@@ -10,6 +10,7 @@ import typer
 
 from monitor.access.words import Code, Surface
 from monitor.cli.common import Format, FormatOption, as_json, fail, note, print_json, printable
+from monitor.cli.outlet import install, redactor
 
 if TYPE_CHECKING:
     from monitor.access.diagnosis.explaining import Explained
@@ -47,6 +48,7 @@ def explain(
 
     Takes an answer as people paste it: curl's output, a traceback, log lines, JSON, a web page.
     """
+    install()
     if jsonl is not None:
         if file or header or model or status is not None or surface is not None:
             fail("--jsonl takes everything from its lines: leave the other options and FILE out")
@@ -153,9 +155,7 @@ def _as_json(diagnosis: "Diagnosis") -> dict[str, Any]:
 
 def _hidden(text: str) -> str:
     """The server's words without keys: a paste may hold the request, too."""
-    from monitor.daemon.redaction import Redactor
-
-    return Redactor().text(text)
+    return redactor().text(text)
 
 
 def _print(explained: "Explained") -> None:

@@ -1,12 +1,12 @@
 """`run`: the daemon."""
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING
 
 import typer
 
 from monitor.cli.common import ConfigOption, load_settings, many, note, plain_errors, read_settings
+from monitor.cli.outlet import redactor
 
 if TYPE_CHECKING:
     from monitor.alerts.apprise_channel import Channel
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def run(config: ConfigOption = None) -> None:
     """Watch the targets of the settings and tell people of every change, until stopped."""
-    from monitor.daemon.channels import redactor_of, senders_of
+    from monitor.daemon.channels import learn, senders_of
     from monitor.daemon.logs import configure, log_uncaught
     from monitor.daemon.notify import Manager
     from monitor.daemon.running import serve
@@ -23,22 +23,21 @@ def run(config: ConfigOption = None) -> None:
 
     settings = load_settings(config)
     announce(settings)
-    configure(redactor_of(settings), log_format=settings.log_format, queued=True)
+    configure(redactor(), log_format=settings.log_format, queued=True)
     log_uncaught()
     manager = Manager()
 
-    recent = deque([settings], maxlen=3)
-
     def read() -> "tuple[Settings, list[Channel]]":
         again = read_settings(config)
-        # The new secrets must be hidden before anything is said of them, and the old ones while probes
-        # that carry them, or settings that were refused, are still about.
-        recent.append(again)
-        configure(redactor_of(*recent), log_format=again.log_format, queued=True)
-        return again, senders_of(again)
+        # before anything is said of the new secrets; the old ones stay hidden
+        learn(redactor(), again)
+        configure(redactor(), log_format=again.log_format, queued=True)
+        return again, senders_of(again, redactor())
 
     with plain_errors():
-        monitor = Monitor(settings, senders_of(settings), manager=manager)
+        monitor = Monitor(
+            settings, senders_of(settings, redactor()), manager=manager, redactor=redactor()
+        )
         status = asyncio.run(serve(monitor, manager, read))
     raise typer.Exit(status)
 

@@ -1,6 +1,6 @@
 """The settings' channels: what sends, who is told what, and what must be hidden."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
@@ -9,7 +9,7 @@ from monitor.access.words import DEFAULT_EVENTS, EventKind
 from monitor.alerts.apprise_channel import Channel
 from monitor.alerts.outbox import Sender
 from monitor.alerts.subscriptions import Subscription
-from monitor.alerts.url_secrets import url_secrets
+from monitor.alerts.url_secrets import url_secrets, whole_urls
 from monitor.config import Settings
 from monitor.daemon import console
 from monitor.daemon.redaction import Redactor
@@ -18,14 +18,29 @@ from monitor.store.recorder import Recorder
 log = structlog.get_logger()
 
 
-def redactor_of(*settings: Settings) -> Redactor:
-    """Hides every secret of the settings: of several, of those before and after a reload."""
-    return Redactor(secret for one in settings for secret in _secrets(one))
+def redactor_of(settings: Settings) -> Redactor:
+    """Hides every secret of the settings."""
+    redactor = Redactor()
+    learn(redactor, settings)
+    return redactor
 
 
-def senders_of(settings: Settings) -> list[Channel]:
-    """A sender for each channel, in the order of the file."""
-    redactor = redactor_of(settings)
+def learn(redactor: Redactor, settings: Settings) -> None:
+    """Have every secret of the settings hidden, too; those of settings before them stay hidden."""
+    urls = [channel.url.reveal() for channel in settings.channels]
+    if settings.heartbeat:
+        urls.append(settings.heartbeat.url.reveal())
+    keys = [key.secret.reveal() for key in settings.keys]
+    keys += [one.admin_key.reveal() for one in settings.organizations.values()]
+    redactor.learn(
+        [*keys, *(part for url in urls for part in url_secrets(url))],
+        [whole for url in urls for whole in whole_urls(url)],
+    )
+
+
+def senders_of(settings: Settings, redactor: Redactor | None = None) -> list[Channel]:
+    """A sender for each channel, in the order of the file; what they say goes through the redactor."""
+    redactor = redactor or redactor_of(settings)
     return [
         Channel(
             channel.name,
@@ -50,14 +65,3 @@ async def bury_the_orphans(recorder: Recorder, channels: Sequence[Sender], now: 
     buried = await recorder.bury_others([channel.name for channel in channels], now)
     if buried:
         log.error("undeliverable", notifications=buried, why="their channel is gone")
-
-
-def _secrets(settings: Settings) -> Iterator[str]:
-    for key in settings.keys:
-        yield key.secret.reveal()
-    for organization in settings.organizations.values():
-        yield organization.admin_key.reveal()
-    if settings.heartbeat:
-        yield from url_secrets(settings.heartbeat.url.reveal())
-    for channel in settings.channels:
-        yield from url_secrets(channel.url.reveal())

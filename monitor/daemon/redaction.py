@@ -1,75 +1,66 @@
 """Takes secrets out of whatever is about to leave the process, by value and by pattern.
 
-What a server sends is freed of the secret it was asked with where it enters (`monitor.probing`); this
-is the last line, for logs, exceptions and what is printed.
+What a server says of the key that it was asked with is veiled where it leaves the diagnosis; this is the
+last line, for every key and channel there is: rows, messages, logs, exceptions, what is printed.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from monitor.access.secrecy import HIDDEN, SHORTEST, forms, without_looks
+from monitor.access.secrecy import Veil
 
 #: Short texts without a secret that are remembered: a log says the same few words again and again.
-_CLEAN_MOST, _SHORT = 4096, 80
+_CLEAN_MOST, _SHORT = 4096, 512
+
+#: Values that are remembered: those of the settings, and of many settings before them.
+_KNOWN_MOST = 50_000
 
 
 class Redactor:
-    """Hides the given values, in plain, quoted and base64 form, and what looks like a secret.
+    """Hides the given values, however they are disguised, and what looks like a secret.
 
-    The values are keys, and the telling parts of channel URLs (`alerts.url_secrets`).
+    `whole` are values that count only as a whole (see `Veil`). One serves the whole process, so that what
+    it learns is hidden everywhere at once.
     """
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        # By its last characters: a look-up for each place of a text takes as long for 10,000 secrets as
-        # for one, where a regular expression of all of them takes 170 MB.
-        ends: defaultdict[str, set[str]] = defaultdict(set)
-        for secret in secrets:
-            for form in forms(secret):
-                ends[form[-SHORTEST:]].add(form)
-        self._ends = {end: tuple(found) for end, found in ends.items()}
+    def __init__(self, secrets: Iterable[str] = (), whole: Iterable[str] = ()) -> None:
+        self._known: dict[tuple[str, bool], None] = {}
+        self._veil = Veil(())
         self._clean: set[str] = set()
+        self.learn(secrets, whole)
+
+    def learn(self, secrets: Iterable[str], whole: Iterable[str] = ()) -> None:
+        """Hide these, too. What was known stays hidden: a key that was replaced may still be valid."""
+        news = dict.fromkeys([*((one, False) for one in secrets), *((one, True) for one in whole)])
+        known = {one: None for one in self._known if one not in news} | news
+        for one in list(known)[: max(len(known) - _KNOWN_MOST, 0)]:
+            del known[one]
+        self._known = known
+        self._veil = Veil(
+            (one for one, entire in known if not entire), (one for one, entire in known if entire)
+        )
+        self._clean = set()  # for the log's thread, which may be about to add to the old one
 
     def text(self, text: str) -> str:
         """The text with every secret replaced by `[hidden]`."""
-        if text in self._clean:
+        clean = self._clean
+        if text in clean:
             return text
-        hidden = self._without(text)
+        hidden = self._veil.text(text)
         if hidden == text and len(text) <= _SHORT:
-            if len(self._clean) >= _CLEAN_MOST:
-                self._clean.clear()
-            self._clean.add(text)
+            if len(clean) >= _CLEAN_MOST:
+                clean.clear()
+            clean.add(text)
         return hidden
-
-    def _without(self, text: str) -> str:
-        places = range(len(text) - SHORTEST + 1) if self._ends else ()
-        if not self._ends.keys().isdisjoint([text[at : at + SHORTEST] for at in places]):
-            text = self._without_values(text)
-        return without_looks(text)
 
     def value(self, value: Any) -> Any:
         """The same for nested values, for logs and JSON."""
         if isinstance(value, str):
             return self.text(value)
+        if value is None or isinstance(value, bool | int | float):
+            return value
         if isinstance(value, Mapping):
             return {self.text(str(k)): self.value(v) for k, v in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [self.value(item) for item in value]
-        if value is None or isinstance(value, bool | int | float):
-            return value
         return self.text(str(value))
-
-    def _without_values(self, text: str) -> str:
-        parts, done = [], 0
-        for begin, end in sorted(self._found(text)):
-            if begin >= done:  # else it overlaps with the one before, and both go
-                parts += [text[done:begin], HIDDEN]
-            done = max(done, end)
-        return "".join([*parts, text[done:]])
-
-    def _found(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where secrets begin and end."""
-        for end in range(SHORTEST, len(text) + 1):
-            for form in self._ends.get(text[end - SHORTEST : end], ()):
-                if end >= len(form) and text.startswith(form, end - len(form)):
-                    yield end - len(form), end

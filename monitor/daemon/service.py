@@ -17,7 +17,7 @@ from monitor.config import Settings
 from monitor.daemon import console
 from monitor.daemon.answers import Result
 from monitor.daemon.backlog import Backlog
-from monitor.daemon.channels import bury_the_orphans, subscriptions_of
+from monitor.daemon.channels import bury_the_orphans, learn, redactor_of, subscriptions_of
 from monitor.daemon.clock import Clock
 from monitor.daemon.dating import date_all, remember_the_forgotten, soon
 from monitor.daemon.enclosing import enclosed
@@ -29,6 +29,7 @@ from monitor.daemon.narrator import Narrator
 from monitor.daemon.network import NetworkSense
 from monitor.daemon.notify import Manager
 from monitor.daemon.pulse import Pulse
+from monitor.daemon.redaction import Redactor
 from monitor.daemon.requests import Requests
 from monitor.daemon.schedule import Schedule
 from monitor.daemon.timekeeper import Timekeeper
@@ -85,8 +86,10 @@ class Monitor:
         clock: Clock | None = None,
         manager: Manager | None = None,
         allowance: Mapping[str, float] | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         self._settings = settings
+        self._redactor = redactor or redactor_of(settings)
         #: what each key may spend in all, for a monitor beside the daemon
         self._allowance = allowance
         self._clock = clock or Clock()
@@ -102,8 +105,8 @@ class Monitor:
 
     async def start(self) -> None:
         """Open the database and begin to look. Raises StoreError when it cannot be used."""
-        settings, clock = self._settings, self._clock
-        self._recorder = await Recorder.open(settings.database, clock=clock.now)
+        settings, clock, hide = self._settings, self._clock, self._redactor.value
+        self._recorder = await Recorder.open(settings.database, clock=clock.now, hide=hide)
         try:
             before = self._recorder.before
             since = await self._recorder.events_since(before.started_at) if before else {}
@@ -202,6 +205,7 @@ class Monitor:
             )
         if self._backlog.refusing is not None:
             raise ReloadError(self._backlog.refusing)
+        learn(self._redactor, settings)
         async with self._turn:
             await self._reload(settings, channels)
 
@@ -346,15 +350,12 @@ class Monitor:
     async def _evidence_of(self, watch: Watch) -> str:
         return await enclosed(self._settings, watch, self._clock.now())
 
-    def _wake(self) -> None:
-        self._dispatcher.wake()
-
     async def _revived(self) -> None:
         await self._bury_the_orphans()
-        self._wake()
+        self._dispatcher.wake()
 
     def _committed(self) -> None:
-        self._wake()
+        self._dispatcher.wake()
         self._change.set()
 
     async def _bury_the_orphans(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any, cast
 import httpx
 
 from monitor.access.observation import Failure, Observation, Timings
-from monitor.access.secrecy import Veil, without_keys
+from monitor.access.secrecy import Veil
 from monitor.access.target import Capability
 from monitor.access.words import Look, Surface
 from monitor.catalog import Catalog, ProbeRequest, free_look_request, probe_request
@@ -181,13 +181,13 @@ class Prober:
             exchange = _Exchange(self._clock, self._clock(), sender.veil, nouns)
             failure, text = await self._try(sender, probe, surface, seconds, exchange)
             timings = exchange.timings()
-        whole = sender.veil.body(bytes(exchange.body), cut=exchange.truncated)
+        whole = bytes(exchange.body)
         makes_images = surface is not None and surface.makes_images
         body, cut = (reduced if surface else reduced_list)(whole)
         return Observation(
             status=exchange.status,
             headers=exchange.headers,
-            body=without_keys(body),
+            body=body,
             truncated=exchange.truncated or cut,
             failure=failure,
             failure_text=text,
@@ -199,6 +199,7 @@ class Prober:
             word="".join(nouns) if nouns and not makes_images else "",
             image=image_in(whole) if makes_images and exchange.succeeded else None,
             host=sender.host,
+            veil=sender.veil.text,
         )
 
     async def aclose(self) -> None:

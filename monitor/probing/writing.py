@@ -67,7 +67,7 @@ class Sender:
     _requests: dict[Written, httpx.Request] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.veil = Veil(self.credentials.secret)
+        self.veil = Veil([self.credentials.secret])
         self.host = _host(self.credentials.base_url)
 
     def request(self, probe: Written, nouns: tuple[str, str] | None = None) -> httpx.Request:

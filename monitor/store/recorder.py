@@ -32,7 +32,7 @@ from monitor.store.records import (
 )
 from monitor.store.revision import HEAD
 from monitor.store.rows import daemon_of, spend_of
-from monitor.store.transaction import Memo, Transaction
+from monitor.store.transaction import Hide, Memo, Transaction
 from monitor.store.writer import Writer
 
 log = structlog.get_logger()
@@ -63,15 +63,18 @@ class Recorder:
         self.before = before
 
     @classmethod
-    async def open(cls, path: Path, *, clock: Callable[[], datetime]) -> "Recorder":
+    async def open(
+        cls, path: Path, *, clock: Callable[[], datetime], hide: Hide = lambda said: said
+    ) -> "Recorder":
         """Lock the database, make or migrate it, and end the leases of a process that is gone.
 
-        `clock` gives aware UTC and is called in the writer's thread. Raises StoreError when another
+        `clock` gives aware UTC and `hide` takes secrets out of what servers said; both are called in the
+        writer's thread. Raises StoreError when another
         instance has the file, a newer version migrated it, it is damaged, or its place cannot keep a WAL.
         """
         lock, connection, memo, before = await asyncio.to_thread(_open, path, clock())
         place = Place(path)
-        return cls(Writer(connection, memo, clock, place.save), lock, place, before)
+        return cls(Writer(connection, memo, clock, place.save, hide), lock, place, before)
 
     async def aclose(self) -> None:
         """Write what waits, note the stop, and let another instance have the file."""
@@ -236,12 +239,14 @@ class Recorder:
         await self._do(lambda connection: outbox.delivered(connection, ids, at))
 
     async def failed(self, ids: Ids, error: str, next_attempt_at: datetime) -> None:
-        """Keep why an attempt failed (redacted by the caller) and when the next one is due."""
-        await self._do(lambda connection: outbox.failed(connection, ids, error, next_attempt_at))
+        """Keep why an attempt failed, and when the next one is due."""
+        await self._writer.do(
+            lambda work: outbox.failed(work.flush(), ids, work.hide(error), next_attempt_at)
+        )
 
     async def dead(self, ids: Ids, error: str, at: datetime) -> None:
         """Give notifications up: they stay listed as undeliverable."""
-        await self._do(lambda connection: outbox.dead(connection, ids, error, at))
+        await self._writer.do(lambda work: outbox.dead(work.flush(), ids, work.hide(error), at))
 
     async def retry(self, ids: Ids | None = None) -> int:
         """Let what was given up, all or these, be tried again; how many it were."""

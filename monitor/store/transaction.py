@@ -5,7 +5,7 @@ are gathered over all changes of a transaction and sent in one call per statemen
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -103,6 +103,9 @@ class OpenRun:
 
 Slot = tuple[int, Look]
 
+#: Takes secrets out of a text, or out of nested values; has the last word on every row.
+Hide = Callable[[Any], Any]
+
 
 @dataclass(slots=True)
 class Memo:
@@ -137,12 +140,15 @@ class Memo:
 
 
 class Transaction:
-    """One transaction of the writer, at the time `now`."""
+    """One transaction of the writer, at the time `now`. What servers said is written as `hide` leaves it."""
 
-    def __init__(self, connection: Connection, memo: Memo, now: datetime) -> None:
+    def __init__(
+        self, connection: Connection, memo: Memo, now: datetime, hide: Hide = lambda said: said
+    ) -> None:
         self._connection = connection
         self._memo = memo
         self.now = now
+        self.hide = hide
         self._gathered: dict[Executable, list[Mapping[str, Any]]] = {}
 
     def flush(self) -> Connection:
@@ -210,20 +216,21 @@ class Transaction:
     def _observe(self, target: Known, answer: Answer, declared_at: datetime | None) -> None:
         slot = (target.id, answer.look)
         # the route is part of it: what a provider granted never goes on what OpenAI granted
-        key = (target.route, answer.diagnosis, answer.status, answer.gate, answer.message)
+        message = self.hide(answer.message)
+        key = (target.route, answer.diagnosis, answer.status, answer.gate, message)
         run = self._memo.run(slot) or self._last_run(slot)
         goes_on = run is not None and run.key == key
         if run and declared_at and run.last_at < declared_at <= answer.at:
             goes_on = False  # the evidence counts the answers since the declaration
         request_ids = run.request_ids if run and goes_on else ()
         if answer.request_id:
-            request = (answer.request_id, answer.at.isoformat(timespec="milliseconds"))
+            request = (self.hide(answer.request_id), answer.at.isoformat(timespec="milliseconds"))
             request_ids = (*request_ids, request)[-_REQUEST_IDS:]
         latencies = added(run.latencies if run and goes_on else {}, answer.latency_ms)
         common = {
             "last_at": answer.at,
             "request_ids": json.dumps(request_ids),
-            "headers": json.dumps(dict(answer.headers)),
+            "headers": json.dumps(self.hide(dict(answer.headers))),
             "latencies": to_text(latencies),
         }
         if run and goes_on:
@@ -287,8 +294,8 @@ class Transaction:
             "at": happening.at,
             "reason": happening.reason,
             "diagnosis": happening.diagnosis,
-            "request_id": happening.request_id,
-            "facts": json.dumps(dict(happening.facts)),
+            "request_id": self.hide(happening.request_id),
+            "facts": json.dumps(self.hide(dict(happening.facts))),
         }
         happening_id = self._insert(insert(tables.happenings), row)
         for channel in told.channels:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from monitor.store.engine import cause, damage
 from monitor.store.errors import StoreError, UnavailableError
-from monitor.store.transaction import Memo, Transaction
+from monitor.store.transaction import Hide, Memo, Transaction
 
 T = TypeVar("T")
 
@@ -50,11 +50,13 @@ class Writer:
         memo: Memo,
         clock: Callable[[], datetime],
         ending: Callable[[Connection], None] = lambda _: None,
+        hide: Hide = lambda said: said,
     ) -> None:
         self._connection = connection
         self._clock = clock
         self._memo = memo
         self._ending = ending
+        self._hide = hide
         self._loop = asyncio.get_running_loop()
         self._places = asyncio.Semaphore(_PLACES)
         self._units: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
@@ -115,7 +117,7 @@ class Writer:
             return [_Outcome(error=_plain(error)) for _ in batch]
         try:
             with begun:
-                transaction = Transaction(self._connection, self._memo, self._clock())
+                transaction = Transaction(self._connection, self._memo, self._clock(), self._hide)
                 outcomes = [_Outcome(unit.work(transaction)) for unit in batch]
                 transaction.flush()
         except Exception as error:  # noqa: BLE001  whatever it is, its caller gets it

@@ -8,7 +8,7 @@ from monitor.access.diagnosis.advice import Advice, advise
 from monitor.access.diagnosis.answer import Answer, Kind, read
 from monitor.access.diagnosis.own import OwnRule
 from monitor.access.diagnosis.rules import Finding
-from monitor.access.diagnosis.text import clean, fold
+from monitor.access.diagnosis.text import MESSAGE_CAP, clean, fold
 from monitor.access.diagnosis.waiting import retry_after
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Code, Look, Owner
@@ -139,7 +139,7 @@ def _no_answer(observation: Observation) -> Diagnosis:
         Code.NETWORK_ERROR,
         unanswered.owner_of(failure),
         f"{unanswered.RULE}{failure}",
-        message=clean(observation.failure_text) or str(failure).replace("_", " "),
+        message=_shown(observation, observation.failure_text) or str(failure).replace("_", " "),
         status=observation.status,
         request_id=request_id_of(observation),
     )
@@ -162,7 +162,7 @@ def _diagnosis(
         finding.owner,
         finding.rule,
         gate=finding.gate,
-        message=_message(answer) if answer is not None else "",
+        message=_shown(observation, _message(answer)) if answer is not None else "",
         status=observation.status,
         request_id=request_id_of(observation),
         retry_after=retry_after(observation.headers, folded),
@@ -170,15 +170,20 @@ def _diagnosis(
     )
 
 
+def _shown(observation: Observation, text: str) -> str:
+    """Words as they leave the diagnosis: without the secret that was sent, and cut only then."""
+    return clean(observation.veil(clean(text, 4 * MESSAGE_CAP)))
+
+
 def _message(answer: Answer) -> str:
     for layer in answer.errors:
-        if shown := clean(layer.message):
-            return shown
+        if clean(layer.message):
+            return layer.message
     if answer.kind is Kind.HTML:
         lowered = answer.text[:4_000]
         _, _, rest = lowered.partition("<title>")
         title, closed, _ = rest.partition("</title>")
-        return clean(title) if closed else "(a web page)"
+        return title if closed else "(a web page)"
     return ""
 
 

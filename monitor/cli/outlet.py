@@ -1,0 +1,65 @@
+"""Where all that a command prints goes out, results as well as errors: the redactor has the last word."""
+
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from monitor.daemon.redaction import Redactor
+
+#: Characters without a line's end that are held back at most.
+_LINE_MOST = 64 * 1024
+
+
+@cache
+def redactor() -> "Redactor":
+    """The one redactor of this process; it learns the secrets of the settings when they are read."""
+    from monitor.daemon.redaction import Redactor
+
+    return Redactor()
+
+
+class Outlet:
+    """A text stream that lets whole lines out, each without secrets."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._line = ""
+
+    def write(self, text: str) -> int:
+        """Let out what is a whole line now."""
+        whole, end, rest = text.rpartition("\n")
+        if end or len(self._line) + len(text) > _LINE_MOST:
+            out = self._line + (whole + end if end else text)
+            # before: what cannot be written is not tried again
+            self._line = rest if end else ""
+            self._out(out)
+        else:
+            self._line += text
+        return len(text)
+
+    def writelines(self, lines: "list[str]") -> None:
+        """Write each of them."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Let out what there is, such as a question that waits for its answer."""
+        line, self._line = self._line, ""
+        if line:
+            self._out(line)
+        self._stream.flush()
+
+    def _out(self, text: str) -> None:
+        self._stream.write(redactor().text(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def install() -> None:
+    """Have this process print through the redactor from now on."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, Outlet):
+            setattr(sys, name, Outlet(stream))
