@@ -87,9 +87,11 @@ class Delivery:
 
     #: further changes of one organization within this time share a message
     group_within: timedelta = timedelta(seconds=20)
-    retry_first: timedelta = timedelta(seconds=5)
+    retry_first: timedelta = timedelta(seconds=1)
     retry_most: timedelta = timedelta(minutes=15)
     #: a notification not delivered by this age is given up: it becomes `dead`
     give_up_after: timedelta = timedelta(hours=24)
     #: one attempt at one service
     timeout: timedelta = timedelta(seconds=10)
+    #: messages that are sent to one channel at once, where its service sets no pace
+    parallel: int = 8

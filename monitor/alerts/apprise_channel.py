@@ -7,14 +7,17 @@ command that sends nothing should not pay.
 import asyncio
 import importlib
 import logging
+import queue
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
-from monitor.alerts.bounds import TookTooLong, bound_answers, interrupt, wishes
+from monitor.alerts.bounds import TookTooLong, bound_answers, interrupt, kept_connections, wishes
 from monitor.alerts.clean import clean
 from monitor.alerts.fitting import Room
 from monitor.alerts.measuring import Measure, dress
@@ -30,39 +33,66 @@ _TELLING = ("Socket Exception:", "Response Details:")
 _loading = threading.Lock()
 
 
+#: Seconds between two messages to a service, at most. Slack asks for one; Apprise's default of 5.5 is a guess
+#: for services of which it knows nothing, and a refusal that names a time is waited for anyway.
+_PACE_MOST = 1.2
+#: A service that wants so much time between two messages gets one at a time.
+_PACED = 0.2
+
+
 class DeliveryError(Exception):
     """A message was not delivered, as far as is known.
 
-    `reason` is one redacted line. `maybe_delivered` is True when the attempt ran out of time: the
-    service may have taken the message, and sending again may show it twice. `wait` is how many seconds
-    the service asks to wait before anything else is sent to it.
+    `reason` is one redacted line. `wait` is how many seconds the service asks to wait before anything
+    else is sent to it. `ended` is there when the attempt ran out of time: the service may have taken the
+    message, sending again may show it twice, and until it is set the attempt is still under way.
     """
 
-    def __init__(self, reason: str, *, maybe_delivered: bool = False, wait: float = 0.0):
+    def __init__(self, reason: str, *, wait: float = 0.0, ended: asyncio.Event | None = None):
         super().__init__(reason)
         self.reason = reason
-        self.maybe_delivered = maybe_delivered
         self.wait = wait
+        self.ended = ended
+
+    @property
+    def maybe_delivered(self) -> bool:
+        """Whether the service may have taken the message all the same."""
+        return self.ended is not None
 
 
 class Channel:
     """One Apprise URL, under a name that may be shown; the URL is a secret and never is.
 
-    `timeout` bounds one delivery as a whole, and each wait for the network within it. `redact` has
-    the last word on what is sent, and on every reason after the URL's own parts are hidden.
+    `timeout` bounds one delivery as a whole, and each wait for the network within it. `parallel` messages
+    are sent at once, each in a thread that keeps its service and its connection. `redact` has the last
+    word on what is sent, and on every reason after the URL's own parts are hidden.
     """
 
     def __init__(
-        self, name: str, url: str, *, timeout: timedelta, redact: Callable[[str], str] = str
+        self,
+        name: str,
+        url: str,
+        *,
+        timeout: timedelta,
+        parallel: int = 8,
+        redact: Callable[[str], str] = str,
     ):
         self.name = name
         self._url = url
         self._seconds = timeout.total_seconds()
         self._redact = redact
         self._secrets = named_in(url)
-        self._busy = False
-        self._thread = threading.Thread()
+        self._most = parallel
         self._room: Room | None = None
+        self._pace = 0.0
+        self._idle: list[_Sending] = []
+        weakref.finalize(self, _end, self._idle)
+        self._under_way = 0
+
+    @property
+    def parallel(self) -> int:
+        """How many messages it takes at once: one until its service is known, and where that sets a pace."""
+        return 1 if self._room is None or self._pace >= _PACED else self._most
 
     async def room(self) -> Room:
         """What the service takes, by Apprise's own figures. No network."""
@@ -75,6 +105,7 @@ class Channel:
         service = _service(apprise, self._url)
         if service is None:
             return Room()  # the attempt says why
+        self._pace = service.request_rate_per_sec
         measure = Measure(apprise, service, self._redact)
         return Room(measure.takes, title=measure.title_most)
 
@@ -82,63 +113,108 @@ class Channel:
         """Deliver one message. Raises DeliveryError; returns only when the service took it.
 
         Cancelling does not stop a send that has begun; running out of time interrupts it. Until its
-        thread is back, further calls fail at once instead of piling up threads.
+        thread is back it counts as one of the `parallel`; a call beyond those fails at once.
         """
-        if self._busy and self._thread.is_alive():
-            interrupt(self._thread)
-            raise DeliveryError("the attempt before this one has not come back yet")
+        if self._under_way >= self._most:
+            raise DeliveryError("the attempts before this one have not come back yet")
+        sending = self._idle.pop() if self._idle else _Sending(self._url, self._seconds)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[str | None] = loop.create_future()
+        ended = asyncio.Event()
         waits: list[float] = []
 
-        def work() -> None:
-            wishes.noted = waits
-            try:
-                failure = self._deliver(message)
-            except TookTooLong:
-                failure = "it took too long"
-            except Exception as error:  # noqa: BLE001 - whatever a plugin raises is a failed delivery
-                failure = f"{type(error).__name__}: {error}"
-            # Before the news of it: the next attempt may follow at once.
-            self._busy = False
-            with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
-                loop.call_soon_threadsafe(_settle, done, failure)
+        def finish(failure: str | None) -> None:
+            self._under_way -= 1
+            if sending.usable:
+                self._idle.append(sending)
+            ended.set()
+            if not done.done():
+                done.set_result(failure)
 
-        # A daemon thread: a mail server that hangs must not hold up the end of the process.
-        self._busy = True
-        self._thread = threading.Thread(target=work, name=f"channel-{self.name}", daemon=True)
-        self._thread.start()
+        def report(failure: str | None) -> None:
+            with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
+                loop.call_soon_threadsafe(finish, failure)
+
+        self._under_way += 1
+        sending.begin(_Work(message, self._redact, waits, report))
         try:
             # Not `wait_for`: in Python 3.11 it loses a cancellation that comes with the result.
             async with asyncio.timeout(self._seconds):
                 failure = await done
         except TimeoutError:
-            interrupt(self._thread)
-            raise DeliveryError(
-                f"no answer within {self._seconds:g} s", maybe_delivered=True, wait=sum(waits[-1:])
-            ) from None
+            sending.interrupt()
+            reason = f"no answer within {self._seconds:g} s"
+            raise DeliveryError(reason, wait=sum(waits[-1:]), ended=ended) from None
         if failure is not None:
             raise DeliveryError(self._presentable(failure), wait=sum(waits[-1:]))
 
-    def _deliver(self, message: Message) -> str | None:
+    def _presentable(self, reason: str) -> str:
+        # By value first: the general redactor may cut a secret in two that is known here whole.
+        return clean(self._redact(hide(reason, self._secrets)), REASON_CAP)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One message for a thread. `waits` gets what the service asks to wait, `report` why it failed."""
+
+    message: Message
+    redact: Callable[[str], str]
+    waits: list[float]
+    report: Callable[[str | None], None]
+
+
+class _Sending:
+    """A thread that delivers one message after another, with a service and a connection of its own."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        #: whether it can be given another message
+        self.usable = True
+        self._url = url
+        self._seconds = seconds
+        self._service: Any = None
+        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        # A daemon thread: a mail server that hangs must not hold up the end of the process.
+        self._thread = threading.Thread(target=self._serve, name="channel", daemon=True)
+        self._thread.start()
+
+    def begin(self, work: _Work) -> None:
+        """Have a message delivered."""
+        self._work.put(work)
+
+    def end(self) -> None:
+        """End the thread, which has nothing to do."""
+        self._work.put(None)
+
+    def interrupt(self) -> None:
+        """End the delivery under way, and the thread with it."""
+        self.usable = False
+        interrupt(self._thread)
+
+    def _serve(self) -> None:
+        with suppress(TookTooLong), kept_connections():
+            while self.usable and (work := self._work.get()):
+                wishes.noted = work.waits
+                failure: str | None = "it took too long"
+                try:
+                    failure = self._deliver(work)
+                except Exception as error:  # noqa: BLE001 - whatever a plugin raises is a failed delivery
+                    failure = f"{type(error).__name__}: {error}"
+                finally:
+                    work.report(failure)
+
+    def _deliver(self, work: _Work) -> str | None:
         """Send, blocking. Returns why it failed, or None."""
         apprise = _apprise()
-        service = _service(apprise, self._url)
+        service = self._service = self._service or self._prepared(apprise)
         if service is None:
             return "Apprise cannot load this URL"
-        # For each wait; smtplib knows only the first. Longer than the deadline of the whole, which
-        # must be the one to speak: it knows that the message may have been taken.
-        service.socket_connect_timeout = service.socket_read_timeout = self._seconds + 1
-        service.retry = 0  # retries are the outbox's
-        service.optional = False  # else a failure would count as a success
-        service.overflow_mode = apprise.OverflowMode.UPSTREAM  # messages are made to fit
-        dressed = dress(apprise, service, message, self._redact)
+        dressed = dress(apprise, service, work.message, work.redact)
         sender = apprise.Apprise()
         sender.add(service)
         result = sender.notify(
             body=dressed.body,
             title=dressed.title,
-            notify_type=apprise.NotifyType(message.level),
+            notify_type=apprise.NotifyType(work.message.level),
             body_format=dressed.body_format,
             log_level=logging.DEBUG,
         )
@@ -146,9 +222,22 @@ class Channel:
             return None
         return _reason(result.logs()) or f"Apprise says {result.status.name.lower()}"
 
-    def _presentable(self, reason: str) -> str:
-        # By value first: the general redactor may cut a secret in two that is known here whole.
-        return clean(self._redact(hide(reason, self._secrets)), REASON_CAP)
+    def _prepared(self, apprise: ModuleType) -> Any:
+        service = _service(apprise, self._url)
+        if service is not None:
+            # For each wait; smtplib knows only the first. Longer than the deadline of the whole, which
+            # must be the one to speak: it knows that the message may have been taken.
+            service.socket_connect_timeout = service.socket_read_timeout = self._seconds + 1
+            service.retry = 0  # retries are the outbox's
+            service.optional = False  # else a failure would count as a success
+            service.overflow_mode = apprise.OverflowMode.UPSTREAM  # messages are made to fit
+            service.request_rate_per_sec = min(service.request_rate_per_sec, _PACE_MOST)
+        return service
+
+
+def _end(idle: Iterable[_Sending]) -> None:
+    for sending in idle:
+        sending.end()
 
 
 def check_url(url: str) -> str | None:
@@ -164,11 +253,6 @@ def check_url(url: str) -> str | None:
     if schema.lower() in _known_schemas(apprise):
         return f"Apprise knows {schema}:// but cannot use the rest: a part is missing or malformed"
     return f"Apprise knows no service {schema[:20]}://"
-
-
-def _settle(done: "asyncio.Future[str | None]", failure: str | None) -> None:
-    if not done.done():
-        done.set_result(failure)
 
 
 def _apprise() -> ModuleType:

@@ -8,6 +8,9 @@ import importlib
 import re
 import smtplib
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from monitor.access.diagnosis.waiting import retry_after
@@ -26,6 +29,12 @@ WAIT_MOST = 3600.0
 
 #: As Telegram and Discord say it.
 _IN_BODY = re.compile(rb'"retry_after"\s*:\s*(\d{1,9}(?:\.\d{1,9})?)')
+
+
+#: Seconds for which a connection is kept: services close those that idle after five and more.
+KEPT_S = 3.0
+
+_kept = threading.local()
 
 
 class Wishes(threading.local):
@@ -74,6 +83,39 @@ def bound_answers() -> None:
 
     send.bounded = True  # type: ignore[attr-defined]
     adapter.send = send
+    _keep_connections()
+
+
+@contextmanager
+def kept_connections() -> Iterator[None]:
+    """Within it the requests of this thread share their connections; `requests` makes one for each."""
+    session = importlib.import_module("requests").Session()
+    _kept.session, _kept.used_at = session, 0.0
+    try:
+        yield
+    finally:
+        del _kept.session
+        session.close()
+
+
+def _keep_connections() -> None:
+    requests: Any = importlib.import_module("requests")
+    api: Any = importlib.import_module("requests.api")
+    original = api.request
+
+    def request(method: str, url: str, **more: Any) -> Any:
+        session = getattr(_kept, "session", None)
+        if session is None:
+            return original(method, url, **more)
+        if time.monotonic() - _kept.used_at > KEPT_S:
+            session.close()  # its connections; it opens others
+        session.cookies.clear()
+        try:
+            return session.request(method=method, url=url, **more)
+        finally:
+            _kept.used_at = time.monotonic()
+
+    requests.request = api.request = request
 
 
 def _bound_replies(client: Any) -> None:

@@ -7,8 +7,8 @@ from contextlib import suppress
 from datetime import datetime
 
 from monitor.access.limits import Delivery
-from monitor.alerts.lane import Lane
 from monitor.alerts.outbox import Outbox, Sender
+from monitor.alerts.worker import ChannelWorker
 
 
 class Dispatcher:
@@ -30,15 +30,17 @@ class Dispatcher:
         spread: Callable[[], float] = random.random,
         summary: Callable[[str], str | None] = lambda _: None,
     ):
-        self._lanes = {
-            channel.name: Lane(outbox, channel, delivery, now=now, spread=spread, summary=summary)
+        self._workers = {
+            channel.name: ChannelWorker(
+                outbox, channel, delivery, now=now, spread=spread, summary=summary
+            )
             for channel in channels
         }
 
     @property
     def dead(self) -> dict[str, int]:
         """Notifications given up since the start, by channel."""
-        return {name: lane.dead for name, lane in self._lanes.items()}
+        return {name: worker.dead for name, worker in self._workers.items()}
 
     @property
     def progress(self) -> float | None:
@@ -46,28 +48,28 @@ class Dispatcher:
 
         None while a channel has not finished one, and without channels.
         """
-        times = [lane.round_at for lane in self._lanes.values()]
+        times = [worker.progress_at for worker in self._workers.values()]
         known = [at for at in times if at is not None]
         return min(known) if known and len(known) == len(times) else None
 
-    def wake(self) -> None:
-        """Something was committed to the outbox: look at once. To be called on the loop."""
-        for lane in self._lanes.values():
-            lane.wake()
+    def wake(self, *, anew: bool = False) -> None:
+        """Something was committed to the outbox; with `anew` also among what was read before."""
+        for worker in self._workers.values():
+            worker.wake(anew=anew)
 
     async def run(self) -> None:
         """Deliver until cancelled. Call `drain` before cancelling, not after."""
-        if not self._lanes:
+        if not self._workers:
             await asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as group:
-            for name, lane in self._lanes.items():
-                group.create_task(lane.run(), name=f"channel {name}")
+            for name, worker in self._workers.items():
+                group.create_task(worker.run(), name=f"channel {name}")
 
     async def halt(self, deadline_s: float) -> None:
         """On a reload: attempts under way are waited for, within `deadline_s` seconds; none begins."""
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
-                await asyncio.gather(*(lane.halt() for lane in self._lanes.values()))
+                await asyncio.gather(*(worker.halt() for worker in self._workers.values()))
 
     async def drain(self, deadline_s: float) -> None:
         """On stop: one more try of all that waits, also for its window, within `deadline_s` seconds.
@@ -75,7 +77,7 @@ class Dispatcher:
         Attempts under way are waited for. What fails, is backing off or takes longer stays pending
         for the next start. Afterwards `run` sends nothing any more.
         """
-        lanes = [lane.drain() for lane in self._lanes.values()]
+        draining = [worker.drain() for worker in self._workers.values()]
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
-                await asyncio.gather(*lanes)
+                await asyncio.gather(*draining)

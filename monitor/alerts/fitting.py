@@ -38,10 +38,11 @@ _ONE = (
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """So many of the happenings share a message, in this detail."""
+    """So many of the happenings share this message, which is in this detail."""
 
     number: int
     detail: Detail
+    message: Message
 
 
 def divide(draft: Draft, room: Room) -> list[Fitted]:
@@ -59,24 +60,25 @@ def divide(draft: Draft, room: Room) -> list[Fitted]:
 
 
 def _next(draft: Draft, start: int, room: Room) -> Fitted:
-    def takes(number: int, detail: Detail) -> bool:
-        return room.takes(draft.message(detail, start, start + number))
+    def made(number: int, detail: Detail) -> Fitted:
+        detail = _titled(detail, room)
+        return Fitted(number, detail, draft.message(detail, start, start + number))
 
-    def found(number: int) -> Detail | None:
-        ladder = (_titled(detail, room) for detail in (_GROUP if number > 1 else _ONE))
-        return next((detail for detail in ladder if takes(number, detail)), None)
+    def found(number: int) -> Fitted | None:
+        ladder = (made(number, detail) for detail in (_GROUP if number > 1 else _ONE))
+        return next((one for one in ladder if room.takes(one.message)), None)
 
     left = len(draft) - start
-    if detail := found(left):
-        return Fitted(left, detail)
-    fits, too_many, barest = 1, left, _titled(_GROUP[-1], room)
+    if one := found(left):
+        return one
+    fits, too_many = 1, left
     while too_many - fits > 1:
         middle = (fits + too_many) // 2
-        if takes(middle, barest):
+        if room.takes(made(middle, _GROUP[-1]).message):
             fits = middle
         else:
             too_many = middle
-    return Fitted(fits, found(fits) or _titled(_ONE[-1], room))
+    return found(fits) or made(fits, _ONE[-1])
 
 
 def _titled(detail: Detail, room: Room) -> Detail:

@@ -14,6 +14,10 @@ NTFY_BYTES: Final = 4096
 SLACK_BLOCK: Final = 3000
 
 
+#: Times that a text can grow when it is escaped for a service, at most: a quote for HTML.
+_GROWTH: Final = 6
+
+
 @dataclass(frozen=True, slots=True)
 class Dressed:
     """A message as it is handed to Apprise."""
@@ -62,6 +66,7 @@ class Measure:
         plugins = apprise.plugins.N_MGR
         self._ntfy = isinstance(service, plugins["ntfy"])
         self._blocks = isinstance(service, plugins["slack"]) and service.use_blocks
+        self._plain = not (self._ntfy or self._blocks)
 
     @property
     def title_most(self) -> int | None:
@@ -75,9 +80,11 @@ class Measure:
         dressed = dress(self._apprise, service, message, self._redact)
         body = dressed.body.strip()
         lines = int(service.body_max_line_count)
-        # What is too long before Apprise adds to it needs no preparing.
+        # What is too long before Apprise adds to it needs no preparing, and neither does what is far below.
         if _units(body) > service.body_maxlen or 0 < lines <= body.count("\n"):
             return False
+        if self._plain and _GROWTH * _units(body + dressed.title) < service.body_maxlen:
+            return True
         self._sent.clear()
         sender = self._apprise.Apprise()
         sender.add(service)

@@ -31,8 +31,10 @@ class Pending(Protocol):
 class Outbox(Protocol):
     """One row for each notification: pending until delivered or dead. Times are UTC."""
 
-    async def pending(self, channel: str, limit: int) -> Sequence[Pending]:
+    async def pending(self, channel: str, limit: int, after: int) -> Sequence[Pending]:
         """The oldest pending rows of a channel in the happenings' order; leased ones may be among them.
+
+        Only those of happenings whose id is above `after`.
 
         `next_attempt_at` must not hide a row: when to try again is the dispatcher's decision, made on
         the monotonic clock; the stored time is for people to read.
@@ -62,13 +64,18 @@ class Outbox(Protocol):
 class Sender(Protocol):
     """A channel: `Channel`, or anything that sends and raises DeliveryError like it.
 
-    Who inherits from this takes messages of any length.
+    Who inherits from this takes messages of any length, one at a time.
     """
 
     @property
     def name(self) -> str:
         """The name that settings and outbox know it by."""
         ...
+
+    @property
+    def parallel(self) -> int:
+        """How many messages it takes at once."""
+        return 1
 
     async def room(self) -> Room:
         """What one message may hold."""

@@ -220,7 +220,7 @@ def _only(settings: "Settings", targets: "Sequence[Target]", database: Path) -> 
 class _Titles:
     """A channel that prints what happens, a line each."""
 
-    name = "console"
+    name, parallel = "console", 1
 
     async def room(self) -> "Room":
         from monitor.alerts.fitting import Room

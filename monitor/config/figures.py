@@ -105,10 +105,11 @@ FIGURES: Mapping[str, type[Strict]] = {
         "How notifications are delivered and retried.",
         {
             "group_within": "Further changes of one organization within this time share a message",
-            "retry_first": "First wait after a failed delivery; doubles",
+            "retry_first": "First wait after a failed delivery; eight times that in the end, then doubled",
             "retry_most": "The longest wait between two attempts",
             "give_up_after": "A notification that is not delivered for so long is listed as dead",
             "timeout": "One attempt at one service",
+            "parallel": "Messages sent to one channel at once; one where the service sets a pace",
         },
     ),
 }

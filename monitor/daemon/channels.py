@@ -46,6 +46,7 @@ def senders_of(settings: Settings, redactor: Redactor | None = None) -> list[Cha
             channel.name,
             channel.url.reveal(),
             timeout=settings.delivery.timeout,
+            parallel=settings.delivery.parallel,
             redact=redactor.text,
         )
         for channel in settings.channels

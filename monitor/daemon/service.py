@@ -352,7 +352,7 @@ class Monitor:
 
     async def _revived(self) -> None:
         await self._bury_the_orphans()
-        self._dispatcher.wake()
+        self._dispatcher.wake(anew=True)
 
     def _committed(self) -> None:
         self._dispatcher.wake()

@@ -15,8 +15,10 @@ _its = _rows.c
 _PENDING = _its.state == NotificationState.PENDING
 
 
-def pending(connection: Connection, channel: str, limit: int) -> list[PendingNotification]:
-    """What a channel has still to deliver, in the order it happened; leased ones included."""
+def pending(
+    connection: Connection, channel: str, limit: int, after: int = 0
+) -> list[PendingNotification]:
+    """What a channel has still to deliver of happenings above `after`, in order; leased ones included."""
     rows = connection.execute(
         select(
             tables.happenings,
@@ -27,7 +29,7 @@ def pending(connection: Connection, channel: str, limit: int) -> list[PendingNot
             _its.lease_until,
         )
         .join_from(_rows, tables.happenings)
-        .where(_PENDING, _its.channel == channel)
+        .where(_PENDING, _its.channel == channel, _its.happening_id > after)
         .order_by(_its.happening_id)
         .limit(limit)
     )

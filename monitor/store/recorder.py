@@ -222,9 +222,9 @@ class Recorder:
 
     # --- the outbox; see its functions for the meaning ---
 
-    async def pending(self, channel: str, limit: int) -> list[PendingNotification]:
-        """What a channel has still to deliver, in the order it happened; leased ones included."""
-        return await self._do(lambda connection: outbox.pending(connection, channel, limit))
+    async def pending(self, channel: str, limit: int, after: int = 0) -> list[PendingNotification]:
+        """What a channel has still to deliver of happenings above `after`, in order; leased ones included."""
+        return await self._do(lambda connection: outbox.pending(connection, channel, limit, after))
 
     async def waiting(self) -> dict[str, int]:
         """How many notifications are `pending`, and how many `dead`."""

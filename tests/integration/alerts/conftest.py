@@ -101,11 +101,12 @@ class MemoryOutbox:
         async with asyncio.timeout(20), self._changed:
             await self._changed.wait_for(condition)
 
-    async def pending(self, channel: str, limit: int) -> Sequence[Row]:
+    async def pending(self, channel: str, limit: int, after: int = 0) -> Sequence[Row]:
         if self.broken:
             await self._break(broken=False)
             raise OSError("the disk is full")
         waiting = [r for r in self.rows.values() if r.channel == channel and r.state == "pending"]
+        waiting = [row for row in waiting if row.happening_id > after]
         return sorted(waiting, key=lambda r: r.happening_id)[:limit]
 
     async def claim(self, ids: Sequence[int], until: datetime) -> Sequence[int]:

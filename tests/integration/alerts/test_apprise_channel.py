@@ -27,9 +27,9 @@ def message(light: Make) -> Message:
     return compose([Told(123, light(facts=facts))], now=datetime.now(UTC))
 
 
-def channel(url: str, *, seconds: float = 10.0) -> Channel:
+def channel(url: str, *, seconds: float = 10.0, parallel: int = 8) -> Channel:
     assert check_url(url) is None  # also loads Apprise, which is no part of a timed attempt
-    return Channel("ops", url, timeout=timedelta(seconds=seconds), redact=str)
+    return Channel("ops", url, timeout=timedelta(seconds=seconds), parallel=parallel)
 
 
 async def failure(sender: Channel, message: Message) -> DeliveryError:
@@ -149,7 +149,7 @@ async def test_an_attempt_that_has_not_come_back_keeps_the_channel_busy(
 ) -> None:
     hook = await webhooks()
     hook.hangs.set()
-    sender = channel(f"json://127.0.0.1:{hook.port}", seconds=30)
+    sender = channel(f"json://127.0.0.1:{hook.port}", seconds=30, parallel=1)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(sender.send(message), 0.3)
     error = await failure(sender, message)

@@ -36,7 +36,7 @@ confirmation_span = "500ms"
 class Taker(Sender):
     """A channel that keeps the titles and texts it is sent."""
 
-    name = "ops"
+    name, parallel = "ops", 1
 
     def __init__(self) -> None:
         self.titles: list[str] = []

@@ -1,0 +1,364 @@
+"""One channel's worker: reads the outbox, sends several messages at once, retries, gives up."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from monitor.access.limits import Delivery
+from monitor.alerts.apprise_channel import DeliveryError
+from monitor.alerts.fitting import divide
+from monitor.alerts.health import Health, backoff
+from monitor.alerts.messages import Detail, Draft, Message, Told
+from monitor.alerts.outbox import Outbox, Pending, Sender
+from monitor.alerts.waiting import Group, Waiting
+
+log = structlog.get_logger()
+
+#: Rows read at once.
+ROWS_MOST = 500
+#: Rows that one channel holds in memory. What comes behind them stays in the outbox for now.
+MEMORY_MOST = 4_000
+
+#: A send that ran out of time may still arrive: what follows it waits for its end, but not for ever.
+ABANDONED_S = 60.0
+#: How long a lease outlives the attempt it is for.
+LEASE_MARGIN = timedelta(seconds=ABANDONED_S + 10)
+
+#: Without being woken, a worker reads the outbox this often.
+IDLE_S = 15.0
+#: Rows whose message is made at once; that of more takes a while, and is made in a thread.
+QUICK_MOST = 20
+#: Seconds until rows are claimed again that somebody else has, or an outbox is used again that failed.
+AGAIN_S = 1.0
+
+
+@dataclass(slots=True)
+class _Part:
+    """A group that fits a message. Without `message` it is composed when it is sent, in this detail."""
+
+    group: Group
+    detail: Detail
+    message: Message | None
+
+
+class ChannelWorker:
+    """Delivers one channel's notifications; `Dispatcher` has the parameters, `Waiting` the order."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        channel: Sender,
+        delivery: Delivery,
+        *,
+        now: Callable[[], datetime],
+        spread: Callable[[], float],
+        summary: Callable[[str], str | None],
+    ):
+        self.dead = 0
+        #: the loop's time at which a round or an attempt ended last
+        self.progress_at: float | None = None
+        self._outbox = outbox
+        self._channel = channel
+        self._delivery = delivery
+        self._now = now
+        self._spread = spread
+        self._summary = summary
+        self._first = delivery.retry_first.total_seconds()
+        self._most = delivery.retry_most.total_seconds()
+        self._waiting = Waiting(delivery.group_within.total_seconds())
+        self._health = Health(self._first, self._most)
+        self._wake = asyncio.Event()
+        self._one_round = asyncio.Lock()
+        self._sends: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        #: the newest row that was read
+        self._read_to = 0
+        self._read_all = False
+        #: by row, the age at which it was read and when that was: a step of the wall clock makes none older
+        self._ages: dict[int, tuple[timedelta, float]] = {}
+        #: delivered, and not marked yet
+        self._unmarked: list[int] = []
+        self._marking: asyncio.Task[None] | None = None
+        self._unusable = False
+
+    def wake(self, *, anew: bool = False) -> None:
+        """There may be something new; with `anew` also among what was read before."""
+        if anew:
+            self._read_to = 0
+        self._read_all = False
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled; the sends under way are cancelled, too."""
+        try:
+            await self._run()
+        finally:
+            for task in self._sends:
+                task.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            wait = IDLE_S
+            try:
+                if not self._stopping:
+                    wait = await self._round()
+                self._say_usable()
+            except Exception as error:  # noqa: BLE001
+                # A store that fails must not end the channel: the rows are still pending.
+                self._say_unusable(error)
+                wait = AGAIN_S
+            self.progress_at = self._clock()
+            try:
+                async with asyncio.timeout(min(max(wait, 0.0), IDLE_S)):
+                    await self._wake.wait()
+            except TimeoutError:
+                self._read_all = False
+
+    async def drain(self) -> None:
+        """Wait for the sends under way, then send what may be sent, windows or not."""
+        self._stopping = True
+        await self._settle()
+        try:
+            self._read_all = False
+            await self._round(flush=True)
+            while self._sends:
+                await self._settle(first=True)
+                await self._round(flush=True)
+            await self._mark()
+        except Exception as error:  # noqa: BLE001  the rows are still pending
+            self._say_unusable(error)
+
+    async def halt(self) -> None:
+        """Wait for the sends under way, and begin no other."""
+        self._stopping = True
+        await self._settle()
+        with suppress(Exception):  # said already; the next worker finds them leased
+            await self._mark()
+
+    async def _settle(self, *, first: bool = False) -> None:
+        if self._sends:
+            how = asyncio.FIRST_COMPLETED if first else asyncio.ALL_COMPLETED
+            await asyncio.wait(self._sends, return_when=how)
+
+    async def _round(self, *, flush: bool = False) -> float:
+        """Read what is new, begin what may begin. Returns seconds until more may."""
+        async with self._one_round:
+            return await self._begin_what_may(flush=flush)
+
+    async def _begin_what_may(self, *, flush: bool) -> float:
+        if self._unmarked and self._marking is None:
+            await self._mark()
+        await self._read()
+        now = self._clock()
+        if self._health.down:
+            await self._give_up_old()
+        room = self._room(now)
+        if not room:
+            return max(self._health.ready_at(now) - now, 0.0) if not self._sends else IDLE_S
+        if self._health.down:
+            self._waiting.again_at(now)
+        groups = self._waiting.take(now, room, flush=flush)
+        if groups:
+            await self._begin(groups)
+        if len(self._sends) >= self._channel.parallel:
+            return IDLE_S  # the end of one wakes
+        at = self._waiting.next_at()
+        return IDLE_S if at is None else at - self._clock()
+
+    def _room(self, now: float) -> int:
+        """How many sends may begin now."""
+        if self._health.ready_at(now) > now:
+            return 0
+        if self._health.down:
+            return 0 if self._sends else 1
+        return self._channel.parallel - len(self._sends)
+
+    async def _read(self) -> None:
+        while not self._read_all and len(self._waiting) < MEMORY_MOST:
+            if not len(self._waiting):
+                self._read_to = 0
+            now, at = self._now(), self._clock()
+            rows = await self._outbox.pending(self._channel.name, ROWS_MOST, self._read_to)
+            self._read_all = len(rows) < ROWS_MOST
+            new = [row for row in rows if row.id not in self._waiting]
+            if new:
+                self._health.hurry(at)
+            for row in new:
+                self._ages[row.id] = now - row.created_at, at
+            self._waiting.add(new)
+            if rows:
+                self._read_to = rows[-1].happening_id
+
+    async def _begin(self, groups: Sequence[Group]) -> None:
+        parts = [await self._first_part(group) for group in groups]
+        lease = self._delivery.timeout + LEASE_MARGIN
+        ids = [id_ for part in parts for id_ in part.group.ids]
+        try:
+            got = set(await self._outbox.claim(ids, self._now() + lease))
+        except BaseException:
+            for part in parts:
+                self._waiting.put_back(part.group, self._clock() + AGAIN_S)
+            raise
+        for part in parts:
+            mine = tuple(row for row in part.group.rows if row.id in got)
+            if len(mine) < len(part.group.rows):
+                # Somebody else has them, or had when it died: they come again when the lease is over.
+                others = tuple(row for row in part.group.rows if row.id not in got)
+                self._waiting.put_back(Group(others), self._clock() + AGAIN_S)
+                part.group.rows, part.message = mine, None
+            if mine:
+                task = asyncio.create_task(self._send(part))
+                self._sends.add(task)
+                task.add_done_callback(self._sent)
+
+    async def _first_part(self, group: Group) -> "_Part":
+        """As much of the group as fits one message; the rest goes on as groups of its own."""
+        draft = self._draft(group)
+        try:
+            room = await self._channel.room()
+            if len(group.rows) > QUICK_MOST:
+                fitted = await asyncio.to_thread(divide, draft, room)
+            else:
+                fitted = divide(draft, room)
+        except Exception:  # the attempt may do better, and knows how to fail
+            log.exception("notification.unmeasured", channel=self._channel.name)
+            return _Part(group, Detail(), None)
+        first, *others = fitted
+        rest = group.rows[first.number :]
+        for one in others:
+            part = Group(rest[: one.number], group.failures)
+            self._waiting.put_back(part, self._clock())
+            rest = rest[one.number :]
+        group.rows = group.rows[: first.number]
+        return _Part(group, first.detail, first.message)
+
+    def _draft(self, group: Group) -> Draft:
+        scope = group.rows[0].happening.scope
+        told = [Told(row.happening_id, row.happening) for row in group.rows]
+        return Draft(told, now=self._now(), summary=self._summary(scope) if scope else None)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sends.discard(task)
+        self.progress_at = self._clock()
+        self._wake.set()
+
+    async def _send(self, part: "_Part") -> None:
+        """Send a claimed group, and see to what became of it."""
+        group, started = part.group, self._clock()
+        try:
+            await self._channel.send(part.message or self._draft(group).message(part.detail))
+        except DeliveryError as error:
+            await self._failed(group, error, started)
+        except Exception as error:
+            # A fault of ours in one message must not stop the others.
+            log.exception("notification.broken", channel=self._channel.name)
+            await self._failed(group, DeliveryError(f"internal: {type(error).__name__}"), started)
+        else:
+            self._succeeded(group, started)
+
+    def _succeeded(self, group: Group, started: float) -> None:
+        if self._health.succeeded():
+            log.info("channel.up", channel=self._channel.name)
+            self._waiting.again_at(self._clock())
+        self._log("delivered", group, started)
+        self._waiting.remove(group)
+        for id_ in group.ids:
+            self._ages.pop(id_, None)
+        self._unmarked += group.ids
+        if self._marking is None:
+            self._marking = asyncio.create_task(self._mark_soon())
+
+    async def _mark_soon(self) -> None:
+        try:
+            await self._mark()
+        except Exception as error:  # noqa: BLE001  they stay unmarked, the next round tries again
+            self._say_unusable(error)
+        finally:
+            self._marking = None
+
+    async def _mark(self) -> None:
+        """Note the deliveries; what the outbox does not take is remembered, or it would be sent again."""
+        while self._unmarked:
+            ids = self._unmarked[:]
+            await self._outbox.delivered(ids, self._now())
+            del self._unmarked[: len(ids)]
+
+    async def _failed(self, group: Group, error: DeliveryError, started: float) -> None:
+        now = self._clock()
+        if error.wait:
+            self._health.hold(now + error.wait)
+        elif self._health.failed(group.ids[0], now, self._spread()):
+            log.error("channel.down", channel=self._channel.name, reason=error.reason)
+        wait = backoff(group.failures + 1, self._first, self._most, self._spread())
+        wait = max(wait, error.wait)
+        reason = error.reason + (" (it may have been delivered)" if error.maybe_delivered else "")
+        old = [row for row in group.rows if self._too_old(row)]
+        group.rows = tuple(row for row in group.rows if row not in old)
+        try:
+            if old:
+                await self._give_up(old, reason, started)
+            if group.rows:
+                self._log("failed", group, started, reason=reason, retry_in_s=round(wait, 1))
+                at = self._now() + timedelta(seconds=wait)
+                await self._outbox.failed(group.ids, reason, at)
+        except Exception as trouble:  # noqa: BLE001  they are leased for now, and go again
+            self._say_unusable(trouble)
+        if group.rows and error.ended is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ABANDONED_S):
+                    await error.ended.wait()
+        if group.rows:
+            self._waiting.failed(group, max(now + wait, self._clock()))
+
+    async def _give_up_old(self) -> None:
+        """A channel that is down takes nothing: what has waited too long behind it is given up, too."""
+        old = [row for row in self._waiting.idle() if self._too_old(row)]
+        if old:
+            await self._give_up(old, "the channel has not worked for too long", self._clock())
+
+    async def _give_up(self, rows: Sequence[Pending], reason: str, started: float) -> None:
+        self.dead += len(rows)
+        self._log("dead", Group(tuple(rows)), started, reason=reason)
+        self._waiting.give_up(rows)
+        for row in rows:
+            self._ages.pop(row.id, None)
+        await self._outbox.dead([row.id for row in rows], reason, self._now())
+
+    def _too_old(self, row: Pending) -> bool:
+        age, at = self._ages[row.id]
+        return age + timedelta(seconds=self._clock() - at) >= self._delivery.give_up_after
+
+    def _say_unusable(self, error: Exception) -> None:
+        if not self._unusable:
+            log.error(
+                "outbox.unusable", channel=self._channel.name, error=str(error), exc_info=error
+            )
+        self._unusable = True
+        asyncio.get_running_loop().call_later(AGAIN_S, self._wake.set)
+
+    def _say_usable(self) -> None:
+        if self._unusable and not self._unmarked:
+            self._unusable = False
+            log.info("outbox.usable_again", channel=self._channel.name)
+
+    def _log(self, outcome: str, group: Group, started: float, **more: object) -> None:
+        level = {"delivered": log.info, "failed": log.warning, "dead": log.error}[outcome]
+        level(
+            f"notification.{outcome}",
+            channel=self._channel.name,
+            ids=[row.happening_id for row in group.rows],
+            events=[str(row.happening.event) for row in group.rows],
+            outcome=outcome,
+            attempt=max(row.attempts for row in group.rows) + group.failures + 1,
+            latency_ms=round((self._clock() - started) * 1000, 1),
+            **more,
+        )
+
+    @staticmethod
+    def _clock() -> float:
+        return asyncio.get_running_loop().time()

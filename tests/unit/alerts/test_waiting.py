@@ -1,0 +1,181 @@
+"""Which rows may go, together and when: by hand, and as a property of random stories."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.access.happening import Happening
+from monitor.access.words import EventKind, Reason
+from monitor.alerts.waiting import STUBBORN, TOGETHER_MOST, Group, Waiting
+
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Row:
+    id: int
+    happening: Happening
+    attempts: int = 0
+    created_at: datetime = AT
+    happening_id: int = field(default=0)
+
+
+def row(id_, target="a", scope="org-acme", event=EventKind.BLOCKED):
+    return Row(id_, Happening(event, Reason.GATED, AT, target=target, scope=scope))
+
+
+def ids(groups):
+    return [group.ids for group in groups]
+
+
+def test_the_first_goes_at_once_and_what_follows_goes_together_at_the_windows_end():
+    waiting = Waiting(20.0)
+    waiting.add([row(1, "a")])
+    (first,) = waiting.take(100.0, 8)
+    waiting.add([row(2, "b"), row(3, "c")])
+    waiting.remove(first)
+    assert waiting.take(119.0, 8) == []
+    assert waiting.next_at() == 120.0
+    assert ids(waiting.take(120.0, 8)) == [[2, 3]]
+
+
+def test_after_a_windows_end_the_next_goes_at_once_again():
+    waiting = Waiting(20.0)
+    for number, at in ((1, 0.0), (2, 20.0), (3, 21.0)):
+        waiting.add([row(number, f"t{number}")])
+        (group,) = waiting.take(at, 8)
+        waiting.remove(group)
+
+
+def test_a_first_light_waits_only_behind_another():
+    waiting = Waiting(20.0)
+    waiting.add([row(1, "a")])
+    waiting.take(0.0, 8)
+    waiting.add([row(2, "b", event=EventKind.FIRST_LIGHT)])
+    assert ids(waiting.take(1.0, 8)) == [[2]]
+    waiting.add([row(3, "c", event=EventKind.FIRST_LIGHT)])
+    assert waiting.take(2.0, 8) == []
+    assert ids(waiting.take(20.0, 8)) == [[3]]
+
+
+def test_what_belongs_to_no_scope_goes_alone():
+    waiting = Waiting(20.0)
+    waiting.add([row(1, "a", scope=None), row(2, "b", scope=None)])
+    assert ids(waiting.take(0.0, 8)) == [[1], [2]]
+    assert len(waiting) == 2
+
+
+def test_a_failed_group_holds_back_the_later_rows_of_its_targets_and_nothing_else():
+    waiting = Waiting(0.0)
+    waiting.add([row(1, "a", scope=None)])
+    (group,) = waiting.take(0.0, 8)
+    waiting.failed(group, 30.0)
+    waiting.add([row(2, "a", scope=None), row(3, "b", scope=None)])
+    assert ids(waiting.take(1.0, 8)) == [[3]]
+    (again,) = waiting.take(30.0, 8)
+    assert again.ids == [1]
+    waiting.remove(again)
+    assert ids(waiting.take(31.0, 8)) == [[2]]
+
+
+def test_what_gathers_behind_a_message_that_failed_does_not_wait_for_its_window():
+    waiting = Waiting(20.0)
+    waiting.add([row(1, "a")])
+    (group,) = waiting.take(0.0, 8)
+    waiting.add([row(2, "b")])
+    waiting.failed(group, 5.0)
+    assert ids(waiting.take(0.1, 8)) == [[2]]
+
+
+def test_a_group_that_fails_again_and_again_goes_target_by_target_in_order():
+    waiting = Waiting(0.0)
+    waiting.add([row(1, "a"), row(2, "b"), row(3, "a")])
+    (group,) = waiting.take(0.0, 8)
+    for _ in range(STUBBORN):
+        waiting.failed(group, 0.0)
+        groups = waiting.take(0.0, 8)
+        group = groups[0]
+    assert ids(groups) == [[1], [2]]
+    waiting.remove(groups[0])
+    assert ids(waiting.take(0.0, 8)) == [[3]]
+
+
+def test_a_message_has_so_many_rows_and_the_rest_waits_for_no_window():
+    waiting = Waiting(20.0)
+    waiting.add([row(n, f"t{n}") for n in range(1, TOGETHER_MOST * 2 + 2)])
+    assert [len(group.rows) for group in waiting.take(0.0, 8)] == [TOGETHER_MOST, TOGETHER_MOST, 1]
+
+
+def test_when_the_channel_works_again_all_retries_are_due_in_their_order():
+    waiting = Waiting(0.0)
+    waiting.add([row(n, f"t{n}", scope=None) for n in (1, 2, 3)])
+    for at, group in zip((50.0, 40.0, 60.0), waiting.take(0.0, 8), strict=True):
+        waiting.failed(group, at)
+    waiting.again_at(10.0)
+    assert ids(waiting.take(10.0, 8)) == [[2], [1], [3]]
+
+
+def test_rows_given_up_are_gone_wherever_they_wait():
+    waiting = Waiting(0.0)
+    waiting.add([row(1, "a", scope=None)])
+    (group,) = waiting.take(0.0, 8)
+    waiting.failed(group, 5.0)
+    waiting.add([row(2, "a", scope=None), row(3, "b")])
+    assert sorted(one.id for one in waiting.idle()) == [1, 2, 3]
+    waiting.give_up([row(1, "a", scope=None), row(3, "b")])
+    assert ids(waiting.take(9.0, 8)) == [[2]]
+    assert len(waiting) == 1
+
+
+def test_parts_of_one_group_go_one_after_the_other_where_they_tell_of_one_target():
+    waiting = Waiting(20.0)
+    waiting.add([row(1, "a"), row(2, "b"), row(3, "a")])
+    (whole,) = waiting.take(0.0, 8)
+    first, second = Group(whole.rows[:2]), Group(whole.rows[2:])
+    waiting.put_back(second, 0.0)
+    assert waiting.take(0.0, 8) == []
+    waiting.remove(first)
+    assert ids(waiting.take(0.0, 8)) == [[3]]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("abc"),
+            st.sampled_from(["org-acme", "org-other", None]),
+            st.sampled_from([EventKind.FIRST_LIGHT, EventKind.BLOCKED]),
+        ),
+        max_size=25,
+    ),
+    st.lists(st.booleans(), max_size=60),
+    st.sampled_from([0.0, 3.0, 20.0]),
+    st.integers(1, 4),
+)
+def test_each_row_is_sent_once_and_a_targets_rows_in_their_order(stories, fates, window, most):
+    waiting, now, sent, under_way, fates = Waiting(window), 0.0, [], [], list(fates)
+    rows = [
+        row(n, f"{scope}-{target}", scope, event)
+        for n, (target, scope, event) in enumerate(stories, 1)
+    ]
+    late = list(rows)
+    for _ in range(1000):
+        if late:
+            waiting.add([late.pop(0)])
+        under_way += waiting.take(now, most)
+        if under_way:
+            group = under_way.pop()
+            if fates and fates.pop():
+                waiting.failed(group, now + 2.0)
+            else:
+                sent += group.rows
+                waiting.remove(group)
+        elif not late and not len(waiting):
+            break
+        now += 1.0
+    assert sorted(one.id for one in sent) == [one.id for one in rows]
+    for target in {one.happening.target for one in rows}:
+        order = [one.id for one in sent if one.happening.target == target]
+        assert order == sorted(order)
+    assert waiting.next_at() is None or waiting.take(now + 100.0, 8) == []
