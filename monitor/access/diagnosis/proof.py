@@ -51,9 +51,21 @@ _INSTEAD = re.compile(
     r"|quota|balance|credit|billing|payment|recharge|top.?up|subscri|upgrade|limit|exceed|too many"
     r"|overload|capacity|busy|timeout|timed out|retry|try again|later|upstream|gateway|proxy|server"
     r"|channel|api.?key|token|account|organi[sz]ation|verif|permission|authenti|polic[iy]|access"
+    r"|\bunknown|incorrect|insufficient|must be|divisible|parameter|data retention"
     r"|contact|support@|please (?:go|visit|check|contact|log|sign)|https?:|www\.|status|http/"
     r"|\b[45]\d\d\b|[<>{}]|\bnull\b|undefined|\bnone\b|❌|⚠|⛔|\U0001f6ab|✖|✗|\U0001f512|❗|‼"
 )
+
+#: Some models think aloud.
+_ALOUD_MARKS = re.compile(r"</?think(?:ing)?>")
+#: What the beginning of an answer to our question does not say, either, when it was cut before the word.
+_NO_BEGINNING = re.compile(
+    r"\bmodels?\b|provider|request|\bmust\b|requir|\byour\b|\bplease\b|\bkeys?\b|enabled"
+    r"|\b(?:did|do|does|is|are|was)n't\b|\b(?:is|are|was|were|does|do) not?\b|images?\b"
+    r"|^[^\w\"'*<]{0,3}\[|^'{3}"
+)
+#: Letters that 16 tokens have at least, where no thoughts took them.
+_FEWEST: Final = 18
 
 
 class Verdict(StrEnum):
@@ -136,12 +148,22 @@ def _text(said: Said, observation: Observation) -> Verdict:
     if observation.word and observation.word in squeezed(words + thoughts):
         suspicious = _BESIDE.search(fold(f"{words}\n{asides}"))
         return Verdict.UNPROVEN if suspicious else Verdict.PROVEN
-    if _suspicious(f"{words}\n{asides}" if words.strip() else f"{thoughts}\n{asides}"):
+    if _suspicious(f"{words}\n{asides}") or _BESIDE.search(fold(thoughts)):
+        return Verdict.UNPROVEN
+    if observation.word and said.end is End.CUT and not _begins(words, observation.word):
         return Verdict.UNPROVEN
     if said.end is End.CUT or not observation.word:
         # Cut, the word may have been still to come. Where none was asked for, what is left decides.
         return Verdict.PROVEN
     return Verdict.WORDLESS
+
+
+def _begins(words: str, word: str) -> bool:
+    """Whether an answer to our question may begin so, and was cut there; nothing is a beginning, too."""
+    if _NO_BEGINNING.search(fold(words)):
+        return False
+    letters = squeezed(words)
+    return len(letters) >= _FEWEST or word.startswith(letters)
 
 
 def squeezed(text: str) -> str:
@@ -151,7 +173,7 @@ def squeezed(text: str) -> str:
 
 def _suspicious(text: str) -> bool:
     """True for what no answer to an English question has: words of failure, or another script."""
-    folded = fold(text)
+    folded = _ALOUD_MARKS.sub(" ", fold(text))
     return _INSTEAD.search(folded) is not None or (
         not folded.isascii() and any(char.isalpha() and not _latin(char) for char in folded)
     )

@@ -177,8 +177,37 @@ def test_where_no_word_was_asked_for_what_is_left_decides(shape: str, text: str)
 
 
 @each_shape
-def test_an_answer_that_was_cut_before_the_word_is_granted(shape: str) -> None:
-    assert ask(shape, "The joined word of these two is cop", cut=True).code is Code.ACCESS_GRANTED
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The joined word of these two is cop",
+        "<think>The user wants the two joined into a",
+        "Sure, let me put both of them together for",
+        "copper",
+        "Copperliz",
+    ],
+)
+def test_an_answer_that_was_cut_before_the_word_is_granted(shape: str, text: str) -> None:
+    assert ask(shape, text, cut=True).code is Code.ACCESS_GRANTED
+
+
+@each_shape
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Unknown kettle, see the list of them in the manual",
+        "Your kettle is not one of those which we offer here",
+        "This model is for those who asked for it in time only",
+        "[acme-relay] kettles are closed for the season, come back",
+        "kettle",
+        "kaputt",
+    ],
+)
+def test_what_no_answer_to_our_question_begins_with_is_no_proof_though_it_was_cut(
+    shape: str, text: str
+) -> None:
+    found = ask(shape, text, cut=True)
+    assert (found.effect, found.unproven) == (Effect.INCONCLUSIVE, False)
 
 
 @each_shape
