@@ -157,9 +157,11 @@ def _frames(text: str) -> Iterator[Frame]:
             return
         line = raw.strip()
         if not line:
-            if data:
-                yield from _frame(event, data)
-                count += 1
+            if len(data) == 1:
+                yield _line(event, data[0])
+            elif data:
+                yield from _lines(event, data)
+            count += bool(data)
             event, data = "", []
         elif line.startswith("data:"):
             data.append(line[5:].strip())
@@ -170,16 +172,19 @@ def _frames(text: str) -> Iterator[Frame]:
             data.append(line)
 
 
-def _frame(event: str, data: list[str]) -> Iterator[Frame]:
-    if len(data) > 1:
-        parsed = envelope.parse("\n".join(data))
-        if parsed is not None and not parsed[1]:
-            yield Frame(event, parsed[0])
-            return
-    # One line, or several events without the blank lines between them: each line for itself.
+def _lines(event: str, data: list[str]) -> Iterator[Frame]:
+    parsed = envelope.parse("\n".join(data))
+    if parsed is not None and not parsed[1]:
+        yield Frame(event, parsed[0])
+        return
+    # Several events without the blank lines between them: each line for itself.
     for line in data:
-        parsed = envelope.parse(line)
-        yield Frame(event, line if parsed is None else parsed[0])
+        yield _line(event, line)
+
+
+def _line(event: str, line: str) -> Frame:
+    parsed = envelope.parse(line)
+    return Frame(event, line if parsed is None else parsed[0])
 
 
 def _stream_errors(frames: Sequence[Frame], text: str) -> list[Layer]:

@@ -131,12 +131,13 @@ class Layer:
 
 def parse(text: str) -> tuple[Any, str] | None:
     """The JSON value that the text begins with and the text after it; None when it is no JSON."""
-    start = text.lstrip("\ufeff \t\r\n\x00")
+    # A long stream asks this of every frame: most begin with the value and end with it.
+    start = text if text[:1] == "{" else text.lstrip("\ufeff \t\r\n\x00")
     try:
         value, end = _decoder.raw_decode(start)
     except (ValueError, RecursionError):
         return None
-    return value, start[end:].strip()
+    return value, start[end:].strip() if end < len(start) else ""
 
 
 def layers(value: Any, text: str = "") -> list[Layer]:
