@@ -234,7 +234,10 @@ def _message(part: Mapping[str, Any], said: Said) -> None:
     # A long stream has many of these, most with one field: it is quicker to ask what they have.
     for name, content in part.items():
         if name in ("content", "refusal"):
-            said.words += _strings(content)
+            if type(content) is str:
+                said.words.append(content)
+            else:
+                said.words += _strings(content)
         elif name in ("reasoning_content", "reasoning"):
             if thoughts := _strings(content):
                 said.thoughts += thoughts
