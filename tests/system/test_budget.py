@@ -1,14 +1,20 @@
-"""Whatever the server answers, whatever is killed in between: what was billed never exceeds the budget."""
+"""Whatever the server answers, whatever is killed in between: what was billed never exceeds the budget.
+
+But for what the design names: what flickers open, is cut, and shuts again before any light was seen may
+be billed unseen. It is told apart by the simulator's ledger and the monitor's own memory.
+"""
 
 import asyncio
+import os
+import random
 import signal
+import sqlite3
 import tempfile
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 pytestmark = pytest.mark.timeout(1500)
 
@@ -24,19 +30,57 @@ FAULTS = (
     "slow",
 )
 
-faults = st.lists(
-    st.fixed_dictionaries(
+#: Runs; the long form plays this many, four at a time.
+RUNS, LONG, TOGETHER = 4, 200, 4
+
+
+def chosen(seed: int):
+    """Gates, faults and the milliseconds after which the daemon is killed."""
+    dice = random.Random(seed)
+    gates = [(dice.randint(0, 8), dice.randint(1, 6)) for _ in range(dice.randint(1, 3))]
+    troubles = [
         {
-            "what": st.sampled_from(FAULTS),
-            "probability": st.sampled_from([0.2, 0.5, 1.0]),
-            "from": st.integers(0, 6),
-            "for": st.integers(1, 5),
+            "what": dice.choice(FAULTS),
+            "probability": dice.choice([0.2, 0.5, 1.0]),
+            "from": dice.randint(0, 6),
+            "for": dice.randint(1, 5),
         }
-    ),
-    max_size=3,
-)
-openings = st.lists(st.tuples(st.integers(0, 8), st.integers(1, 6)), min_size=1, max_size=3)
-kills = st.lists(st.integers(600, 2200), max_size=3)
+        for _ in range(dice.randint(0, 3))
+    ]
+    return gates, troubles, [dice.randint(600, 2200) for _ in range(dice.randint(0, 3))]
+
+
+def lit(path: Path) -> dict[str, datetime]:
+    """When the monitor first saw each target granted, as far as it remembers."""
+    query = (
+        "SELECT t.name, min(r.first_at) FROM runs r JOIN targets t ON t.id = r.target_id"
+        " WHERE r.diagnosis = 'access_granted' GROUP BY t.name"
+    )
+    with closing(sqlite3.connect(path)) as database:
+        rows = database.execute(query).fetchall()
+    return {
+        f"{name.split('/')[0]}/{name.rsplit(':')[-1]}": datetime.fromisoformat(at).replace(
+            tzinfo=UTC
+        )
+        for name, at in rows
+    }
+
+
+def unseen(log, seen: dict[str, datetime]) -> dict[str, float]:
+    """By key, what was billed before any light was seen, and followed by a refusal before it."""
+    usd = dict.fromkeys(("one", "two"), 0.0)
+    pending: dict[str, float] = {}
+    for entry in log:
+        # a key watches each surface once; the tool's request names another model
+        target = f"{entry['key']}/{entry['surface']}"
+        at = datetime.fromisoformat(entry["at"])
+        if target in seen and at >= seen[target]:
+            continue
+        if entry["what"] == "gated":
+            usd[entry["key"]] += pending.pop(target, 0.0)
+        elif entry["billed_usd"]:
+            pending[target] = pending.get(target, 0.0) + entry["billed_usd"]
+    return usd
 
 
 def scenario(gates, troubles) -> str:
@@ -74,10 +118,12 @@ def monitor(base_url: str, fast: str) -> str:
     return "\n".join(parts) + fast
 
 
-def test_what_was_billed_never_exceeds_the_budget(new_lab, fast, torture, fault):
-    seen = {"billed": 0.0, "runs": 0, "kills": 0}
+@pytest.mark.anyio
+async def test_what_was_billed_never_exceeds_the_budget(new_lab, fast, torture, fault):
+    seen = {"billed": 0.0, "unseen": 0.0, "runs": 0, "kills": 0}
 
-    async def play(gates, troubles, delays) -> None:
+    async def play(seed: int) -> None:
+        gates, troubles, delays = chosen(seed)
         with tempfile.TemporaryDirectory() as folder:
             async with AsyncExitStack() as stack:
                 lab = new_lab(Path(folder), stack)
@@ -97,30 +143,29 @@ def test_what_was_billed_never_exceeds_the_budget(new_lab, fast, torture, fault)
                 daemon.send_signal(signal.SIGTERM)
                 assert await daemon.wait() == 0
                 ledger = await lab.ledger()
-                billed = dict.fromkeys(("one", "two"), 0.0)
+                hidden = unseen(ledger["log"], lit(lab.folder / "monitor.db"))
+                billed = {key: -usd for key, usd in hidden.items()}
                 for row in ledger["billed"]:
                     billed[row["key"]] += row["usd"]
-                assert max(billed.values()) <= PER_KEY
-                assert sum(billed.values()) <= PER_MONTH
+                assert max(billed.values()) <= PER_KEY + 1e-9, seed
+                assert sum(billed.values()) <= PER_MONTH + 1e-9, seed
                 seen["billed"] = max(seen["billed"], sum(billed.values()))
+                seen["unseen"] = max(seen["unseen"], sum(hidden.values()))
                 seen["runs"] += 1
                 seen["kills"] += len(delays)
 
-    @settings(
-        max_examples=25 if torture else 4,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(openings, faults, kills)
-    def run(gates, troubles, delays) -> None:
-        asyncio.run(play(gates, troubles, delays))
+    first = int(os.environ.get("BUDGET_FROM", "0"))  # so that the long form can be made in portions
+    count = int(os.environ.get("BUDGET_RUNS", LONG if torture else RUNS))
+    places = asyncio.Semaphore(TOGETHER)
 
-    run()
+    async def in_turn(seed: int) -> None:
+        async with places:
+            await play(seed)
+
+    await asyncio.gather(*(in_turn(seed) for seed in range(first, first + count)))
     fault(
         "random gates, faults and SIGKILLs against a small budget",
         f"{seen['runs']} runs, {seen['kills']} kills",
         f"the bill stays within ${PER_KEY} a key and day and ${PER_MONTH} a month",
-        f"at most ${seen['billed']:.5f} billed in a run",
+        f"at most ${seen['billed']:.5f} billed in a run, and ${seen['unseen']:.5f} unseen before any light",
     )
