@@ -29,6 +29,7 @@ from monitor.cli.common import (
 
 if TYPE_CHECKING:
     from monitor.config import Settings
+    from monitor.store.glance import Money
     from monitor.store.records import DaemonRow, HistoryRow, TargetStatus
 
 #: Routes are compared by what they answered lately.
@@ -89,8 +90,38 @@ def status(
                 print(printable(f"no answer to {_short(who)}: {why}"))
     if more:
         print(f"and {more} more of pools that are out of the ordinary: --format json has all")
+    with plain_errors():
+        for line in gone(settings, glance.money(settings.database, now=now)):
+            print(f"\n{printable(line)}")
     print(f"\nnotifications: {found.pending} pending, {found.dead} dead")
     print(_daemon_line(found.daemon, now))
+
+
+def gone(settings: "Settings", money: "Money") -> list[str]:
+    """Which budgets have no room left for a probe: then the model list is all that is asked for."""
+    from monitor.config import price_of
+
+    day, month = settings.budget.per_key_per_day, settings.budget.per_month
+    over, least = [], month
+    for key in settings.keys:
+        spent = money.today.get(key.name, 0.0)
+        if not spent:
+            continue
+        route = settings.routes[key.route]
+        dearest = max(price_of(settings.catalog, route, one)[0] for one in key.capabilities)
+        least = min(least, dearest)
+        if spent + dearest > day:
+            over.append(f"{key.name} (${spent:.4f}, ${money.held[key.name]:.4f} of it held)")
+    said = []
+    if over:
+        more = f" and {len(over) - 5} more" if len(over) > 5 else ""
+        said.append(
+            f"budget: today's ${day:g} is gone for {', '.join(over[:5])}{more}; only the model list is"
+            " asked for until 00:00 UTC, or until what is in doubt is given back"
+        )
+    if money.month and money.month + least > month:
+        said.append(f"budget: the month's ${month:g} is gone (${money.month:.4f} booked or held)")
+    return said
 
 
 def next_probe(target: "TargetStatus", now: datetime) -> str:

@@ -84,16 +84,18 @@ def month(settings: Settings) -> tuple[str, ...]:
     rechecks = sum(kind.price * kind.targets * (_MONTH / kind.every) for kind in kinds)
     targets = sum(kind.targets for kind in kinds)
     about = "about " if any(kind.estimated for kind in kinds) else ""
-    said = f"rechecks of all {targets} targets, should all be open: {about}${rechecks:.2f} a month"
+    said = f"rechecks of {_many(targets, 'target')}, should all be open: {about}${rechecks:.2f} a month"
     if rechecks > most:
         said += f"; the budget makes them {rechecks / most:.1f} times rarer" if most else ""
-    return (
-        (
-            f"a month costs at most ${most:.2f} (${budget.per_key_per_day:g} a key and day for {keys}"
-            f" keys, ${budget.per_month:g} a month for all)"
-        ),
-        said,
+    at_most = (
+        f"a month costs at most ${most:.2f} (${budget.per_key_per_day:g} a key and day for"
+        f" {_many(keys, 'key')}, ${budget.per_month:g} a month for all)"
     )
+    return at_most, said
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _kinds(settings: Settings) -> list[_Kind]:

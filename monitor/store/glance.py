@@ -5,8 +5,9 @@ A container's health check runs every half minute, and to import SQLAlchemy take
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,32 @@ _UNANSWERED = """
     ) GROUP BY message
 """
 
+_BOOKED = "SELECT key, day, settled_usd, 0.0 FROM spend WHERE day >= ?"
+_HELD = "SELECT key, day, usd, usd FROM holds WHERE day >= ?"
+
 _WAITING = "SELECT state, count(*) FROM notifications WHERE state IN (?, ?) GROUP BY state"
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """What is booked and held, in US dollars: of this month, and of today by key; and what of it is held."""
+
+    month: float
+    today: Mapping[str, float]
+    held: Mapping[str, float]
+
+
+def money(path: Path, *, now: datetime) -> Money:
+    """What is spent of the budgets; `now` says which day and month. Raises StoreError as `queries` do."""
+    month, today, held = 0.0, dict[str, float](), dict[str, float]()
+    with _reading(path) as connection:
+        rows = connection.execute(f"{_BOOKED} UNION ALL {_HELD}", (f"{now:%Y-%m}-01",) * 2)
+        for key, day, usd, of_it in rows:
+            month += usd
+            if day == f"{now:%Y-%m-%d}":
+                today[key] = today.get(key, 0.0) + usd
+                held[key] = held.get(key, 0.0) + of_it
+    return Money(month, today, held)
 
 
 def daemon(path: Path) -> DaemonRow | None:
