@@ -36,6 +36,12 @@ _TEXT_STATUS = re.compile(
 _EDGE_STATUSES = frozenset((502, 504, *range(520, 531)))
 
 
+#: The request's own field, as a text repeats it: that says nothing of the model.
+_ECHO = re.compile(r"""["'`]?\bmodel["'`]? ?[:=]""")
+#: A path of the API that was not found has the word, and is no model.
+_PATH_OF_MODELS = re.compile(r"(?<![\w-])((?:https?:/)?/[\w.:/-]{0,200}?)\bmodels?\b")
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What an answer was found to mean, and by which rule."""
@@ -48,6 +54,9 @@ class Finding:
 
 def judge(answer: Answer, folded: Sequence[str], status: int | None) -> Finding:
     """The meaning of a refusal. `folded`: the errors' messages as the rules compare them."""
+    folded = [
+        _PATH_OF_MODELS.sub(r"\1listing", text) if "/model" in text else text for text in folded
+    ]
     inner = _inner_status(answer.errors, folded, status)
     if answer.kind is Kind.HTML:
         return _html(answer.text, inner)
@@ -174,7 +183,8 @@ def _by_status(answer: Answer, folded: Sequence[str], status: int | None) -> Fin
 def _by_client_status(
     answer: Answer, folded: Sequence[str], status: int, *, prose: bool
 ) -> Finding:
-    if status == 404 and any("model" in text for text in folded):
+    named = [_ECHO.sub(" ", text) if prose else text for text in folded]
+    if status == 404 and any("model" in text for text in named):
         return _found(Code.MODEL_UNAVAILABLE, "status_404_of_a_model")
     if status == 404 and not prose:
         return _found(Code.UNRECOGNIZED, "status_404_unknown_words")

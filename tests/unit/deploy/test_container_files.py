@@ -55,7 +55,9 @@ def test_the_dockerfile_names_one_base_and_no_address(dockerfile):
     bases = set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE))
     (base,) = bases
     # by its digest, or by its full version: never what moves under a name
-    assert re.fullmatch(r"docker\.io/library/python:3\.12\.\d+-slim-[a-z]+(@sha256:[0-9a-f]{64})?", base)
+    assert re.fullmatch(
+        r"docker\.io/library/python:3\.12\.\d+-slim-[a-z]+(@sha256:[0-9a-f]{64})?", base
+    )
     assert f'org.opencontainers.image.base.name="{base.partition("@")[0]}"' in dockerfile
     assert "://" not in dockerfile
 

@@ -1,0 +1,41 @@
+"""A path that is not found is the same whatever the path is, and an echo of the request says nothing."""
+
+import pytest
+
+from monitor.access.diagnosis import diagnose
+from monitor.access.observation import Observation
+from monitor.access.words import Code
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/gpt-image-2", "/v1/images/generations"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "Cannot GET {}",
+        "The requested URL {} was not found on this server.",
+        "<html><body><h1>Not Found</h1><p>The requested URL {} was not found.</p></body></html>",
+    ],
+)
+def test_one_page_has_one_diagnosis_whatever_the_path(page, path):
+    found = diagnose(Observation(404, body=page.format(path).encode(), model="gpt-image-2"))
+    assert found.code is Code.WRONG_ENDPOINT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'no handler for POST /v1/images/generations {"model": "gpt-image-2", "n": 1}',
+        "nothing here: POST /v1/images/generations model=gpt-image-2",
+    ],
+)
+def test_a_text_that_echoes_the_request_says_nothing_of_the_model(text):
+    found = diagnose(Observation(404, body=text.encode(), model="gpt-image-2"))
+    assert found.code is Code.WRONG_ENDPOINT
+
+
+@pytest.mark.parametrize(
+    "text", ["the model gpt-image-2 does not exist", "no such model: gpt-image-2"]
+)
+def test_a_text_that_speaks_of_the_model_does(text):
+    found = diagnose(Observation(404, body=text.encode(), model="gpt-image-2"))
+    assert found.code is Code.MODEL_UNAVAILABLE
