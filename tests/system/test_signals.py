@@ -52,7 +52,7 @@ async def test_a_second_sigterm_within_half_a_second_is_the_first_ones_echo(sim)
     await sim.told("started")
     daemon.send_signal(signal.SIGTERM)
     daemon.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(daemon.wait(), 10) == 0
+    assert await asyncio.wait_for(daemon.wait(), 40) == 0
     assert [row["event"] for row in await sim.history()][-1] == "stopping"
 
 
@@ -71,7 +71,7 @@ async def test_sighup_at_any_moment_of_a_start_reads_the_settings_anew(sim, afte
     daemon.send_signal(signal.SIGHUP)
     await sim.until(lambda: bool(sim.logged("reloaded")), "the settings to be read anew")
     daemon.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(daemon.wait(), 10) == 0
+    assert await asyncio.wait_for(daemon.wait(), 40) == 0
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ async def test_a_wait_that_is_ended_books_what_it_spent_and_leaves_nothing_behin
     await sim.until(probed, "the probe of the wait")
     process.send_signal(number)
     process.send_signal(number)  # its echo
-    assert await asyncio.wait_for(process.wait(), 10) == status
+    assert await asyncio.wait_for(process.wait(), 40) == status
     assert not list((sim.folder / "temporary").iterdir())
     daemon = await sim.daemon()
     await sim.told("started", count=2)
