@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from monitor.access.words import Contract, DeclarationKind
 from monitor.cli.common import (
     ConfigOption,
     Exit,
@@ -58,7 +59,7 @@ def check(
     from monitor.daemon.once import check_all, worst_case
     from monitor.daemon.signals import run
 
-    settings = load_settings(config)
+    settings = with_declarations(load_settings(config), datetime.now(UTC))
     targets = select_targets(settings, names or [])
     announce_cost(settings, targets, times=1)
     prices = {target: worst_case(settings, target)[0] for target in targets}
@@ -139,6 +140,30 @@ def _as_json(one: "Checked") -> dict[str, Any]:
         "cost_estimated": one.estimated,
         "cost_in_doubt": one.doubt,
     }
+
+
+def with_declarations(settings: "Settings", now: datetime) -> "Settings":
+    """The settings with what was declared last of each key, in them or by `declare`, as its `verified_at`.
+
+    A database that is not there, or cannot be read, has nothing to add.
+    """
+    from monitor.store.errors import StoreError
+    from monitor.store.queries import declared
+
+    try:
+        told = declared(settings.database)
+    except StoreError:
+        return settings
+    keys = []
+    for key in settings.keys:
+        direct = settings.routes[key.route].contract is Contract.DIRECT
+        found = [told[one] for one in (key.organization, key.name) if one in told and direct]
+        last = max(found, key=lambda one: one.at, default=None)
+        if last and (key.verified_at is None or last.at > key.verified_at):
+            verified = last.kind is DeclarationKind.VERIFIED and last.at <= now
+            key = replace(key, verified_at=last.at if verified else None)  # noqa: PLW2901
+        keys.append(key)
+    return replace(settings, keys=tuple(keys))
 
 
 def status_of(settings: "Settings", key: str, effect: "Effect") -> Exit:

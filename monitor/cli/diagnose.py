@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from monitor.cli.checking import status_of
+from monitor.cli.checking import status_of, with_declarations
 from monitor.cli.common import (
     ConfigOption,
     Format,
@@ -52,7 +52,7 @@ def diagnose(
     from monitor.daemon.once import worst_case
     from monitor.daemon.signals import run
 
-    settings = load_settings(config)
+    settings = with_declarations(load_settings(config), datetime.now(UTC))
     plan = _plan(settings, key, model)
     _announce(settings, plan, asks=not yes and _terminal())
     prices = {target: worst_case(settings, target)[0] for target in plan}
@@ -126,7 +126,7 @@ def _print(shown: dict[str, Any], steps: list[str]) -> None:
         print()
         _print_routes(shown["routes"])
     verdict = shown["verdict"]
-    print(f"\nverdict: {verdict['diagnosis']}, owner: {verdict['owner'] or 'nobody'}")
+    print(f"\nverdict: {verdict['diagnosis']}, owner: {verdict['owner']}")
     _print_list("what to do:", steps)
     if verdict["not_worth"]:
         _print_list("what not to bother doing:", verdict["not_worth"])

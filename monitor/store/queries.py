@@ -10,12 +10,13 @@ from pathlib import Path
 
 from sqlalchemy import ColumnElement, func, select
 
-from monitor.access.words import Look
-from monitor.store import tables
+from monitor.access.words import DeclarationKind, Look
+from monitor.store import inbox, tables
 from monitor.store.engine import reading
 from monitor.store.records import (
     AlertRow,
     DaemonRow,
+    Declaration,
     HistoryRow,
     NotificationState,
     Run,
@@ -45,6 +46,22 @@ def daemon(path: Path) -> DaemonRow | None:
     with reading(path) as connection:
         row = connection.execute(select(tables.daemon)).one_or_none()
         return daemon_of(row) if row else None
+
+
+def declared(path: Path) -> dict[str, Declaration]:
+    """The latest declaration of each organization and key, by subject; also what no daemon took yet."""
+    table = tables.declarations
+    with reading(path) as connection:
+        rows = connection.execute(select(table).order_by(table.c.at, table.c.id))
+        told = [
+            Declaration(row.id, DeclarationKind(row.kind), row.subject, row.at, row.source)
+            for row in rows
+        ]
+        for item in inbox.waiting(connection):
+            if item.kind == "declare" and (found := inbox.read_declaration(item.payload)):
+                kind, subject, at = found
+                told.append(Declaration(item.id, kind, subject, at, "inbox"))
+    return {one.subject: one for one in sorted(told, key=lambda one: one.at)}
 
 
 def history(

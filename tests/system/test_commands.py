@@ -114,6 +114,15 @@ async def test_check_after_a_fresh_declaration_is_11(sim, fast):
     assert answer["cost_usd"] == 0
 
 
+async def test_check_after_declare_is_11_and_after_it_was_taken_back_10(sim):
+    for kind, status in (("verified", 11), ("cleared", 10), ("verified", 11), ("rejected", 10)):
+        assert (await sim.call("declare", kind, "gated")).status == 0
+        ended = await sim.call("check", "gated")
+        assert ended.status == status, ended.err
+    assert (await sim.call("declare", "verified", "gated", "--at", "9 days ago")).status == 0
+    assert (await sim.call("check", "gated")).status == 10
+
+
 @pytest.mark.parametrize(
     ("targets", "timeout", "status"),
     [

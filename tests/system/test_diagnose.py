@@ -71,7 +71,7 @@ async def sim(lab, fast):
 @pytest.mark.parametrize(
     ("key", "status", "owner"),
     [
-        ("open", 0, None),
+        ("open", 0, "organization"),
         ("gated", 10, "organization"),
         ("locked", 12, "organization"),
         ("blocked", 13, "billing"),

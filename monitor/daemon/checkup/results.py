@@ -38,9 +38,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whose problem it is, what to do, and what not to bother doing; no owner where nothing is wrong."""
+    """Whose problem it is, what to do, and what not to bother doing."""
 
-    owner: Owner | None
+    owner: Owner
     diagnosis: Code
     #: paragraphs
     steps: tuple[str, ...]
@@ -85,7 +85,7 @@ class Report:
             ],
             "routes": [_route(checked) for checked in self.routes],
             "verdict": {
-                "owner": self.verdict.owner and str(self.verdict.owner),
+                "owner": str(self.verdict.owner),
                 "diagnosis": str(self.verdict.diagnosis),
                 "advice": self.verdict.advice,
                 "not_worth": list(self.verdict.not_worth),

@@ -62,7 +62,7 @@ def verdict_of(course: Course, finding: Finding, others: Sequence[Checked]) -> V
     if course.direct and not granted:
         steps += _elsewhere(others)
     return Verdict(
-        owner=None if granted else finding.owner,
+        owner=finding.owner,
         diagnosis=finding.code,
         steps=tuple(step for step in steps if step),
         not_worth=_NOT_WORTH[finding.code],

@@ -98,7 +98,7 @@ MISFORTUNES = [
     ("an edge", fault("edge_forbidden"), {}, "route", "edge_error", None),
     ("a filter", block("moderation_blocked"), {}, "request", "moderation_blocked", None),
     ("broken JSON", fault("broken_json"), {}, "route", "unrecognized", None),
-    ("nothing", OPEN, {}, None, "access_granted", None),
+    ("nothing", OPEN, {}, "organization", "access_granted", None),
 ]  # fmt: skip
 
 
@@ -169,7 +169,7 @@ async def test_each_misfortune_is_laid_at_the_right_door(
     assert (report.verdict.owner, report.verdict.diagnosis) == (owner, diagnosis), told
     if decides:
         assert results(report)[decides] == "problem", told
-    assert bool(report.verdict.not_worth) == (owner is not None)
+    assert bool(report.verdict.not_worth) == (diagnosis != "access_granted")
     assert report.verdict.advice
     text = str(report.as_json())
     assert SECRET not in text
@@ -220,7 +220,7 @@ async def test_two_routes_are_compared_and_never_merged(ward):
     for word in ("relay/gpt-image-2:images", "Mapping:", "Billing and limits:", "Data:", "Shape:"):
         assert word in report.verdict.advice
     turned = await ward_of_relay(settings)
-    assert (turned.verdict.owner, turned.verdict.diagnosis) == (None, "access_granted")
+    assert (turned.verdict.owner, turned.verdict.diagnosis) == ("organization", "access_granted")
     assert "says nothing of an OpenAI organization" in turned.verdict.advice
     assert ward.simulator.ledger.count(what="foreign_key") == 0
 

@@ -8,9 +8,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
-from monitor.access.words import EventKind, Reason
+from monitor.access.words import DeclarationKind, EventKind, Reason
 from monitor.store import engine, glance, queries
 from monitor.store.errors import StoreError
+from monitor.store.inbox import submit_declaration
 from monitor.store.records import Change, NotificationState, Told
 from monitor.store.shapes import as_json
 
@@ -231,3 +232,16 @@ async def test_no_query_reads_a_large_table_whole(path, recorder, clock, make, a
     assert "ix_inbox_waiting" in text
     assert "ix_runs_target_id_look (target_id=? AND look=?)" in text
     assert "ix_notifications_state_channel_happening_id (state=? AND channel=?)" in text
+
+
+async def test_the_latest_declaration_of_each_subject_counts_taken_or_not(path, recorder, clock):
+    await recorder.declare(DeclarationKind.VERIFIED, "org-acme", clock.now, "settings")
+    await recorder.declare(DeclarationKind.REJECTED, "org-acme", clock.move(minutes=2), "inbox 1")
+    await recorder.declare(DeclarationKind.VERIFIED, "acme-prod", clock.now, "settings")
+    later = clock.move(minutes=3)
+    submit_declaration(path, DeclarationKind.CLEARED, "acme-prod", later, later)
+    found = queries.declared(path)
+    assert {name: (str(one.kind), one.at) for name, one in found.items()} == {
+        "org-acme": ("rejected", clock.now - timedelta(minutes=3)),
+        "acme-prod": ("cleared", later),
+    }
