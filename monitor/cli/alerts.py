@@ -1,5 +1,6 @@
 """`alerts list|test|retry`."""
 
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from monitor.cli.common import (
     ago,
     fail,
     load_settings,
+    note,
     plain_errors,
     print_json,
     print_table,
@@ -36,7 +38,11 @@ _NamesArgument = Annotated[
 
 @app.command("list")
 def list_(
+    *,
     state: Annotated[str | None, typer.Option(help="pending, delivered or dead.")] = None,
+    whole: Annotated[
+        bool, typer.Option("--all", help="All of them, not only the newest 1,000.")
+    ] = False,
     config: ConfigOption = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
@@ -49,7 +55,11 @@ def list_(
         fail(f"--state {state!r} is none of {', '.join(NotificationState)}")
     settings = load_settings(config, reading=True)
     with plain_errors():
-        found = queries.alerts(settings.database, NotificationState(state) if state else None)
+        limit = sys.maxsize if whole else queries.LIMIT
+        wanted = NotificationState(state) if state else None
+        found = queries.alerts(settings.database, wanted, limit=limit)
+    if len(found) == limit:
+        note(f"only the newest {limit:,} are listed: --all has the others, too")
     if output is Format.JSON:
         print_json([as_json(row) for row in found])
         return
