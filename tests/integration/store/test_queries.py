@@ -231,7 +231,7 @@ async def test_no_query_reads_a_large_table_whole(path, recorder, clock, make, a
     assert "ix_happenings_at (at>?)" in text
     assert "ix_inbox_waiting" in text
     assert "ix_runs_target_id_look (target_id=? AND look=?)" in text
-    assert "ix_notifications_state_channel_happening_id (state=? AND channel=?)" in text
+    assert "ix_notifications_state_channel_happening_id (state=? AND channel=?" in text
 
 
 async def test_the_latest_declaration_of_each_subject_counts_taken_or_not(path, recorder, clock):
