@@ -77,7 +77,8 @@ def _normal(message: str, model: str | None) -> str:
 
     def shown(match: re.Match[str]) -> str:
         word = match[0]
-        if not word[0].isdigit() and re.match(r"[a-z]+", word.casefold())[0] in families:  # type: ignore[index]
+        family = re.match(r"[a-z]+", word.casefold())  # none, of a figure or of a stop alone
+        if family and family[0] in families:
             return word
         return _FIGURES.sub("…", word)
 

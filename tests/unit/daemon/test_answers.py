@@ -22,6 +22,11 @@ from monitor.daemon.answers import _normal
         ("node-17 is overloaded", "gpt-5.1", "node-… is overloaded"),
         ("acme/brush-3 is gone since 12:01", "acme/brush-3", "acme/brush-3 is gone since …:…"),
         ("failed, request id: abc-123", "gpt-5.1", "failed, …"),
+        (
+            "Incorrect key: [hidden]. See (2)... .",
+            "gpt-5.1",
+            "Incorrect key: [hidden]. See (…)... .",
+        ),
         ("127.0.0.1 port 8443 speaks no TLS", None, "127.0.0.1 port 8443 speaks no TLS"),
     ],
 )
