@@ -49,15 +49,16 @@ _INSTEAD = re.compile(
     r"|not (?:available|allowed|found|support|exist|permitted|enabled|authori|have|yet|been|active)"
     r"|unavailable|unsupported|disabled|suspended|banned|blocked|deprecated|restricted|maintenance"
     r"|quota|balance|credit|billing|payment|recharge|top.?up|subscri|upgrade|limit|exceed|too many"
-    r"|overload|capacity|busy|timeout|timed out|retry|try again|later|upstream|gateway|proxy|server"
+    r"|overload|capacity|busy|is down\b|timeout|timed out|retry|try again|later|upstream|gateway|proxy|server"
     r"|channel|api.?key|token|account|organi[sz]ation|verif|permission|authenti|polic[iy]|access"
     r"|\bunknown|incorrect|insufficient|must be|divisible|parameter|data retention"
     r"|contact|support@|please (?:go|visit|check|contact|log|sign)|https?:|www\.|status|http/"
     r"|\b[45]\d\d\b|[<>{}]|\bnull\b|undefined|\bnone\b|❌|⚠|⛔|\U0001f6ab|✖|✗|\U0001f512|❗|‼"
 )
 
-#: Some models think aloud.
+#: Some models think aloud, before they answer.
 _ALOUD_MARKS = re.compile(r"</?think(?:ing)?>")
+_ALOUD = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
 #: What the beginning of an answer to our question does not say, either, when it was cut before the word.
 _NO_BEGINNING = re.compile(
     r"\bmodels?\b|provider|request|\bmust\b|requir|\byour\b|\bplease\b|\bkeys?\b|enabled"
@@ -66,6 +67,10 @@ _NO_BEGINNING = re.compile(
 )
 #: Letters that 16 tokens have at least, where no thoughts took them.
 _FEWEST: Final = 18
+#: Letters beside the word in which a refusal finds room; fewer in a script that writes it more shortly.
+_ROOM, _ROOM_SHORT = 20, 8
+#: What an answer ends with that was not cut, whatever it says of itself.
+_ENDS: Final = (".", "!", "?", "。", "！", "？")
 
 
 class Verdict(StrEnum):
@@ -147,23 +152,34 @@ def _text(said: Said, observation: Observation) -> Verdict:
         return Verdict.UNPROVEN
     if observation.word and observation.word in squeezed(words + thoughts):
         suspicious = _BESIDE.search(fold(f"{words}\n{asides}"))
-        return Verdict.UNPROVEN if suspicious else Verdict.PROVEN
+        refused = suspicious or _refused_beside(words, observation.word)
+        return Verdict.UNPROVEN if refused else Verdict.PROVEN
     if _suspicious(f"{words}\n{asides}") or _BESIDE.search(fold(thoughts)):
         return Verdict.UNPROVEN
-    if observation.word and said.end is End.CUT and not _begins(words, observation.word):
+    cut = said.end is End.CUT and not _ALOUD.sub("", words).rstrip().endswith(_ENDS)
+    if observation.word and cut and not _begins(said, words, observation.word):
         return Verdict.UNPROVEN
-    if said.end is End.CUT or not observation.word:
+    if cut or not observation.word:
         # Cut, the word may have been still to come. Where none was asked for, what is left decides.
         return Verdict.PROVEN
     return Verdict.WORDLESS
 
 
-def _begins(words: str, word: str) -> bool:
+def _begins(said: Said, words: str, word: str) -> bool:
     """Whether an answer to our question may begin so, and was cut there; nothing is a beginning, too."""
     if _NO_BEGINNING.search(fold(words)):
         return False
     letters = squeezed(words)
-    return len(letters) >= _FEWEST or word.startswith(letters)
+    return said.reasoned or len(letters) >= _FEWEST or word.startswith(letters)
+
+
+def _refused_beside(words: str, word: str) -> bool:
+    """True when there is more beside the word than an answer says, and it may be a refusal."""
+    rest = _ALOUD.sub("", words)
+    beside = [char for char in squeezed(rest).replace(word, "", 1) if char.isalpha()]
+    if sum(not _latin(char) for char in beside) > _ROOM_SHORT:
+        return True
+    return len(beside) > _ROOM and _INSTEAD.search(fold(rest)) is not None
 
 
 def squeezed(text: str) -> str:

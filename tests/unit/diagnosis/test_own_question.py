@@ -144,6 +144,39 @@ def test_a_refusal_outranks_the_word(shape: str, text: str) -> None:
 
 
 @each_shape
+def test_what_no_rule_knows_and_refuses_beside_the_word_proves_nothing(shape: str) -> None:
+    for beside in (
+        "We are under maintenance, come back tomorrow.",
+        "您好，本渠道正在升级，请明天再来试试",
+    ):
+        found = ask(shape, f"{WORD}\n\n{beside}")
+        assert found.effect is Effect.INCONCLUSIVE, beside
+
+
+@each_shape
+def test_what_a_model_says_besides_leaves_the_word_its_proof(shape: str) -> None:
+    for text in (
+        f"Joining copper and lizard gives {WORD}. Is there more to join?",
+        f"<think>The user has a limit of one word. I check that.</think>\n{WORD}",
+        f"好的：{WORD}",
+    ):
+        assert ask(shape, text).code is Code.ACCESS_GRANTED, text
+
+
+@each_shape
+def test_a_cut_text_that_has_ended_was_not_cut(shape: str) -> None:
+    found = ask(shape, "Recargue su cuenta para continuar.", cut=True)
+    assert (found.code, found.unproven) == (Code.UNRECOGNIZED, True)
+    assert ask(shape, "Recargue su cuenta para", cut=True).code is Code.ACCESS_GRANTED
+
+
+@each_shape
+def test_thinking_aloud_that_was_cut_is_granted(shape: str) -> None:
+    text = "<think>\nOkay, the user wants two words joined."
+    assert ask(shape, text, cut=True).code is Code.ACCESS_GRANTED
+
+
+@each_shape
 def test_the_gate_in_the_words_is_told_with_its_text(shape: str) -> None:
     found = ask(shape, f"Sorry: {GATE}")
     assert (found.code, found.gate) == (Code.VERIFICATION_REQUIRED, Gate.MODEL)
