@@ -1,11 +1,13 @@
 """Throw broken, mutated and hostile answers at the diagnosis, and look for what must never happen.
 
-    python tests/benchmarks/fuzz_diagnosis.py --inputs 200000 [--seeds FILE.jsonl] [--seed N] [--only INDEX]
+    python tests/benchmarks/fuzz_diagnosis.py --inputs 200000 [--disguises 20000] [--seeds FILE.jsonl]
+        [--seed N] [--only INDEX]
 
 Never: an exception; a refusal that was mutated and is then called granted; an answer with an error status
 called granted; 200 ms of processor time for one answer; more than one in a thousand over 20 ms. Ends
 with 1 on a violation. Times are the thread's own processor time, so that a busy machine does not count.
-Each input depends on --seed and its index alone: --only shows one again.
+Each input depends on --seed and its index alone: --only shows one again. The disguises (refusals told by
+successes, errors in envelopes, real successes) are combined and judged by the package of that name.
 """
 
 import argparse
@@ -19,6 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from disguises import combining
 
 from monitor.access.diagnosis import diagnose, read_free_look
 from monitor.access.diagnosis.explaining import Given, explain, explain_row
@@ -300,6 +304,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=Path, help="a labelled JSONL file to mutate, too")
     parser.add_argument("--seed", type=int, default=1, help="another number, other inputs")
     parser.add_argument("--only", type=int, help="show and diagnose this input alone")
+    parser.add_argument("--disguises", type=int, default=20_000, help="combinations of disguises")
     options = parser.parse_args()
     seeds = own_seeds() + (file_seeds(options.seeds) if options.seeds else [])
     if options.only is not None:
@@ -317,8 +322,17 @@ def main() -> int:
     print(f" worst {took * 1000:8.3f} ms (--only {index}, {kind})")
     for violation in outcome.violations[:20]:
         print("VIOLATION", violation)
-    print(f"{len(outcome.violations)} violations")
-    return 1 if outcome.violations else 0
+    started = time.monotonic()
+    found = combining.run(
+        combining.seen() + combining.held_out(), range(options.disguises), options.seed
+    )
+    took = time.monotonic() - started
+    print(f"{found.combinations} combinations of disguises in {took:.0f} s", dict(found.kinds))
+    for fault, index, name in found.faults[:20]:
+        print("VIOLATION", f"disguise {index}: {fault}: {name}")
+    violations = len(outcome.violations) + len(found.faults)
+    print(f"{violations} violations")
+    return 1 if violations else 0
 
 
 if __name__ == "__main__":
