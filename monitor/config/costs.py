@@ -63,7 +63,7 @@ def warnings(settings: Settings) -> Iterator[str]:
     if waiting > budget.per_month:
         yield (
             f"[budget] per_month: ${budget.per_month:g} does not hold {LEAST} probes of each of the"
-            f" {targets} targets (${waiting:.2f}): if many open at once, some are not confirmed before"
+            f" {targets} targets (${waiting:.4f}): if many open at once, some are not confirmed before"
             " the next month"
         )
     many = settings.confirmation.confirmations

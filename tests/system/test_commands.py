@@ -169,7 +169,7 @@ async def test_a_key_in_the_environment_is_enough_and_everything_is_said_beforeh
         "default/gpt-image-2:images over base-url (provider): $0 while refused, about $0.00170"
         in said
     )
-    assert "at most $0.05 a key and day" in said
+    assert "a month costs at most $" in said
     assert "tells: this terminal" in said
     assert SECRETS["KEY_GATED"] not in said
 
