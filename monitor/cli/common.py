@@ -21,6 +21,10 @@ if TYPE_CHECKING:  # the commands start fast: what they need is imported when th
     from monitor.store.records import DaemonRow
 
 
+#: As many as the service's unit allows: `daemon/service.py` bounds the probes under way.
+_DESCRIPTORS = 8192
+
+
 class Exit(IntEnum):
     """The exit statuses that mean the same for every command."""
 
@@ -111,6 +115,16 @@ def read_settings(config: Path | None, *, secrets: bool = True) -> "Settings":
     if path:
         return load(path, os.environ, secrets=secrets)
     return default_from_environment(os.environ)
+
+
+def enough_descriptors() -> None:
+    """Let the process have as many connections as probes may be under way, as far as it is allowed to."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def no_core() -> None:

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from monitor.cli.common import ConfigOption, load_settings, many, note, plain_errors, read_settings
+from monitor.cli.common import (
+    ConfigOption,
+    enough_descriptors,
+    load_settings,
+    many,
+    note,
+    plain_errors,
+    read_settings,
+)
 from monitor.cli.outlet import redactor
 
 if TYPE_CHECKING:
@@ -25,6 +33,7 @@ def run(config: ConfigOption = None) -> None:
     announce(settings)
     configure(redactor(), log_format=settings.log_format, queued=True)
     log_uncaught()
+    enough_descriptors()
     manager = Manager()
 
     def read() -> "tuple[Settings, list[Channel]]":

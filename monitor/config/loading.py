@@ -194,7 +194,14 @@ def _named(sections: Any) -> frozenset[str]:
 
 def _resolved(file: Any, context: Context, path: Path | None, database: Path) -> Settings:
     routes = {
-        name: Route(name, one.base_url, one.contract or Contract.PROVIDER, one.price, one.rate)
+        name: Route(
+            name,
+            one.base_url,
+            one.contract or Contract.PROVIDER,
+            price=one.price,
+            rate=one.rate,
+            timeout=one.timeout,
+        )
         for name, one in file.routes.items()
     }
     keys = tuple(

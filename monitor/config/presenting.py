@@ -58,6 +58,7 @@ def show(settings: Settings) -> dict[str, Any]:
                 "contract": str(route.contract),
                 "price": route.price,
                 "rate": route.rate,
+                "timeout": format_duration(route.timeout) if route.timeout else None,
             }
             for route in settings.routes.values()
         },

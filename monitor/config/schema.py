@@ -81,6 +81,11 @@ class RouteSection(Strict):
     rate: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = Field(
         default=5.0, description="The most probes sent over this route in a second"
     )
+    timeout: Annotated[Duration, AfterValidator(checks.at_least_a_second)] | None = Field(
+        default=None,
+        description="The longest that one full probe may take. Default: 3m where images are made, "
+        "as one that is cut is billed all the same; 1m elsewhere",
+    )
 
 
 class KeySection(Strict):

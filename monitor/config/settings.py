@@ -17,7 +17,8 @@ from monitor.config.references import Secret
 class Route:
     """A base URL (no slash at its end) and whose contract it is.
 
-    `price` is a factor on the catalog's prices; `rate` is the most probes sent per second.
+    `price` is a factor on the catalog's prices; `rate` is the most probes sent per second. `timeout` is of
+    one full probe as a whole; None leaves it to the surface.
     """
 
     name: str
@@ -25,6 +26,12 @@ class Route:
     contract: Contract
     price: float = 1.0
     rate: float = 5.0
+    timeout: timedelta | None = None
+
+    @property
+    def deadline(self) -> float | None:
+        """The timeout in seconds."""
+        return self.timeout.total_seconds() if self.timeout else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from monitor.store.errors import StoreError
 log = structlog.get_logger()
 
 #: Probes under way over one route: one that hangs must not use up the places of the others.
-IN_FLIGHT_PER_ROUTE = 64
+IN_FLIGHT_PER_ROUTE = 256
 
 #: These come from before the server, or say that it does not serve now.
 _NOT_HEARD = frozenset((Code.SERVER_ERROR, Code.EDGE_ERROR, Code.NETWORK_ERROR, Code.RATE_LIMITED))
@@ -195,7 +195,10 @@ class Looker:
         look, credentials = paying.look, watch.credentials
         try:
             async with self._places[watch.target.route]:
-                observation = await self._prober.look(credentials, watch.target.capability, look)
+                observation = await self._prober.look(
+                    credentials, watch.target.capability, look,
+                    deadline=self._routes[watch.target.route].deadline if look is Look.FULL else None,
+                )  # fmt: skip
         except BaseException:
             # It may have reached the server, and an image that nobody fetched is billed all the same.
             if paying.hold:

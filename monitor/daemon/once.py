@@ -71,7 +71,9 @@ async def _check(settings: Settings, prober: Prober, target: Target, wait: float
         project=target.project,
         base_url=route.base_url,
     )
-    observation = await prober.look(credentials, target.capability, Look.FULL)
+    observation = await prober.look(
+        credentials, target.capability, Look.FULL, deadline=route.deadline
+    )
     diagnosis = diagnose(observation, settings.rules)
     price, estimated = worst_case(settings, target)
     billed = bill(settings.catalog, target.capability, observation.body)

@@ -54,7 +54,7 @@ _END_PROBES, _END_WRITES, _END_ALERTS = 2.0, 1.0, 1.5
 #: How long after an attempt's own timeout a reload waits for it.
 _MARGIN = timedelta(seconds=1)
 #: More than this under way at once, over all routes, would cost memory and gain nothing.
-_IN_FLIGHT_MOST = 512
+_IN_FLIGHT_MOST = 1024
 
 
 class ReloadError(Exception):

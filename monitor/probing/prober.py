@@ -36,7 +36,7 @@ from monitor.probing.transport import DirectTransport
 from monitor.probing.writing import USER_AGENT, Credentials, Sender, Written, write
 
 #: Seconds for name and connection, and again for TLS: a request that was never sent costs nothing to end.
-_CONNECT_TIMEOUT = 15.0
+_CONNECT_TIMEOUT = 5.0
 
 #: Credentials whose requests are kept ready.
 _SENDERS_MOST = 16_384

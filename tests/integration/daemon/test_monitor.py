@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitor.access.words import DeclarationKind, Hold
+from monitor.access.words import Code, DeclarationKind, Hold
 from monitor.daemon.clock import Clock
 from monitor.daemon.dating import remember_the_forgotten
 from monitor.store import glance
@@ -168,6 +168,17 @@ async def test_a_slow_target_does_not_hold_up_another(bench, key, simulated):
     await bench.until(lambda: bench.simulator.ledger.count(key="other", what="gated") > 5)
     assert bench.simulator.ledger.count(key="acme") == 0
     assert time.monotonic() - began < 25
+
+
+async def test_a_probe_that_hangs_ends_at_the_timeout_of_its_route(bench, key, simulated):
+    await bench.simulate(simulated("acme", more='[[keys.faults]]\nwhat = "slow"\nseconds = 30\n'))
+    settings = bench.settings(key("acme"))
+    routes = {
+        name: replace(one, timeout=timedelta(seconds=1)) for name, one in settings.routes.items()
+    }
+    monitor = await bench.run(replace(settings, routes=routes))
+    (watch,) = monitor.watches
+    await bench.until(lambda: watch.memory.last_full is Code.NETWORK_ERROR)
 
 
 async def test_what_holds_a_target_back_is_shown_in_its_place(bench, key, simulated):

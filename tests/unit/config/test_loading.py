@@ -321,3 +321,10 @@ def test_whatever_is_written_anywhere_is_settings_or_a_report(
             text = pattern.format(section=section, odd=odd) + "\n"
             with suppress(SettingsError):
                 settings_of(text + (KEY if section != "keys" else ""))
+
+
+def test_a_route_may_say_how_long_a_probe_may_take(settings_of: Load) -> None:
+    plain = settings_of(KEY).routes["openai"]
+    assert plain.deadline is None  # the surface's own
+    route = settings_of('[routes.openai]\ntimeout = "20s"\n' + KEY).routes["openai"]
+    assert route.deadline == 20.0
