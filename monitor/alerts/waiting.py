@@ -28,6 +28,8 @@ class Group:
     failures: int = 0
     #: when it may be sent
     at: float = 0.0
+    #: whether it is the first of a window
+    opens: bool = False
 
     @property
     def ids(self) -> list[int]:
@@ -113,13 +115,20 @@ class Waiting:
         times = [heap[0][0] for heap in (self._retries, self._due) if heap]
         return min(times, default=None)
 
+    def sent(self, group: Group, now: float) -> None:
+        """The group is out: its window counts from here, and its rows are forgotten."""
+        scope = self._scopes.get(_scope(group.rows[0]))
+        if group.opens and scope:
+            scope.window_ends = now + self._group_within
+        self.remove(group)
+
     def failed(self, group: Group, at: float) -> None:
         """The group goes again at `at`. One that failed again and again goes target by target."""
         group.failures += 1
         key = _scope(group.rows[0])
-        if group.failures == 1 and key in self._scopes:
+        if group.opens and key in self._scopes:
             # Nothing was told: what gathers behind this message must not wait for it.
-            self._scopes[key].window_ends = 0.0
+            self._scopes[key].window_ends, group.opens = 0.0, False
             self._schedule(key, self._scopes[key])
         again = [group]
         if group.failures >= STUBBORN and len(group.rows) > 1:
@@ -143,7 +152,7 @@ class Waiting:
             self._retry(group, min(group.at, at))
 
     def remove(self, group: Group) -> None:
-        """Forget the rows of a group, sent or given up; what waited behind them may go."""
+        """Forget the rows of a group; what waited behind them may go."""
         held, self._held = self._held, []
         for one in held:
             self._retry(one, one.at)
@@ -225,16 +234,15 @@ class Waiting:
             return None  # rows that are held come back when those before them are gone
         free, more = free[:TOGETHER_MOST], free[TOGETHER_MOST:]
         scope.rows = more + held
-        if more:
-            pass  # nothing is worth waiting for
+        opens = not (more or scope.window_ends or isinstance(key, tuple))
+        if opens:
+            scope.window_ends, scope.told_light = now + self._group_within, _has_light(free)
         elif open_:
             scope.told_light = True
-        elif scope.window_ends or isinstance(key, tuple):
+        elif not more:  # what is left of a burst waits for nothing
             scope.window_ends, scope.told_light = 0.0, False
-        else:
-            scope.window_ends, scope.told_light = now + self._group_within, _has_light(free)
         self._schedule(key, scope)
-        return Group(tuple(free))
+        return Group(tuple(free), opens=opens)
 
     def _free(self, rows: Sequence[Pending]) -> tuple[list[Pending], list[Pending]]:
         """Rows that no earlier row of their target holds back, but one that goes along; and the others."""

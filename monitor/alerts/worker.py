@@ -266,7 +266,7 @@ class ChannelWorker:
             log.info("channel.up", channel=self._channel.name)
             self._waiting.again_at(self._clock())
         self._log("delivered", group, started)
-        self._waiting.remove(group)
+        self._waiting.sent(group, self._clock())
         for id_ in group.ids:
             self._ages.pop(id_, None)
         self._unmarked += group.ids

@@ -234,8 +234,8 @@ async def test_draining_is_bounded_and_leaves_the_rest(
         outbox.add("stuck", light())
         outbox.add("ops", light())
         before = asyncio.get_running_loop().time()
-        await dispatcher.drain(0.3)
-        assert asyncio.get_running_loop().time() - before < 5
+        await dispatcher.drain(2.0)
+        assert asyncio.get_running_loop().time() - before < 8
         outbox.add("ops", light(scope="org-late"))
         dispatcher.wake()
     assert outbox.states() == ["pending", "delivered", "pending"]

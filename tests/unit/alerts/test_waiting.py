@@ -35,10 +35,10 @@ def test_the_first_goes_at_once_and_what_follows_goes_together_at_the_windows_en
     waiting.add([row(1, "a")])
     (first,) = waiting.take(100.0, 8)
     waiting.add([row(2, "b"), row(3, "c")])
-    waiting.remove(first)
-    assert waiting.take(119.0, 8) == []
-    assert waiting.next_at() == 120.0
-    assert ids(waiting.take(120.0, 8)) == [[2, 3]]
+    waiting.sent(first, 101.0)  # the window counts from when it was out
+    assert waiting.take(120.0, 8) == []
+    assert waiting.next_at() == 121.0
+    assert ids(waiting.take(121.0, 8)) == [[2, 3]]
 
 
 def test_after_a_windows_end_the_next_goes_at_once_again():
@@ -46,7 +46,7 @@ def test_after_a_windows_end_the_next_goes_at_once_again():
     for number, at in ((1, 0.0), (2, 20.0), (3, 21.0)):
         waiting.add([row(number, f"t{number}")])
         (group,) = waiting.take(at, 8)
-        waiting.remove(group)
+        waiting.sent(group, at)
 
 
 def test_a_first_light_waits_only_behind_another():
@@ -170,7 +170,7 @@ def test_each_row_is_sent_once_and_a_targets_rows_in_their_order(stories, fates,
                 waiting.failed(group, now + 2.0)
             else:
                 sent += group.rows
-                waiting.remove(group)
+                waiting.sent(group, now)
         elif not late and not len(waiting):
             break
         now += 1.0
