@@ -166,7 +166,7 @@ async def test_a_key_in_the_environment_is_enough_and_everything_is_said_beforeh
     said = log.read_text()
     assert f"OPENAI_BASE_URL is set and honoured: '{sim.base_url}'" in said
     assert (
-        "default/gpt-image-2:images over base-url (provider): $0 while refused, about $0.00170"
+        "default/gpt-image-2:images over base-url (provider): $0 while refused, about $0.0017"
         in said
     )
     assert "a month costs at most $" in said
