@@ -209,13 +209,18 @@ _BY_STATUS: Final = {
     451: Code.REGION_BLOCKED,
 }
 
+#: A path as a page repeats it in its text: the caller chose its words. What attributes name is the edge's.
+_ECHOED_PATH = re.compile(
+    r"""(?<![<\w.:/=-])(?<!=["'])(?:https?://[\w.:-]{1,253})?/(?!/)[^\s<>"']*"""
+)
 _EDGE_MARKS = ("cloudflare", "cf-", "captcha", "challenge", "akamai", "access denied", "blocked")
 
 
 def _html(text: str, status: int | None) -> Finding:
     """A page never tells of the gate, whatever it quotes: an edge, a proxy or a website wrote it."""
     page = text[:4_000].casefold()
-    if any(mark in page for mark in _EDGE_MARKS) and status != 405:
+    said = _ECHOED_PATH.sub(" ", page)
+    if any(mark in said for mark in _EDGE_MARKS) and status != 405:
         return _found(Code.EDGE_ERROR, "page_of_an_edge")
     if status == 429:
         return _found(Code.RATE_LIMITED, "page_429")
