@@ -26,9 +26,10 @@ from monitor.cli.common import (
     select_targets,
 )
 from monitor.cli.outlet import redactor
-from monitor.cli.spending import OverBudget, book, reserve, reserve_all
+from monitor.cli.spending import OverBudget, Yes, agree, probing, reserving
 
 if TYPE_CHECKING:
+    from monitor.access.holds import Reservation
     from monitor.access.target import Target
     from monitor.access.words import Effect
     from monitor.alerts.fitting import Room
@@ -50,22 +51,24 @@ def check(
     names: _TargetsArgument = None,
     config: ConfigOption = None,
     output: FormatOption = Format.TEXT,
-    over_budget: OverBudget = False,  # noqa: FBT002 - Typer's way
+    *,
+    yes: Yes = False,
+    over_budget: OverBudget = False,
 ) -> None:
     """Make one full probe of each target; the exit status says what the answers mean.
 
     0 granted, 10 gated (11 after a fresh declaration), 12 locked, 13 blocked, 14 inconclusive.
     """
-    from monitor.daemon.once import check_all, worst_case
+    from monitor.daemon.once import Attempts, check_all, worst_case
     from monitor.daemon.signals import run
 
     settings = with_declarations(load_settings(config), datetime.now(UTC))
     targets = select_targets(settings, names or [])
-    announce_cost(settings, targets, times=1)
+    agree(_announce_cost(settings, targets, times=1), yes=yes)
     prices = {target: worst_case(settings, target)[0] for target in targets}
-    holds = reserve(settings, prices, over=over_budget)
-    checked = run(check_all(settings, targets))
-    book(settings, holds, checked)
+    attempts = Attempts()
+    with probing(settings, prices, attempts, over=over_budget):
+        checked = run(check_all(settings, targets, attempts))
     if output is Format.JSON:
         print_json([_as_json(one) for one in checked])
     else:
@@ -75,8 +78,8 @@ def check(
     )
 
 
-def announce_cost(settings: "Settings", targets: "Sequence[Target]", *, times: int) -> None:
-    """Say the worst case before anything is sent."""
+def _announce_cost(settings: "Settings", targets: "Sequence[Target]", *, times: int) -> float:
+    """Say the worst case, which is returned."""
     from monitor.daemon.once import worst_case
 
     prices = [worst_case(settings, target) for target in targets]
@@ -86,6 +89,7 @@ def announce_cost(settings: "Settings", targets: "Sequence[Target]", *, times: i
         f"{many(len(targets), 'target')}; refused probes cost nothing;"
         f" at most {about}${total:.4f} if all are open"
     )
+    return total
 
 
 def _print(checked: "Sequence[Checked]") -> None:
@@ -189,13 +193,15 @@ def wait(
     names: _Wanted,
     timeout: Annotated[str, typer.Option(help="How long at most: 90s, 15m, 2h.")] = "2h",
     config: ConfigOption = None,
-    over_budget: OverBudget = False,  # noqa: FBT002 - Typer's way
+    *,
+    yes: Yes = False,
+    over_budget: OverBudget = False,
 ) -> None:
     """Look until all targets are available; replaces the copied loop.
 
     0 all available, 12 one is locked, 13 one is blocked, 124 timed out.
     """
-    from monitor.daemon.booking import Cost, Wanted, settle
+    from monitor.daemon.booking import Cost, Wanted
     from monitor.daemon.logs import configure
     from monitor.daemon.once import worst_case
     from monitor.daemon.signals import run
@@ -205,28 +211,23 @@ def wait(
     settings = load_settings(config)
     targets = select_targets(settings, names)
     times = settings.confirmation.confirmations
-    announce_cost(settings, targets, times=times)
+    agree(_announce_cost(settings, targets, times=times), yes=yes)
     prices: dict[str, list[float]] = {}
     for target in targets:
         prices.setdefault(target.key, []).append(worst_case(settings, target)[0])
     # one more of the dearest: a probe may be lost
     wanted = {key: sum(its) * times + max(its) for key, its in prices.items()}
-    holds = reserve_all(
-        settings,
-        [Wanted("wait", key, usd) for key, usd in wanted.items() if usd],
-        over=over_budget,
-    )
-    configure(redactor(), log_format=settings.log_format, level="WARNING")
     with tempfile.TemporaryDirectory(prefix="access-monitor-") as folder, plain_errors():
         alone = _only(settings, targets, Path(folder) / "wait.db")
-        try:
-            status = run(_wait(alone, limit, wanted))
-        finally:
-            # also when a signal ended it, however early: what was probed is to be paid
+
+        def costs(holds: "Sequence[Reservation]") -> "list[Cost]":
             spent = queries.spent_by_key(alone.database) if alone.database.exists() else {}
-            costs = [Cost(hold, *spent.get(hold.key, (0.0, 0, False))) for hold in holds]
-            if costs and (problem := settle(settings, costs)):
-                note(problem)
+            return [Cost(hold, *spent.get(hold.key, (0.0, 0, False))) for hold in holds]
+
+        asked = [Wanted("wait", key, usd) for key, usd in wanted.items() if usd]
+        with reserving(settings, asked, costs, over=over_budget):
+            configure(redactor(), log_format=settings.log_format, level="WARNING")
+            status = run(_wait(alone, limit, wanted))
     raise typer.Exit(status)
 
 

@@ -1,7 +1,6 @@
 """`diagnose`: the self-help list of the threads, run as checks of one key."""
 
 import os
-import sys
 import textwrap
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,14 +20,11 @@ from monitor.cli.common import (
     printable,
 )
 from monitor.cli.outlet import redactor
-from monitor.cli.spending import OverBudget, book, reserve
+from monitor.cli.spending import OverBudget, Yes, agree, probing
 
 if TYPE_CHECKING:
     from monitor.config import Settings
     from monitor.daemon.checkup import Plan
-
-#: What a shell shows for a command that was interrupted.
-_INTERRUPTED = 130
 
 
 def diagnose(
@@ -38,7 +34,7 @@ def diagnose(
         str | None,
         typer.Option(metavar="MODEL[:SURFACE]", help="Default: the first that the key watches."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")] = False,
+    yes: Yes = False,
     over_budget: OverBudget = False,
     config: ConfigOption = None,
     output: FormatOption = Format.TEXT,
@@ -49,16 +45,16 @@ def diagnose(
     14 inconclusive.
     """
     from monitor.daemon.checkup import checkup
-    from monitor.daemon.once import worst_case
+    from monitor.daemon.once import Attempts, worst_case
     from monitor.daemon.signals import run
 
     settings = with_declarations(load_settings(config), datetime.now(UTC))
     plan = _plan(settings, key, model)
-    _announce(settings, plan, asks=not yes and _terminal())
+    agree(_announce(settings, plan), yes=yes)
     prices = {target: worst_case(settings, target)[0] for target in plan}
-    holds = reserve(settings, prices, over=over_budget)
-    report = run(checkup(settings, plan, os.environ, datetime.now(UTC)))
-    book(settings, holds, report.probes)
+    attempts = Attempts()
+    with probing(settings, prices, attempts, over=over_budget):
+        report = run(checkup(settings, plan, os.environ, datetime.now(UTC), attempts))
     # Evidence quotes variables and servers: whatever is secret in it goes last of all.
     hide = redactor().value
     shown = hide(report.as_json())
@@ -67,10 +63,6 @@ def diagnose(
     else:
         _print(shown, hide(report.verdict.steps))
     raise typer.Exit(status_of(settings, report.key, report.verdict.diagnosis.effect))
-
-
-def _terminal() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _plan(settings: "Settings", key: str, model: str | None) -> "Plan":
@@ -85,8 +77,8 @@ def _plan(settings: "Settings", key: str, model: str | None) -> "Plan":
         fail(f"--model: {error}")
 
 
-def _announce(settings: "Settings", plan: "Plan", *, asks: bool) -> None:
-    """Say what will be probed and the worst case; on a terminal, ask."""
+def _announce(settings: "Settings", plan: "Plan") -> float:
+    """Say what will be probed and the worst case, which is returned."""
     from monitor.daemon.checkup import cost
 
     total, estimated = cost(settings, plan)
@@ -100,15 +92,7 @@ def _announce(settings: "Settings", plan: "Plan", *, asks: bool) -> None:
         note(f"  beside it over {route}, with that key's own secret: {names}")
     if plan.left_out:
         note(f"  and {plan.left_out} more, which are left out")
-    if not asks or not total:
-        return
-    try:
-        agreed = typer.confirm("Go on?", err=True)
-    except typer.Abort:
-        agreed = False
-    if not agreed:
-        note("nothing was sent")
-        raise typer.Exit(_INTERRUPTED)
+    return total
 
 
 def _print(shown: dict[str, Any], steps: list[str]) -> None:

@@ -1,46 +1,102 @@
-"""What commands spend: stated and reserved before anything is sent, and booked after."""
+"""What commands spend: stated, asked for and reserved before anything is sent, and booked after."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from monitor.cli.common import Exit, fail, note, printable
+from monitor.daemon import signals
 
 if TYPE_CHECKING:
     from monitor.access.holds import Reservation
     from monitor.access.target import Target
     from monitor.config import Settings
-    from monitor.daemon.booking import Wanted
-    from monitor.daemon.once import Checked
+    from monitor.daemon.booking import Cost, Wanted
+    from monitor.daemon.once import Attempts
 
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")]
 OverBudget = Annotated[
     bool, typer.Option("--over-budget", help="Send even what the budget has no room for.")
 ]
 
+#: What a shell shows for a command that was interrupted.
+_INTERRUPTED = 130
 
-def reserve(
-    settings: "Settings", prices: "Mapping[Target, float]", *, over: bool
-) -> "dict[Target, Reservation]":
-    """Hold what probes may cost, and say what is left; ends the command where there is no room.
 
-    What costs nothing is not held.
+def agree(usd: float, *, yes: bool) -> None:
+    """On a terminal, ask before so much is spent; without consent the command ends."""
+    if yes or not usd or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    try:
+        agreed = typer.confirm("Go on?", err=True)
+    except typer.Abort:
+        agreed = False
+    if not agreed:
+        note("nothing was sent")
+        raise typer.Exit(_INTERRUPTED)
+
+
+@contextmanager
+def probing(
+    settings: "Settings", prices: "Mapping[Target, float]", attempts: "Attempts", *, over: bool
+) -> Iterator[None]:
+    """Hold what probes may cost, and book after them what became of each (see `reserving`).
+
+    What costs nothing is not held. A target that was not asked cost nothing; one that was sent and not
+    answered, as a signal came between, is in doubt.
     """
-    from monitor.daemon.booking import Wanted
+    from monitor.daemon.booking import Cost, Wanted
     from monitor.daemon.watches import account_of
 
-    priced = [(target, usd) for target, usd in prices.items() if usd > 0]
-    wanted = [Wanted(account_of(target), target.key, usd) for target, usd in priced]
-    holds = reserve_all(settings, wanted, over=over)
-    return {target: hold for (target, _), hold in zip(priced, holds, strict=False)}
+    priced = [target for target, usd in prices.items() if usd > 0]
+    wanted = [Wanted(account_of(target), target.key, prices[target]) for target in priced]
+
+    def costs(holds: "Sequence[Reservation]") -> "list[Cost]":
+        made = {one.target: one for one in attempts.checked}
+        found = []
+        for target, hold in zip(priced, holds, strict=False):
+            one = made.get(target)
+            in_doubt = one.doubt if one else target in attempts.sent
+            usd = None if in_doubt else one.cost_usd if one else 0.0
+            found.append(Cost(hold, usd, 1, one is not None and one.estimated))
+        return found
+
+    with reserving(settings, wanted, costs, over=over):
+        yield
 
 
-def reserve_all(
+@contextmanager
+def reserving(
+    settings: "Settings",
+    wanted: "Sequence[Wanted]",
+    costs: "Callable[[Sequence[Reservation]], list[Cost]]",
+    *,
+    over: bool,
+) -> Iterator[None]:
+    """Hold what a command may spend, say what is left, and book at its end what it came to.
+
+    Ends the command where there is no room. However it ends, also by a signal, `costs` is booked.
+    """
+    from monitor.daemon.booking import settle
+
+    holds: tuple[Reservation, ...] = ()
+    try:
+        with signals.deferred():
+            holds = _reserve(settings, wanted, over=over)
+        yield
+    finally:
+        with signals.deferred():
+            if holds and (problem := settle(settings, costs(holds))):
+                note(printable(problem))
+
+
+def _reserve(
     settings: "Settings", wanted: "Sequence[Wanted]", *, over: bool
 ) -> "tuple[Reservation, ...]":
-    """The same for what is not one target's."""
-    from monitor.daemon.booking import OverBudgetError
-    from monitor.daemon.booking import reserve as reserve_in
+    from monitor.daemon.booking import OverBudgetError, reserve
     from monitor.daemon.channels import redactor_of
     from monitor.daemon.logs import configure
     from monitor.store.errors import StoreError
@@ -49,7 +105,7 @@ def reserve_all(
         return ()
     configure(redactor_of(settings), log_format=settings.log_format, level="WARNING")
     try:
-        reserved = reserve_in(settings, wanted, over=over)
+        reserved = reserve(settings, wanted, over=over)
     except OverBudgetError as error:
         fail(f"{printable(str(error))}; nothing was sent (--over-budget goes past it)", Exit.FAILED)
     except StoreError as error:
@@ -60,19 +116,3 @@ def reserve_all(
         return ()
     note(printable(reserved.words()))
     return reserved.holds
-
-
-def book(
-    settings: "Settings", holds: "Mapping[Target, Reservation]", checked: "Sequence[Checked]"
-) -> None:
-    """Book what the probes cost; a target that was not probed cost nothing."""
-    from monitor.daemon.booking import Cost, settle
-
-    made = {one.target: one for one in checked}
-    costs = []
-    for target, hold in holds.items():
-        one = made.get(target)
-        usd = 0.0 if one is None else None if one.doubt else one.cost_usd
-        costs.append(Cost(hold, usd, 1, one is not None and one.estimated))
-    if costs and (problem := settle(settings, costs)):
-        note(printable(problem))

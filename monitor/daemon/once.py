@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from monitor.access.diagnosis import diagnose
 from monitor.access.holds import cost_of
@@ -33,17 +33,26 @@ class Checked:
     doubt: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """What became of the probes of a command so far, also where a signal cuts it short."""
+
+    sent: set[Target] = field(default_factory=set)
+    checked: list[Checked] = field(default_factory=list)
+
+
 def worst_case(settings: Settings, target: Target) -> tuple[float, bool]:
     """US dollars that one full probe costs if the gate is open, and whether that is an estimate."""
     return price_of(settings.catalog, settings.routes[target.route], target.capability)
 
 
 async def check_all(
-    settings: Settings, targets: Sequence[Target], *, images_sent: int = 0
+    settings: Settings, targets: Sequence[Target], attempts: Attempts, *, images_sent: int = 0
 ) -> list[Checked]:
     """Probe each target once and say what its answer means, in the order given.
 
-    `images_sent` counts image probes made just before for the same organizations.
+    What becomes of each is noted in `attempts` at once. `images_sent` counts image probes made just
+    before for the same organizations.
     """
     prober = Prober(catalog=settings.catalog, limit_in_flight=32)
     gap = settings.cadence.image_gap.total_seconds()
@@ -57,12 +66,16 @@ async def check_all(
         waits.append(late * gap)
     try:
         pairs = zip(targets, waits, strict=True)
-        return list(await asyncio.gather(*(_check(settings, prober, t, w) for t, w in pairs)))
+        return list(
+            await asyncio.gather(*(_check(settings, prober, t, w, attempts) for t, w in pairs))
+        )
     finally:
         await prober.aclose()
 
 
-async def _check(settings: Settings, prober: Prober, target: Target, wait: float) -> Checked:
+async def _check(
+    settings: Settings, prober: Prober, target: Target, wait: float, attempts: Attempts
+) -> Checked:
     await asyncio.sleep(wait)
     route = settings.routes[target.route]
     credentials = Credentials(
@@ -72,7 +85,11 @@ async def _check(settings: Settings, prober: Prober, target: Target, wait: float
         base_url=route.base_url,
     )
     observation = await prober.look(
-        credentials, target.capability, Look.FULL, deadline=route.deadline
+        credentials,
+        target.capability,
+        Look.FULL,
+        deadline=route.deadline,
+        leaving=lambda: attempts.sent.add(target),
     )
     diagnosis = diagnose(observation, settings.rules)
     price, estimated = worst_case(settings, target)
@@ -85,6 +102,8 @@ async def _check(settings: Settings, prober: Prober, target: Target, wait: float
         price=price,
     )
     doubt = cost is None
-    return Checked(
+    made = Checked(
         target, observation, diagnosis, price if cost is None else cost, estimated, doubt
     )
+    attempts.checked.append(made)
+    return made

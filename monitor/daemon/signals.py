@@ -8,7 +8,8 @@ terminal's group of processes, send two.
 import os
 import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
@@ -65,6 +66,19 @@ def serve_with(end: Callable[[int], object], again: Callable[[], object]) -> Non
     handle()
     if early:
         again()
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """A signal that asks for the end waits until this is over: for a step that must not be cut in two."""
+    came: list[int] = []
+    end, _asked.end = _asked.end, came.append
+    try:
+        yield
+    finally:
+        _asked.end = end
+    if came:
+        end(came[0])
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

@@ -52,6 +52,8 @@ class _Exchange:
     veil: Veil
     #: what was asked, drawn for this exchange
     nouns: tuple[str, str] | None = None
+    #: called when the request is about to be sent
+    leaving: Callable[[], object] | None = None
     marks: dict[str, float] = field(default_factory=dict)
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -61,6 +63,8 @@ class _Exchange:
     def mark(self, step: str) -> None:
         """Note when a step began or ended, as our transport tells it; the first time counts."""
         self.marks.setdefault(step, self.clock())
+        if self.leaving and self.sent:
+            self.leaving()
 
     async def trace(self, event: str, info: dict[str, Any]) -> None:
         """The same, as httpx's own transport tells it."""
@@ -137,11 +141,13 @@ class Prober:
         look: Look,
         *,
         deadline: float | None = None,
+        leaving: Callable[[], object] | None = None,
     ) -> Observation:
         """Make one look and say what came back. Never raises for what the network or server does.
 
         `deadline` is in seconds and bounds the whole exchange; without it the request's own timeout.
-        The wait for a free slot does not count.
+        The wait for a free slot does not count. `leaving` is called when the request is about to be sent,
+        perhaps more than once: who cancels the look knows by that whether it was.
         """
         free = look is Look.FREE
         asked = None if free else capability
@@ -150,7 +156,7 @@ class Prober:
             request = probe_request(self.catalog, asked, BLANKS) if asked else free_look_request()
             probe = self._written[asked] = write(request)
         seconds = probe.timeout if deadline is None else deadline
-        return await self._observe(credentials, probe, seconds, look, capability)
+        return await self._observe(credentials, probe, seconds, look, capability, leaving=leaving)
 
     async def get(
         self, credentials: Credentials, path: str, *, deadline: float = FREE_LOOK_TIMEOUT
@@ -168,6 +174,8 @@ class Prober:
         seconds: float,
         look: Look | None = None,
         capability: Capability | None = None,
+        *,
+        leaving: Callable[[], object] | None = None,
     ) -> Observation:
         """Make an exchange; one that is no look is read like a free one."""
         surface = capability.surface if capability and look is Look.FULL else None
@@ -178,7 +186,7 @@ class Prober:
             sender = self._senders[credentials] = Sender(credentials)
         nouns = draw() if probe.asks else None
         async with self._slots:
-            exchange = _Exchange(self._clock, self._clock(), sender.veil, nouns)
+            exchange = _Exchange(self._clock, self._clock(), sender.veil, nouns, leaving)
             failure, text = await self._try(sender, probe, surface, seconds, exchange)
             timings = exchange.timings()
         whole = bytes(exchange.body)

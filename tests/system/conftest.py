@@ -5,11 +5,12 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import ssl
 import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -32,7 +33,8 @@ with warnings.catch_warnings():
 COMMAND = Path(sys.executable).with_name("access-monitor")
 MAIL_PASSWORD = "FAKE-mail-password-0001"
 SLACK_URL = "https://hooks.slack.com/services/TFAKE0001/BFAKE0002/fakeFAKEfakeFAKEfake0003"
-PATIENCE = 40.0
+#: Seconds; a loaded machine takes ten times as long as a quiet one.
+PATIENCE = 90.0
 
 #: Every duration of the cadence table, small enough to live an hour in seconds.
 FAST = """
@@ -261,20 +263,20 @@ class Lab:
             return (await client.get(url, timeout=10)).json()
 
     async def start(
-        self, *arguments: str, environ: Mapping[str, str] | None = None
+        self, *arguments: str, environ: Mapping[str, str] | None = None, log: str = ""
     ) -> asyncio.subprocess.Process:
         """Start the command; it is ended with the test if it still runs then."""
-        return await self.launch(str(COMMAND), *arguments, environ=environ)
+        return await self.launch(str(COMMAND), *arguments, environ=environ, log=log)
 
     async def launch(
-        self, program: str, *arguments: str, environ: Mapping[str, str] | None = None
+        self, program: str, *arguments: str, environ: Mapping[str, str] | None = None, log: str = ""
     ) -> asyncio.subprocess.Process:
-        """Start a program, in the same way."""
+        """Start a program, in the same way; it writes to the log of its command, or to that one."""
         name = "run" if "run" in arguments else arguments[0]
-        with (self.folder / f"{name}.log").open("ab") as log:
+        with (self.folder / f"{log or name}.log").open("ab") as file:
             process = await asyncio.create_subprocess_exec(
                 program, *arguments, cwd=self.folder, env={**self.environ, **(environ or {})},
-                stdout=log if name == "run" else asyncio.subprocess.PIPE, stderr=log,
+                stdout=file if log or name == "run" else asyncio.subprocess.PIPE, stderr=file,
             )  # fmt: skip
         self._stack.push_async_callback(_end, process)
         return process
@@ -324,8 +326,18 @@ class Lab:
     async def told(self, *events: str, count: int = 1) -> None:
         """Wait until the history has `count` happenings of these events."""
 
-        async def enough() -> bool:
-            return sum(row["event"] in events for row in await self.history()) >= count
+        path = self.folder / "monitor.db"
+        marks = ", ".join("?" * len(events))
+
+        def enough() -> bool:
+            # a command for each look would take what the daemon needs
+            with (
+                suppress(sqlite3.Error),
+                closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as it,
+            ):
+                query = f"SELECT count(*) FROM happenings WHERE event IN ({marks})"
+                return bool(it.execute(query, events).fetchone()[0] >= count)
+            return False
 
         await self.until(enough, f"{count} of {events} in the history")
 

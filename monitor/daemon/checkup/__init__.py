@@ -12,7 +12,7 @@ from monitor.daemon.checkup.course import Course
 from monitor.daemon.checkup.plan import Plan, cost, plan_of
 from monitor.daemon.checkup.results import Check, Finding, Report, Result, Verdict
 from monitor.daemon.checkup.verdict import verdict_of
-from monitor.daemon.once import check_all
+from monitor.daemon.once import Attempts, check_all
 from monitor.probing import Prober
 
 __all__ = [
@@ -46,17 +46,25 @@ _STEPS: tuple[tuple[_Step, tuple[str, ...]], ...] = (
 
 
 async def checkup(
-    settings: Settings, plan: Plan, environ: Mapping[str, str], now: datetime
+    settings: Settings,
+    plan: Plan,
+    environ: Mapping[str, str],
+    now: datetime,
+    attempts: Attempts | None = None,
 ) -> Report:
     """Run the plan. Other keys' routes are asked at the same time, each with its own secret.
 
-    `environ` is searched for stale variables; `now` (UTC) judges dates. Never raises for what the
+    `environ` is searched for stale variables; `now` (UTC) judges dates; `attempts` learns at once what
+    becomes of each probe. Never raises for what the
     network or a server does.
     """
     prober = Prober(catalog=settings.catalog, limit_in_flight=8)
-    course = Course(settings, plan, prober, environ, now)
+    attempts = attempts or Attempts()
+    course = Course(settings, plan, prober, environ, now, attempts)
     try:
-        finding, others = await asyncio.gather(_run(course), check_all(settings, plan.others))
+        finding, others = await asyncio.gather(
+            _run(course), check_all(settings, plan.others, attempts)
+        )
     finally:
         await prober.aclose()
     own = [probe for probe in course.probes if probe.target == plan.target]

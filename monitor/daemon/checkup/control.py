@@ -24,7 +24,7 @@ async def check(course: Course) -> Finding | None:
         course.skipped(CREDIT, "told by the target's own probe")
         course.skipped(CONTROL, "the model is the control itself, or none is left in the catalog")
         return None
-    (made,) = await check_all(course.settings, [target])
+    (made,) = await check_all(course.settings, [target], course.attempts)
     course.probes.append(made)
     diagnosis, took = made.diagnosis, made.observation.timings.total
     which = str(target.capability)

@@ -9,7 +9,7 @@ from monitor.access.words import Contract
 from monitor.config import Route, Settings
 from monitor.daemon.checkup.plan import Plan
 from monitor.daemon.checkup.results import Check, Finding, Result
-from monitor.daemon.once import Checked
+from monitor.daemon.once import Attempts, Checked
 from monitor.probing import Credentials, Prober
 
 
@@ -22,6 +22,7 @@ class Course:
     prober: Prober
     environ: Mapping[str, str]
     now: datetime
+    attempts: Attempts
     checks: list[Check] = field(default_factory=list)
     probes: list[Checked] = field(default_factory=list)
     #: said in the verdict whatever it is

@@ -22,7 +22,7 @@ _SAME_EVERYWHERE = (
 async def check(course: Course) -> Finding | None:
     """The target's own answer decides; the other surfaces are shown, for they have been seen to differ."""
     target = course.plan.target
-    (own,) = await check_all(course.settings, [target])
+    (own,) = await check_all(course.settings, [target], course.attempts)
     _note(course, own)
     why = ""
     if own.diagnosis.code in _SAME_EVERYWHERE:
@@ -34,7 +34,7 @@ async def check(course: Course) -> Finding | None:
             course.skipped(_name(other.capability.surface), why)
         return finding_of(own.diagnosis)
     sent = int(target.capability.surface.makes_images)
-    rest = await check_all(course.settings, course.plan.surfaces, images_sent=sent)
+    rest = await check_all(course.settings, course.plan.surfaces, course.attempts, images_sent=sent)
     for made in rest:
         _note(course, made)
     opened = [str(one.target.capability.surface) for one in rest if _granted(one)]
