@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monitor import __version__
 from monitor.access.target import Capability
@@ -19,6 +19,9 @@ from monitor.catalog import Catalog, probe_request
 from monitor.config.settings import Route
 from monitor.store.dossier import Dossier, Granted
 from monitor.store.records import Run
+
+if TYPE_CHECKING:
+    from monitor.daemon.checkup.admin import ProjectRules
 
 #: Whose problem else it could have been, and the answers that would say so.
 _OTHERS: tuple[tuple[str, str, tuple[Code, ...]], ...] = (
@@ -39,12 +42,16 @@ _OTHERS: tuple[tuple[str, str, tuple[Code, ...]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How the target is asked, beside what is recorded; `fingerprint` is None when it is not known."""
+    """How the target is asked, beside what is recorded; `fingerprint` is None when it is not known.
+
+    `rules` is what the organization's admin key read just now; None when it was not asked.
+    """
 
     route: Route
     catalog: Catalog
     reference: str
     fingerprint: str | None
+    rules: "ProjectRules | None" = None
 
 
 def bundle(known: Dossier, asked: Asked, now: datetime) -> dict[str, Any]:
@@ -103,7 +110,8 @@ def bundle(known: Dossier, asked: Asked, now: datetime) -> dict[str, Any]:
             if name.startswith("openai-") or name in ("cf-ray", "server", "x-should-retry")
         },
         "identity": _identity(known.identity),
-        "ruled_out": [_other(known, *other) for other in _OTHERS],
+        "project_rules": _rules(known, asked, now),
+        "ruled_out": [_weighed(asked, known, _other(known, *other)) for other in _OTHERS],
         "beside": [
             {
                 "target": one.status.target,
@@ -207,6 +215,38 @@ def _other(known: Dossier, owner: str, what: str, codes: tuple[Code, ...]) -> di
         "because": why,
         "granted_beside": beside.status.target if beside else None,
     }
+
+
+def _rules(known: Dossier, asked: Asked, now: datetime) -> dict[str, Any] | None:
+    rules = asked.rules
+    if rules is None:
+        return None
+    return {
+        "at": _at(now),
+        "project": rules.project,
+        "problem": rules.problem or None,
+        "model_permissions": dict(rules.permissions) if rules.permissions else None,
+        "allows": None if rules.problem else rules.allows(asked.catalog, known.status.model),
+        "rate_limits": dict(rules.limit) if rules.limit else None,
+    }
+
+
+def _weighed(asked: Asked, known: Dossier, other: dict[str, Any]) -> dict[str, Any]:
+    """The same in the light of what the admin key read: the project's own rules may be the cause."""
+    rules = asked.rules
+    if rules is None or rules.problem:
+        return other
+    if other["owner"] == "project":
+        if not rules.allows(asked.catalog, known.status.model):
+            why = "the project's model permissions leave the model out"
+            return other | {"ruled_out": False, "because": why}
+        why = f"{other['because']}; the project's model permissions allow the model"
+        return other | {"because": why}
+    none = (rules.limit or {}).get("max_images_per_1_minute") == 0
+    if other["owner"] == "rate limit" and known.status.surface.makes_images and none:
+        why = "the project's limit for images of the model is zero"
+        return other | {"ruled_out": False, "because": why}
+    return other
 
 
 def _granted_beside(known: Dossier) -> Granted | None:

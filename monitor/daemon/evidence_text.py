@@ -9,6 +9,8 @@ from typing import Any
 
 _ANSWERS = ("First", "Last", "Times", "Status", "Diagnosis", "The server's words")
 _REQUESTS = ("Request id", "At", "Status")
+#: Models of a project's permissions that are named.
+_NAMES = 30
 _BESIDE = ("Target", "State", "Last answer", "Last granted", "Request id")
 
 
@@ -26,6 +28,7 @@ def markdown(made: Mapping[str, Any]) -> str:
         "## Rate-limit headers of the last answer",
         _pairs(made["rate_limits"]) or "None were sent: early refusals carry few headers.",
         *_section("Other headers of the last answer", _pairs(made["headers"])),
+        *_section("What the project may use, by the organization's admin key", _rules(made)),
         "## What was ruled out",
         "\n".join(_other(other) for other in made["ruled_out"]),
         *_beside(made),
@@ -147,6 +150,27 @@ def _other(other: Mapping[str, Any]) -> str:
     beside = f" ({_code(other['granted_beside'])})" if other["granted_beside"] else ""
     because = other["because"][:1].upper() + other["because"][1:]
     return f"- {word}: {other['what']}. {because}{beside}."
+
+
+def _rules(made: Mapping[str, Any]) -> str:
+    rules = made["project_rules"]
+    if rules is None:
+        return ""
+    asked = f"{_code(rules['project'])}, asked at {rules['at']}"
+    if rules["problem"]:
+        return f"{asked}: could not be read: {_code(rules['problem'])}"
+    policy, limits = rules["model_permissions"], rules["rate_limits"]
+    ids = policy["model_ids"] if policy else []
+    names = ", ".join(map(_code, ids[:_NAMES])) + (
+        f", and {len(ids) - _NAMES} more" if len(ids) > _NAMES else ""
+    )
+    return "\n".join((
+        f"- {asked}: {'may' if rules['allows'] else 'may not'} use {_code(made['model'])}",
+        f"- Model permissions: {_code(policy['mode'])} {names}"
+        if policy else "- No model permissions are set",
+        f"- Rate limits: {_code(json.dumps(limits, ensure_ascii=False))}"
+        if limits else "- No row of rate limits names the model",
+    ))  # fmt: skip
 
 
 def _beside(made: Mapping[str, Any]) -> list[str]:

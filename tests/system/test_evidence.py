@@ -17,6 +17,11 @@ organization = "org-acme"
 projects = ["proj_acme"]
 [keys.capabilities."gpt-5.4-nano:responses"]
 open = "always"
+[[admins]]
+secret = "sk-admin-sim-FAKE-0001"
+organization = "org-acme"
+mode = "allow_list"
+models = ["gpt-5.4-nano"]
 [[keys]]
 name = "acme-relay"
 secret = "sk-sim-FAKE-acme-relay-0001"
@@ -83,6 +88,30 @@ async def test_the_bundle_is_read_without_a_secret_and_holds_none(watched):
     assert run["new_connections"] + run["reused_connections"] == run["count"]
     for secret in SECRETS.values():
         assert secret not in with_key.out + ended.out + ended.err
+
+
+async def test_an_admin_key_is_asked_only_where_it_is_wanted(watched):
+    refused = await watched.call("evidence", TARGET, "--admin", **SECRETS)
+    assert refused.status == 2
+    assert (
+        'the settings have no admin key for it: [organizations."org-acme"] admin_key' in refused.err
+    )
+    text = watched.settings.read_text()
+    admin = '[organizations."org-acme"]\nadmin_key = "env:ADMIN"\nroute = "sim"\n'
+    watched.settings.write_text(text + admin)
+    secrets = SECRETS | {"ADMIN": "sk-admin-sim-FAKE-0001"}
+    before = (await watched.ledger())["requests"]
+    usual = await watched.call("evidence", TARGET, "--format", "json", **secrets)
+    assert json.loads(usual.out)["project_rules"] is None
+    assert (await watched.ledger())["requests"] == before
+    ended = await watched.call("evidence", TARGET, "--admin", "--format", "json", **secrets)
+    assert ended.status == 0, ended.err
+    made = json.loads(ended.out)
+    assert made["project_rules"]["allows"] is False
+    assert made["project_rules"]["rate_limits"]["model"] == "gpt-image-2"
+    (project,) = [one for one in made["ruled_out"] if one["owner"] == "project"]
+    assert not project["ruled_out"]
+    assert not [secret for secret in secrets.values() if secret in ended.out + ended.err]
 
 
 async def test_routes_are_compared_side_by_side(watched):

@@ -20,6 +20,7 @@ from monitor.access.words import (
 )
 from monitor.catalog import builtin
 from monitor.config import Route
+from monitor.daemon.checkup import ProjectRules
 from monitor.daemon.evidence import Asked, bundle
 from monitor.daemon.evidence_text import markdown
 from monitor.store.dossier import Dossier, Granted
@@ -255,3 +256,32 @@ def test_words_from_outside_stay_in_their_code_span(evil: str) -> None:
     assert wild.count("\n") == calm.count("\n")
     assert "\x1b" not in wild
     assert "\u202e" not in wild
+
+
+@pytest.mark.parametrize(
+    ("rules", "owner", "ruled_out", "why", "text"),
+    [
+        ({"permissions": {"mode": "allow_list", "model_ids": ["gpt-5.4"]}},
+         "project", False, "leave the model out", "may not use `gpt-image-2`"),
+        ({"permissions": {"mode": "deny_list", "model_ids": ["gpt-5.4"]}},
+         "project", True, "allow the model", "`deny_list` `gpt-5.4`"),
+        ({}, "project", True, "allow the model", "No model permissions are set"),
+        ({"limit": {"max_images_per_1_minute": 0}},
+         "rate limit", False, "is zero", "`{\"max_images_per_1_minute\": 0}`"),
+        ({"problem": "401, invalid_credentials"},
+         "project", True, "none of the answers", "could not be read: `401, invalid_credentials`"),
+    ],
+)  # fmt: skip
+def test_what_the_admin_key_read_weighs_in(rules, owner, ruled_out, why, text) -> None:
+    made = made_of(known(run(0)), rules=ProjectRules("proj_acme", **rules))
+    (other,) = [one for one in made["ruled_out"] if one["owner"] == owner]
+    assert other["ruled_out"] is ruled_out
+    assert why in other["because"]
+    assert text in markdown(made)
+    assert json.loads(json.dumps(made)) == made
+
+
+def test_without_an_admin_key_nothing_is_said_of_it() -> None:
+    made = made_of(known(run(0)))
+    assert made["project_rules"] is None
+    assert "admin" not in markdown(made)
