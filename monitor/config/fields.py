@@ -54,7 +54,7 @@ Moment = Annotated[
 Pattern = Annotated[
     str, PlainValidator(checks.matches_a_target), WithJsonSchema({"type": "string", "minLength": 1})
 ]
-Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Dollars = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 AnEvent = Annotated[
     EventKind, PlainValidator(checks.one_of(EventKind)), WithJsonSchema({"enum": [*EventKind]})

@@ -29,7 +29,8 @@ def read_file(path: Path, most: int) -> tuple[bytes, int]:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise UnreadableError(os.strerror(error.errno or errno.EIO)) from None
+        hint = "; let this user read it" if isinstance(error, PermissionError) else ""
+        raise UnreadableError(os.strerror(error.errno or errno.EIO) + hint) from None
     if len(data) > most:
         raise UnreadableError(f"larger than {most // 1024} KiB: is it the right file?")
     return data, stat.S_IMODE(mode)

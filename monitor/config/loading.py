@@ -128,7 +128,12 @@ def _syntax(error: Exception) -> Problem:
         return Problem("", None, "is nested too deeply")
     words, _, where = str(error).partition(" (at ")
     number = where.removeprefix("line ").partition(",")[0]
-    return Problem("", int(number) if number.isdecimal() else None, f"not valid TOML: {words}")
+    end = (
+        " at the end of the file: is a quote or a bracket left open?"
+        if "end of document" in where
+        else ""
+    )
+    return Problem("", int(number) if number.isdecimal() else None, f"not valid TOML: {words}{end}")
 
 
 def _settings(

@@ -1,5 +1,6 @@
 """Connections to the file: one that writes, others that only read, and the lock for the one writer."""
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -90,7 +91,13 @@ def told_plainly(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {error}") from error
     except OSError as error:
-        raise StoreError(f"{path}: {error.strerror or error}") from error
+        refused = isinstance(error, PermissionError) or error.errno == errno.EROFS
+        hint = (
+            "; let this user write there, or name another place: [monitor] database"
+            if refused
+            else ""
+        )
+        raise StoreError(f"{path}: {error.strerror or error}{hint}") from error
     except (ValueError, TypeError, LookupError) as error:
         # what is read was written by this program: SQLite itself sees no damage within a value
         raise StoreError(f"{path}: the database is damaged (a value cannot be read)") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
 
 SCENARIO = """
 name = "streams"
@@ -29,8 +29,8 @@ route = "sim"
 watch = ["gpt-image-2"]
 """
 COMMANDS = (
-    "--help", "check", "status", "status --format json", "history", "history --format json", "propagation",
-    "explain answer.txt", "diagnose acme --yes", "evidence acme", "config example", "alerts list",
+    "--help", "check", "status", "status --format json", "history", "propagation", "explain answer.txt",
+    "diagnose acme --yes", "evidence acme", "config example", "alerts list",
     "declare verified acme", "healthcheck",
 )  # fmt: skip
 #: What a standard output can be.

@@ -1,0 +1,63 @@
+"""Files and folders that this user may not read or write: each is named, with what to do."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(150)]
+
+SETTINGS = """
+[monitor]
+database = "sqlite:///{folder}/monitor.db"
+[[keys]]
+name = "ключ-☃"
+secret = "{secret}"
+watch = ["gpt-image-2"]
+"""
+COMMAND = str(Path(sys.executable).with_name("access-monitor"))
+#: Root may read and write anything, unless it lays its powers down.
+POWERLESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
+
+
+async def test_what_may_not_be_read_or_written_is_named_with_what_to_do(lab):
+    for name in ("shut", "open"):
+        (lab.folder / name).mkdir()
+    (lab.folder / "secret.txt").write_text("sk-sim-FAKE-acme-0001")
+    lab.environ["KEY"] = "sk-sim-FAKE-acme-0001"
+    settings = {
+        "nowhere.toml": ("shut", "env:KEY"),
+        "hidden.toml": ("open", "env:KEY"),
+        "secretive.toml": ("open", "file:secret.txt"),
+    }
+    for name, (folder, secret) in settings.items():
+        (lab.folder / name).write_text(SETTINGS.format(folder=folder, secret=secret))
+    (lab.folder / "shut").chmod(0o555)
+    (lab.folder / "hidden.toml").chmod(0)
+    (lab.folder / "secret.txt").chmod(0)
+    place = "shut/monitor.db: Permission denied; let this user write there, or name another place"
+    cases = (
+        ("run --config nowhere.toml", 1, place),
+        ("check --config nowhere.toml", 1, place),
+        ("declare verified ключ-☃ --config nowhere.toml", 1, place),
+        ("config check --config hidden.toml", 2, "hidden.toml"),
+        (
+            "check --config secretive.toml",
+            2,
+            'secret.txt": Permission denied; let this user read it',
+        ),
+    )
+
+    async def ended(arguments: str) -> int:
+        process = await lab.launch(*POWERLESS, COMMAND, *arguments.split(), log="all")
+        return await process.wait()
+
+    statuses = await asyncio.gather(*(ended(arguments) for arguments, _, _ in cases))
+    said = (lab.folder / "all.log").read_text()
+    for (arguments, status, words), found in zip(cases, statuses, strict=True):
+        assert found == status, (arguments, said)
+        assert words in said, (arguments, said)
+    assert said.count(place) == 3
+    assert "Traceback" not in said
