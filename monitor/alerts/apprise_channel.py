@@ -9,7 +9,6 @@ import importlib
 import logging
 import queue
 import threading
-import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +16,14 @@ from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
-from monitor.alerts.bounds import TookTooLong, bound_answers, interrupt, kept_connections, wishes
+from monitor.alerts.bounds import (
+    KEPT_S,
+    TookTooLong,
+    bound_answers,
+    interrupt,
+    kept_connections,
+    wishes,
+)
 from monitor.alerts.clean import clean
 from monitor.alerts.fitting import Room
 from monitor.alerts.measuring import Measure, dress
@@ -86,7 +92,6 @@ class Channel:
         self._room: Room | None = None
         self._pace = 0.0
         self._idle: list[_Sending] = []
-        weakref.finalize(self, _end, self._idle)
         self._under_way = 0
 
     @property
@@ -117,7 +122,6 @@ class Channel:
         """
         if self._under_way >= self._most:
             raise DeliveryError("the attempts before this one have not come back yet")
-        sending = self._idle.pop() if self._idle else _Sending(self._url, self._seconds)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[str | None] = loop.create_future()
         ended = asyncio.Event()
@@ -136,7 +140,7 @@ class Channel:
                 loop.call_soon_threadsafe(finish, failure)
 
         self._under_way += 1
-        sending.begin(_Work(message, self._redact, waits, report))
+        sending = self._begin(_Work(message, self._redact, waits, report))
         try:
             # Not `wait_for`: in Python 3.11 it loses a cancellation that comes with the result.
             async with asyncio.timeout(self._seconds):
@@ -147,6 +151,16 @@ class Channel:
             raise DeliveryError(reason, wait=sum(waits[-1:]), ended=ended) from None
         if failure is not None:
             raise DeliveryError(self._presentable(failure), wait=sum(waits[-1:]))
+
+    def _begin(self, work: "_Work") -> "_Sending":
+        """Have a message delivered by a thread that is idle, or by a new one."""
+        while self._idle:
+            sending = self._idle.pop()
+            if sending.begin(work):
+                return sending
+        sending = _Sending(self._url, self._seconds)
+        sending.begin(work)
+        return sending
 
     def _presentable(self, reason: str) -> str:
         # By value first: the general redactor may cut a secret in two that is known here whole.
@@ -164,7 +178,10 @@ class _Work:
 
 
 class _Sending:
-    """A thread that delivers one message after another, with a service and a connection of its own."""
+    """A thread that delivers one message after another, with a service and a connection of its own.
+
+    It ends by itself when nothing came for as long as a connection is kept.
+    """
 
     def __init__(self, url: str, seconds: float) -> None:
         #: whether it can be given another message
@@ -172,18 +189,18 @@ class _Sending:
         self._url = url
         self._seconds = seconds
         self._service: Any = None
-        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._ending = threading.Lock()
+        self._work: queue.SimpleQueue[_Work] = queue.SimpleQueue()
         # A daemon thread: a mail server that hangs must not hold up the end of the process.
         self._thread = threading.Thread(target=self._serve, name="channel", daemon=True)
         self._thread.start()
 
-    def begin(self, work: _Work) -> None:
-        """Have a message delivered."""
-        self._work.put(work)
-
-    def end(self) -> None:
-        """End the thread, which has nothing to do."""
-        self._work.put(None)
+    def begin(self, work: _Work) -> bool:
+        """Have a message delivered; False when the thread has ended."""
+        with self._ending:
+            if self.usable:
+                self._work.put(work)
+            return self.usable
 
     def interrupt(self) -> None:
         """End the delivery under way, and the thread with it."""
@@ -192,7 +209,7 @@ class _Sending:
 
     def _serve(self) -> None:
         with suppress(TookTooLong), kept_connections():
-            while self.usable and (work := self._work.get()):
+            while work := self._next():
                 wishes.noted = work.waits
                 failure: str | None = "it took too long"
                 try:
@@ -201,6 +218,13 @@ class _Sending:
                     failure = f"{type(error).__name__}: {error}"
                 finally:
                     work.report(failure)
+
+    def _next(self) -> _Work | None:
+        with suppress(queue.Empty):
+            return self._work.get(timeout=KEPT_S) if self.usable else None
+        with self._ending:  # from here on either there is work, or there never will be
+            self.usable = not self._work.empty()
+        return self._work.get() if self.usable else None
 
     def _deliver(self, work: _Work) -> str | None:
         """Send, blocking. Returns why it failed, or None."""
@@ -233,11 +257,6 @@ class _Sending:
             service.overflow_mode = apprise.OverflowMode.UPSTREAM  # messages are made to fit
             service.request_rate_per_sec = min(service.request_rate_per_sec, _PACE_MOST)
         return service
-
-
-def _end(idle: Iterable[_Sending]) -> None:
-    for sending in idle:
-        sending.end()
 
 
 def check_url(url: str) -> str | None:

@@ -8,7 +8,6 @@ import importlib
 import re
 import smtplib
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,7 +30,7 @@ WAIT_MOST = 3600.0
 _IN_BODY = re.compile(rb'"retry_after"\s*:\s*(\d{1,9}(?:\.\d{1,9})?)')
 
 
-#: Seconds for which a connection is kept: services close those that idle after five and more.
+#: Seconds for which an idle connection is kept: services close theirs after five and more.
 KEPT_S = 3.0
 
 _kept = threading.local()
@@ -90,7 +89,7 @@ def bound_answers() -> None:
 def kept_connections() -> Iterator[None]:
     """Within it the requests of this thread share their connections; `requests` makes one for each."""
     session = importlib.import_module("requests").Session()
-    _kept.session, _kept.used_at = session, 0.0
+    _kept.session = session
     try:
         yield
     finally:
@@ -107,13 +106,8 @@ def _keep_connections() -> None:
         session = getattr(_kept, "session", None)
         if session is None:
             return original(method, url, **more)
-        if time.monotonic() - _kept.used_at > KEPT_S:
-            session.close()  # its connections; it opens others
         session.cookies.clear()
-        try:
-            return session.request(method=method, url=url, **more)
-        finally:
-            _kept.used_at = time.monotonic()
+        return session.request(method=method, url=url, **more)
 
     requests.request = api.request = request
 
