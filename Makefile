@@ -27,8 +27,8 @@ run: $(READY) ## the monitor itself, with access-monitor.toml or OPENAI_API_KEY
 	@$(BIN)/access-monitor run
 
 test: $(READY) ## all tests
-	@$(BIN)/python -m pytest -n auto tests/unit tests/integration
-	@$(BIN)/python -m pytest tests/system
+	@$(BIN)/python -m pytest -n auto tests/unit tests/integration; first=$$?; \
+		$(BIN)/python -m pytest tests/system && exit $$first
 
 torture: $(READY) ## the long versions of the fault tests, up to 20 min; fills the table in tests/README.md
 	@$(BIN)/python -m pytest --torture tests/system
