@@ -229,9 +229,8 @@ async def test_status_and_history_print_plain_columns_in_a_pipe_and_the_fixed_js
 
 
 async def test_config_commands(sim):
-    assert (await sim.call("config", "check")).out.endswith(
-        "6 keys, 6 targets, 0 channels: all good\n"
-    )
+    checked = (await sim.call("config", "check")).out
+    assert "6 keys, 6 targets, 0 channels: all good\na month costs at most $5.00" in checked
     shown = await sim.call("config", "show")
     assert json.loads(shown.out)["keys"][0]["secret"]["fingerprint"].startswith("sha256:")
     assert "FAKE" not in shown.out

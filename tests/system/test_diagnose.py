@@ -101,7 +101,7 @@ async def test_a_person_reads_checks_routes_and_a_verdict(sim):
         'OPENAI_ORG_ID is "org-stale"', "Mapping:", "env:KEY_GATED, sha256:",
     ):  # fmt: skip
         assert words.lower() in ended.out.lower()
-    assert "not booked: there is no database yet" in ended.err
+    assert "left before it: $0.1000 of gated's day" in ended.err
 
 
 @pytest.mark.parametrize(
