@@ -326,11 +326,11 @@ class Lab:
     async def told(self, *events: str, count: int = 1) -> None:
         """Wait until the history has `count` happenings of these events."""
 
-        path = self.folder / "monitor.db"
         marks = ", ".join("?" * len(events))
 
         def enough() -> bool:
             # a command for each look would take what the daemon needs
+            path = next(self.folder.rglob("monitor.db"), None)
             with (
                 suppress(sqlite3.Error),
                 closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as it,

@@ -85,7 +85,9 @@ async def test_model_and_surface_decide_whether_a_success_counts():
             "object": "response",
             "status": "completed",
             "model": "gpt-5.1-2025-11-13",
-            "output": [{"type": "message"}],
+            "output": [
+                {"type": "message", "content": [{"type": "output_text", "text": "copperlizard"}]}
+            ],
         }
     )
     for options, code in (
