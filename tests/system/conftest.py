@@ -326,11 +326,13 @@ class Lab:
     async def told(self, *events: str, count: int = 1) -> None:
         """Wait until the history has `count` happenings of these events."""
 
+        text = self.settings.read_text() if self.settings.exists() else ""
+        named = re.search(r'database = "sqlite:///([^"]+)"', text)
+        path = self.folder / (named[1] if named else "monitor.db")
         marks = ", ".join("?" * len(events))
 
         def enough() -> bool:
             # a command for each look would take what the daemon needs
-            path = next(self.folder.rglob("monitor.db"), None)
             with (
                 suppress(sqlite3.Error),
                 closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as it,
