@@ -39,11 +39,10 @@ _TELLING = ("Socket Exception:", "Response Details:")
 _loading = threading.Lock()
 
 
-#: Seconds between two messages to a service, at most. Slack asks for one; Apprise's default of 5.5 is a guess
-#: for services of which it knows nothing, and a refusal that names a time is waited for anyway.
-_PACE_MOST = 1.2
-#: A service that wants so much time between two messages gets one at a time.
+#: A service that wants so many seconds between two messages gets one at a time.
 _PACED = 0.2
+#: Messages at once for a service of which Apprise knows no pace, such as mail: a server limits connections.
+_UNKNOWN_MOST = 2
 
 
 class DeliveryError(Exception):
@@ -90,14 +89,14 @@ class Channel:
         self._secrets = named_in(url)
         self._most = parallel
         self._room: Room | None = None
-        self._pace = 0.0
+        self._known_most = 1
         self._idle: list[_Sending] = []
         self._under_way = 0
 
     @property
     def parallel(self) -> int:
         """How many messages it takes at once: one until its service is known, and where that sets a pace."""
-        return 1 if self._room is None or self._pace >= _PACED else self._most
+        return min(self._known_most, self._most)
 
     async def room(self) -> Room:
         """What the service takes, by Apprise's own figures. No network."""
@@ -110,7 +109,14 @@ class Channel:
         service = _service(apprise, self._url)
         if service is None:
             return Room()  # the attempt says why
-        self._pace = service.request_rate_per_sec
+        pace = _pace(apprise, service)
+        self._known_most = (
+            1
+            if pace is not None and pace >= _PACED
+            else _UNKNOWN_MOST
+            if pace is None
+            else self._most
+        )
         measure = Measure(apprise, service, self._redact)
         return Room(measure.takes, title=measure.title_most)
 
@@ -255,7 +261,7 @@ class _Sending:
             service.retry = 0  # retries are the outbox's
             service.optional = False  # else a failure would count as a success
             service.overflow_mode = apprise.OverflowMode.UPSTREAM  # messages are made to fit
-            service.request_rate_per_sec = min(service.request_rate_per_sec, _PACE_MOST)
+            service.request_rate_per_sec = _pace(apprise, service) or 0.0
         return service
 
 
@@ -301,6 +307,16 @@ def _service(apprise: ModuleType, url: str) -> Any:
     )
     # Not `add(url)`: that splits a text into several URLs.
     return apprise.Apprise.instantiate(url, asset=asset)
+
+
+def _pace(apprise: ModuleType, service: Any) -> float | None:
+    """Seconds that the service wants between two messages; None where Apprise knows none.
+
+    Its default of 5.5 is a guess, and a refusal that names a time is waited for anyway.
+    """
+    guess = apprise.NotifyBase.request_rate_per_sec
+    pace = float(service.request_rate_per_sec)
+    return None if pace == guess else pace
 
 
 def _known_schemas(apprise: ModuleType) -> set[str]:

@@ -109,7 +109,7 @@ FIGURES: Mapping[str, type[Strict]] = {
             "retry_most": "The longest wait between two attempts",
             "give_up_after": "A notification that is not delivered for so long is listed as dead",
             "timeout": "One attempt at one service",
-            "parallel": "Messages sent to one channel at once; one where the service sets a pace",
+            "parallel": "Messages sent to one channel at once; fewer by mail and where a service sets a pace",
         },
     ),
 }

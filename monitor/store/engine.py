@@ -86,10 +86,12 @@ def told_plainly(path: Path) -> Iterator[None]:
     """Turn the library's exceptions into a StoreError that names the file and the cause."""
     try:
         yield
-    except SQLAlchemyError as error:
-        raise StoreError(f"{path}: {cause(error)}") from error
-    except sqlite3.Error as error:
-        raise StoreError(f"{path}: {error}") from error
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        driver = getattr(error, "orig", None) or error
+        corrupt = getattr(driver, "sqlite_errorname", "").startswith("SQLITE_CORRUPT")
+        raise StoreError(
+            _damaged(path, cause(error)) if corrupt else f"{path}: {cause(error)}"
+        ) from error
     except OSError as error:
         refused = isinstance(error, PermissionError) or error.errno == errno.EROFS
         hint = (
@@ -130,10 +132,14 @@ def require_head(path: Path, connection: Connection) -> None:
 def require_sound(path: Path, connection: Connection) -> None:
     """Raise StoreError when the file is damaged: what it would be told is lost with it, sooner or later."""
     if words := damage(connection):
-        raise StoreError(
-            f"{path}: the database is damaged ({words}). Restore a copy made by `access-monitor backup`,"
-            " or move it away to begin anew; what it remembers is then forgotten"
-        )
+        raise StoreError(_damaged(path, words))
+
+
+def _damaged(path: Path, words: str) -> str:
+    return (
+        f"{path}: the database is damaged ({words}). Restore a copy made by `access-monitor backup`,"
+        " or move it away to begin anew; what it remembers is then forgotten"
+    )
 
 
 def damage(connection: Connection) -> str:

@@ -214,7 +214,15 @@ def owe(path: Path, count: int) -> dict[int, int]:
                 "INSERT INTO happenings (id, kind, event, target_id, target, scope, route, before, after,"
                 " at, reason, diagnosis, facts) VALUES (?, 'transition', 'propagating', ?, ?, ?, ?,"
                 " 'unverified', 'propagating', ?, 'verified_declared', 'verification_required', ?)",
-                (first + n, target_id, target, f"org-{n % SCOPES}", route, at, json.dumps({})),
+                (
+                    first + n,
+                    target_id,
+                    f"{target}-{n % SCOPES}",
+                    f"org-{n % SCOPES}",
+                    route,
+                    at,
+                    "{}",
+                ),
             )
             for channel in ("slack", "mail"):
                 database.execute(

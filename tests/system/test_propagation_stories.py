@@ -76,7 +76,8 @@ give_up_after = "20s"
 [delivery]
 group_within = "50ms"
 [budget]
-per_key_per_day = 0.5
+per_key_per_day = 1000.0
+per_month = 1000000.0
 """
 
 KEYS = {

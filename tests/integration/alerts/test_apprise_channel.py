@@ -157,6 +157,20 @@ async def test_an_attempt_that_has_not_come_back_keeps_the_channel_busy(
     assert not error.maybe_delivered
 
 
+@pytest.mark.parametrize(
+    ("url", "most"),
+    [("json://127.0.0.1:9", 8), (WEBHOOK, 1), ("mailtos://a:b@mail.example", 2)],
+    ids=["no pace", "a pace of its own", "none that Apprise knows"],
+)
+async def test_a_service_gets_as_many_messages_at_once_as_its_pace_lets(
+    url: str, most: int
+) -> None:
+    sender = channel(url)
+    assert sender.parallel == 1
+    await sender.room()
+    assert sender.parallel == most
+
+
 async def test_a_url_that_cannot_be_loaded_is_said_without_showing_it(message: Message) -> None:
     for url in (f"slack://{SECRET}", f"nonsense://{SECRET}", SECRET, f"mailtos://{SECRET}@"):
         said = check_url(url)
