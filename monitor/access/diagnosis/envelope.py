@@ -181,15 +181,16 @@ def _of_object(value: Mapping[str, Any], depth: int) -> Iterator[Layer]:
     message = _message(fields)
     codes = []
     for name in _CODES:
-        part = fields.get(name)
-        if isinstance(part, str) and part is not message and (word := part.strip()):
-            codes.append(word.casefold()[:120])
+        if name in fields:
+            part = fields[name]
+            if isinstance(part, str) and part is not message and (word := part.strip()):
+                codes.append(word.casefold()[:120])
     param = fields.get("param")
     own = Layer(
         message,
         (*codes, *_said_by_numbers(fields), *_comes_back(message)),
         param.casefold()[:120] if isinstance(param, str) else "",
-        next((found for name in _STATUSES if (found := as_status(fields.get(name)))), None),
+        _status(fields),
         depth,
         _word(fields.get("code")),
         _word(fields.get("type")),
@@ -199,7 +200,9 @@ def _of_object(value: Mapping[str, Any], depth: int) -> Iterator[Layer]:
     if "{" in message or "[" in message:
         yield from _embedded(message, depth)
     for name in _CHILDREN:
-        part = fields.get(name)
+        if name not in fields:
+            continue
+        part = fields[name]
         if isinstance(part, str):
             # The message itself was read above; other prose is one level further in.
             if part is not message and part.strip() and name in ("raw", "body"):
@@ -224,10 +227,18 @@ def _of_others(fields: Mapping[str, Any], depth: int) -> Iterator[Layer]:
 
 def _message(fields: Mapping[str, Any]) -> str:
     for name in _MESSAGES:
-        part = fields.get(name)
-        if isinstance(part, str) and part.strip():
-            return part
+        if name in fields:
+            part = fields[name]
+            if isinstance(part, str) and part.strip():
+                return part
     return ""
+
+
+def _status(fields: Mapping[str, Any]) -> int | None:
+    for name in _STATUSES:
+        if name in fields and (found := as_status(fields[name])):
+            return found
+    return None
 
 
 def _said_by_numbers(fields: Mapping[str, Any]) -> Iterator[str]:

@@ -58,18 +58,20 @@ class Rule:
     yields_to: frozenset[str] = frozenset()
     _single: tuple[str, ...] = field(init=False, repr=False)
     _single_ascii: tuple[str, ...] = field(init=False, repr=False)
-    _several: tuple[Phrase, ...] = field(init=False, repr=False)
-    _needles: tuple[str, ...] = field(init=False, repr=False)
+    #: phrases of several parts, by the first of these
+    _several: tuple[tuple[str, tuple[Phrase, ...]], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Sort the phrases for speed: most are one part, and most texts are ASCII."""
         single = tuple(p.text for p in self.phrases if len(p.parts) == 1 and not p.patterns)
         ascii_only = tuple(text for text in single if text.isascii())
-        several = tuple(p for p in self.phrases if len(p.parts) != 1 or p.patterns)
+        several: dict[str, tuple[Phrase, ...]] = {}
+        for one in self.phrases:
+            if len(one.parts) != 1 or one.patterns:
+                several[one.parts[0]] = (*several.get(one.parts[0], ()), one)
         object.__setattr__(self, "_single", single)
         object.__setattr__(self, "_single_ascii", ascii_only)
-        object.__setattr__(self, "_several", several)
-        object.__setattr__(self, "_needles", tuple({phrase.parts[0] for phrase in several}))
+        object.__setattr__(self, "_several", tuple(several.items()))
 
     def matches(self, layer: Layer, message: str, statuses: Sequence[int | None]) -> bool:
         """True when an error is what this rule is for. `statuses`: those that may be meant."""
@@ -77,9 +79,7 @@ class Rule:
         if self.phrases:
             single = self._single_ascii if message.isascii() else self._single
             # Most rules have nothing to do with a message: that is seen without a step of ours.
-            if not any(map(has, single)) and not (
-                any(map(has, self._needles)) and any(p.is_in(message) for p in self._several)
-            ):
+            if not any(map(has, single)) and not self._has_several(message):
                 return False
         return (
             self.may_be_on(statuses)
@@ -87,6 +87,14 @@ class Rule:
             and all(getattr(layer, name) == value for name, value in self.fields)
             and not any(map(has, self.unless))
         )
+
+    def _has_several(self, message: str) -> bool:
+        for needle, phrases in self._several:
+            if needle in message:
+                for one in phrases:
+                    if one.is_in(message):
+                        return True
+        return False
 
     def may_be_on(self, statuses: Sequence[int | None]) -> bool:
         """True when the words mean this on one of the statuses; an unknown one forbids nothing."""

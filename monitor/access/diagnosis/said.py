@@ -212,14 +212,15 @@ def _chat(value: Mapping[str, Any], said: Said) -> None:
     for choice in value["choices"][:_MOST]:
         if not isinstance(choice, dict):
             continue
-        if isinstance(part := choice.get("delta"), dict):
-            _message(part, said)
-        if isinstance(part := choice.get("message"), dict):
-            _message(part, said)
-        if isinstance(part := choice.get("text"), str):
-            said.words.append(part)
-        if (reason := choice.get("finish_reason")) is not None:
-            said.end = _end(reason, said.end)
+        for name, part in choice.items():
+            if name in ("delta", "message"):
+                if isinstance(part, dict):
+                    _message(part, said)
+            elif name == "finish_reason":
+                if part is not None:
+                    said.end = _end(part, said.end)
+            elif name == "text" and isinstance(part, str):
+                said.words.append(part)
 
 
 def _end(reason: Any, before: End) -> End:

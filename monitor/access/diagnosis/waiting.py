@@ -75,6 +75,6 @@ def _words(text: str) -> float | None:
             return total
     if "retrydelay" in text and (match := _RETRY_DELAY.search(text)):
         return float(match[1])
-    if match := _CHINESE.search(text):
+    if not text.isascii() and (match := _CHINESE.search(text)):
         return float(match[1]) * _UNITS[match[2]]
     return None
