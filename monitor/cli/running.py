@@ -31,7 +31,7 @@ def run(config: ConfigOption = None) -> None:
 
     settings = load_settings(config)
     announce(settings)
-    configure(redactor(), log_format=settings.log_format, queued=True)
+    configure(redactor(), log_format=settings.log_format, level=settings.log_level, queued=True)
     log_uncaught()
     enough_descriptors()
     manager = Manager()
@@ -40,7 +40,7 @@ def run(config: ConfigOption = None) -> None:
         again = read_settings(config)
         # before anything is said of the new secrets; the old ones stay hidden
         learn(redactor(), again)
-        configure(redactor(), log_format=again.log_format, queued=True)
+        configure(redactor(), log_format=again.log_format, level=again.log_level, queued=True)
         return again, senders_of(again, redactor())
 
     with plain_errors():

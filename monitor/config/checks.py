@@ -36,6 +36,13 @@ class LogFormat(StrEnum):
     CONSOLE = "console"
 
 
+class LogLevel(StrEnum):
+    """The least that the log says."""
+
+    INFO = "info"
+    DEBUG = "debug"
+
+
 @dataclass
 class Context:
     """What the checks know besides the value; one for each time settings are read."""

@@ -79,6 +79,20 @@ ALogFormat = Annotated[
     PlainValidator(checks.one_of(checks.LogFormat)),
     WithJsonSchema({"enum": [*checks.LogFormat]}),
 ]
+ALogLevel = Annotated[
+    checks.LogLevel,
+    PlainValidator(checks.one_of(checks.LogLevel)),
+    WithJsonSchema({"enum": [*checks.LogLevel]}),
+]
+LogEvery = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=1_000_000,
+        description="Of equal answers in a row the first is logged, and then one of so many, with their "
+        "count; what changes is always logged",
+    ),
+]
 DatabaseFile = Annotated[
     Path,
     PlainValidator(checks.database),

@@ -218,6 +218,7 @@ def _resolved(file: Any, context: Context, path: Path | None, database: Path) ->
             route=one.route,
             capabilities=tuple(one.watch),
             verified_at=one.verified_at,
+            log_every=one.log_every,
         )
         for one in file.keys
     )
@@ -248,6 +249,7 @@ def _resolved(file: Any, context: Context, path: Path | None, database: Path) ->
         source=path,
         database=database,
         log_format=str(file.monitor.log_format),
+        log_level=str(file.monitor.log_level).upper(),
         routes=MappingProxyType(routes),
         keys=keys + tuple(key for one in file.pools for key in _keys_of(one)),
         channels=channels,

@@ -52,6 +52,7 @@ def show(settings: Settings) -> dict[str, Any]:
         "source": str(settings.source) if settings.source else None,
         "database": str(settings.database),
         "log_format": settings.log_format,
+        "log_level": settings.log_level.lower(),
         "routes": {
             route.name: {
                 "base_url": route.base_url,
@@ -71,6 +72,7 @@ def show(settings: Settings) -> dict[str, Any]:
                 "route": key.route,
                 "watch": [str(capability) for capability in key.capabilities],
                 "verified_at": key.verified_at.isoformat() if key.verified_at else None,
+                "log_every": key.log_every,
             }
             for key in settings.keys
             if not key.pool

@@ -18,6 +18,7 @@ from monitor.config.fields import (
     AContract,
     AGate,
     ALogFormat,
+    ALogLevel,
     AnEvent,
     ASurface,
     BaseUrl,
@@ -25,6 +26,7 @@ from monitor.config.fields import (
     Dollars,
     Duration,
     HeaderValue,
+    LogEvery,
     Moment,
     Name,
     Pattern,
@@ -36,6 +38,7 @@ from monitor.config.fields import (
 )
 from monitor.config.figures import FIGURES
 from monitor.config.problems import suggestion
+from monitor.config.settings import LOG_EVERY
 
 #: Statuses that the gate itself has been seen to answer with.
 _OF_THE_GATE = (400, 403, 404)
@@ -55,6 +58,10 @@ class MonitorSection(Strict):
     log_format: ALogFormat = Field(
         default=checks.LogFormat.AUTO,
         description="auto, json or console; auto is console on a terminal and json elsewhere",
+    )
+    log_level: ALogLevel = Field(
+        default=checks.LogLevel.INFO,
+        description="info or debug; debug logs each probe, whatever log_every says",
     )
 
 
@@ -114,6 +121,7 @@ class KeySection(Strict):
         default=None,
         description="When the organization's verification was completed: the same as declaring it",
     )
+    log_every: LogEvery = LOG_EVERY
 
 
 if TYPE_CHECKING:
@@ -153,10 +161,7 @@ class PoolSection(Strict):
     cadence: CadenceSection = Field(
         default_factory=CadenceSection, description="What is different of [cadence] for this pool"
     )
-    log_every: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        default=1,
-        description="Log one of so many probes; those that bring something new are always logged",
-    )
+    log_every: LogEvery = LOG_EVERY
 
 
 class OrganizationSection(Strict):

@@ -12,6 +12,8 @@ from monitor.access.words import Contract, EventKind
 from monitor.catalog import Catalog
 from monitor.config.references import Secret
 
+LOG_EVERY = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -48,6 +50,8 @@ class Key:
     verified_at: datetime | None = None
     #: the name of the pool it belongs to
     pool: str | None = None
+    #: of equal answers in a row one in so many is logged
+    log_every: int = LOG_EVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,7 @@ class Pool:
     capabilities: tuple[Capability, ...]
     channels: tuple[str, ...]
     cadence: Cadence
-    #: one probe of so many is logged
-    log_every: int = 1
+    log_every: int = LOG_EVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,8 @@ class Settings:
     #: the SQLite file
     database: Path
     log_format: str
+    #: as `logging` names it
+    log_level: str
     routes: Mapping[str, Route]
     keys: tuple[Key, ...]
     channels: tuple[Channel, ...]

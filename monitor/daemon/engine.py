@@ -1,6 +1,6 @@
 """The middle of the pipeline: an answer, a declaration or time becomes changes, in one transaction."""
 
-from collections import Counter
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -10,7 +10,6 @@ import structlog
 
 from monitor.access.cadence import full_interval, next_look
 from monitor.access.events import Answered, Declared, Event, Rules, SiblingOpened, Telling
-from monitor.access.memory import TargetState
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.propagation import opening_of
 from monitor.access.states import advance
@@ -25,6 +24,7 @@ from monitor.daemon.watches import Watch, Watches
 from monitor.store.records import Change, Declaration, Told
 
 log = structlog.get_logger()
+_ours = logging.getLogger(__name__)
 
 #: A target that waits for its opening is not hastened by a sibling's again within this time.
 _HASTENED = timedelta(seconds=5)
@@ -61,8 +61,6 @@ class Engine:
         self._evidence = evidence
         self._watching_since = clock.now()
         self._silences = Silences(watches, narrator, rules)
-        #: by pool, probes that brought nothing new
-        self._ordinary: Counter[str] = Counter()
 
     async def answered(self, result: Result) -> None:
         """A look came back: decide, date the next one, write, and hasten the siblings it opened for."""
@@ -115,8 +113,9 @@ class Engine:
         changes += self._of_network(watch.target.route, result)
         if watch.memory.state is not before.state:
             watch.answers = 0
-        if told or self._sampled(watch, before, code):
-            log.info(
+        worth = _worth_a_line(watch, result) or told
+        if worth or _ours.isEnabledFor(logging.DEBUG):  # what is filtered later costs as much
+            (log.info if worth else log.debug)(
                 "probe",
                 target=watch.name,
                 look=str(result.look),
@@ -129,6 +128,7 @@ class Engine:
                 cost_usd=result.cost or None,
                 next_probe_at=_seconds(plan.at),
                 why=str(plan.situation),
+                equal=watch.equal,
             )
         nothing_new = (
             code is before.last_diagnosis
@@ -278,14 +278,6 @@ class Engine:
             watch.answers = 0
         return Change(target=watch.name, memory=watch.memory, told=told)
 
-    def _sampled(self, watch: Watch, before: TargetState, code: Code | None) -> bool:
-        """Whether a probe is logged: of a pool's that bring nothing new one of so many, else all."""
-        pool = watch.pool
-        if pool is None or code is not before.last_diagnosis:
-            return True
-        self._ordinary[pool.name] += 1
-        return self._ordinary[pool.name] % pool.log_every == 0
-
     def _siblings_of(self, opened: Watch) -> Iterable[Change]:
         now = self._clock.now()
         for watch in self._watches.siblings(opened):
@@ -315,6 +307,16 @@ class Engine:
                 facts["rules"] = list(dict.fromkeys(rule for rule, _ in causes if rule))
             told = self._narrator.of_monitor(event, reason, self._clock.now(), facts=facts)
             yield Change(told=(told,))
+
+
+def _worth_a_line(watch: Watch, result: Result) -> bool:
+    """Count equal answers in a row; whether this is the first of them, or one in so many."""
+    diagnosis = result.diagnosis
+    code = diagnosis.code if diagnosis else None
+    answered = result.look, code, result.observation.status, watch.memory.state
+    watch.equal = watch.equal + 1 if answered == watch.answered else 1
+    watch.answered = answered
+    return watch.equal % watch.log_every == 0 or watch.equal == 1
 
 
 def _log(id_: int, told: Told) -> None:

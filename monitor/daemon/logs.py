@@ -31,7 +31,8 @@ def configure(
     """Send structlog's and the libraries' logs through one chain to `stream` (standard error).
 
     `log_format` is `auto`, `json` or `console`; `auto` is readable on a terminal, entries with fields
-    where the stream is systemd's journal, else JSON. `queued` is for who must never wait for a reader.
+    where the stream is systemd's journal, else JSON. `level` is of our own log; the libraries say nothing
+    below INFO, where some print rows and paths. `queued` is for who must never wait for a reader.
     """
     out = stream or sys.stderr
     readable = log_format == "console" or (log_format == "auto" and out.isatty())
@@ -70,7 +71,8 @@ def configure(
         if isinstance(old, QueuedHandler):
             old.close()
     root.handlers[:] = [QueuedHandler(handler) if queued else handler]
-    root.setLevel(level)
+    root.setLevel("INFO" if level == "DEBUG" else level)
+    logging.getLogger("monitor").setLevel(level)
     for name, quiet in _QUIET.items():
         logging.getLogger(name).setLevel(quiet)
     structlog.configure(

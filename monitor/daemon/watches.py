@@ -53,6 +53,11 @@ class Watch:
     removed: bool = False
     gap_place: Place | None = None
     bucket_place: float | None = None
+    #: what the last answer was, and how many equal ones in a row
+    answered: tuple[object, ...] = ()
+    equal: int = 0
+    #: of equal answers one in so many is logged
+    log_every: int = 1
     #: answers since the state changed, and the last request ids
     answers: int = 0
     request_ids: deque[str] = field(default_factory=lambda: deque(maxlen=_REQUEST_IDS))
@@ -108,6 +113,7 @@ _OF_THE_SETTINGS = (
     "means",
     "cadence",
     "pool",
+    "log_every",
 )
 
 
@@ -243,4 +249,5 @@ def _watch(settings: Settings, target: Target, memory: TargetState) -> Watch:
         means=replace(target.capability, model=known.name) if known else target.capability,
         cadence=pool.cadence if pool else settings.cadence,
         pool=pool,
+        log_every=(pool or key).log_every,
     )

@@ -30,7 +30,7 @@ def scenario(*keys: str) -> str:
 
 def settings(base_url: str, fast: str, channels: str, *keys: str) -> str:
     parts = [
-        '[monitor]\ndatabase = "sqlite:///monitor.db"\nlog_format = "json"',
+        '[monitor]\ndatabase = "sqlite:///monitor.db"\nlog_format = "json"\nlog_level = "debug"',
         f'[routes.sim]\nbase_url = "{base_url}"\ncontract = "direct"\nrate = 1000.0\n{channels}',
     ]
     parts += [

@@ -3,7 +3,6 @@
 import hashlib
 
 import pytest
-import structlog
 
 pytestmark = pytest.mark.anyio
 
@@ -86,19 +85,6 @@ async def test_added_and_removed_lines_are_noticed_when_the_settings_are_read_an
     rest = bench.simulator.ledger.count(key="k1")
     await bench.until(lambda: bench.simulator.ledger.count(key="k1") > rest + 3)
     assert bench.simulator.ledger.count(key="k0") <= gone + 1
-
-
-async def test_of_the_probes_that_bring_nothing_new_one_of_so_many_is_logged(bench):
-    await bench.simulate(keys(""))
-    put(bench.folder, secret(0))
-    with structlog.testing.capture_logs() as logs:
-        await bench.run(bench.settings(pool(f"log_every = 5\ncadence = {CADENCE}")))
-        await bench.until(lambda: bench.simulator.ledger.count(what="gated") > 12)
-        await bench.stop()
-    probes = [entry for entry in logs if entry["event"] == "probe"]
-    made = bench.simulator.ledger.count(what="gated")
-    assert 2 <= len(probes) <= 1 + made // 5
-    assert probes[0]["state"] == "unverified"
 
 
 async def test_a_pools_budget_is_each_keys_and_its_end_is_told_to_the_pools_channels(bench):

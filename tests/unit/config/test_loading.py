@@ -28,7 +28,7 @@ def test_what_is_left_out_has_the_defaults_of_the_design(
     assert settings.deadlines == Deadlines()
     assert settings.budget == Budget()
     assert settings.delivery == Delivery()
-    assert settings.log_format == "auto"
+    assert (settings.log_format, settings.log_level) == ("auto", "INFO")
     assert settings.database == Path("/home/acme/.local/state/access-monitor/access-monitor.db")
     assert settings.routes["openai"].base_url == "https://api.openai.com/v1"
     assert settings.key("acme-prod").secret.reveal() == environ["OPENAI_API_KEY"]

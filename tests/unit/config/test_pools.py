@@ -125,7 +125,7 @@ def test_a_pool_has_a_cadence_channels_and_an_organization_of_its_own(
 ) -> None:
     write(key(1))
     settings = settings_of(
-        POOL + 'organization = "org-acme"\nchannels = ["ops"]\nlog_every = 100\n'
+        POOL + 'organization = "org-acme"\nchannels = ["ops"]\nlog_every = 10\n'
         'cadence = { eager = "10s" }\n[[channels]]\nname = "ops"\nurl = "env:MAIL_URL"\n'
         '[cadence]\neager = "30s"\nlocked = "1h"\n'
         '[organizations.org-acme]\nadmin_key = "env:OPENAI_ADMIN_KEY"\n'
@@ -134,7 +134,7 @@ def test_a_pool_has_a_cadence_channels_and_an_organization_of_its_own(
     ten, hour = timedelta(seconds=10), timedelta(hours=1)
     assert pool.cadence == Cadence(eager=ten, locked=hour)
     assert settings.cadence == Cadence(eager=timedelta(seconds=30), locked=hour)
-    assert (pool.channels, pool.log_every) == (("ops",), 100)
+    assert (pool.channels, pool.log_every) == (("ops",), 10)
     assert settings.targets()[0].scope == "org-acme"
 
 
