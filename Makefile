@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test torture audit bench bench-cadence bench-diagnosis fuzz lint format lock clean
+.PHONY: help demo run test test-system torture audit bench bench-cadence bench-diagnosis fuzz lint format lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-16s %s\n' "$$target" "$$text"; done
@@ -26,9 +26,11 @@ demo: $(READY) ## eight targets live their lives in 45 s: no account, no network
 run: $(READY) ## the monitor itself, with access-monitor.toml or OPENAI_API_KEY
 	@$(BIN)/access-monitor run
 
-test: $(READY) ## all tests
-	@$(BIN)/python -m pytest -n auto tests/unit tests/integration; first=$$?; \
-		$(BIN)/python -m pytest tests/system && exit $$first
+test: $(READY) ## unit and integration tests and a dozen of the installed command, under three minutes
+	@$(BIN)/python -m pytest -n auto -m "not system"
+
+test-system: $(READY) ## the installed command as processes, with real servers and faults, about ten minutes
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m system tests/system
 
 torture: $(READY) ## the long versions of the fault tests, up to 20 min; fills the table in tests/README.md
 	@$(BIN)/python -m pytest --torture tests/system

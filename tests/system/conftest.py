@@ -30,6 +30,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+HERE = Path(__file__).parent
 COMMAND = Path(sys.executable).with_name("access-monitor")
 MAIL_PASSWORD = "FAKE-mail-password-0001"
 SLACK_URL = "https://hooks.slack.com/services/TFAKE0001/BFAKE0002/fakeFAKEfakeFAKEfake0003"
@@ -348,6 +349,13 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         process.send_signal(signal.SIGKILL)
     await process.wait()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make test-system` runs: all that is here but the smoke tests."""
+    for item in items:
+        if HERE in item.path.parents and not item.get_closest_marker("smoke"):
+            item.add_marker("system")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -89,6 +89,7 @@ async def test_check_says_by_its_status_what_the_answers_mean(sim, targets, stat
         assert "refused probes cost nothing; at most" in ended.err
 
 
+@pytest.mark.smoke
 async def test_check_says_first_what_to_do_and_the_background_once(sim):
     ended = await sim.call("check", "gated", "locked", "open")
     assert "access_granted (owner: " in ended.out
@@ -142,6 +143,7 @@ async def test_wait_says_how_it_ended(sim, targets, timeout, status):
         assert "Available: gpt-image-2:images (opening)" in ended.out
 
 
+@pytest.mark.smoke
 async def test_wait_interrupted_is_130(sim):
     process = await sim.start("wait", "gated")
     await sim.until(lambda: b"at most" in (sim.folder / "wait.log").read_bytes(), "the cost")
@@ -150,6 +152,7 @@ async def test_wait_interrupted_is_130(sim):
     assert await asyncio.wait_for(process.wait(), 10) == 130
 
 
+@pytest.mark.smoke
 async def test_a_key_in_the_environment_is_enough_and_everything_is_said_beforehand(sim):
     """`OPENAI_API_KEY=… access-monitor run` with no file, and `OPENAI_BASE_URL`."""
     sim.settings.unlink()
@@ -174,6 +177,7 @@ async def test_a_key_in_the_environment_is_enough_and_everything_is_said_beforeh
     assert SECRETS["KEY_GATED"] not in said
 
 
+@pytest.mark.smoke
 async def test_no_settings_and_no_key_is_said_with_status_2(lab):
     for command in (["run"], ["check"], ["wait", "x"], ["config", "check"]):
         ended = await lab.call(*command)
@@ -189,6 +193,7 @@ async def test_reading_commands_before_there_is_a_database_say_what_to_do(sim):
         assert "access-monitor run" in ended.err
 
 
+@pytest.mark.smoke
 async def test_status_and_history_print_plain_columns_in_a_pipe_and_the_fixed_json(sim):
     daemon = await sim.daemon()
     await sim.told("unverified")
@@ -228,6 +233,7 @@ async def test_status_and_history_print_plain_columns_in_a_pipe_and_the_fixed_js
     assert "daemon: stopped" in (await sim.call("status")).out
 
 
+@pytest.mark.smoke
 async def test_config_commands(sim):
     checked = (await sim.call("config", "check")).out
     assert "6 keys, 6 targets, 0 channels: all good\na month costs at most $5.00" in checked
@@ -244,6 +250,7 @@ async def test_config_commands(sim):
     assert "watch" in ended.err
 
 
+@pytest.mark.smoke
 async def test_alerts_test_reaches_every_channel_or_says_which_not(sim, fast):
     await sim.open_ends()
     channels = (
@@ -291,6 +298,7 @@ async def test_a_second_daemon_on_the_same_database_is_refused(sim):
     assert f"another instance has this database open (process {daemon.pid})" in second.err
 
 
+@pytest.mark.smoke
 async def test_bad_usage_is_status_2_without_a_traceback(lab):
     for command in (
         ["chek"],

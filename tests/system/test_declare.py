@@ -42,6 +42,7 @@ async def sim(lab, fast):
     return lab
 
 
+@pytest.mark.smoke
 async def test_what_is_declared_before_the_first_run_is_kept_for_it(sim):
     ended = await sim.call("declare", "verified", "org-acme")
     assert ended.status == 0, ended.err

@@ -92,6 +92,7 @@ async def test_the_exit_status_and_the_json_say_what_was_found(sim, key, status,
     assert not [secret for secret in SECRETS.values() if secret in ended.out + ended.err]
 
 
+@pytest.mark.smoke
 async def test_a_person_reads_checks_routes_and_a_verdict(sim):
     ended = await sim.call("diagnose", "gated", "--yes", OPENAI_ORG_ID="org-stale")
     assert ended.status == 10, ended.err

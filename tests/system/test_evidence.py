@@ -63,6 +63,7 @@ async def watched(lab, fast):
     return lab
 
 
+@pytest.mark.smoke
 async def test_the_bundle_is_read_without_a_secret_and_holds_none(watched):
     ended = await watched.call("evidence", "acme-prod/gpt-image-2")
     assert ended.status == 0, ended.err

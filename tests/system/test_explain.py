@@ -151,6 +151,7 @@ async def test_a_line_that_is_no_object_is_named_and_nothing_is_printed(tmp_path
     assert "Traceback" not in err
 
 
+@pytest.mark.smoke
 async def test_a_key_in_the_paste_is_not_repeated():
     secret = "sk-test-FAKE-acme-prod-0001"
     text = f"openai.APIError: the key {secret} with Authorization: Bearer {secret} is odd"

@@ -37,6 +37,7 @@ async def healthcheck(lab):
     return ended.status, ended.out
 
 
+@pytest.mark.smoke
 async def test_it_is_0_beside_a_daemon_that_moves_and_1_with_the_reason_otherwise(lab, fast):
     await lab.simulate(SCENARIO)
     lab.settings.write_text(settings(lab.base_url, fast))
