@@ -107,6 +107,7 @@ _FAILURES: Final[tuple[tuple[Failure, tuple[str, ...]], ...]] = (
             "broken pipe",
             "peer closed connection",
             "unexpectedeof",
+            "unexpected eof",
         ),
     ),
     (

@@ -101,6 +101,7 @@ OTHERS = [
     ("openai.APIConnectionError: Connection error.", Code.NETWORK_ERROR),
     ("openai.APITimeoutError: Request timed out.", Code.NETWORK_ERROR),
     ("curl: (6) Could not resolve host: api.example", Code.NETWORK_ERROR),
+    ('Post "https://api.example/v1/images/generations": unexpected EOF', Code.NETWORK_ERROR),
     ("curl: (60) SSL certificate problem: unable to get local issuer certificate", Code.NETWORK_ERROR),
     ("TypeError: fetch failed\n    at node:internal/deps/undici:1:1", Code.NETWORK_ERROR),
 ]  # fmt: skip
