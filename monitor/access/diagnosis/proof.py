@@ -119,7 +119,7 @@ def _makes_images(surface: Surface | None) -> bool:
 
 def _decide(said: Said, observation: Observation) -> Verdict:
     surface = observation.surface
-    if said.end is End.FILTERED:
+    if said.end is End.FILTERED or said.refused:
         return Verdict.FILTERED
     # The stream surface is proven by a stream only: a whole answer may come from a relay that fetched it
     # without streaming, past another gate.

@@ -68,6 +68,8 @@ class Said:
     reasoned: bool = False
     made: bool = False
     summarized: bool = False
+    #: the model, or who answers for it, marks its words as a refusal
+    refused: bool = False
     images: int = 0
     #: entries that should be an image and are none
     duds: int = 0
@@ -126,6 +128,7 @@ def _event(value: Mapping[str, Any], kind: Any, said: Said, deltas: list[str]) -
     if kind.endswith(".delta"):
         delta = value.get("delta")
         if isinstance(delta, str) and "arguments" not in kind:
+            said.refused = said.refused or "refusal" in kind
             (said.thoughts if "reasoning" in kind else deltas).append(delta)
     elif kind in ("response.completed", "response.incomplete") and isinstance(response, dict):
         said.streamed = True
@@ -234,17 +237,28 @@ def _end(reason: Any, before: End) -> End:
 def _message(part: Mapping[str, Any], said: Said) -> None:
     # A long stream has many of these, most with one field: it is quicker to ask what they have.
     for name, content in part.items():
-        if name in ("content", "refusal"):
+        if name == "content":
             if type(content) is str:
                 said.words.append(content)
             else:
-                said.words += _strings(content)
+                _parts(content, said)
+        elif name == "refusal":
+            if refusal := _strings(content):
+                said.words += refusal
+                said.refused = True
         elif name in ("reasoning_content", "reasoning"):
             if thoughts := _strings(content):
                 said.thoughts += thoughts
                 said.reasoned = True
         elif name == "tool_calls" and content:
             said.made = True
+
+
+def _parts(content: Any, said: Said) -> None:
+    said.words += _strings(content)
+    parts = content[:_MOST] if isinstance(content, list) else ()
+    if any(isinstance(part, dict) and part.get("refusal") for part in parts):
+        said.refused = True
 
 
 def _strings(content: Any) -> list[str]:
@@ -292,7 +306,7 @@ def _output(output: list[Any], said: Said) -> None:
         elif isinstance(kind, str) and kind.endswith("_call"):
             said.made = True
         else:
-            said.words.extend(_strings(item.get("content")))
+            _parts(item.get("content"), said)
 
 
 def _call(item: Mapping[str, Any], said: Said) -> None:

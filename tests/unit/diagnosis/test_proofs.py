@@ -175,6 +175,31 @@ def test_a_filtered_answer_proves_nothing(read_answer):
     assert found.code is Code.MODERATION_BLOCKED
 
 
+_REFUSED = {"type": "message", "content": [{"type": "refusal", "refusal": "copper, perhaps"}]}
+
+
+@pytest.mark.parametrize(
+    ("surface", "body"),
+    [
+        (Surface.CHAT, _chat(message={"content": None, "refusal": "copper, perhaps"})),
+        (Surface.CHAT, _chat(message={"content": _REFUSED["content"]})),
+        (Surface.RESPONSES, _response(output=[_REFUSED])),
+        (
+            Surface.STREAM,
+            _stream(CREATED, {"type": "response.refusal.delta", "delta": "copper"}, COMPLETED),
+        ),
+    ],
+)
+def test_words_that_are_marked_as_a_refusal_prove_nothing(read_answer, surface, body):
+    assert read_answer(200, body, surface=surface).code is Code.MODERATION_BLOCKED
+
+
+def test_an_empty_refusal_beside_an_answer_is_none(read_answer):
+    for empty in (None, "", []):
+        body = _chat(message={"content": "hi", "refusal": empty})
+        assert read_answer(200, body, surface=Surface.CHAT).code is Code.ACCESS_GRANTED
+
+
 def test_another_model_than_was_asked_for_is_unrecognized(read_answer):
     found = read_answer(200, _chat(), surface=Surface.CHAT, model="o3")
     assert (found.code, found.rule) == (Code.UNRECOGNIZED, "another_model_answered")
