@@ -36,6 +36,9 @@ _HEADERS = frozenset(
         "x-should-retry",
     }
 )
+#: What packing may add to bytes that it cannot make fewer.
+_PACKING = 4096
+
 _RATE_LIMITS = "x-ratelimit-"
 _MOST_HEADERS = 40
 _LONGEST_NAME = 64
@@ -117,14 +120,17 @@ async def read_capped(
 ) -> bool:
     """Read a body of this content encoding into `into`, at most `cap` bytes; True if there was more.
 
-    What was read stays in `into` when reading fails. We ask for no compression; a server that
+    As many bytes are taken from the network at most: what is packed may be nothing, without end. What was
+    read stays in `into` when reading fails. We ask for no compression; a server that
     compresses regardless is expanded piece by piece, so that a bomb ends at the cap. An encoding
     that is not known, or does not decode, is left as it came.
     """
     inflate = None
     if encoding.strip().lower() in ("gzip", "x-gzip", "deflate"):
         inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # finds out which of the two
+    taken = 0
     async for chunk in chunks:
+        taken += len(chunk)
         room = cap - len(into) + 1
         piece = chunk
         if inflate:
@@ -133,7 +139,7 @@ async def read_capped(
             except zlib.error:
                 inflate = None
         into += piece[:room]
-        if len(into) > cap:
+        if len(into) > cap or taken > cap + _PACKING:
             del into[cap:]
             return True
     return False

@@ -199,6 +199,21 @@ async def test_a_body_that_is_compressed_regardless_is_read(
     assert (await look()).body == b'{"error": {}}'
 
 
+async def test_what_is_packed_and_is_nothing_ends_too(server, look) -> None:
+    async def pack(request, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 Said\r\nContent-Encoding: gzip\r\n\r\n")
+        packing = zlib.compressobj(wbits=31)
+        writer.write(packing.flush(zlib.Z_FULL_FLUSH))
+        nothing = b"\x00\x00\x00\xff\xff" * 10_000  # stored blocks without anything in them
+        while not writer.is_closing():
+            writer.write(nothing)
+            await writer.drain()
+
+    server.answer = pack
+    seen = await look(deadline=20.0)
+    assert (seen.failure, seen.truncated, seen.body) == (None, True, b"")
+
+
 async def test_a_bomb_is_expanded_no_further_than_the_cap(server, look, http) -> None:
     server.answer = http(403, gzip.compress(b"0" * 100_000_000), Content_Encoding="gzip")
     seen = await look()
