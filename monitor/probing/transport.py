@@ -5,10 +5,11 @@ every connection for every request, and 0.14 ms with this one, whatever is in fl
 It knows direct connections only; what goes through a proxy takes httpx's own transport.
 """
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import aiohttp
@@ -39,16 +40,47 @@ class _TellingContext(ssl.SSLContext):
         return super().wrap_bio(*arguments, **more)
 
 
+class _Handler(ResponseHandler):
+    """A connection that closes when something comes over it while nobody asked.
+
+    aiohttp would keep it, without bound, and take it for the answer to the next request: another key's.
+    """
+
+    idle = False
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came, if it was asked for."""
+        if self.idle and data:
+            self.close()
+        else:
+            super().data_received(data)
+
+
+def _handler(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
+    return _Handler(loop)
+
+
 class _TellingConnector(aiohttp.TCPConnector):
     """A pool that says when a connection is made, and when a request has its connection.
 
     aiohttp's own tracing tells more, and costs a tenth of a request.
     """
 
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self._factory = partial(_handler, loop=self._loop)
+
     async def connect(self, *arguments: Any, **more: Any) -> Connection:
         connection = await super().connect(*arguments, **more)
+        if isinstance(connection.protocol, _Handler):
+            connection.protocol.idle = False
         _note("send_request_headers.started")
         return connection
+
+    def _release(self, key: Any, protocol: ResponseHandler, **more: Any) -> None:
+        if isinstance(protocol, _Handler):
+            protocol.idle = True
+        super()._release(key, protocol, **more)
 
     async def _create_connection(self, *arguments: Any, **more: Any) -> ResponseHandler:
         _note("connect_tcp.started")

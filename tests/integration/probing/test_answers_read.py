@@ -214,6 +214,25 @@ async def test_what_is_packed_and_is_nothing_ends_too(server, look) -> None:
     assert (seen.failure, seen.truncated, seen.body) == (None, True, b"")
 
 
+async def test_an_answer_that_nobody_asked_for_answers_no_later_request(server, look, http) -> None:
+    later = asyncio.Event()
+
+    async def push(request, writer: asyncio.StreamWriter) -> None:
+        writer.write(http(500, b"first"))
+        await writer.drain()
+        if len(server.requests) == 1:
+            await later.wait()
+            writer.write(http(403, b"another key's"))
+            await writer.drain()
+
+    server.answer = push
+    assert (await look()).body == b"first"
+    later.set()
+    (pushing,) = server.tasks
+    await asyncio.wait([pushing], timeout=5)  # until the connection is closed
+    assert (await look()).body == b"first"
+
+
 async def test_a_bomb_is_expanded_no_further_than_the_cap(server, look, http) -> None:
     server.answer = http(403, gzip.compress(b"0" * 100_000_000), Content_Encoding="gzip")
     seen = await look()
