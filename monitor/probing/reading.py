@@ -44,21 +44,29 @@ _MOST_HEADERS = 40
 _LONGEST_NAME = 64
 _LONGEST_VALUE = 200
 
-# A JSON string of base64 (perhaps as a data URL, perhaps with escaped slashes or line ends), of which
-# the first 16 characters are kept: they tell a PNG and are whole base64 by themselves. The closing
-# quote may be escaped (JSON inside a string), or missing where the body was cut. Possessive, so that
-# the time is linear in the body.
+# What JSON makes of base64: escaped slashes and line ends, and plus, slash and padding as numbers, which
+# some servers write though they need not.
+_NUMBER = rb"u00(?:2[bBfF]|3[dD])"
+_ESCAPE = rb"(?:[/nr]|%b)" % _NUMBER
+
+# A JSON string of base64 (perhaps as a data URL, perhaps escaped), of which the first 16 characters are
+# kept: they tell a PNG and are whole base64 by themselves. The closing quote may be escaped (JSON inside
+# a string), or missing where the body was cut. Possessive, so that the time is linear in the body.
 _BASE64 = re.compile(
-    rb'("(?:data:[a-z]+\\{0,4}/[a-z+.-]+;base64,)?(?:\\{0,4}/|[A-Za-z0-9+_-]){16})'
-    rb'(?=[^"]{240})[A-Za-z0-9+/=_-]*+(?:\\++[/nr][A-Za-z0-9+/=_-]*+)*+(?=\\*"|\Z)'
+    rb'("(?:data:[a-z]+\\{0,4}/[a-z+.-]+;base64,)?(?:\\{0,4}/|\\{1,4}%b|[A-Za-z0-9+_-]){16})'
+    rb'(?=[^"]{240})[A-Za-z0-9+/=_-]*+(?:\\++%b[A-Za-z0-9+/=_-]*+)*+(?=\\*"|\Z)'
+    % (_NUMBER, _ESCAPE)
 )
 
 # Where answers have an image, and as much of it as is decoded. Possessive, as above.
 _IMAGE = re.compile(
     rb'"(?:b64_json|result|url)"\s*+:\s*+"(?:data:[a-z]++\\{0,4}/[a-z+.-]++;base64,)?'
-    rb"((?:[A-Za-z0-9+/=_-]|\\{1,4}[/nr]){8,%d}+)" % BASE64_CAP
+    rb"((?:[A-Za-z0-9+/=_-]|\\{1,4}%b){8,%d}+)" % (_ESCAPE, BASE64_CAP)
 )
-_ESCAPES = re.compile(rb"\\+([/nr])")
+_ESCAPES = re.compile(rb"\\+(%b)" % _ESCAPE)
+_MEANT = {b"/": b"/", b"u002f": b"/", b"u002b": b"+", b"u003d": b"="}
+#: Characters of base64 that an image of any size has.
+_LEAST = 80
 #: Images of one answer that are read; we ask for one.
 _MOST_IMAGES = 8
 
@@ -147,11 +155,13 @@ async def read_capped(
 
 def image_in(body: bytes) -> Image | None:
     """The image of an answer, by its own header; of several the smallest. None where there is none."""
-    found = [
-        image
-        for match in islice(_IMAGE.finditer(body), _MOST_IMAGES)
-        if (image := image_of(_plain(match[1]), cut=body[match.end() : match.end() + 1] != b'"'))
-    ]
+    found = []
+    for match in islice(_IMAGE.finditer(body), _MOST_IMAGES):
+        text, cut = _plain(match[1]), body[match.end() : match.end() + 1] != b'"'
+        if image := image_of(text, cut=cut):
+            # a header alone is none, whatever size it tells
+            alone = not cut and len(text) < _LEAST and _side(image) > 1
+            found.append(Image(image.format, 0, 0) if alone else image)
     return min(found, key=_side, default=None)
 
 
@@ -161,10 +171,10 @@ def _side(image: Image) -> float:
 
 
 def _plain(text: bytes) -> bytes:
-    """Base64 without the escapes of JSON: a slash for itself, line ends for nothing."""
+    """Base64 without the escapes of JSON: a character for itself, line ends for nothing."""
     if b"\\" not in text:
         return text
-    return _ESCAPES.sub(lambda match: b"/" if match[1] == b"/" else b"", text)
+    return _ESCAPES.sub(lambda match: _MEANT.get(match[1].lower(), b""), text)
 
 
 def reduced(body: bytes) -> tuple[bytes, bool]:

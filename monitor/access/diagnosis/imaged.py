@@ -2,20 +2,38 @@
 
 import base64
 import binascii
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
 from monitor.access.images import BASE64_CAP, image_of
 from monitor.access.observation import Image
 
-#: Pixels: no side of a real image is shorter.
+#: Pixels: no side of a real image is shorter, or longer.
 SHORTEST_SIDE: Final = 64
+LONGEST_SIDE: Final = 32_768
 #: Characters that are read of the text which stands in an image's place.
 _TEXT_CAP: Final = 4_096
 
 #: Pages of the vendor and kinds of files that are no image: a refusal's link, not a picture's.
 _NO_IMAGE_HOSTS: Final = frozenset(("platform.openai.com", "help.openai.com", "openai.com"))
-_NO_IMAGE_ENDS: Final = (".html", ".htm", ".json", ".txt", ".php", ".md")
+_NO_IMAGE_ENDS: Final = (
+    *(".html", ".htm", ".json", ".txt", ".php", ".md", ".svg", ".xml", ".pdf", ".ico"),
+    # what we asked for: the way there, no picture
+    *("/images/generations", "/images/edits", "/responses", "/v1"),
+)
+#: Words of a path by which it leads to a page, or to what stands for a picture; the first in a query, too.
+_FAILURE_WORDS: Final = frozenset(
+    ("error", "errors", "denied", "forbidden", "unauthorized", "unverified", "verified")
+)
+_PAGE_WORDS: Final = _FAILURE_WORDS | frozenset(
+    (
+        *("login", "signin", "signup", "register", "verify", "verification", "captcha", "blocked"),
+        *("banned", "maintenance", "placeholder", "notfound", "expired", "billing", "quota"),
+    )
+)
+_PAGE_STATUS = re.compile(r"/[45]\d\d(?:\.\w{1,5})?/?$")
+_APART = re.compile(r"[^a-z0-9]+")
 
 
 def is_image(value: str, seen: Image | None) -> bool:
@@ -27,7 +45,8 @@ def is_image(value: str, seen: Image | None) -> bool:
         return False
     if seen is not None and (found.width is None or seen.format == found.format):
         found = seen
-    return all(side is None or side >= SHORTEST_SIDE for side in (found.width, found.height))
+    sides = (found.width, found.height)
+    return all(side is None or SHORTEST_SIDE <= side <= LONGEST_SIDE for side in sides)
 
 
 def text_instead(value: str) -> str:
@@ -57,7 +76,10 @@ def is_link(value: str, host: str) -> bool:
         and value.isprintable()
         and not any(map(str.isspace, value))
         and (len(path) > 1 or bool(parts.query))
-        and not path.endswith(_NO_IMAGE_ENDS)
+        and not path.rstrip("/").endswith(_NO_IMAGE_ENDS)
+        and not _PAGE_STATUS.search(path)
+        and _PAGE_WORDS.isdisjoint(_APART.split(path[:_TEXT_CAP]))
+        and _FAILURE_WORDS.isdisjoint(_APART.split(parts.query[:_TEXT_CAP].casefold()))
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from monitor.access.diagnosis import diagnose
 from monitor.access.observation import BODY_CAP, Image
 from monitor.access.target import Capability
-from monitor.access.words import Look, Surface
+from monitor.access.words import Code, Look, Surface
 from monitor.catalog import bill, builtin
 from monitor.catalog.listing import listed
 from monitor.probing.reading import LIST_CAP
@@ -109,6 +109,24 @@ async def test_an_image_that_is_cut_has_its_size_and_a_refusal_has_no_image(
     assert (await look()).image == Image("png", 1440, 480)
     server.answer = http(403, image_answer(text.decode()))
     assert (await look()).image is None
+
+
+async def test_the_header_of_an_image_alone_is_none(server, look, http) -> None:
+    server.answer = http(200, image_answer(base64.b64encode(PNG[:33]).decode()))
+    assert (await look()).image == Image("png", 0, 0)
+
+
+async def test_an_image_whose_characters_are_escaped_as_numbers_is_one(server, look, http) -> None:
+    picture = base64.b64encode(PNG[:33] + b"\xfb\xef\xbe\xff\xff" * 20_000).decode()
+    body = image_answer(picture).replace(b"+", b"\\u002B").replace(b"/", b"\\u002f")
+    server.answer = http(200, body)
+    seen = await look()
+    assert (seen.image, seen.truncated, len(seen.body) < 300) == (
+        Image("png", 1440, 480),
+        False,
+        True,
+    )
+    assert diagnose(seen).code is Code.ACCESS_GRANTED
 
 
 async def test_of_several_images_the_smallest_is_kept(server, look, http) -> None:

@@ -86,8 +86,10 @@ def test_an_image_of_64_pixels_a_side_is_an_image(ask, shape, side) -> None:
 
 
 @each_shape
-@pytest.mark.parametrize(("width", "height"), [(63, 480), (480, 63), (1, 1), (0, 0)])
-def test_a_smaller_image_is_none(ask, shape, width, height) -> None:
+@pytest.mark.parametrize(
+    ("width", "height"), [(63, 480), (480, 63), (1, 1), (0, 0), (2**31, 64), (64, 40_000)]
+)
+def test_a_smaller_or_an_endless_image_is_none(ask, shape, width, height) -> None:
     assert ask(shape, png(width, height)).code is Code.UNRECOGNIZED
 
 
@@ -183,6 +185,16 @@ LINKS = [
     ("https://images.acme.example/a.png is not there", False),
     ("verify first", False),
     ("https://[", False),
+    ("https://images.acme.example/error-free/verifying.png", False),
+    ("https://images.acme.example/errorless/logins/4031.png?sig=login&id=403", True),
+    ("https://relay.example/error", False),
+    ("https://relay.example/static/403.png", False),
+    ("https://relay.example/login?next=/a", False),
+    ("https://relay.example/verify-organization", False),
+    ("https://relay.example/static/Placeholder.png", False),
+    ("https://relay.example/logo.svg", False),
+    ("https://relay.example/v1/images/generations", False),
+    ("http://relay.example/v1/page?code=403&error=denied", False),
 ]
 
 
