@@ -72,6 +72,8 @@ class Observation:
     sent: bool = True
     #: The joined word that this probe asked for, in lower case; empty where none was.
     word: str = ""
+    #: The question that it was asked with; empty where none was.
+    question: str = ""
     #: The image of the answer, read before the body was made small; None where there was none.
     image: Image | None = None
     #: The host of the route; a link to it needs no TLS to count. Empty where it is not known.

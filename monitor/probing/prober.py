@@ -19,7 +19,7 @@ from monitor.access.secrecy import Veil
 from monitor.access.target import Capability
 from monitor.access.words import Look, Surface
 from monitor.catalog import Catalog, ProbeRequest, free_look_request, probe_request
-from monitor.catalog.questions import BLANKS, draw
+from monitor.catalog.questions import BLANKS, draw, question
 from monitor.catalog.requests import FREE_LOOK_TIMEOUT
 from monitor.probing.failing import failed, timed_out
 from monitor.probing.proxies import proxy_with_credentials
@@ -205,6 +205,7 @@ class Prober:
             model=capability.model if capability else None,
             sent=exchange.sent,
             word="".join(nouns) if nouns and not makes_images else "",
+            question=question(*nouns) if nouns and not makes_images else "",
             image=image_in(whole) if makes_images and exchange.succeeded else None,
             host=sender.host,
             veil=sender.veil.text,

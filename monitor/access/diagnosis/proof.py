@@ -37,6 +37,9 @@ _KNOWN_MAKES: Final = frozenset(
     ("gpt", "chatgpt", "dall", "o1", "o3", "o4", "o5", "sora", "claude", "gemini", "codex")
 )
 
+#: What a model's entry has beside its name.
+_ENTRY: Final = frozenset(("object", "created", "owned_by"))
+
 _APART = re.compile(r"[\s\u200b-\u200d\ufeff\"'`´“”„‟‘’‚‛«»‹›「」『』]+")
 #: What no answer to our question says, though no rule knows the sentence: beside the word, and without.
 _FAILURE: Final = (
@@ -65,6 +68,13 @@ _NO_BEGINNING = re.compile(
     r"|\b(?:did|do|does|is|are|was)n't\b|\b(?:is|are|was|were|does|do) not?\b|images?\b"
     r"|^[^\w\"'*<]{0,3}\[|^'{3}"
 )
+#: What the beginning of an answer to an English question has, unless it begins with the word itself.
+_ENGLISH = re.compile(
+    r"\b(?:the|of|we|this|these|that|user|words?|join\w*|combin\w*|sure|okay|certainly|let|here|both|need"
+    r"|want\w*|answer|first|second|with|letters?|simply|result\w*)\b"
+)
+#: Letters of our question from which on an answer that begins with them repeats it.
+_REPEATS: Final = 16
 #: Letters that 16 tokens have at least, where no thoughts took them.
 _FEWEST: Final = 18
 #: Letters beside the word in which a refusal finds room; fewer in a script that writes it more shortly.
@@ -108,7 +118,9 @@ def judge(answer: Answer, observation: Observation) -> Proof:
         return Proof(Verdict.UNPROVEN)
     listed = surface is Surface.MODELS
     verdict = _model_object(answer.value, model) if listed else _decide(said, observation)
-    if answer.trailing and verdict in (Verdict.PROVEN, Verdict.WORDLESS):
+    # the rest of a stream may be a refusal; an image's is the image
+    cut = observation.truncated and not _makes_images(surface)
+    if (answer.trailing or cut) and verdict in (Verdict.PROVEN, Verdict.WORDLESS):
         verdict = Verdict.UNPROVEN
     return Proof(verdict, tuple(said.texts()), tuple(said.denials))
 
@@ -154,9 +166,11 @@ def _text(said: Said, observation: Observation) -> Verdict:
         suspicious = _BESIDE.search(fold(f"{words}\n{asides}"))
         refused = suspicious or _refused_beside(words, observation.word)
         return Verdict.UNPROVEN if refused else Verdict.PROVEN
-    if _suspicious(f"{words}\n{asides}") or _BESIDE.search(fold(thoughts)):
+    if _suspicious(f"{words}\n{asides}\n{said.call()}") or _BESIDE.search(fold(thoughts)):
         return Verdict.UNPROVEN
-    cut = said.end is End.CUT and not _ALOUD.sub("", words).rstrip().endswith(_ENDS)
+    told = _ALOUD.sub("", words).rstrip()
+    repeats = _repeats(told, observation.question)
+    cut = said.end is End.CUT and not told.endswith(_ENDS) and not repeats
     if observation.word and cut and not _begins(said, words, observation.word):
         return Verdict.UNPROVEN
     if cut or not observation.word:
@@ -167,10 +181,32 @@ def _text(said: Said, observation: Observation) -> Verdict:
 
 def _begins(said: Said, words: str, word: str) -> bool:
     """Whether an answer to our question may begin so, and was cut there; nothing is a beginning, too."""
-    if _NO_BEGINNING.search(fold(words)):
+    folded = fold(words)
+    if _NO_BEGINNING.search(folded):
         return False
     letters = squeezed(words)
-    return said.reasoned or len(letters) >= _FEWEST or word.startswith(letters)
+    if said.reasoned or word.startswith(letters):
+        return True
+    return len(letters) >= _FEWEST and _speaks_english(folded, word)
+
+
+def _speaks_english(folded: str, word: str) -> bool:
+    """Whether a text has what an English one has, or names a noun that was asked for by itself."""
+    apart = folded.replace(word, " ")
+    half = len(word) // 2
+    return bool(_ENGLISH.search(apart)) or word[:half] in apart or word[half:] in apart
+
+
+def _repeats(words: str, question: str) -> bool:
+    """Whether an answer is our question, as far as it goes, whatever introduces it: an echo."""
+    asked = squeezed(question)
+    for begun in (words, words.partition(":")[2]):
+        letters = squeezed(begun)
+        if len(letters) >= min(_REPEATS, len(asked)) > 0 and (
+            asked.startswith(letters) or letters.startswith(asked)
+        ):
+            return True
+    return False
 
 
 def _refused_beside(words: str, word: str) -> bool:
@@ -179,7 +215,10 @@ def _refused_beside(words: str, word: str) -> bool:
     beside = [char for char in squeezed(rest).replace(word, "", 1) if char.isalpha()]
     if sum(not _latin(char) for char in beside) > _ROOM_SHORT:
         return True
-    return len(beside) > _ROOM and _INSTEAD.search(fold(rest)) is not None
+    folded = fold(rest)
+    return len(beside) > _ROOM and (
+        _INSTEAD.search(folded) is not None or not _speaks_english(folded, word)
+    )
 
 
 def squeezed(text: str) -> str:
@@ -215,7 +254,9 @@ def _model_object(value: Any, model: str | None) -> Verdict:
         listed = value.get("data")
         for entry in listed[:5_000] if isinstance(listed, list) else [value]:
             if isinstance(entry, dict) and entry.get("id") == model:
-                return Verdict.PROVEN
+                # a name alone may be the request's, repeated
+                known = not _ENTRY.isdisjoint(entry)
+                return Verdict.PROVEN if known else Verdict.UNPROVEN
     return Verdict.UNPROVEN
 
 

@@ -28,6 +28,14 @@ _BESIDE: Final = frozenset(
 )
 
 
+#: What makes an event an answer, and what of any other says nothing.
+_PAYLOADS: Final = frozenset(("choices", "output", "data"))
+_NAMES: Final = frozenset(("type", "object", "id", "model", *_MESSAGES))
+
+
+_MARKS: Final = dict.fromkeys(map(ord, '{}[]"'), " ")
+
+
 class Shape(StrEnum):
     """The kind of payload a success is."""
 
@@ -59,6 +67,8 @@ class Said:
     thoughts: list[str] = field(default_factory=list)
     #: texts beside the model's own: messages of an envelope, what stands in an image's place
     asides: list[str] = field(default_factory=list)
+    #: what tools are called with, though we offer none
+    called: list[str] = field(default_factory=list)
     #: what a link is said to lead to
     captions: list[str] = field(default_factory=list)
     named: set[str] = field(default_factory=set)
@@ -79,7 +89,11 @@ class Said:
         for parts in (self.words, self.thoughts):
             if joined := "".join(parts):
                 yield joined
-        yield from filter(None, (*self.asides, *self.captions))
+        yield from filter(None, (self.call(), *self.asides, *self.captions))
+
+    def call(self) -> str:
+        """What tools are called with, without the marks of JSON: all of it are words to us."""
+        return "".join(self.called).translate(_MARKS)
 
 
 def of_object(value: Mapping[str, Any], said: Said) -> None:
@@ -140,6 +154,10 @@ def _event(value: Mapping[str, Any], kind: Any, said: Said, deltas: list[str]) -
         _images(data if isinstance(data, list) else [value], said)
     elif not kind.startswith("response."):
         of_object(value, said)
+        if _PAYLOADS.isdisjoint(value):
+            # an event of a relay's own: whatever it says, it says beside the answer
+            texts = (part for name, part in value.items() if name not in _NAMES)
+            said.asides.extend(text for text in texts if isinstance(text, str) and text)
 
 
 def _is_response(value: Mapping[str, Any]) -> bool:
@@ -212,18 +230,22 @@ def _usage(value: Mapping[str, Any], said: Said) -> None:
 
 def _chat(value: Mapping[str, Any], said: Said) -> None:
     said.shape = Shape.CHAT
-    for choice in value["choices"][:_MOST]:
+    for place, choice in enumerate(value["choices"][:_MOST]):
         if not isinstance(choice, dict):
             continue
+        # we ask for one choice: what others say stands beside it
+        words = said.asides if place or choice.get("index") else said.words
         for name, part in choice.items():
             if name in ("delta", "message"):
                 if isinstance(part, dict):
-                    _message(part, said)
+                    _message(part, said, words)
             elif name == "finish_reason":
                 if part is not None:
                     said.end = _end(part, said.end)
             elif name == "text" and isinstance(part, str):
-                said.words.append(part)
+                words.append(part)
+            elif name == "error" and envelope.is_error(part):
+                said.denials.append({name: part})
 
 
 def _end(reason: Any, before: End) -> End:
@@ -234,28 +256,42 @@ def _end(reason: Any, before: End) -> End:
     return End.CUT if word in _CUT else End.COMPLETE
 
 
-def _message(part: Mapping[str, Any], said: Said) -> None:
+def _message(part: Mapping[str, Any], said: Said, words: list[str]) -> None:
     # A long stream has many of these, most with one field: it is quicker to ask what they have.
     for name, content in part.items():
         if name == "content":
             if type(content) is str:
-                said.words.append(content)
+                words.append(content)
             else:
-                _parts(content, said)
+                _parts(content, said, words)
         elif name == "refusal":
             if refusal := _strings(content):
-                said.words += refusal
+                words += refusal
                 said.refused = True
         elif name in ("reasoning_content", "reasoning"):
             if thoughts := _strings(content):
                 said.thoughts += thoughts
                 said.reasoned = True
-        elif name == "tool_calls" and content:
+        elif name in ("tool_calls", "function_call") and content:
             said.made = True
+            for call in content[:_MOST] if isinstance(content, list) else [content]:
+                _called(call, said)
+        elif name == "annotations" and content:
+            said.asides += _strings(content)
+        elif name == "audio" and isinstance(content, dict):
+            said.asides += _strings(content.get("transcript"))
+        elif name == "error" and envelope.is_error(content):
+            said.denials.append({name: content})
 
 
-def _parts(content: Any, said: Said) -> None:
-    said.words += _strings(content)
+def _called(call: Any, said: Said) -> None:
+    call = call.get("function", call) if isinstance(call, dict) else None
+    if isinstance(call, dict):
+        said.called += _strings(call.get("arguments")) + _strings(call.get("input"))
+
+
+def _parts(content: Any, said: Said, words: list[str]) -> None:
+    words += _strings(content)
     parts = content[:_MOST] if isinstance(content, list) else ()
     if any(isinstance(part, dict) and part.get("refusal") for part in parts):
         said.refused = True
@@ -281,10 +317,16 @@ def _response(value: Mapping[str, Any], said: Said) -> None:
     if isinstance(output, list):
         _output(output, said)
     details = value.get("incomplete_details")
-    reason = details.get("reason") if isinstance(details, dict) else None
-    status = value.get("status")
-    if isinstance(reason, str) and reason.strip().casefold() in _FILTERED:
+    if not isinstance(details, dict):
+        details = {}
+    reason, status = details.get("reason"), value.get("status")
+    word = reason.strip().casefold() if isinstance(reason, str) else ""
+    _messages(details, said)
+    if word in _FILTERED:
         said.end = End.FILTERED
+    elif status == "incomplete" and word and word not in _CUT:
+        # it ended for a reason that is no length: whatever was made until then is no answer
+        said.asides.append(word)
     elif status in ("completed", "incomplete") and isinstance(output, list):
         said.end = End.COMPLETE if status == "completed" else End.CUT
     reasoning = value.get("reasoning")
@@ -305,8 +347,9 @@ def _output(output: list[Any], said: Said) -> None:
                 said.thoughts.extend(_strings(item.get(name)))
         elif isinstance(kind, str) and kind.endswith("_call"):
             said.made = True
+            _called(item, said)
         else:
-            _parts(item.get("content"), said)
+            _parts(item.get("content"), said, said.words)
 
 
 def _call(item: Mapping[str, Any], said: Said) -> None:

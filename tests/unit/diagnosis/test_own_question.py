@@ -167,7 +167,7 @@ def test_what_a_model_says_besides_leaves_the_word_its_proof(shape: str) -> None
 def test_a_cut_text_that_has_ended_was_not_cut(shape: str) -> None:
     found = ask(shape, "Recargue su cuenta para continuar.", cut=True)
     assert (found.code, found.unproven) == (Code.UNRECOGNIZED, True)
-    assert ask(shape, "Recargue su cuenta para", cut=True).code is Code.ACCESS_GRANTED
+    assert ask(shape, "Recargue su cuenta para", cut=True).code is Code.UNRECOGNIZED
 
 
 @each_shape
