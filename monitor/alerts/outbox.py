@@ -41,10 +41,13 @@ class Outbox(Protocol):
         """
         ...
 
-    async def claim(self, ids: Sequence[int], until: datetime) -> Sequence[int]:
-        """Lease pending rows until a time, each only if nobody else has; returns those it got.
+    async def claim(
+        self, ids: Sequence[int], until: datetime
+    ) -> tuple[Sequence[int], Sequence[int]]:
+        """Lease pending rows until a time: those it got, and those that somebody else has leased.
 
-        The attempt is counted here: one that kills the process counts, too.
+        What is in neither is no longer pending. The attempt is counted here: one that kills the process
+        counts, too.
         """
         ...
 

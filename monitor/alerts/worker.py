@@ -185,7 +185,8 @@ class ChannelWorker:
             now, at = self._now(), self._clock()
             rows = await self._outbox.pending(self._channel.name, ROWS_MOST, self._read_to)
             self._read_all = len(rows) < ROWS_MOST
-            new = [row for row in rows if row.id not in self._waiting]
+            out = {*self._unmarked}
+            new = [row for row in rows if row.id not in self._waiting and row.id not in out]
             if new:
                 self._health.hurry(at)
             for row in new:
@@ -199,7 +200,7 @@ class ChannelWorker:
         lease = self._delivery.timeout + LEASE_MARGIN
         ids = [id_ for part in parts for id_ in part.group.ids]
         try:
-            got = set(await self._outbox.claim(ids, self._now() + lease))
+            got, leased = map(set, await self._outbox.claim(ids, self._now() + lease))
         except BaseException:
             for part in parts:
                 self._waiting.put_back(part.group, self._clock() + AGAIN_S)
@@ -208,8 +209,10 @@ class ChannelWorker:
             mine = tuple(row for row in part.group.rows if row.id in got)
             if len(mine) < len(part.group.rows):
                 # Somebody else has them, or had when it died: they come again when the lease is over.
-                others = tuple(row for row in part.group.rows if row.id not in got)
-                self._waiting.put_back(Group(others), self._clock() + AGAIN_S)
+                if others := tuple(row for row in part.group.rows if row.id in leased):
+                    self._waiting.put_back(Group(others), self._clock() + AGAIN_S)
+                # They were read before it was noted what became of them: nothing waits behind them.
+                self._forget([row for row in part.group.rows if row.id not in got | leased])
                 part.group.rows, part.message = mine, None
             if mine:
                 task = asyncio.create_task(self._send(part))
@@ -324,10 +327,13 @@ class ChannelWorker:
     async def _give_up(self, rows: Sequence[Pending], reason: str, started: float) -> None:
         self.dead += len(rows)
         self._log("dead", Group(tuple(rows)), started, reason=reason)
+        self._forget(rows)
+        await self._outbox.dead([row.id for row in rows], reason, self._now())
+
+    def _forget(self, rows: Sequence[Pending]) -> None:
         self._waiting.give_up(rows)
         for row in rows:
             self._ages.pop(row.id, None)
-        await self._outbox.dead([row.id for row in rows], reason, self._now())
 
     def _too_old(self, row: Pending) -> bool:
         age, at = self._ages[row.id]

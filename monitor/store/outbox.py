@@ -72,10 +72,13 @@ def waiting(connection: Connection) -> dict[str, int]:
     return {str(state): count for state, count in rows}
 
 
-def claim(connection: Connection, ids: Sequence[int], until: datetime, now: datetime) -> list[int]:
-    """Lease those that are pending and not leased; their ids, in the order given.
+def claim(
+    connection: Connection, ids: Sequence[int], until: datetime, now: datetime
+) -> tuple[list[int], list[int]]:
+    """Lease those that are pending and not leased; their ids, and those that somebody else has leased.
 
-    The attempt is counted here, so that one which kills the process is counted too.
+    What is in neither is no longer pending. The attempt is counted here, so that one which kills the
+    process is counted too.
     """
     free = or_(_its.lease_until.is_(None), _its.lease_until <= now)
     claimed = set(
@@ -86,7 +89,10 @@ def claim(connection: Connection, ids: Sequence[int], until: datetime, now: date
             .returning(_its.id)
         ).scalars()
     )
-    return [id_ for id_ in ids if id_ in claimed]
+    rest = [id_ for id_ in ids if id_ not in claimed]
+    query = select(_its.id).where(_its.id.in_(rest), _PENDING)
+    leased = set(connection.execute(query).scalars()) if rest else set()
+    return [id_ for id_ in ids if id_ in claimed], [id_ for id_ in rest if id_ in leased]
 
 
 def delivered(connection: Connection, ids: Sequence[int], at: datetime) -> None:

@@ -230,8 +230,8 @@ class Recorder:
         """How many notifications are `pending`, and how many `dead`."""
         return await self._do(outbox.waiting)
 
-    async def claim(self, ids: Ids, until: datetime) -> list[int]:
-        """Lease notifications until a time; the ids of those that were free. Counts an attempt."""
+    async def claim(self, ids: Ids, until: datetime) -> tuple[list[int], list[int]]:
+        """Lease notifications until a time; those that were free, and those that somebody else has."""
         return await self._writer.do(lambda work: outbox.claim(work.flush(), ids, until, work.now))
 
     async def delivered(self, ids: Ids, at: datetime) -> None:

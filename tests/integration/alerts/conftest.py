@@ -83,6 +83,9 @@ class MemoryOutbox:
         self.broken = False
         #: deliveries that cannot be noted, the next ones
         self.unmarkable = 0
+        #: while it is not set, no delivery is noted
+        self.marking = asyncio.Event()
+        self.marking.set()
         self._changed = asyncio.Condition()
 
     def add(self, channel: str, happening: Happening, *, age: timedelta = timedelta()) -> int:
@@ -109,18 +112,22 @@ class MemoryOutbox:
         waiting = [row for row in waiting if row.happening_id > after]
         return sorted(waiting, key=lambda r: r.happening_id)[:limit]
 
-    async def claim(self, ids: Sequence[int], until: datetime) -> Sequence[int]:
+    async def claim(
+        self, ids: Sequence[int], until: datetime
+    ) -> tuple[Sequence[int], Sequence[int]]:
         got = [id_ for id_ in ids if self._free(self.rows[id_])]
         for id_ in got:
             self.rows[id_] = replace(self.rows[id_], attempts=self.rows[id_].attempts + 1)
         await self._change(got, lease_until=until)
-        return got
+        pending = [id_ for id_ in ids if self.rows[id_].state == "pending"]
+        return got, [id_ for id_ in pending if id_ not in got]
 
     async def delivered(self, ids: Sequence[int], at: datetime) -> None:
         if self.unmarkable:
             self.unmarkable -= 1
             await self._break(broken=self.broken)
             raise OSError("the disk is full")
+        await self.marking.wait()
         await self._change(ids, state="delivered", lease_until=None)
 
     async def failed(self, ids: Sequence[int], error: str, next_attempt_at: datetime) -> None:

@@ -274,6 +274,47 @@ async def test_what_was_sent_and_could_not_be_noted_is_noted_later_and_not_sent_
     assert said == ["outbox.unusable", "outbox.usable_again"]
 
 
+async def test_what_is_read_again_before_its_delivery_is_noted_holds_nothing_up(
+    webhooks: Any, outbox: Any, light: Make
+) -> None:
+    hook = await webhooks()
+    outbox.marking.clear()
+    async with running(outbox, channel(hook)) as dispatcher:
+        outbox.add("ops", light())
+        dispatcher.wake()
+        await hook.arrival(1)
+        other = light(scope="org-other", target="other/gpt-image-2:images")
+        for n in range(3):  # each time it reads all that is not noted yet
+            outbox.add("ops", other)
+            dispatcher.wake(anew=True)
+            await hook.arrival(2 + n)
+        outbox.marking.set()
+        outbox.add("ops", light())
+        dispatcher.wake()
+        await outbox.until(lambda: outbox.states() == ["delivered"] * 5)
+    assert told(hook) == [[101], [102], [103], [104], [105]]
+
+
+async def test_what_is_given_up_elsewhere_holds_nothing_up(
+    webhooks: Any, outbox: Any, light: Make
+) -> None:
+    hook = await webhooks()
+    window = replace(FAST, group_within=timedelta(seconds=0.3))
+    blocked = light(event=EventKind.BLOCKED, reason=Reason.BLOCKER_SEEN)
+    async with running(outbox, channel(hook), delivery=window) as dispatcher:
+        outbox.add("ops", blocked)
+        dispatcher.wake()
+        await hook.arrival(1)
+        gone = outbox.add("ops", blocked)
+        dispatcher.wake()
+        await outbox.until(lambda: outbox.states()[0] == "delivered")
+        await outbox.dead([gone], "a person's wish", outbox.time())
+        outbox.add("ops", blocked)
+        dispatcher.wake()
+        await outbox.until(lambda: outbox.states()[-1] == "delivered")
+    assert told(hook)[-1] == [103]
+
+
 async def test_a_burst_is_told_in_bounded_messages_and_no_id_is_lost(
     webhooks: Any, outbox: Any, light: Make
 ) -> None:

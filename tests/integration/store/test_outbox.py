@@ -31,25 +31,25 @@ async def test_a_channel_gets_its_own_in_the_order_it_happened(recorder, make, t
 
 async def test_a_claim_gets_only_what_is_free(recorder, clock, three):
     until = clock.now + timedelta(seconds=30)
-    assert await recorder.claim(three[:2], until) == three[:2]
-    assert await recorder.claim(three, until) == three[2:]
-    assert await recorder.claim(three, until) == []
+    assert await recorder.claim(three[:2], until) == (three[:2], [])
+    assert await recorder.claim(three, until) == (three[2:], three[:2])
+    assert await recorder.claim(three, until) == ([], three)
     assert [row.attempts for row in await recorder.pending("ops", 10)] == [1, 1, 1]
 
 
 async def test_a_lease_that_ran_out_is_free_again(recorder, clock, three):
     await recorder.claim(three, clock.now + timedelta(seconds=30))
     clock.move(seconds=29)
-    assert await recorder.claim(three, clock.now + timedelta(seconds=30)) == []
+    assert await recorder.claim(three, clock.now + timedelta(seconds=30)) == ([], three)
     clock.move(seconds=1)
-    assert await recorder.claim(three, clock.now + timedelta(seconds=30)) == three
+    assert await recorder.claim(three, clock.now + timedelta(seconds=30)) == (three, [])
 
 
 async def test_the_leases_of_a_process_that_is_gone_end_at_the_start(path, recorder, clock, three):
     await recorder.claim(three, clock.now + timedelta(hours=1))
     await recorder.aclose()
     again = await Recorder.open(path, clock=clock)
-    assert await again.claim(three, clock.now + timedelta(hours=1)) == three
+    assert await again.claim(three, clock.now + timedelta(hours=1)) == (three, [])
     await again.aclose()
 
 
@@ -57,7 +57,8 @@ async def test_delivered_is_no_longer_pending(path, recorder, clock, three):
     await recorder.claim(three, clock.now + timedelta(seconds=30))
     await recorder.delivered(three[:2], clock.move(seconds=1))
     assert [row.id for row in await recorder.pending("ops", 10)] == three[2:]
-    assert await recorder.claim(three[:2], clock.now + timedelta(hours=2)) == []
+    until = clock.now + timedelta(hours=2)
+    assert await recorder.claim(three[:2], until) == ([], [])  # in neither: nobody waits for it
     (row,) = [row for row in queries.alerts(path) if row.id == three[0]]
     assert (row.state, row.attempts, row.delivered_at) == ("delivered", 1, clock.now)
 
@@ -68,7 +69,7 @@ async def test_a_failed_attempt_stays_pending_with_its_error_and_no_lease(record
     await recorder.failed(three[:1], "refused", due)
     row = (await recorder.pending("ops", 10))[0]
     assert (row.attempts, row.next_attempt_at, row.lease_until) == (1, due, None)
-    assert await recorder.claim(three, due) == three[:1]
+    assert await recorder.claim(three, due) == (three[:1], three[1:])
 
 
 async def test_what_is_given_up_is_listed_and_may_be_retried(path, recorder, clock, three):
@@ -100,7 +101,7 @@ async def test_what_was_delivered_late_is_not_undeliverable(path, recorder, cloc
 
 
 async def test_nothing_to_mark_is_no_mistake(recorder, clock):
-    assert await recorder.claim([], clock.now) == []
+    assert await recorder.claim([], clock.now) == ([], [])
     await recorder.delivered([], clock.now)
     await recorder.settle_inbox([])
 
