@@ -104,15 +104,24 @@ def settings(base_url: str) -> str:
     return "\n".join(parts) + FIGURES
 
 
+def shut() -> str:
+    """The same keys, before any of their stories begins."""
+    return 'name = "before"\n' + "\n".join(
+        f'[[keys]]\nname = "{name}"\nsecret = "sk-sim-FAKE-{name}-0001"\norganization = "org-{name}"'
+        for name in KEYS
+    )
+
+
 async def test_five_stories_have_exactly_the_tables_transitions_and_cost_what_was_billed(
     lab, fault
 ):
     await lab.open_ends()
-    await lab.simulate(SCENARIO)
+    await lab.simulate(shut())
     lab.environ |= {f"KEY_{name.upper()}": f"sk-sim-FAKE-{name}-0001" for name in KEYS}
     lab.settings.write_text(settings(lab.base_url))
     daemon = await lab.daemon()
     await lab.told("unverified", count=6)
+    await lab.replay(SCENARIO)  # on a busy machine the start takes longer than the first story
     for name in ("declared", "never"):
         ended = await lab.call("declare", "verified", f"org-{name}", "--config", str(lab.settings))
         assert ended.status == 0, ended.err
