@@ -66,8 +66,9 @@ def shown(value: Any) -> str:
         return str(value)
     if looks_secret(value) or _OPAQUE.search(value):
         return "(looks like a secret, not shown)"
-    if len(value) > _SHOWN_MOST:
-        value = value[: _SHOWN_MOST - 1] + "…"
+    if len(value) > _SHOWN_MOST:  # a path's end says more than its middle
+        half = _SHOWN_MOST // 2
+        value = f"{value[:half]}…{value[1 - half :]}"
     return json.dumps(value, ensure_ascii=not value.isprintable())
 
 
