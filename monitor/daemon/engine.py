@@ -15,13 +15,13 @@ from monitor.access.propagation import opening_of
 from monitor.access.states import advance
 from monitor.access.words import Code, Effect, EventKind, Hold, Look, Reason, State
 from monitor.daemon.answers import Result, answer_of
-from monitor.daemon.backlog import Backlog
 from monitor.daemon.clock import Clock
 from monitor.daemon.narrator import Narrator
 from monitor.daemon.network import NetworkSense
 from monitor.daemon.silences import Silences, stale_of
 from monitor.daemon.watches import Watch, Watches
 from monitor.store.records import Change, Declaration, Told
+from monitor.store.write_queue import WriteQueue
 
 log = structlog.get_logger()
 _ours = logging.getLogger(__name__)
@@ -34,14 +34,14 @@ class Engine:
     """Applies events to the watches and has everything that follows written at once.
 
     A watch's memory is moved on before the write, on the one loop, so that events of neighbours see
-    it; the backlog keeps the order. `committed` is called after each commit that told something.
+    it; the write queue keeps the order. `committed` is called after each commit that told something.
     """
 
     def __init__(
         self,
         *,
         watches: Watches,
-        backlog: Backlog,
+        queue: WriteQueue,
         narrator: Narrator,
         network: NetworkSense,
         clock: Clock,
@@ -51,7 +51,7 @@ class Engine:
         evidence: Callable[[Watch], Awaitable[str]],
     ) -> None:
         self._watches = watches
-        self._backlog = backlog
+        self._queue = queue
         self._narrator = narrator
         self._network = network
         self._clock = clock
@@ -144,7 +144,7 @@ class Engine:
         """A probe whose time has come is held back for so long: `status` says so."""
         at = self._clock.after(seconds)
         watch.memory = replace(watch.memory, next_probe_at=at, held_by=by)
-        if self._backlog.calm:
+        if self._queue.calm:
             await self.write([Change(target=watch.name, memory=watch.memory)], patient=True)
 
     def succeed(self, old: "Engine") -> None:
@@ -213,7 +213,7 @@ class Engine:
             await self.write(changes)
         for watch, passed in overdue:
             # What support asks for comes with the message that says it is time to ask support. It is
-            # read first: nothing may come between a change of a memory and its way to the backlog.
+            # read first: nothing may come between a change of a memory and its way to the queue.
             facts = {"evidence": await self._evidence(watch)}
             await self.write([self._apply(watch, passed, without=EventKind.STALE, facts=facts)])
 
@@ -250,7 +250,7 @@ class Engine:
             if told:
                 self._committed()
 
-        await self._backlog.write(changes, written, patient=patient)
+        await self._queue.keep(changes, written, patient=patient)
 
     def _apply(
         self,

@@ -9,7 +9,6 @@ import structlog
 
 from monitor.access.words import State
 from monitor.alerts.dispatcher import Dispatcher
-from monitor.daemon.backlog import Backlog
 from monitor.daemon.clock import Clock
 from monitor.daemon.health import NOTE_EVERY, Vitals, stalled
 from monitor.daemon.notify import Manager
@@ -27,14 +26,12 @@ class Pulse:
         self,
         *,
         recorder: Recorder,
-        backlog: Backlog,
         dispatcher: Dispatcher,
         manager: Manager,
         clock: Clock,
         delivery_most: timedelta,
     ) -> None:
         self._recorder = recorder
-        self._backlog = backlog
         self._waiting: Mapping[str, int] = {}
         self._dispatcher = dispatcher
         self._manager = manager
@@ -57,7 +54,7 @@ class Pulse:
 
         `by_itself` leaves out what follows from a database that answers, but refuses to be written.
         """
-        excused = by_itself and self._backlog.refusing is not None
+        excused = by_itself and self._recorder.queue.refusing is not None
         # The loop's clock stands still while the machine sleeps: waking up is no stall.
         now = self._loop.time()
         told_at = self._dispatcher.progress
@@ -86,7 +83,7 @@ class Pulse:
         if looks != self._made or (waits and not any(watch.busy for watch in watches)):
             self._made, self._looked_at = looks, now
         # while the database refuses, each beat tries: the note is what shows that it is well again
-        note = self._clock.even() >= self._note_at or self._backlog.refusing is not None
+        note = self._clock.even() >= self._note_at or self._recorder.queue.refusing is not None
         if note or self._manager.there:
             await self._count()
         if note:
@@ -103,7 +100,7 @@ class Pulse:
             # A restart would lose the results that are kept, and find the database no better.
             self._manager.alive()
         if self._manager.there:
-            words = (status_line(watches, self._waiting), *self._backlog.words(), *problems)
+            words = (status_line(watches, self._waiting), *self._recorder.queue.words(), *problems)
             self._manager.status("; ".join(words))
 
     def note_soon(self) -> None:
@@ -111,12 +108,12 @@ class Pulse:
         self._note_at = self._clock.even()
 
     async def _count(self) -> None:
-        if self._backlog.refusing is not None:
+        if self._recorder.queue.refusing is not None:
             return  # what was counted last is the best there is
         try:
             self._waiting = await self._recorder.waiting()
         except StoreError as error:
-            self._backlog.refused(error)
+            self._recorder.queue.refused(error)
 
     async def _note(self, status: Mapping[str, Any]) -> None:
         try:
@@ -124,10 +121,11 @@ class Pulse:
             await self._recorder.progress({**status, "stalled": list(self.stalled())})
         except StoreError as error:
             # The next beat tries again; after a minute of it there is no progress any more.
-            self._backlog.refused(error)
+            self._recorder.queue.refused(error)
             return
-        self._backlog.accepted()
-        if self._backlog.refusing is None:  # else the note was written, and what is kept was not
+        if (
+            self._recorder.queue.refusing is None
+        ):  # else the note was written, and what is kept was not
             self._written_at = self._loop.time()
         self._note_at = self._clock.even() + NOTE_EVERY
 

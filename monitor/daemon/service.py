@@ -16,7 +16,6 @@ from monitor.alerts.outbox import Sender
 from monitor.config import Settings
 from monitor.daemon import console
 from monitor.daemon.answers import Result
-from monitor.daemon.backlog import Backlog
 from monitor.daemon.channels import bury_the_orphans, learn, redactor_of, subscriptions_of
 from monitor.daemon.clock import Clock
 from monitor.daemon.dating import date_all, remember_the_forgotten, soon
@@ -66,7 +65,6 @@ class Monitor:
 
     watches: Watches
     _recorder: Recorder
-    _backlog: Backlog
     _treasury: Treasury
     _requests: Requests
     _prober: Prober
@@ -112,10 +110,7 @@ class Monitor:
             since = await self._recorder.events_since(before.started_at) if before else {}
             await self._recorder.register(settings.targets())
             self.watches = watches_of(settings, await self._recorder.load_memories())
-            self._backlog = Backlog(self._recorder)
-            self._treasury = Treasury(
-                self._recorder, self._backlog, settings.budget, self._tell, self._allowance
-            )
+            self._treasury = Treasury(self._recorder, settings.budget, self._tell, self._allowance)
             await self._treasury.load(clock.now().date())
             self._treasury.follow(self.watches)
             self._open()
@@ -176,20 +171,19 @@ class Monitor:
         self._schedule.stop()
         await self._looker.drain(_END_PROBES)
         counts = self.watches.counts()
-        # what cannot be written, the backlog says; marks that stay count as spent at the next start
+        # what cannot be written, the queue says; marks that stay count as spent at the next start
         with suppress(TimeoutError, StoreError):
             async with asyncio.timeout(_END_WRITES):
                 facts = {"targets": len(self.watches), "counts": counts}
                 await self._engine.tell(EventKind.STOPPING, Reason.DAEMON_STOPPING, facts)
-                await self._backlog.emptied()
+                await self._recorder.queue.written()
                 await self._treasury.close()
         await self._dispatcher.drain(_END_ALERTS)
         await self._end_dispatch()
         await self._prober.aclose()
-        await self._backlog.aclose()
         await self._recorder.aclose()
-        if self._backlog.kept:  # the note of the stop may fit where what was kept did not
-            raise StoreError(f"results are lost: {self._backlog.refusing}")
+        if self._recorder.queue.lost:  # the note of the stop may fit where what was kept did not
+            raise StoreError(f"results are lost: {self._recorder.queue.refusing}")
         log.info("stopped", **counts)
 
     async def reload(self, settings: Settings, channels: Sequence[Sender]) -> None:
@@ -203,8 +197,8 @@ class Monitor:
             raise ReloadError(
                 f"the database cannot change while it runs: {self._settings.database}; restart instead"
             )
-        if self._backlog.refusing is not None:
-            raise ReloadError(self._backlog.refusing)
+        if self._recorder.queue.refusing is not None:
+            raise ReloadError(self._recorder.queue.refusing)
         learn(self._redactor, settings)
         async with self._turn:
             await self._reload(settings, channels)
@@ -218,10 +212,8 @@ class Monitor:
         coming = {target.name: target for target in settings.targets()}
         leaving = [watch for watch in before if not watch.stays(coming.get(watch.name))]
         try:
-            # nothing that waits to be written may come after what replaces it
             for watch in leaving:
                 watch.leaving = True
-            await self._backlog.insist([])
             await self._recorder.register(settings.targets())
             memories = await self._recorder.load_memories()
         except StoreError as error:
@@ -255,7 +247,7 @@ class Monitor:
             await self._requests.tell_newcomers(self.watches)
             await self._requests.declare_from(settings)
         except StoreError as error:
-            self._backlog.refused(error)
+            self._recorder.queue.refused(error)
             log.error("reload_incomplete", why="its declarations are read by the next one")  # noqa: TRY400
         self._dispatcher.wake()
         self._start_helpers()
@@ -289,7 +281,6 @@ class Monitor:
         self._dispatcher = self._new_dispatcher()
         self._pulse = Pulse(
             recorder=self._recorder,
-            backlog=self._backlog,
             dispatcher=self._dispatcher,
             manager=self._manager,
             clock=self._clock,
@@ -310,7 +301,7 @@ class Monitor:
         self._narrator = Narrator(subscriptions_of(settings), watches)
         self._engine = Engine(
             watches=watches,
-            backlog=self._backlog,
+            queue=self._recorder.queue,
             narrator=self._narrator,
             network=NetworkSense(sizes),
             clock=clock,
@@ -364,14 +355,14 @@ class Monitor:
     async def _beat(self) -> None:
         self._beats += 1
         self._timekeeper.beat(self.watches, self._engine, self._schedule, self._pulse)
-        if self._backlog.refusing is None:
+        if self._recorder.queue.refusing is None:
             try:
                 await self._with_the_database()
             except StoreError as error:
-                self._backlog.refused(error)
+                self._recorder.queue.refused(error)
         if (
             self._beats % max(_DEADLINES_EVERY, len(self.watches) // 300) == 0
-            and not self._backlog.full
+            and not self._recorder.queue.full
         ):
             await self._engine.time_passed()
         if self._beats % _TIDY_EVERY == 1:

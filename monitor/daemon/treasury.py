@@ -11,7 +11,6 @@ from monitor.access.holds import Need, Posting, Reservation
 from monitor.access.limits import Budget
 from monitor.access.spending import Ledger
 from monitor.access.words import EventKind, Reason
-from monitor.daemon.backlog import Backlog
 from monitor.daemon.booking import (
     RESERVE,
     SPEND,
@@ -40,14 +39,12 @@ class Treasury:
     def __init__(
         self,
         recorder: Recorder,
-        backlog: Backlog,
         budget: Budget,
         tell: Tell,
         allowance: Mapping[str, float] | None = None,
     ) -> None:
         self.ledger = Ledger(budget, allowance)
         self._recorder = recorder
-        self._backlog = backlog
         self._budget = budget
         self._tell = tell
         #: scopes of which `budget` was told: of a key and day, or of a month
@@ -88,13 +85,13 @@ class Treasury:
     async def forget(self, watch: Watch) -> None:
         """The target left the settings. A probe of it under way ends by itself, and doubts stay."""
         if posting := self.ledger.forget(watch.account):
-            await self._backlog.write([Change(posting=posting)])
+            await self._recorder.queue.keep([Change(posting=posting)])
 
     async def write(self, posting: Posting) -> None:
         """Have it written before a probe leaves. Raises StoreError."""
         # behind the answers that wait to be written: their word on what is held is older
         try:
-            await self._backlog.insist([Change(posting=posting)])
+            await self._recorder.write([Change(posting=posting)])
         except BaseException:
             self.ledger.unwritten(posting)
             raise
@@ -130,7 +127,7 @@ class Treasury:
         else:
             return False
         try:
-            await self._backlog.insist([change])
+            await self._recorder.write([change])
         except BaseException:
             self.ledger.unwritten(posting)
             for hold in reserved.holds if reserved else ():

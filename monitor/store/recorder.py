@@ -33,6 +33,7 @@ from monitor.store.records import (
 from monitor.store.revision import HEAD
 from monitor.store.rows import daemon_of, spend_of
 from monitor.store.transaction import Hide, Memo, Transaction
+from monitor.store.write_queue import MOST, WriteQueue
 from monitor.store.writer import Writer
 
 log = structlog.get_logger()
@@ -47,14 +48,15 @@ Ids = Sequence[int]
 class Recorder:
     """Writes what the monitor learns; nothing else writes but `submit`. Made by `Recorder.open`.
 
-    Every method is one unit of work: whole or not at all, in the order of the calls, and durable
-    when it returns. All raise StoreError when the database refuses it or is closed.
+    Every method is one unit of work: whole or not at all, and durable when it returns. All go through
+    `queue`, in the order of the calls, and raise StoreError when the database refuses it or is closed.
     """
 
     def __init__(
-        self, writer: Writer, lock: FileLock, place: Place, before: DaemonRow | None
+        self, queue: WriteQueue, lock: FileLock, place: Place, before: DaemonRow | None
     ) -> None:
-        self._writer = writer
+        #: for results that are kept when the database refuses them
+        self.queue = queue
         self._lock = lock
         self._place = place
         self._pruned_to = 0
@@ -64,17 +66,23 @@ class Recorder:
 
     @classmethod
     async def open(
-        cls, path: Path, *, clock: Callable[[], datetime], hide: Hide = lambda said: said
+        cls,
+        path: Path,
+        *,
+        clock: Callable[[], datetime],
+        hide: Hide = lambda said: said,
+        most: int = MOST,
     ) -> "Recorder":
         """Lock the database, make or migrate it, and end the leases of a process that is gone.
 
         `clock` gives aware UTC and `hide` takes secrets out of what servers said; both are called in the
-        writer's thread. Raises StoreError when another
-        instance has the file, a newer version migrated it, it is damaged, or its place cannot keep a WAL.
+        writer's thread; `most` is the write queue's. Raises StoreError when another instance has the
+        file, a newer version migrated it, it is damaged, or its place cannot keep a WAL.
         """
         lock, connection, memo, before = await asyncio.to_thread(_open, path, clock())
         place = Place(path)
-        return cls(Writer(connection, memo, clock, place.save, hide), lock, place, before)
+        writer = Writer(connection, memo, clock, place.save, hide)
+        return cls(WriteQueue(writer, most=most), lock, place, before)
 
     async def aclose(self) -> None:
         """Write what waits, note the stop, and let another instance have the file."""
@@ -82,9 +90,8 @@ class Recorder:
             return
         self._closed = True
         try:
-            await self._writer.do(_note_stop)
+            await self.queue.aclose(_note_stop)
         finally:
-            await self._writer.aclose()
             self._lock.release()
 
     def require_place(self) -> None:
@@ -102,9 +109,7 @@ class Recorder:
 
     async def write(self, changes: Sequence[Change]) -> list[int]:
         """Write changes in one transaction; the ids of their happenings, in order."""
-        return await self._writer.do(
-            lambda transaction: [id_ for change in changes for id_ in transaction.put(change)]
-        )
+        return await self.queue.write(changes)
 
     async def spend_since(self, day: date) -> list[SpendRow]:
         """What every key spent on each UTC day from `day` on."""
@@ -125,7 +130,10 @@ class Recorder:
         )
 
     async def register(self, targets: Sequence[Target]) -> None:
-        """Make these the active targets; see `registry.register` for those that start anew."""
+        """Make these the active targets; see `registry.register` for those that start anew.
+
+        What waits to be written is written before: nothing may come after what replaces it.
+        """
 
         def register(transaction: Transaction) -> None:
             registry.register(transaction, targets)
@@ -133,7 +141,7 @@ class Recorder:
             pages = min(max(len(targets) // 4, _LOG_LEAST), _LOG_MOST)
             transaction.flush().exec_driver_sql(f"PRAGMA wal_autocheckpoint = {pages}")
 
-        await self._writer.do(register)
+        await self.queue.do(register, after_all=True)
 
     async def load_memories(self) -> dict[str, TargetState]:
         """The memories of the active targets, by name."""
@@ -147,7 +155,7 @@ class Recorder:
             row = update(tables.daemon).values(progress_at=transaction.now, status=text)
             transaction.flush().execute(row)
 
-        await self._writer.do(note)
+        await self.queue.do(note, proves=True)
 
     async def openings(self) -> list[Opening]:
         """The newest propagation records, oldest first."""
@@ -161,7 +169,7 @@ class Recorder:
 
     async def settle_inbox(self, ids: Ids) -> None:
         """Mark as taken, after what was asked for is done: a crash in between asks again."""
-        await self._writer.do(lambda work: inbox.settle(work.flush(), ids, work.now))
+        await self.queue.do(lambda work: inbox.settle(work.flush(), ids, work.now))
 
     async def declare(
         self, kind: DeclarationKind, subject: str, at: datetime, source: str
@@ -232,7 +240,7 @@ class Recorder:
 
     async def claim(self, ids: Ids, until: datetime) -> tuple[list[int], list[int]]:
         """Lease notifications until a time; those that were free, and those that somebody else has."""
-        return await self._writer.do(lambda work: outbox.claim(work.flush(), ids, until, work.now))
+        return await self.queue.do(lambda work: outbox.claim(work.flush(), ids, until, work.now))
 
     async def delivered(self, ids: Ids, at: datetime) -> None:
         """Mark notifications as delivered."""
@@ -240,17 +248,17 @@ class Recorder:
 
     async def failed(self, ids: Ids, error: str, next_attempt_at: datetime) -> None:
         """Keep why an attempt failed, and when the next one is due."""
-        await self._writer.do(
+        await self.queue.do(
             lambda work: outbox.failed(work.flush(), ids, work.hide(error), next_attempt_at)
         )
 
     async def dead(self, ids: Ids, error: str, at: datetime) -> None:
         """Give notifications up: they stay listed as undeliverable."""
-        await self._writer.do(lambda work: outbox.dead(work.flush(), ids, work.hide(error), at))
+        await self.queue.do(lambda work: outbox.dead(work.flush(), ids, work.hide(error), at))
 
     async def retry(self, ids: Ids | None = None) -> int:
         """Let what was given up, all or these, be tried again; how many it were."""
-        return await self._writer.do(lambda work: outbox.retry(work.flush(), ids, work.now))
+        return await self.queue.do(lambda work: outbox.retry(work.flush(), ids, work.now))
 
     async def bury_others(self, channels: Sequence[str], at: datetime) -> int:
         """Give up what is pending for channels that there are no longer; how many they were."""
@@ -265,7 +273,7 @@ class Recorder:
         return await self._do(outbox.release_leases)
 
     async def _do(self, work: Callable[[Connection], T]) -> T:
-        return await self._writer.do(lambda transaction: work(transaction.flush()))
+        return await self.queue.do(lambda transaction: work(transaction.flush()))
 
 
 def _open(path: Path, now: datetime) -> tuple[FileLock, Connection, Memo, DaemonRow | None]:

@@ -1,4 +1,4 @@
-"""One thread that writes: what waits when it becomes free is committed together."""
+"""The thread that writes: it carries out groups of work, each group in one transaction."""
 
 import asyncio
 import queue
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
@@ -16,32 +16,36 @@ from monitor.store.engine import cause, damage
 from monitor.store.errors import StoreError, UnavailableError
 from monitor.store.transaction import Hide, Memo, Transaction
 
-T = TypeVar("T")
+Work = Callable[[Transaction], Any]
 
-#: Units of work that share a commit at most, so that none waits long for the others.
-_TOGETHER = 256
-#: Units that may wait at most; after that, callers wait for a place.
-_PLACES = 4096
+
+class Unit(Protocol):
+    """A unit of work, whole or not at all. It may be called twice: again after a rollback."""
+
+    @property
+    def work(self) -> Work: ...  # noqa: D102 - see above
+    @property
+    def ordered(self) -> bool:
+        """Whether it must not be written when an ordered one before it was refused."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class _Unit:
-    work: Callable[[Transaction], Any]
-    future: "asyncio.Future[Any]"
+class Outcome:
+    """What became of a unit once that is committed: its result, or why it was not written."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
     value: Any = None
     error: Exception | None = None
 
 
-class Writer:
-    """Runs units of work in the order they came, each whole or not at all.
+Group = Sequence[Unit]
 
-    Waiting units share a transaction, as a commit costs more than the rows in it. When one fails,
-    all is rolled back and each is tried alone: a bad row cannot stop the others, and only its own
-    caller gets the exception. `ending` gets the connection before it is closed, and must not raise.
+
+class Writer:
+    """Runs groups of work in the order they came. `done` is called on the loop with each one's outcomes.
+
+    When a unit fails, all is rolled back and each is tried alone: a bad row cannot stop the others.
+    `ending` gets the connection before it is closed, and must not raise.
     """
 
     def __init__(
@@ -57,75 +61,63 @@ class Writer:
         self._memo = memo
         self._ending = ending
         self._hide = hide
+        self._groups: queue.SimpleQueue[Group | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
-        self._places = asyncio.Semaphore(_PLACES)
-        self._units: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
-        self._closed = False
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
+
+    def start(self, done: Callable[[Any, Sequence[Outcome]], None]) -> None:
+        """Begin to take groups."""
+        self._done = done
         self._thread.start()
 
-    async def do(self, work: Callable[[Transaction], T]) -> T:
-        """Run `work` in the writer's thread and return its result once that is committed.
-
-        Accepted work is carried out even if the caller is cancelled meanwhile. It may be called
-        twice: again after a rollback. Raises StoreError when the database refuses it or is closed.
-        """
-        await self._places.acquire()
-        if self._closed:
-            self._places.release()
-            raise StoreError("the database is closed")
-        future: asyncio.Future[T] = self._loop.create_future()
-        self._units.put(_Unit(work, future))
-        return await future
+    def put(self, group: Group) -> None:
+        """Have a group carried out after those that were put before."""
+        self._groups.put(group)
 
     async def aclose(self) -> None:
-        """Carry out what waits, then end the thread and close its connection."""
-        if not self._closed:
-            self._closed = True
-            self._units.put(None)
+        """Carry out what was put, then end the thread and close its connection."""
+        self._groups.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _serve(self) -> None:
-        last = False
-        while not last and (unit := self._units.get()) is not None:
-            batch = [unit]
-            last = self._gather(batch)
-            outcomes = self._carry_out(batch)
+        while (group := self._groups.get()) is not None:
+            outcomes = self._carry_out(group)
             try:
-                self._loop.call_soon_threadsafe(self._settle, batch, outcomes)
+                self._loop.call_soon_threadsafe(self._done, group, outcomes)
             except RuntimeError:
                 break  # the loop is closed: no caller is left
         self._ending(self._connection)
         self._connection.close()
 
-    def _gather(self, batch: list[_Unit]) -> bool:
-        """Add what waits already; True when the end is among it."""
-        while len(batch) < _TOGETHER:
-            try:
-                unit = self._units.get_nowait()
-            except queue.Empty:
-                break
-            if unit is None:
-                return True
-            batch.append(unit)
-        return False
-
-    def _carry_out(self, batch: Sequence[_Unit]) -> list[_Outcome]:
+    def _carry_out(self, group: Group) -> list[Outcome]:
         try:
             begun = self._connection.begin()
         except SQLAlchemyError as error:  # another process holds the lock: no use in trying each
-            return [_Outcome(error=_plain(error)) for _ in batch]
+            return [Outcome(error=_plain(error)) for _ in group]
         try:
             with begun:
                 transaction = Transaction(self._connection, self._memo, self._clock(), self._hide)
-                outcomes = [_Outcome(unit.work(transaction)) for unit in batch]
+                outcomes = [Outcome(unit.work(transaction)) for unit in group]
                 transaction.flush()
         except Exception as error:  # noqa: BLE001  whatever it is, its caller gets it
             self._memo.rolled_back()
-            if len(batch) == 1:
-                return [_Outcome(error=self._judged(error))]
-            return [outcome for unit in batch for outcome in self._carry_out([unit])]
+            if len(group) == 1:
+                return [Outcome(error=self._judged(error))]
+            return self._each_alone(group)
         self._memo.committed()
+        return outcomes
+
+    def _each_alone(self, group: Group) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        refused: Outcome | None = None
+        for unit in group:
+            if refused and unit.ordered:
+                outcomes.append(refused)
+                continue
+            (outcome,) = self._carry_out([unit])
+            if unit.ordered and isinstance(outcome.error, UnavailableError):
+                refused = outcome
+            outcomes.append(outcome)
         return outcomes
 
     def _judged(self, error: Exception) -> Exception:
@@ -141,16 +133,6 @@ class Writer:
             plain = UnavailableError(f"the database is damaged: {found}")
             plain.__cause__ = error
         return plain
-
-    def _settle(self, batch: Sequence[_Unit], outcomes: Sequence[_Outcome]) -> None:
-        for unit, outcome in zip(batch, outcomes, strict=True):
-            self._places.release()
-            if unit.future.done():  # its caller was cancelled
-                continue
-            if outcome.error:
-                unit.future.set_exception(outcome.error)
-            else:
-                unit.future.set_result(outcome.value)
 
 
 def _plain(error: Exception) -> Exception:

@@ -15,12 +15,13 @@ from monitor.alerts.apprise_channel import Channel
 from monitor.cli.app import main
 from monitor.daemon.engine import Engine
 from monitor.store.recorder import Recorder
+from monitor.store.writer import Writer
 
 #: Step: the method it is at, and whether the kill comes before or after it.
 STEPS: dict[str, tuple[type, str, str]] = {
     "after the answer": (Engine, "answered", "before"),
-    "before the commit": (Recorder, "write", "before"),
-    "after the commit": (Recorder, "write", "after"),
+    "before the commit": (Writer, "_carry_out", "before"),
+    "after the commit": (Writer, "_carry_out", "after"),
     "after the claim": (Recorder, "claim", "after"),
     "after the send": (Channel, "send", "after"),
     "before the mark": (Recorder, "delivered", "before"),
@@ -31,18 +32,32 @@ def wrap(owner: type, name: str, when: str, count: int) -> None:
     original: Callable[..., Any] = getattr(owner, name)
     left = count
 
-    async def stepped(*arguments: Any, **more: Any) -> Any:
+    def reached(*arguments: Any) -> bool:
+        """Whether this is the call to be killed at; of a group its changes count."""
         nonlocal left
-        left -= 1
-        last = left == 0
-        if last and when == "before":
+        before = left
+        left -= sum(unit.ordered for unit in arguments[1]) if owner is Writer else 1
+        return left <= 0 < before
+
+    def kill_if(it: object) -> None:
+        if it:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    async def stepped(*arguments: Any, **more: Any) -> Any:
+        last = reached(*arguments)
+        kill_if(last and when == "before")
         result = await original(*arguments, **more)
-        if last and when == "after":
-            os.kill(os.getpid(), signal.SIGKILL)
+        kill_if(last and when == "after")
         return result
 
-    setattr(owner, name, stepped)
+    def stepped_in_a_thread(*arguments: Any) -> Any:
+        last = reached(*arguments)
+        kill_if(last and when == "before")
+        result = original(*arguments)
+        kill_if(last and when == "after")
+        return result
+
+    setattr(owner, name, stepped_in_a_thread if owner is Writer else stepped)
 
 
 if __name__ == "__main__":

@@ -130,6 +130,7 @@ async def test_a_lock_held_by_another_process_fails_the_write_and_not_the_record
             assert isinstance(result, StoreError)
             assert "locked" in str(result)
         other.execute("ROLLBACK")
+    await recorder.progress({})  # what shows that it is well again
     assert await recorder.write([Change(told=(Told(make.happening()),))]) == [1]
     await recorder.aclose()
 

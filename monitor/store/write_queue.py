@@ -1,0 +1,381 @@
+"""The write queue: all that is written goes through it, what somebody waits for before what nobody does."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, TypeVar
+
+import structlog
+
+from monitor.store.errors import StoreError, UnavailableError
+from monitor.store.records import Change
+from monitor.store.transaction import Transaction
+from monitor.store.writer import Outcome, Work, Writer
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+#: Changes that are kept at most while the database refuses; then who brings more has to wait, and is
+#: not looked at meanwhile. About 3 kB each.
+MOST = 10_000
+
+#: Seconds between two tries while it refuses.
+_AGAIN = 1.0
+#: Entries written in one transaction at most.
+_TOGETHER = 256
+#: Unchanged answers from which whoever brings another waits until it is written.
+_CROWD = 2 * _TOGETHER
+#: Unchanged answers that go along with what somebody waits for, at most.
+_SHARE = 32
+#: Seconds between the beginnings of two transactions: what comes meanwhile shares the next one. What
+#: people are told of does not wait.
+_GATHER = 0.03
+#: Seconds that what brings nothing new waits for company: a commit costs more than a probe.
+_PATIENCE = 5.0
+
+#: Called with the ids of the happenings once the changes are committed.
+Then = Callable[[list[int]], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    work: Work
+    changes: Sequence[Change] = ()
+    then: Then | None = None
+    #: a result of changes, which must not overtake another's
+    ordered: bool = False
+    #: it stays while the database refuses; whoever brought it goes on
+    kept: bool = False
+    #: it shows that the database takes what is written
+    proves: bool = False
+    #: it is not to wait for company
+    urgent: bool = False
+    #: when it came, by the loop's time
+    since: float = 0.0
+    future: "asyncio.Future[Any] | None" = None
+
+
+class WriteQueue:
+    """Owns the writer's thread, and decides what it writes together and in which order.
+
+    There are two lanes. In the first is what somebody waits for: changes that people are told of,
+    reservations, what delivery claims and marks. It is written first come first served, one group at a
+    time. In the second are unchanged answers, which share what is left: alone, or a few as company of
+    what is in no hurry, or when they have waited too long. The order of one target's changes is kept:
+    what comes to the first lane takes the target's answers of the second along, in front of it.
+
+    While the database refuses, results are kept in memory, in their order, at most `most` of them;
+    the first refusal is logged, and the end of it. `refusing` says what the database said last, None
+    while all is well.
+    """
+
+    def __init__(self, writer: Writer, *, most: int = MOST) -> None:
+        self.refusing: str | None = None
+        #: changes that are kept, and those that were when the queue ended
+        self.kept = self.lost = 0
+        self._writer = writer
+        self._most = most
+        self._loop = asyncio.get_running_loop()
+        self._first: deque[_Entry] = deque()
+        #: by target, and how many they are
+        self._second: dict[str, list[_Entry]] = {}
+        self._unchanged = 0
+        #: entries of the first lane that are not kept when the database refuses
+        self._direct = 0
+        self._busy = self._closing = self._was_full = False
+        #: an entry of the first lane is urgent; somebody waits until all is written
+        self._urgent, self._hurry = False, 0
+        self._since = self._began = self._again_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._moved = asyncio.Event()
+        writer.start(self._settle)
+
+    @property
+    def full(self) -> bool:
+        """Whether whoever brings more has to wait."""
+        return self.kept >= self._most
+
+    @property
+    def calm(self) -> bool:
+        """Whether what nobody waits for is kept at once, and written soon."""
+        return self.refusing is None and self._unchanged < _CROWD
+
+    def words(self) -> tuple[str, ...]:
+        """The trouble for a status line; empty while all is well."""
+        return () if self.refusing is None else (f"{self.refusing}, {self.kept} results are kept",)
+
+    # --- what is to be written ---
+
+    async def keep(
+        self, changes: Sequence[Change], then: Then | None = None, *, patient: bool = False
+    ) -> None:
+        """Have results written; returns when they are, or are kept because the database refuses.
+
+        `patient` is for an unchanged answer: it returns at once, unless too many wait already. Raises
+        what is wrong with the changes themselves.
+        """
+        patient = patient and len(changes) == 1 and changes[0].target is not None
+        entry = _Entry(
+            _put(changes), changes, then, ordered=True, kept=True, urgent=_tells(changes)
+        )
+        if self.refusing is None and not (patient and self._unchanged < _CROWD):
+            entry.future = self._loop.create_future()
+        self._add(entry, patient=patient)
+        if entry.future:
+            await entry.future
+        if self.full:
+            if self.refusing is not None and not self._was_full:
+                self._was_full = True
+                log.error(
+                    "write_queue_full", kept=self.kept, why="no more probes until it is written"
+                )
+            await self._until(lambda: not self.full)
+
+    async def write(self, changes: Sequence[Change]) -> list[int]:
+        """Write changes behind those that came before; the ids of their happenings, in order.
+
+        Raises StoreError when they are at fault or the database refuses them now: nothing is kept.
+        """
+        if self.refusing is not None and (self.kept or self._loop.time() < self._again_at):
+            raise UnavailableError(self.refusing)
+        entry = _Entry(_put(changes), changes, ordered=True, proves=True, urgent=True)
+        ids: list[int] = await self._done(entry)
+        return ids
+
+    async def do(
+        self, work: Callable[[Transaction], T], *, proves: bool = False, after_all: bool = False
+    ) -> T:
+        """Run `work` in the writer's thread, at once, and return its result once that is committed.
+
+        It is carried out even if the caller is cancelled, and perhaps twice: again after a rollback.
+        `proves`: it writes something, so that it shows whether the database is well again. `after_all`:
+        behind every unchanged answer that waits. Raises StoreError.
+        """
+        entry = _Entry(work, proves=proves, urgent=True)
+        return await self._done(entry, after_all=after_all)  # type: ignore[no-any-return]
+
+    async def written(self) -> None:
+        """Have all that is kept written now, and wait until it is."""
+        self._hurry += 1
+        try:
+            self._plan()
+            await self._until(lambda: not self.kept)
+        finally:
+            self._hurry -= 1
+
+    def refused(self, error: StoreError) -> None:
+        """The database refused something: said once, until it is well again."""
+        if self.refusing is None:
+            self._since = self._loop.time()
+            self._again_at = self._since + _AGAIN
+            log.error("database_refuses", error=str(error), why="results are kept, only free looks")
+        self.refusing = str(error)
+        turned_down = [entry for entry in self._first if entry.ordered and not entry.kept]
+        for entry in turned_down:
+            self._first.remove(entry)
+            _give(entry, error)
+        self._direct -= len(turned_down)
+        for entry in (*self._first, *chain.from_iterable(self._second.values())):
+            if entry.kept:
+                _give(entry, None)
+        self._moved.set()
+
+    async def aclose(self, last: Work) -> None:
+        """Write what waits, then `last`, and end the thread. What is lost by that is said, each happening.
+
+        Raises StoreError when the last cannot be written.
+        """
+        if self._closing:
+            await self._writer.aclose()
+            return
+        self._closing = True
+        try:
+            self._plan()
+            await self._until(self._at_rest)
+            self._lose()
+            future = self._loop.create_future()
+            self._writer.put([_Entry(last, future=future)])
+            await future
+        finally:
+            await self._writer.aclose()
+
+    # --- lanes ---
+
+    async def _done(self, entry: _Entry, *, after_all: bool = False) -> Any:
+        entry.future = self._loop.create_future()
+        self._add(entry, after_all=after_all)
+        return await entry.future
+
+    def _add(self, entry: _Entry, *, patient: bool = False, after_all: bool = False) -> None:
+        if self._closing:
+            raise StoreError("the database is closed")
+        entry.since = self._loop.time()
+        if patient:
+            self._second.setdefault(str(entry.changes[0].target), []).append(entry)
+            self._unchanged += 1
+        else:
+            touched = list(self._second) if after_all else [c.target for c in entry.changes]
+            for name in touched:
+                before = self._second.pop(name, ()) if name else ()
+                self._unchanged -= len(before)
+                self._first.extend(before)
+            self._first.append(entry)
+            self._urgent |= entry.urgent
+        if entry.kept:
+            self.kept += len(entry.changes)
+        else:
+            self._direct += 1
+        self._plan()
+
+    def _take(self) -> list[_Entry]:
+        """The next group, out of the lanes."""
+        if self.refusing is not None and self._direct:
+            group = [entry for entry in self._first if not entry.kept]
+            self._first = deque(entry for entry in self._first if entry.kept)
+            self._direct = 0
+            return group
+        group = [self._first.popleft() for _ in range(min(len(self._first), _TOGETHER))]
+        self._direct -= sum(not entry.kept for entry in group)
+        room = min(_TOGETHER - len(group), _SHARE) if group else _TOGETHER
+        if any(entry.urgent for entry in group) and self._oldest() + _PATIENCE > self._began:
+            room = 0
+        while room > 0 and self._second:
+            entries = self._second.pop(next(iter(self._second)))
+            self._unchanged -= len(entries)
+            room -= len(entries)
+            group += entries
+        self._urgent = any(entry.urgent for entry in self._first)
+        return group
+
+    def _oldest(self) -> float:
+        return next(iter(self._second.values()))[0].since if self._second else float("inf")
+
+    # --- when ---
+
+    def _due_at(self) -> float:
+        """When the next group is to be written, by the loop's time; infinity for never."""
+        if not self._first and not self._second:
+            return float("inf")
+        if self.refusing is not None:
+            return 0.0 if self._direct else self._again_at
+        waiting = len(self._first) + self._unchanged
+        if self._urgent or self._hurry or self._closing or waiting >= _TOGETHER:
+            return 0.0
+        return self._began + _GATHER if self._first else self._oldest() + _PATIENCE
+
+    def _plan(self) -> None:
+        """See to it that the next group is written when it is due."""
+        if self._busy:
+            return
+        at = self._due_at()
+        if self._timer:
+            if self._timer.when() <= at:
+                return
+            self._timer.cancel()
+        # not at once: what comes in the same turn of the loop shares it
+        self._timer = None if at == float("inf") else self._loop.call_at(at, self._begin)
+
+    def _begin(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        if self._busy or self._due_at() > now:
+            self._plan()
+            return
+        self._busy, self._began = True, now
+        self._writer.put(self._take())
+
+    def _settle(self, group: Sequence[_Entry], outcomes: Sequence[Outcome]) -> None:
+        """A group was carried out."""
+        self._busy = False
+        refusal: UnavailableError | None = None
+        proved, back = False, []
+        for entry, outcome in zip(group, outcomes, strict=True):
+            error = outcome.error
+            if entry.ordered and isinstance(error, UnavailableError):
+                refusal = error
+                if entry.kept:
+                    _give(entry, None)
+                    back.append(entry)
+                    continue
+            if entry.kept:
+                self.kept -= len(entry.changes)
+            proved |= error is None and (entry.proves or entry.kept)
+            _finish(entry, outcome)
+        self._first.extendleft(reversed(back))
+        if refusal:
+            self.refused(refusal)
+            self._again_at = self._loop.time() + _AGAIN
+        elif proved:
+            self._accepted()
+        self._moved.set()
+        self._plan()
+
+    def _accepted(self) -> None:
+        """The database took something: that ends the trouble unless something is still kept."""
+        self._again_at = 0.0
+        if self.refusing is not None and not self.kept:
+            seconds = round(self._loop.time() - self._since, 1)
+            log.info("database_accepts_again", after_s=seconds)
+            self.refusing, self._was_full = None, False
+
+    # --- the end ---
+
+    def _at_rest(self) -> bool:
+        if self._busy or self._direct:
+            return False
+        return self.refusing is not None or not (self._first or self._second)
+
+    def _lose(self) -> None:
+        self.lost = self.kept
+        if not self.lost:
+            return
+        entries = [*self._first, *chain.from_iterable(self._second.values())]
+        self._first.clear()
+        self._second.clear()
+        for entry in entries:
+            for change in entry.changes:
+                for told in change.told:
+                    log.error(
+                        "not_recorded", target=change.target, event_kind=str(told.happening.event)
+                    )
+        log.error("results_lost", changes=self.lost, error=self.refusing)
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            self._moved.clear()
+            await self._moved.wait()
+
+
+def _put(changes: Sequence[Change]) -> Work:
+    return lambda transaction: [id_ for change in changes for id_ in transaction.put(change)]
+
+
+def _tells(changes: Sequence[Change]) -> bool:
+    return any(change.told for change in changes)
+
+
+def _give(entry: _Entry, result: Any) -> None:
+    """Let whoever brought it go on, unless that was cancelled or went on before."""
+    future = entry.future
+    if future is None or future.done():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+
+
+def _finish(entry: _Entry, outcome: Outcome) -> None:
+    if outcome.error is None:
+        if entry.then:
+            entry.then(outcome.value)
+        _give(entry, outcome.value)
+    elif entry.kept and (entry.future is None or entry.future.done()):
+        # nobody waits for it any more
+        targets = [change.target for change in entry.changes if change.target]
+        log.error("not_recorded", targets=targets, error=str(outcome.error), exc_info=outcome.error)
+    else:
+        _give(entry, outcome.error)
