@@ -135,6 +135,17 @@ _MEASURED = (
 _NAMES = tuple(spec.name for spec in fields(TargetState))
 _DEFAULTS = tuple(spec.default for spec in fields(TargetState))
 _values = attrgetter(*_NAMES)  # for every answer: all at once is three times as quick
+_SLOTS = {name: getattr(TargetState, name).__set__ for name in _NAMES}
+
+
+def changed(memory: TargetState, **changes: Any) -> TargetState:
+    """The memory with these values: `dataclasses.replace` at half its cost; for every answer."""
+    new: TargetState = object.__new__(TargetState)
+    for put, value in zip(_SLOTS.values(), _values(memory), strict=True):
+        put(new, value)
+    for name, value in changes.items():
+        _SLOTS[name](new, value)
+    return new
 
 
 def to_json(memory: TargetState) -> dict[str, Any]:

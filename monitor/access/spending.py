@@ -152,30 +152,38 @@ class Ledger:
         )
 
     def left_of_day(
-        self, key: str, day: date, need: Need = Need.ANSWERED, *, in_time: bool = False
+        self,
+        key: str,
+        day: date,
+        need: Need = Need.ANSWERED,
+        *,
+        in_time: bool = False,
+        idle: bool = True,
     ) -> float:
-        """What a probe with this need may cost by the key's day."""
+        """What a probe with this need may cost by the key's day, with what is `idle` or without."""
         if self.allowance is None:
             left = self.budget.per_key_per_day - self.committed(key, day)
         else:
             spent = sum(usd for (name, _), usd in self._days.items() if name == key)
             left = self.allowance.get(key, 0.0) - spent
-        left += self._idle_on(key, day)
+        if idle:
+            left += self._idle_on(key, day)
         if in_time:
             left += sum(h.usd for h in self._in_flight.values() if (h.key, h.day) == (key, day))
         if need is Need.ANSWERED:
             return left
-        stakes = (self._stakes[account] for account in self._by_key.get(key, ()))
-        dearest = max((stake.price for stake in stakes if stake.waiting), default=0.0)
+        stakes = [self._stakes[account] for account in self._by_key.get(key, ())]
+        dearest = max([stake.price for stake in stakes if stake.waiting], default=0.0)
         return left - dearest * (RECHECKS_LEAVE if need is Need.RECHECK else DOUBTS_LEAVE)
 
     def left_of_month(
-        self, day: date, need: Need = Need.ANSWERED, *, in_time: bool = False
+        self, day: date, need: Need = Need.ANSWERED, *, in_time: bool = False, idle: bool = True
     ) -> float:
-        """What a probe with this need may cost by the month."""
+        """What a probe with this need may cost by the month, with what is `idle` or without."""
         most = self.budget.per_month
         left = most - self.spent_in_month(day)
-        left += self._idle_months.get(_month(day), 0.0)
+        if idle:
+            left += self._idle_months.get(_month(day), 0.0)
         if in_time:
             left += sum(h.usd for h in self._in_flight.values() if _month(h.day) == _month(day))
         match need:
@@ -305,13 +313,11 @@ class Ledger:
 
     def _may_stay(self, hold: Reservation) -> bool:
         """Whether it may stay idle: after a crash it is a doubt, and must leave what doubts leave."""
-        key, day = hold.key, hold.day
-        idle = self._idle_on(key, day), self._idle_months.get(_month(day), 0.0)
         return (
             hold.account in self._stakes
             and hold.account not in self._idle
-            and self.left_of_day(key, day, Need.WAITING) >= idle[0]
-            and self.left_of_month(day, Need.WAITING) >= idle[1]
+            and self.left_of_day(hold.key, hold.day, Need.WAITING, idle=False) >= -_ROUNDING
+            and self.left_of_month(hold.day, Need.WAITING, idle=False) >= -_ROUNDING
         )
 
     def _make_room(self, key: str, day: date, usd: float) -> None:
@@ -327,7 +333,7 @@ class Ledger:
             self._release(next(iter(self._idle)))
 
     def _idle_on(self, key: str, day: date) -> float:
-        return sum(hold.usd for hold in self._idle_of(key) if hold.day == day)
+        return sum([hold.usd for hold in self._idle_of(key) if hold.day == day])
 
     def _idle_of(self, key: str) -> list[Reservation]:
         accounts = self._by_key.get(key, ())

@@ -5,6 +5,7 @@ README ("States"). Neutral answers (blocked, inconclusive) neither count nor res
 in a row; only a full probe can say something of the gate.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -20,7 +21,7 @@ from monitor.access.events import (
     TimePassed,
 )
 from monitor.access.limits import Confirmation
-from monitor.access.memory import Streak, TargetState
+from monitor.access.memory import Streak, TargetState, changed
 from monitor.access.silence import silence_of, silent_since
 from monitor.access.words import (
     Code,
@@ -88,7 +89,7 @@ class _Course:
         self.tellings: list[Telling] = []
 
     def keep(self, **changes: Any) -> None:
-        self.memory = replace(self.memory, **changes)
+        self.memory = changed(self.memory, **changes)
 
     def tell(self, event: EventKind, reason: Reason, **facts: Any) -> None:
         self.tellings.append(Telling(event, reason, facts=facts))
@@ -123,10 +124,11 @@ def _answered(course: _Course, event: Answered) -> None:
     if code is None:
         course.keep(last_probe_at=now, last_diagnosis=None)
         return
-    course.keep(last_probe_at=now, last_diagnosis=code, last_full=code, last_full_at=now)
+    seen = {"last_probe_at": now, "last_diagnosis": code, "last_full": code, "last_full_at": now}
     if code.effect.conclusive:
-        _conclusive(course, code.effect)
+        _conclusive(course, code.effect, seen)
         return
+    course.keep(**seen)
     course.keep(failing_since=course.memory.failing_since or now)
     if code.effect is Effect.BLOCKED:
         _blocked(course, code)
@@ -164,11 +166,11 @@ def _blocked(course: _Course, code: Code) -> None:
             course.tell(EventKind.BLOCKED, Reason.BLOCKER_SEEN, blocker=str(code), blockers=also)
 
 
-def _conclusive(course: _Course, effect: Effect) -> None:
+def _conclusive(course: _Course, effect: Effect, seen: Mapping[str, Any]) -> None:
     memory, now = course.memory, course.now
     streak = memory.streak
     if streak and streak.effect is effect:
-        streak = replace(streak, count=streak.count + 1, last=now)
+        streak = Streak(effect, streak.count + 1, streak.first, now)
     else:
         streak = Streak(effect, 1, now, now)
     refused = effect is not Effect.GRANTED
@@ -186,6 +188,7 @@ def _conclusive(course: _Course, effect: Effect) -> None:
         unproven=0,
         suspects=(),
         blockers=(),
+        **seen,
     )
     # While available, one refusal is no news; whether the gate was shut *before* decides row 5.
     if refused and memory.state is not State.AVAILABLE and not memory.gated_seen:

@@ -10,6 +10,7 @@ import structlog
 
 from monitor.access.cadence import full_interval, next_look
 from monitor.access.events import Answered, Declared, Event, Rules, SiblingOpened, Telling
+from monitor.access.memory import changed
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.propagation import opening_of
 from monitor.access.states import advance
@@ -93,7 +94,7 @@ class Engine:
             at_once=result.brings,
         )
         watch.look = plan.look
-        watch.memory = replace(decision.memory, next_probe_at=plan.at, held_by=plan.held_by)
+        watch.memory = changed(decision.memory, next_probe_at=plan.at, held_by=plan.held_by)
         told = tuple(
             self._narrator.of_target(watch, telling, now, diagnosis)
             for telling in decision.tellings

@@ -206,7 +206,8 @@ class Looker:
             raise
         result, claimed = self._evaluated(watch, paying, observation)
         # by a reload: what was asked with the old secret says nothing of the new one
-        result = replace(result, outdated=watch.credentials != credentials)
+        if watch.credentials != credentials:
+            result = replace(result, outdated=True)
         try:
             await self._answered(result)
         except Exception:
@@ -329,7 +330,11 @@ class Looker:
             await self._treasury.lost(watch, hold.day)
 
     def _cost(self, watch: Watch, observation: Observation, diagnosis: Diagnosis) -> float | None:
-        billed = bill(self._catalog, watch.target.capability, observation.body)
+        # nothing else has a usage, and to search for it costs as much as to read the answer
+        succeeded = 200 <= (observation.status or 0) < 300
+        billed = (
+            bill(self._catalog, watch.target.capability, observation.body) if succeeded else None
+        )
         if billed is not None:
             billed *= self._routes[watch.target.route].price
         return cost_of(

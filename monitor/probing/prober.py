@@ -1,16 +1,15 @@
 """The prober: one request per look, and an observation whatever happens.
 
-It uses httpx's requests, answers and transports without its client, which follows redirects, keeps
-cookies, reads netrc, and takes half as long again. With `transport` it is all that knows the library.
+It uses transports without a client of httpx's, which follows redirects, keeps cookies, reads netrc, and
+takes half as long again. With `transport` and `writing` it is all that knows the library.
 """
 
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, cast
 
 import httpx
 
@@ -32,8 +31,8 @@ from monitor.probing.reading import (
     reduced,
     reduced_list,
 )
-from monitor.probing.transport import DirectTransport
-from monitor.probing.writing import USER_AGENT, Credentials, Sender, Written, write
+from monitor.probing.transport import DirectTransport, ProxiedTransport, Transport
+from monitor.probing.writing import USER_AGENT, Credentials, Ready, Sender, Written, write
 
 #: Seconds for name and connection, and again for TLS: a request that was never sent costs nothing to end.
 _CONNECT_TIMEOUT = 5.0
@@ -61,17 +60,10 @@ class _Exchange:
     truncated: bool = False
 
     def mark(self, step: str) -> None:
-        """Note when a step began or ended, as our transport tells it; the first time counts."""
+        """Note when a step began or ended, as the transport tells it; the first time counts."""
         self.marks.setdefault(step, self.clock())
         if self.leaving and self.sent:
             self.leaving()
-
-    async def trace(self, event: str, info: dict[str, Any]) -> None:
-        """The same, as httpx's own transport tells it."""
-        # A tunnel's CONNECT is a request, too, but not ours: nothing of the probe was sent with it.
-        request = info.get("request")
-        if request is None or request.method != b"CONNECT":
-            self.mark(event.partition(".")[2])
 
     @property
     def sent(self) -> bool:
@@ -114,13 +106,11 @@ class Prober:
         self._catalog = catalog
         self._clock = clock
         self._slots = asyncio.Semaphore(limit_in_flight)
-        self._limits = httpx.Limits(
-            max_connections=limit_in_flight, max_keepalive_connections=limit_in_flight
-        )
+        self._limit = limit_in_flight
         self._written: dict[Capability | None, Written] = {}
         self._senders: dict[Credentials, Sender] = {}
         #: by proxy; None is the direct way
-        self._transports: dict[str | None, httpx.AsyncBaseTransport] = {}
+        self._transports: dict[str | None, Transport] = {}
         self._proxies: dict[str, str | None] = {}
 
     @property
@@ -225,16 +215,10 @@ class Prober:
         exchange: _Exchange,
     ) -> tuple[Failure | None, str]:
         try:
-            request = sender.request(probe, exchange.nouns)
+            request = sender.request(probe)
         except (httpx.InvalidURL, ValueError, TypeError) as error:
             # The error's own text may hold the header's value, which is the key.
             return Failure.PROTOCOL, f"the request could not be built ({type(error).__name__})"
-        request.extensions = {
-            "trace": exchange.trace,
-            "mark": exchange.mark,
-            # The whole is bounded by the deadline; a wait for the pool would be our own fault.
-            "timeout": {"connect": _CONNECT_TIMEOUT, "read": None, "write": None, "pool": None},
-        }
         base_url = sender.credentials.base_url
         try:
             transport = self._transport_for(base_url)
@@ -242,7 +226,7 @@ class Prober:
             return Failure.PROXY, f"the proxy cannot be used ({type(error).__name__})"
         try:
             async with asyncio.timeout(seconds):
-                await _send(transport, request, surface, exchange)
+                await _send(transport, request, probe.filled(exchange.nouns), surface, exchange)
         except TimeoutError:
             return timed_out(seconds, self._proxies[base_url] or base_url, sent=exchange.sent)
         except UnicodeError:
@@ -258,14 +242,14 @@ class Prober:
             )  # fmt: skip
         return None, ""
 
-    def _transport_for(self, base_url: str) -> httpx.AsyncBaseTransport:
+    def _transport_for(self, base_url: str) -> Transport:
         if base_url not in self._proxies:
             self._proxies[base_url] = proxy_with_credentials(base_url)
         proxy = self._proxies[base_url]
         transport = self._transports.get(proxy)
         if transport is None:
             transport = self._transports[proxy] = (
-                httpx.AsyncHTTPTransport(verify=_tls(), limits=self._limits, proxy=proxy)
+                ProxiedTransport(proxy, _tls(), connect=_CONNECT_TIMEOUT, limit=self._limit)
                 if proxy
                 else DirectTransport(connect=_CONNECT_TIMEOUT)
             )
@@ -273,25 +257,25 @@ class Prober:
 
 
 async def _send(
-    transport: httpx.AsyncBaseTransport,
-    request: httpx.Request,
+    transport: Transport,
+    request: Ready,
+    body: bytes,
     surface: Surface | None,
     exchange: _Exchange,
 ) -> None:
-    response = await transport.handle_async_request(request)
+    answer = await transport.send(request, body, exchange.mark)
     try:
-        exchange.status, headers = response.status_code, response.headers.raw
-        exchange.headers = kept_headers(headers, exchange.veil.text)
+        exchange.status = answer.status
+        exchange.headers = kept_headers(answer.headers, exchange.veil.text)
         exchange.truncated = True  # until the end was seen
         exchange.truncated = await read_capped(
-            # past `aiter_raw`, which takes as long as the answer
-            cast("AsyncIterable[bytes]", response.stream),
-            encoding_of(headers),
-            body_cap(surface, response.status_code),
+            answer.chunks(),
+            encoding_of(answer.headers),
+            body_cap(surface, answer.status),
             exchange.body,
         )
     finally:
-        await response.aclose()
+        await answer.aclose()
 
 
 async def ping(url: str, *, seconds: float = 10.0) -> str | None:

@@ -1,6 +1,5 @@
 """What is sent: a probe as a request, made once for each key and used again with other nouns."""
 
-from copy import copy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -56,6 +55,15 @@ class Written:
         return b"".join((before, first.encode(), between, second.encode(), after))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Ready:
+    """A request but for its body, which each probe fills anew: as long as the one its headers tell of."""
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]] = field(repr=False)
+
+
 @dataclass(slots=True)
 class Sender:
     """What is the same in all that one key sends: making it takes as long as sending it."""
@@ -64,14 +72,14 @@ class Sender:
     veil: Veil = field(init=False)
     #: of its route; empty where the base URL has none
     host: str = field(init=False)
-    _requests: dict[Written, httpx.Request] = field(default_factory=dict)
+    _requests: dict[Written, Ready] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.veil = Veil([self.credentials.secret])
         self.host = _host(self.credentials.base_url)
 
-    def request(self, probe: Written, nouns: tuple[str, str] | None = None) -> httpx.Request:
-        """A probe's request with these nouns, and with extensions of its own.
+    def request(self, probe: Written) -> Ready:
+        """A probe's request.
 
         Raises httpx.InvalidURL, ValueError or TypeError for a URL or a header that cannot be; the text may
         hold the key.
@@ -81,9 +89,7 @@ class Sender:
             if len(self._requests) >= _REQUESTS_MOST:
                 self._requests.clear()
             known = self._requests[probe] = _build(self.credentials, probe)
-        request = copy(known)
-        request.stream = httpx.ByteStream(probe.filled(nouns))  # httpx's copies leave it out
-        return request
+        return known
 
 
 def write(probe: ProbeRequest) -> Written:
@@ -107,7 +113,7 @@ def write(probe: ProbeRequest) -> Written:
     )
 
 
-def _build(credentials: Credentials, probe: Written) -> httpx.Request:
+def _build(credentials: Credentials, probe: Written) -> Ready:
     headers = {
         "Authorization": f"Bearer {credentials.secret}",
         "User-Agent": USER_AGENT,
@@ -122,8 +128,8 @@ def _build(credentials: Credentials, probe: Written) -> httpx.Request:
         headers["Content-Type"] = probe.content_type
     url = _url(credentials.base_url, probe.path)
     whole = httpx.Request(probe.method, url, headers=headers, content=probe.body or None)
-    # With a stream of its own it keeps no body, which each probe fills anew, as long as this one.
-    return httpx.Request(probe.method, url, headers=whole.headers, stream=httpx.ByteStream(b""))
+    raw = whole.headers.raw
+    return Ready(probe.method, str(url), [(name.decode(), value.decode()) for name, value in raw])
 
 
 @lru_cache(maxsize=1024)

@@ -1,6 +1,7 @@
 """Hypothesis holds the state machine to its table: what no sequence of events may do."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from monitor.access.events import Answered, Declared, SiblingOpened, TimePassed
 from monitor.access.limits import Confirmation
-from monitor.access.memory import TargetState, from_json, to_json
+from monitor.access.memory import TargetState, changed, from_json, to_json
 from monitor.access.states import FREE_LOOK_BLOCKERS, advance
 from monitor.access.words import Code, DeclarationKind, Effect, EventKind, Look, State
 
@@ -228,3 +229,11 @@ def test_a_clock_step_keeps_every_duration(story, seconds):
     assert moved.declared_at == memory.declared_at
     if memory.streak:
         assert moved.streak.span == memory.streak.span
+
+
+def test_a_changed_memory_is_the_replaced_one_and_the_old_one_stays() -> None:
+    old = TargetState(since=START, refusals=2)
+    new = changed(old, refusals=3, last_full=Code.ACCESS_GRANTED)
+    assert new == replace(old, refusals=3, last_full=Code.ACCESS_GRANTED)
+    assert old == TargetState(since=START, refusals=2)
+    assert hash(new) != hash(old)
