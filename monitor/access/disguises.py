@@ -10,6 +10,7 @@ import string
 import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 
 #: Where characters of a layer stand in the text: begin and end of a span to begin and end.
@@ -21,9 +22,11 @@ _WAYS, _WAY_PER = 48, 256
 #: A secret begins with so many characters at least before it counts as one (see `secrecy`).
 _WORTH = 8
 
-_SIGNS = ("\\", "%", "&")
+_SIGNS = ("\\", "%", "&", "<")
 _ESCAPED = re.compile(
-    r"""\\(?: u([0-9a-fA-F]{4}) | u\{([0-9a-fA-F]{1,6})\} | U([0-9a-fA-F]{8}) | x([0-9a-fA-F]{2})
+    r"""((?: \\x[89a-fA-F][0-9a-fA-F] ){2,} | (?: %[89a-fA-F][0-9a-fA-F] ){2,})
+      | (<[/!?A-Za-z][^<>]{0,200}>)
+      | \\(?: u([0-9a-fA-F]{4}) | u\{([0-9a-fA-F]{1,6})\} | U([0-9a-fA-F]{8}) | x([0-9a-fA-F]{2})
           | ([0-7]{2,3}) | (.) )
       | %u([0-9a-fA-F]{4}) | %([0-9a-fA-F]{2})
       | &\#([0-9]{1,7});? | &\#[xX]([0-9a-fA-F]{1,6});? | &([A-Za-z][A-Za-z0-9]{1,31});?
@@ -31,9 +34,20 @@ _ESCAPED = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 #: By group of the pattern: in which base its digits are.
-_BASES = (0, 16, 16, 16, 16, 8, 0, 16, 16, 10, 16, 0)
-_LETTER, _NAME = 6, 11
+_BASES = (0, 0, 0, 16, 16, 16, 16, 8, 0, 16, 16, 10, 16, 0)
+_BYTES, _TAG, _LETTER, _NAME = 1, 2, 8, 13
+_NO_MARKS = str.maketrans("", "", "\\x%")
 _BLANKS = dict.fromkeys("nrtbfv\n", " ")
+
+#: Letters that show nothing.
+_FILLERS = "\u115f\u1160\u2800"
+
+#: Bytes one by one, in decimal or hexadecimal: as a buffer is printed, or a dump. What shows begins with
+#: such a digit, and a search for that is quick.
+_LISTED = re.compile(
+    r"[0-7][0-9a-fA-F]{1,3}(?:(?:[,;:|-]\s{0,9}|\s{1,9})(?:0[xX]|[uU]\+)?[0-9a-fA-F]{2,4}\b){7,}"
+)
+_ONE = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{2,4}(?![0-9a-fA-F])")
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{11,}")
 _FROM_URLS = str.maketrans("-_", "+/")
@@ -117,25 +131,48 @@ def layers(text: str) -> Iterator[Layer]:
             joined = _ESCAPED.sub(_meant, layer.text)
             if joined != "".join(plain.split()):
                 todo.appendleft((joined, _through_escapes(layer.text, layer.back)))
+        for listed in _LISTED.finditer(read):
+            todo.extend((said, _all_of(listed.span(), back)) for said in _listing(listed[0]))
         if len(layer.text) > _WORTH:
             for packed, unpacked in _unpacked(layer, seen):
                 todo.append((packed, unpacked))
 
 
+def _listing(text: str) -> Iterator[str]:
+    """What a list of bytes says, read as numbers of either kind."""
+    numbers = _ONE.findall(text)
+    for base in (10, 16):
+        with suppress(ValueError):
+            found = [int(number, base) for number in numbers]
+            if all(32 <= one < 127 for one in found):
+                yield "".join(map(chr, found))
+
+
+def _all_of(span: tuple[int, int], back: Back) -> Back:
+    return lambda _begin, _end: back(*span)
+
+
 @lru_cache(maxsize=4096)
 def _shown(char: str) -> str:
-    """The character as it is compared: nothing for what does not show or frames, plain for a variant."""
+    """The character as it is compared: plain for a variant, nothing for what does not show or is a mark."""
     if char.isspace() or not char.isprintable() or "\u2500" <= char <= "\u259f":
         return ""
     if char.isascii():
         return char
-    return "".join(unicodedata.normalize("NFKC", char).split())
+    plain = "".join(unicodedata.normalize("NFKC", char).split())
+    return "".join(
+        one for one in plain if one not in _FILLERS and unicodedata.category(one)[0] != "M"
+    )
 
 
 def _meant(found: re.Match[str]) -> str:
     """What an escape, an entity or a percent-encoded byte stands for."""
     group = found.lastindex or 0
     said = found[group]
+    if group == _TAG:
+        return ""
+    if group == _BYTES:
+        return bytes.fromhex(said.translate(_NO_MARKS)).decode("utf-8", "replace")
     if group == _LETTER:
         return _BLANKS.get(said, said)
     if group == _NAME:

@@ -1,7 +1,9 @@
 """Finds secrets in a text by value, whatever they are disguised as, and what looks like one. Pure.
 
 What counts is a whole secret, and the beginning of one from 8 characters on: a server cuts what it
-echoes, and so do we. Compared is without case and whitespace, in every reading of `disguises`.
+echoes, and so do we. Of few secrets it is any part with 12 letters and digits, too, whatever stands between
+them: a server masks the head, or takes it off. Compared is without case and whitespace, in every reading of
+`disguises`.
 """
 
 import re
@@ -30,6 +32,14 @@ _HEAD = re.compile(
 _WORDS = re.compile(
     r"(?:[A-Za-z]?[a-z]*|[A-Z]+|\d{1,2})(?:[-_./:](?:[A-Za-z]?[a-z]*|[A-Z]+|\d{1,2}))*"
 )
+
+#: Any part of a secret is one from so many letters and digits on, where it can be no words. Parts are
+#: looked for of so many secrets.
+_PART = 12
+_PARTED = 12
+#: A part has so many characters in a row that begin at a multiple of the step.
+_CHUNK, _STEP = 5, 8
+_NO_SIGNS = {code: None for code in range(128) if not chr(code).isalnum()}
 
 #: Beginnings by which a text is searched at the speed of `in`; of more, each place is looked up.
 _FEW = 12
@@ -63,7 +73,7 @@ class Veil:
     `whole` are values that count only as a whole, such as a URL: its beginning is everybody's.
     """
 
-    __slots__ = ("_folded", "_heads", "_longest", "_plain", "_stems", "_whole")
+    __slots__ = ("_folded", "_heads", "_longest", "_parted", "_plain", "_stems", "_whole")
 
     def __init__(self, secrets: Iterable[str], whole: Iterable[str] = ()) -> None:
         # Sorted: where a text would stand among them are those that have most of its beginning. That
@@ -85,6 +95,11 @@ class Veil:
         #: the beginnings of which one must be in a text; empty for too many
         self._stems = tuple(heads) if len(heads) <= _FEW else ()
         self._longest = max(map(len, self._folded), default=0)
+        #: letters and digits of the secrets, folded and in their own case; of many none
+        few = self._plain if len(self._plain) <= _PARTED else ()
+        self._parted = [
+            (bare.lower(), bare) for plain in few if (bare := plain.translate(_NO_SIGNS)).isascii()
+        ]
 
     def text(self, text: str) -> str:
         """The text with every secret replaced by `[hidden]`."""
@@ -104,6 +119,18 @@ class Veil:
             if self._may_be_in(folded):
                 for begin, end in self._found(folded, layer):
                     yield layer.back(begin, end)
+            if self._parted:
+                for begin, end in self._parts(folded):
+                    yield layer.back(begin, end)
+
+    def _parts(self, folded: str) -> Iterator[Span]:
+        """Where parts of secrets begin and end, by their letters and digits, whatever stands between."""
+        bare = folded.translate(_NO_SIGNS)
+        found = [span for whole in self._parted for span in _shared(bare, *whole)]
+        if found:
+            places = [at for at, one in enumerate(folded) if ord(one) not in _NO_SIGNS]
+            for begin, end in _joined(found):
+                yield places[begin], places[end - 1] + 1
 
     def _may_be_in(self, folded: str) -> bool:
         if self._stems and not any(stem in folded for stem in self._stems):
@@ -132,6 +159,33 @@ class Veil:
                 length = _common(self._folded[near], rest)
                 best = max(best, _counts(self._plain[near], length, folded, at, layer))
         return best
+
+
+def _shared(text: str, secret: str, plain: str) -> Iterator[Span]:
+    """Where a text has enough in common with a secret; `plain` is that in its own case."""
+    for at in range(0, len(secret) - _CHUNK + 1, _STEP):
+        chunk = secret[at : at + _CHUNK]
+        begin = text.find(chunk)
+        while begin >= 0:
+            before = _common(secret[:at][::-1], text[max(0, begin - at) : begin][::-1])
+            after = _common(secret[at:], text[begin : begin + len(secret) - at])
+            if before + after >= _PART and not _WORDS.fullmatch(plain[at - before : at + after]):
+                yield begin - before, begin + after
+            begin = text.find(chunk, begin + after)
+
+
+def _joined(spans: Iterable[Span]) -> Iterator[Span]:
+    """The spans in their order, those that overlap as one."""
+    first, last = -1, -1
+    for begin, end in sorted(spans):
+        if begin <= last:
+            last = max(last, end)
+            continue
+        if last > 0:
+            yield first, last
+        first, last = begin, end
+    if last > 0:
+        yield first, last
 
 
 def _counts(secret: str, length: int, folded: str, at: int, layer: Layer) -> int:

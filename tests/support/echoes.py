@@ -9,6 +9,7 @@ import json
 import re
 import sqlite3
 import textwrap
+import unicodedata
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, lru_cache
@@ -95,6 +96,11 @@ FORMS: Mapping[str, Form] = {
     "escapes wrapped": lambda secret: _wrapped(_json(secret), "\r\n  "),
     "joined by what does not show": "\u200b".join,
     "full width": lambda secret: "".join(chr(ord(char) + 0xFEE0) for char in secret),
+    "under marks": "\u0332".join,
+    "with selectors of variants": "\ufe0f".join,
+    "escaped bytes of what does not show": "\\xe2\\x80\\x8b".join,
+    "between tags": lambda secret: "".join(f"<b class='k'>{char}</b>" for char in secret),
+    "broken by tags": lambda secret: "<wbr>".join(textwrap.wrap(secret, 5)),
     "backslashes": lambda secret: re.sub(r"([^A-Za-z0-9])", r"\\\1", secret),
 }
 
@@ -107,6 +113,8 @@ def _steps(text: str) -> Iterator[str]:
     yield "".join(char for char in text if not char.isspace() and char.isprintable())
     yield re.sub(r"[\u2500-\u257f]", "", text)
     yield re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)
+    yield re.sub(r"<[^<>]*>|(?:\\x[0-9a-f]{2}){3}", "", text)
+    yield "".join(char for char in text if unicodedata.category(char) != "Mn")
     yield re.sub(r"\\(.)", lambda found: "" if found[1] in "nrt" else found[1], text)
     yield html.unescape(text)
     yield unquote(text)

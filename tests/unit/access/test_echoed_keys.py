@@ -1,6 +1,7 @@
 """A key that a server echoes leaves the diagnosis in no form; what is no key stays as it is."""
 
 import re
+import time
 
 import pytest
 from echoes import FORMS, HOWS, KEYS, WINDOW, answer, remains, spell
@@ -97,6 +98,55 @@ def test_ordinary_words_models_paths_and_ids_stay(text):
         "verification-password",
     ]
     assert Veil(secrets).text(text) == text
+
+
+def _dump(secret: str, form: str, between: str) -> str:
+    return between.join(format(byte, form) for byte in secret.encode())
+
+
+PARTS = {
+    "without what its kind begins with": lambda key: re.sub(r"^(sk-proj-|Relay)", "", key),
+    "its head masked": lambda key: "***" + key[3:],
+    "its middle masked": lambda key: f"{key[:14]}****{key[18:]}",
+    "its end": lambda key: "…" + key[-14:],
+    "in two parts": lambda key: f"{key[:20]} and {key[20:]}",
+    "with dots": ".".join,
+    "with dashes in groups": lambda key: "-".join(re.findall(".{1,4}", key)),
+    "as a list": lambda key: str(list(key)),
+    "as strings that are joined": lambda key: '" + "'.join(re.findall(".{1,5}", key)),
+    "in bold letters": "**".join,
+    "as a buffer": lambda key: str({"type": "Buffer", "data": list(key.encode())}),
+    "as a dump": lambda key: _dump(key, "02X", ":"),
+    "as a dump of words": lambda key: " ".join(re.findall("..?.?.?", key.encode().hex())),
+    "as numbers of C": lambda key: _dump(key, "#04x", ", "),
+    "as code points": lambda key: " ".join(f"U+{ord(char):04X}" for char in key),
+}
+
+
+@pytest.mark.parametrize("form", PARTS)
+@pytest.mark.parametrize("which", SECRETS)
+def test_any_part_of_a_key_that_gives_it_away_is_hidden(which, form):
+    secret = SECRETS[which]
+    spelt = PARTS[form](secret)
+    for many in ([secret], [*SECRETS.values(), *(f"acme-key-{n:04}-FAKE" for n in range(10))]):
+        shown = Veil(many).text(f"Incorrect API key: {spelt}")
+        assert remains(shown, (secret,), 3) == []
+        assert spelt[-8:] not in shown
+        assert shown.startswith("Incorrect API ke")
+
+
+def test_a_part_of_a_key_that_may_be_words_stays():
+    hide = Veil(["sk-FAKE-organization_mismatch-of-acme-example-7Q2x9"]).text
+    for text in ("organization_mismatch", "organization mismatch of acme example", "acme.example"):
+        assert hide(text) == text
+
+
+def test_a_text_of_nothing_but_a_key_is_read_in_time():
+    secret = SECRETS["openai"]
+    for text in (f"{secret[9:30]}!" * 2_000, secret * 500, "ab 12 " * 5_000, "<b" * 10_000):
+        began = time.process_time()
+        Veil([secret]).text(text)
+        assert time.process_time() - began < 3
 
 
 def test_whole_values_are_hidden_only_whole():
