@@ -14,13 +14,20 @@ TITLE_CAP = 120
 #: Of the evidence bundle in a message; a Slack message holds some 3,000 characters more.
 BLOCK_CAP, BLOCK_LINES = 3000, 80
 
+#: What services act upon or people take for ours, and one space stops: a mention of somebody or of all, a
+#: link behind other words or a picture, the number of a message.
+_ACTIVE = re.compile(r"(?<![\w.])@(?=[\w*])|<(?=users/)|\](?=\()|\[(?=#\d)")
+
 _COMMAND = re.compile(r"`([^`]+)`")
 #: Look-alikes for what Slack would take for formatting; Slack knows no escape for them.
 _SLACK_LOOKALIKES = str.maketrans({"*": "\u2217", "~": "\u223c"})
 
 
 def clean(text: str, cap: int = WORDS_CAP) -> str:
-    """Words from outside on one line: no control, bidirectional or invisible characters, capped."""
+    """Words from outside on one line: no control, bidirectional or invisible characters, capped.
+
+    They call nobody, and look like no number of ours.
+    """
     # Cut before looking at each character: a server may send megabytes.
     kept = text[: cap * 8]
     if not kept.isprintable():
@@ -29,7 +36,7 @@ def clean(text: str, cap: int = WORDS_CAP) -> str:
             for char in kept
             if char.isspace() or unicodedata.category(char)[0] != "C"
         )
-    folded = " ".join(kept.split())
+    folded = _ACTIVE.sub(r"\g<0> ", " ".join(kept.split()))
     return folded if len(folded) <= cap else folded[: cap - 1].rstrip() + "…"
 
 

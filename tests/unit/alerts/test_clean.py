@@ -46,3 +46,19 @@ def test_a_command_in_prose_is_marked_and_names_are_not_formatted() -> None:
     prose = "Tell it: `access-monitor declare verified acme`. <b> *x*"
     assert "<kbd>access-monitor declare verified acme</kbd>. &lt;b&gt;" in prose_html(prose)
     assert slack_prose(prose).endswith("&lt;b&gt; ∗x∗")
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("@everyone @all, [#7] is <@123>", "@ everyone @ all, [ #7] is <@ 123>"),
+        ("@**all** and <users/all>", "@ **all** and < users/all>"),
+        ("![x](http://a.example) [y](http://b.example)", "![x] (http://a.example) [y] (http://b.example)"),
+        ("mail ops@acme.example, at 5 @ 3, see [1] (#8)", "mail ops@acme.example, at 5 @ 3, see [1] (#8)"),
+    ],
+)  # fmt: skip
+def test_words_from_outside_call_nobody_and_look_like_no_number_of_ours(
+    said: str, shown: str
+) -> None:
+    assert clean(said) == shown
+    assert clean(clean(said)) == shown
