@@ -85,7 +85,7 @@ class Budget:
 class Delivery:
     """How notifications are delivered and retried."""
 
-    #: further changes of one organization within this time share a message
+    #: further changes of one organization within this time share a message; first lights within a quarter
     group_within: timedelta = timedelta(seconds=20)
     retry_first: timedelta = timedelta(seconds=1)
     retry_most: timedelta = timedelta(minutes=15)

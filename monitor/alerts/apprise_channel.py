@@ -90,6 +90,7 @@ class Channel:
         self._most = parallel
         self._room: Room | None = None
         self._known_most = 1
+        self._pace = 0.0
         self._idle: list[_Sending] = []
         self._under_way = 0
 
@@ -97,6 +98,11 @@ class Channel:
     def parallel(self) -> int:
         """How many messages it takes at once: one until its service is known, and where that sets a pace."""
         return min(self._known_most, self._most)
+
+    @property
+    def pace(self) -> float:
+        """Seconds that the service wants between two messages; 0 until it is known, or sets none."""
+        return self._pace
 
     async def room(self) -> Room:
         """What the service takes, by Apprise's own figures. No network."""
@@ -110,15 +116,11 @@ class Channel:
         if service is None:
             return Room()  # the attempt says why
         pace = _pace(apprise, service)
-        self._known_most = (
-            1
-            if pace is not None and pace >= _PACED
-            else _UNKNOWN_MOST
-            if pace is None
-            else self._most
-        )
+        self._known_most = self._most if pace is not None else _UNKNOWN_MOST
+        if pace is not None and pace >= _PACED:
+            self._known_most, self._pace = 1, pace
         measure = Measure(apprise, service, self._redact)
-        return Room(measure.takes, title=measure.title_most)
+        return Room(measure.takes, title=measure.title_most, heads=measure.heads_most)
 
     async def send(self, message: Message) -> None:
         """Deliver one message. Raises DeliveryError; returns only when the service took it.

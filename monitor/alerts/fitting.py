@@ -1,7 +1,9 @@
 """What one message of a channel may hold, and how much of what happened goes into it. Pure."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import ceil
 
 from monitor.alerts.messages import Detail, Draft, Message
 
@@ -10,25 +12,36 @@ from monitor.alerts.messages import Detail, Draft, Message
 class Room:
     """What a channel takes: whether a message fits, measured as it is sent. By default everything does.
 
-    `title` is the most characters of a title, where it has a limit of its own.
+    `title` is the most characters of a title, where it has a limit of its own, `heads` is more headlines than
+    can fit.
     """
 
     takes: Callable[[Message], bool] = lambda _: True
     title: int | None = None
+    heads: int = sys.maxsize
 
 
-#: Tried in this order: the evidence goes first, then what to do, then the facts.
+#: Happenings that a message tells of at most, however much a service takes.
+TOGETHER_MOST = 1_000
+
+#: Tried in this order, the barest first of all: whatever the detail, each happening is named. The evidence
+#: goes first, then most of what is shown in full.
 _GROUP = (
+    Detail(),
+    Detail(evidence=False),
+    Detail(evidence=False, full=5),
+    Detail(evidence=False, full=1),
+    Detail(evidence=False, full=1, steps=False, facts=False),
+)
+_BARE = Detail(full=0)
+#: One alone loses the evidence first, then what to do, then the facts. A text message holds a headline at
+#: most, and not always a whole one.
+_ONE = (
     Detail(),
     Detail(evidence=False),
     Detail(evidence=False, steps=False),
     Detail(evidence=False, steps=False, facts=False),
     Detail(evidence=False, steps=False, facts=False, lead=False),
-    Detail(evidence=False, steps=False, facts=False, lead=False, full=5),
-)
-#: A text message holds a headline at most, and not always a whole one.
-_ONE = (
-    *_GROUP[:5],
     *(
         Detail(evidence=False, steps=False, facts=False, lead=lead, title=most, less=False)
         for lead, most in ((True, 120), (False, 120), (False, 60), (False, 30))
@@ -38,48 +51,33 @@ _ONE = (
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """So many of the happenings share this message, which is in this detail."""
+    """So many of the happenings share this message."""
 
     number: int
-    detail: Detail
     message: Message
 
 
-def divide(draft: Draft, room: Room) -> list[Fitted]:
-    """The messages that tell all of a draft, in its order; each fits.
+def first_of(draft: Draft, room: Room) -> Fitted:
+    """The message of the first happenings of a draft; it fits.
 
-    One message with less detail goes before several with more. Where not even the barest message of one
-    happening fits, it is sent: the service has the last word.
+    There are as few messages as can be, about equally long, and each has as much detail as fits then. Where
+    not even the barest message of one happening fits, it is sent: the service has the last word.
     """
-    parts: list[Fitted] = []
-    start = 0
-    while start < len(draft):
-        parts.append(_next(draft, start, room))
-        start += parts[-1].number
-    return parts
 
+    def made(number: int, detail: Detail) -> Message:
+        if room.title is not None:
+            detail = replace(detail, title=min(detail.title, room.title))
+        return draft.message(detail, 0, number)
 
-def _next(draft: Draft, start: int, room: Room) -> Fitted:
-    def made(number: int, detail: Detail) -> Fitted:
-        detail = _titled(detail, room)
-        return Fitted(number, detail, draft.message(detail, start, start + number))
-
-    def found(number: int) -> Fitted | None:
-        ladder = (made(number, detail) for detail in (_GROUP if number > 1 else _ONE))
-        return next((one for one in ladder if room.takes(one.message)), None)
-
-    left = len(draft) - start
-    if one := found(left):
-        return one
-    fits, too_many = 1, left
+    fits, too_many = 1, min(len(draft), room.heads, TOGETHER_MOST) + 1
+    middle = too_many - 1
     while too_many - fits > 1:
-        middle = (fits + too_many) // 2
-        if room.takes(made(middle, _GROUP[-1]).message):
+        if room.takes(made(middle, _BARE)):
             fits = middle
         else:
             too_many = middle
-    return found(fits) or made(fits, _ONE[-1])
-
-
-def _titled(detail: Detail, room: Room) -> Detail:
-    return detail if room.title is None else replace(detail, title=min(detail.title, room.title))
+        middle = (fits + too_many) // 2
+    number = ceil(len(draft) / ceil(len(draft) / fits))
+    ladder = (made(number, detail) for detail in (_GROUP if number > 1 else _ONE))
+    found = next((message for message in ladder if room.takes(message)), None)
+    return Fitted(number, found or made(number, _BARE if number > 1 else _ONE[-1]))

@@ -17,6 +17,9 @@ SLACK_BLOCK: Final = 3000
 #: Times that a text can grow when it is escaped for a service, at most: a quote for HTML.
 _GROWTH: Final = 6
 
+#: Characters of a headline with its id, at least.
+_HEAD_LEAST: Final = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Dressed:
@@ -73,6 +76,11 @@ class Measure:
         """Characters of a title; None where it is a part of the body."""
         most = int(self._service.title_maxlen)
         return most if most > 0 else None
+
+    @property
+    def heads_most(self) -> int:
+        """More headlines than fit."""
+        return max(int(self._service.body_maxlen) // _HEAD_LEAST, 1)
 
     def takes(self, message: Message) -> bool:
         """Whether the service takes the message whole."""

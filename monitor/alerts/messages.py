@@ -37,9 +37,10 @@ JSON values; a missing or malformed fact leaves its line out. The keys:
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 
 from monitor.access.happening import Happening
 from monitor.access.propagation import under
@@ -47,14 +48,15 @@ from monitor.access.words import Code, EventKind
 from monitor.alerts import render
 from monitor.alerts.clean import TITLE_CAP, clean, count, duration, name, title
 from monitor.alerts.facts import Facts, moment
-from monitor.alerts.wording import Level, wording
+from monitor.alerts.wording import Level, Wording, wording
 
-#: So many happenings of one message are shown; the rest are counted.
+#: So many happenings of one message are shown in full; the rest are named, each in a line.
 FULL_MOST = 20
 #: Facts that stand in lines of their own; the rest go into one closing line.
 ROWS_MOST = 4
 
 _WORST_FIRST: tuple[Level, ...] = ("failure", "warning", "success", "info")
+_BAD: tuple[Level, ...] = ("failure", "warning")
 
 #: In a grouped title the news that somebody waits for come first.
 _NEWS_FIRST = (
@@ -80,19 +82,33 @@ class Told:
     happening: Happening
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Message:
-    """One message in every format. Every id stands as `[#123]` in the last line of each.
+    """One message in every format, each made when it is asked for.
 
-    `title` is one line of at most 120 characters, plain. `slack` is mrkdwn, escaped, without the title.
-    `level` is Apprise's word for how bad it is.
+    `title` is one line of at most 120 characters, plain. Every id stands once in each format as `[#123]`:
+    in the last line of a message of one happening, beside each head of a grouped one. `slack` is mrkdwn,
+    escaped, without the title. `level` is Apprise's word for how bad it is.
     """
 
     title: str
-    text: str
-    html: str
-    slack: str
     level: Level
+    page: render.Page
+
+    @cached_property
+    def text(self) -> str:
+        """Plain text."""
+        return render.text(self.page)
+
+    @cached_property
+    def html(self) -> str:
+        """HTML, for mail."""
+        return render.html(self.page)
+
+    @cached_property
+    def slack(self) -> str:
+        """Slack's mrkdwn."""
+        return render.slack(self.page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +119,7 @@ class Detail:
     steps: bool = True
     facts: bool = True
     lead: bool = True
-    #: happenings of a group that are shown; the rest are counted
+    #: happenings of a group that are shown; the rest are named
     full: int = FULL_MOST
     title: int = TITLE_CAP
     #: whether what is left out is named
@@ -119,14 +135,14 @@ def compose(
 ) -> Message:
     """One message for one happening, or a grouped one for several, in the order given.
 
-    `summary` stands above them: how a pool stands as a whole. Of many then the worst are shown, else the
-    first. Raises ValueError when there is nothing to tell.
+    `summary` stands above them: how a pool stands as a whole. Of many the worst are shown in full and the
+    others named. Raises ValueError when there is nothing to tell.
     """
     return Draft(items, now=now, summary=summary).message(detail)
 
 
 class Draft:
-    """Happenings that may share a message, prepared once for messages of several lengths."""
+    """Happenings that may share a message, for messages of several lengths. Each is prepared once."""
 
     def __init__(self, items: Sequence[Told], *, now: datetime, summary: str | None = None):
         if not items:
@@ -134,8 +150,7 @@ class Draft:
         self._items = items
         self._now = now
         self._head = clean(summary or "")
-        self._facts = [Facts(item.happening) for item in items]
-        self._words = [wording(facts) for facts in self._facts]
+        self._words: dict[int, Wording] = {}
         self._parts: dict[int, render.Part] = {}
 
     def __len__(self) -> int:
@@ -145,49 +160,61 @@ class Draft:
         """The message of the happenings from `start` to before `end`."""
         places = range(start, len(self) if end is None else end)
         items = [self._items[place] for place in places]
-        tags = [_tag(item) for item in items]
         grouped = len(items) > 1
         if grouped:
             heading = title(_grouped_title(items), most=detail.title)
             full = self._in_full(places, detail.full)
         else:
-            heading = title(self._words[start].title, tags[0], most=detail.title)
+            heading = title(self._wording(start).title, _tag(items[0]), most=detail.title)
             full = [start]
-        over = [self._items[place] for place in places if place not in full]
+        shown = set(full)
+        named = [place for place in places if place not in shown]
         wanted = _once([self._part(place) for place in full])
-        shown = [_reduced(part, detail) for part in wanted]
+        parts = [_reduced(part, detail) for part in wanted]
+        over = [self._items[place] for place in named]
         page = render.Page(
-            parts=shown,
-            tags=" ".join(tags),
+            parts=parts,
+            tags="" if grouped else _tag(items[0]),
             grouped=grouped,
-            rest=f"And {len(over)} more: {_counted(over)}." if over else "",
-            less=_less(items, wanted, shown) if detail.less else "",
+            rest=f"And {len(over)} more: {_counted(over)}." if over and full else "",
+            named=[f"{self._wording(one).title} {_tag(self._items[one])}" for one in named],
+            less=_less(items, wanted, parts) if detail.less else "",
             head=self._head,
         )
-        levels = {self._words[place].level for place in places}
-        return Message(
-            title=heading,
-            text=render.text(page),
-            html=render.html(page),
-            slack=render.slack(page),
-            level=next(level for level in _WORST_FIRST if level in levels),
-        )
+        levels = {self._wording(place).level for place in places}
+        level = next(level for level in _WORST_FIRST if level in levels)
+        return Message(heading, level, page)
 
-    def _in_full(self, places: Iterable[int], most: int) -> list[int]:
-        """Which happenings are shown, in their order: the first, or under a summary the worst."""
-        ordered = list(places)
-        if self._head:
-            ordered.sort(key=lambda place: _WORST_FIRST.index(self._words[place].level))
-        return sorted(ordered[:most])
+    def _in_full(self, places: Sequence[int], most: int) -> list[int]:
+        """Which of many are shown, in their order: the worst, and the first of each other event.
+
+        The words of the others of an event are much the same.
+        """
+        if len(places) <= most:
+            return list(places)
+        seen: set[EventKind] = set()
+        ranked: list[tuple[int, int]] = []
+        for place in places:
+            level, event = self._wording(place).level, self._items[place].happening.event
+            if level in _BAD or event not in seen:
+                ranked.append((_WORST_FIRST.index(level), place))
+            seen.add(event)
+        return sorted(place for _, place in sorted(ranked)[:most])
+
+    def _wording(self, place: int) -> Wording:
+        if place not in self._words:
+            words = wording(Facts(self._items[place].happening))
+            self._words[place] = replace(words, title=clean(words.title))
+        return self._words[place]
 
     def _part(self, place: int) -> render.Part:
         if place not in self._parts:
-            facts = self._facts[place]
+            facts = Facts(self._items[place].happening)
             matter = _matter(facts)
             more = [f"{label}: {value}" for label, value in matter[ROWS_MOST:]]
             self._parts[place] = render.Part(
                 _tag(self._items[place]),
-                self._words[place],
+                self._wording(place),
                 tuple(matter[:ROWS_MOST]),
                 " · ".join([*more, *_rest(facts, self._now)]),
                 facts.block("evidence"),

@@ -80,6 +80,11 @@ class Sender(Protocol):
         """How many messages it takes at once."""
         return 1
 
+    @property
+    def pace(self) -> float:
+        """Seconds that it wants between two messages."""
+        return 0.0
+
     async def room(self) -> Room:
         """What one message may hold."""
         return Room()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from monitor.alerts.clean import as_html, clean, prose_html, slack_block, slack_prose, slack_words
+from monitor.alerts.clean import as_html, prose_html, slack_block, slack_prose, slack_words
 from monitor.alerts.wording import Wording
 
 _STEPS = "What to do"
@@ -27,15 +27,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a message shows: how a pool stands, the parts, what was left out, the tags of all.
+    """What a message shows: how a pool stands, the parts, the others' heads, what was left out.
 
-    `rest` counts the happenings that have no part; `less` is prose and says what else is left out.
+    `rest` counts the happenings that have no part, `named` are their heads with their tags; `less` is prose
+    and says what else is left out. `tags` stand last where no head has its own.
     """
 
     parts: Sequence[Part]
-    tags: str
-    grouped: bool
+    tags: str = ""
+    grouped: bool = False
     rest: str = ""
+    named: Sequence[str] = ()
     less: str = ""
     head: str = ""
 
@@ -46,14 +48,14 @@ def text(page: Page) -> str:
     for part in page.parts:
         words = part.words
         if page.grouped:
-            blocks.append(f"== {clean(words.title)} {part.tag}")
+            blocks.append(f"== {words.title} {part.tag}")
         blocks.append(words.lead)
         blocks.append("\n".join(f"{label}: {value}" for label, value in part.rows))
         blocks.append("\n".join(_steps(words.steps, _STEPS)))
         if part.evidence:
             blocks.append(f"{_EVIDENCE}:\n\n{part.evidence}")
         blocks.append(part.closing)
-    blocks += [page.rest, page.less, page.tags]
+    blocks += ["\n".join(filter(None, [page.rest, *page.named])), page.less, page.tags]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -66,7 +68,7 @@ def html(page: Page) -> str:
     for part in page.parts:
         words = part.words
         if page.grouped:
-            blocks.append(f"<h3>{as_html(clean(words.title))} {part.tag}</h3>")
+            blocks.append(f"<h3>{as_html(words.title)} {part.tag}</h3>")
         if words.lead:
             blocks.append(f"<p>{prose_html(words.lead)}</p>")
         if part.rows:
@@ -80,11 +82,13 @@ def html(page: Page) -> str:
             blocks.append(f"<p><b>{_EVIDENCE}:</b></p>\n<p>{lines}</p>")
         if part.closing:
             blocks.append(f"<p>{as_html(part.closing)}</p>")
-    if page.rest:
-        blocks.append(f"<p>{as_html(page.rest)}</p>")
+    if page.rest or page.named:
+        lines = "<br>".join(map(as_html, filter(None, [page.rest, *page.named])))
+        blocks.append(f"<p>{lines}</p>")
     if page.less:
         blocks.append(f"<p>{prose_html(page.less)}</p>")
-    blocks.append(f"<p>{page.tags}</p>")
+    if page.tags:
+        blocks.append(f"<p>{page.tags}</p>")
     body = "\n".join(blocks)
     return f'<html><body style="font-family: sans-serif">\n{body}\n</body></html>\n'
 
@@ -95,14 +99,15 @@ def slack(page: Page) -> str:
     for part in page.parts:
         words = part.words
         if page.grouped:
-            blocks.append(f"*{slack_prose(clean(words.title))}* {part.tag}")
+            blocks.append(f"*{slack_prose(words.title)}* {part.tag}")
         blocks.append(slack_prose(words.lead))
         blocks.append("\n".join(f"• {label}: {slack_words(value)}" for label, value in part.rows))
         blocks.append("\n".join(_steps(tuple(map(slack_prose, words.steps)), f"*{_STEPS}*")))
         if part.evidence:
             blocks.append(f"*{_EVIDENCE}:*\n{slack_block(part.evidence)}")
         blocks.append(slack_words(part.closing))
-    blocks += [slack_prose(page.rest), slack_prose(page.less), page.tags]
+    named = "\n".join(slack_prose(line) for line in (page.rest, *page.named) if line)
+    blocks += [named, slack_prose(page.less), page.tags]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 

@@ -13,23 +13,23 @@ from monitor.access.happening import Happening
 from monitor.access.words import EventKind
 from monitor.alerts.outbox import Pending
 
-#: Rows that share a message at most.
-TOGETHER_MOST = 500
+#: A group that failed so often may be the fault of one of its rows: then it is tried in so many pieces.
+STUBBORN, PIECES = 3, 8
 
-#: A group that failed so often may be the fault of one of its rows: then each goes alone.
-STUBBORN = 3
+#: First lights wait for company for this part of the time that the others wait.
+_LIGHTS_WAIT = 0.25
 
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """Rows that share a message. `failures` are its own, in a row."""
+    """Rows that share a message, or several when one does not hold them. `failures` are its own, in a row."""
 
     rows: tuple[Pending, ...]
     failures: int = 0
     #: when it may be sent
     at: float = 0.0
-    #: whether it is the first of a window
-    opens: bool = False
+    #: the scopes of rows that were never tried, and whether it is the first of its burst there
+    scopes: dict[Hashable, bool] = field(default_factory=dict)
 
     @property
     def ids(self) -> list[int]:
@@ -39,14 +39,14 @@ class Group:
 
 @dataclass(slots=True)
 class _Scope:
-    """Rows of one organization that were never tried, and the window in which they gather."""
+    """Rows of one organization that were never tried, and until when they wait for company."""
 
     rows: list[Pending] = field(default_factory=list)
     #: 0 while no window is open
     window_ends: float = 0.0
-    #: a first light waits only behind another first light
-    told_light: bool = False
-    #: when it is looked at next; the entry of `Waiting._due` that counts
+    #: when a first light may go, whatever the window
+    lights_at: float = 0.0
+    #: when it is looked at next; entries of the heaps that are later do not count
     due: float | None = None
 
 
@@ -55,8 +55,10 @@ class Waiting:
 
     Order is kept per target, and per scope for what has no target: a row goes only when no earlier one
     of its target is left. The first row of a scope goes at once and opens a window of `group_within`
-    seconds; what follows within it goes together at its end. A group that failed goes again as it was,
-    at a time of its own, and holds back the later rows of its targets and nothing else.
+    seconds; what follows within it goes together at its end. A first light waits only behind another, and
+    for a quarter of that; it takes along what waits. Of all that may go, first lights go first. A group
+    that failed goes again as it was, at a time of its own, and holds back the later rows of its targets
+    and nothing else.
     """
 
     def __init__(self, group_within: float) -> None:
@@ -68,6 +70,8 @@ class Waiting:
         #: scopes with rows to look at: when, and which
         self._due: list[tuple[float, int, Hashable]] = []
         self._retries: list[tuple[float, int, Group]] = []
+        #: due: whether without a first light, and which
+        self._ready: list[tuple[bool, int, Group | Hashable]] = []
         #: due, and held back by an earlier row of a target
         self._held: list[Group] = []
         self._number = count()
@@ -87,52 +91,71 @@ class Waiting:
             self._orders.setdefault(_order(row.happening), deque()).append(row.id)
             self._enter(row)
 
-    def take(self, now: float, most: int, *, flush: bool = False) -> list[Group]:
+    def take(
+        self, now: float, most: int, *, flush: bool = False, together: bool = False
+    ) -> list[Group]:
         """Up to `most` groups that may be sent now, under way until it is said what became of them.
 
-        With `flush` no row waits for its window.
+        With `flush` no row waits for its window. With `together` all that was never tried goes along
+        with what may go: a service that takes a message a second gets as few as can be.
         """
-        taken: list[Group] = []
-        while len(taken) < most and self._retries and self._retries[0][0] <= now:
-            again = heapq.heappop(self._retries)[2]
-            (self._held if self._free(again.rows)[1] else taken).append(again)
         if flush:
-            for key, place in self._scopes.items():
-                place.window_ends = 0.0
-                self._schedule(key, place)
-        while len(taken) < most and self._due and self._due[0][0] <= now:
-            at, _, key = heapq.heappop(self._due)
-            scope = self._scopes.get(key)
-            if scope is None or scope.due != at:
-                continue
-            scope.due = None
-            if group := self._from_scope(key, scope, now):
+            for key, scope in self._scopes.items():
+                scope.window_ends = scope.lights_at = 0.0
+                self._schedule(key, scope, 0.0)
+        while self._retries and self._retries[0][0] <= now:
+            again = heapq.heappop(self._retries)[2]
+            heapq.heappush(self._ready, (not _has_light(again.rows), next(self._number), again))
+        while self._due and self._due[0][0] <= now:
+            at, number, key = heapq.heappop(self._due)
+            due = self._scopes.get(key)
+            if due is not None and due.due == at:
+                due.due = None
+                heapq.heappush(self._ready, (not _has_light(due.rows), number, key))
+        taken: list[Group] = []
+        while len(taken) < most and self._ready:
+            item = heapq.heappop(self._ready)[2]
+            group = (
+                self._again(item)
+                if isinstance(item, Group)
+                else self._new(item, now, together=together)
+            )
+            if group:
                 taken.append(group)
         return taken
 
     def next_at(self) -> float | None:
         """When something may be sent next, unless something changes; None when nothing waits."""
+        if self._ready:
+            return 0.0
         times = [heap[0][0] for heap in (self._retries, self._due) if heap]
         return min(times, default=None)
 
     def sent(self, group: Group, now: float) -> None:
-        """The group is out: its window counts from here, and its rows are forgotten."""
-        scope = self._scopes.get(_scope(group.rows[0]))
-        if group.opens and scope:
-            scope.window_ends = now + self._group_within
+        """The group is out: its windows count from here, and its rows are forgotten."""
+        lit = {_scope(row) for row in group.rows if _is_light(row)}
+        for key, opens in group.scopes.items():
+            if scope := self._scopes.get(key):
+                if opens:
+                    scope.window_ends = now + self._group_within
+                if key in lit:
+                    scope.lights_at = now + self._group_within * _LIGHTS_WAIT
         self.remove(group)
 
     def failed(self, group: Group, at: float) -> None:
-        """The group goes again at `at`. One that failed again and again goes target by target."""
+        """The group goes again at `at`. One that failed again and again goes in ever smaller pieces."""
         group.failures += 1
-        key = _scope(group.rows[0])
-        if group.opens and key in self._scopes:
-            # Nothing was told: what gathers behind this message must not wait for it.
-            self._scopes[key].window_ends, group.opens = 0.0, False
-            self._schedule(key, self._scopes[key])
+        # Nothing was told: what gathers behind this message must not wait for it.
+        for key, opens in group.scopes.items():
+            if scope := self._scopes.get(key):
+                scope.lights_at = 0.0
+                if opens:
+                    scope.window_ends = 0.0
+                self._schedule(key, scope, 0.0)
+        group.scopes = {}
         again = [group]
         if group.failures >= STUBBORN and len(group.rows) > 1:
-            again = self._heads(group)
+            again = self._pieces(group)
         for one in again:
             self._retry(one, at)
 
@@ -140,11 +163,26 @@ class Waiting:
         """The group was not tried: it goes again at `at`."""
         self._retry(group, at)
 
+    def keep(self, group: Group, number: int, now: float) -> None:
+        """The message holds the first `number` rows of the group; the others wait for their turn only."""
+        rest, group.rows = group.rows[number:], group.rows[:number]
+        if rest and not group.scopes:
+            self._retry(Group(rest, group.failures), now)
+            return
+        left: dict[Hashable, list[Pending]] = {}
+        for row in rest:
+            left.setdefault(_scope(row), []).append(row)
+        for key, rows in left.items():
+            scope = self._scopes.setdefault(key, _Scope())
+            scope.rows = rows + scope.rows
+            scope.window_ends = scope.lights_at = 0.0
+            group.scopes.pop(key, None)
+            self._schedule(key, scope, 0.0)
+
     def idle(self) -> list[Pending]:
         """The rows that are not under way."""
         waiting = [row for scope in self._scopes.values() for row in scope.rows]
-        tried = [*self._held, *(group for _, _, group in self._retries)]
-        return waiting + [row for group in tried for row in group.rows]
+        return waiting + [row for group in self._tried() for row in group.rows]
 
     def again_at(self, at: float) -> None:
         """Let everything that waits for a retry go at `at` or before: the channel works again."""
@@ -163,12 +201,10 @@ class Waiting:
             if not left:
                 continue
             left.remove(row.id)
-            if not left:
+            if left:
+                self._call(self._rows[left[0]])
+            else:
                 del self._orders[order]
-                continue
-            key = _scope(self._rows[left[0]])
-            if key in self._scopes:
-                self._schedule(key, self._scopes[key])
 
     def give_up(self, rows: Sequence[Pending]) -> None:
         """Forget rows that nobody will send, wherever they wait."""
@@ -181,9 +217,9 @@ class Waiting:
             scope.rows = [row for row in scope.rows if row.id not in ids]
         self.remove(Group(tuple(rows)))
 
-    def _heads(self, group: Group) -> list[Group]:
-        """The first row of each target alone; the others wait behind it like new ones."""
-        heads: list[Group] = []
+    def _pieces(self, group: Group) -> list[Group]:
+        """The first row of each target, in a few groups; the others wait behind it like new ones."""
+        heads: list[Pending] = []
         seen: set[Hashable] = set()
         for row in group.rows:
             order = _order(row.happening)
@@ -191,12 +227,21 @@ class Waiting:
                 self._enter(row)
             else:
                 seen.add(order)
-                heads.append(Group((row,), group.failures))
-        return heads
+                heads.append(row)
+        size = -(-len(heads) // PIECES)
+        return [
+            Group(tuple(heads[at : at + size]), group.failures) for at in range(0, len(heads), size)
+        ]
+
+    def _tried(self) -> list[Group]:
+        """All groups that wait for another try, in their order."""
+        ready = (item for _, _, item in sorted(self._ready, key=_turn) if isinstance(item, Group))
+        return [*ready, *self._held, *(group for _, _, group in sorted(self._retries, key=_turn))]
 
     def _taken_out(self) -> list[Group]:
-        """All groups that wait for another try, in their order, taken out."""
-        groups = [*self._held, *(group for _, _, group in sorted(self._retries))]
+        groups = self._tried()
+        self._ready = [entry for entry in self._ready if not isinstance(entry[2], Group)]
+        heapq.heapify(self._ready)
         self._held, self._retries = [], []
         return groups
 
@@ -205,44 +250,70 @@ class Waiting:
         heapq.heappush(self._retries, (at, next(self._number), group))
 
     def _enter(self, row: Pending) -> None:
-        key = _scope(row)
-        scope = self._scopes.setdefault(key, _Scope())
-        scope.rows.append(row)
-        self._schedule(key, scope)
+        self._scopes.setdefault(_scope(row), _Scope()).rows.append(row)
+        self._call(row)
 
-    def _schedule(self, key: Hashable, scope: _Scope) -> None:
-        """Have the scope looked at when its rows, or its window, may be due."""
-        at = scope.window_ends
-        if not scope.told_light and _has_light(scope.rows):
-            at = 0.0
+    def _call(self, row: Pending) -> None:
+        """Have the scope of a row looked at when the row may go."""
+        key = _scope(row)
+        if scope := self._scopes.get(key):
+            self._schedule(key, scope, _free_at(scope, light=_is_light(row)))
+
+    def _schedule(self, key: Hashable, scope: _Scope, at: float) -> None:
         if scope.due is None or at < scope.due:
             scope.due = at
             heapq.heappush(self._due, (at, next(self._number), key))
 
-    def _from_scope(self, key: Hashable, scope: _Scope, now: float) -> Group | None:
-        """The rows of a scope that may go now. They open a window, or end the one that is open."""
-        open_ = now < scope.window_ends
-        free, held = self._free(scope.rows)
-        if free and open_ and (scope.told_light or not _has_light(free)):
-            free = []
-        if not free:
-            if open_:
-                scope.due = scope.window_ends
-                heapq.heappush(self._due, (scope.due, next(self._number), key))
-            elif not scope.rows:
+    def _again(self, group: Group) -> Group | None:
+        """Of a group that is due, the rows that may go."""
+        free, held = self._free(group.rows)
+        if held:
+            self._held.append(Group(tuple(held), group.failures, group.at))
+        group.rows = tuple(free)
+        return group if free else None
+
+    def _new(self, key: Hashable, now: float, *, together: bool) -> Group | None:
+        """The rows of a scope that were never tried and may go; `together`, those of all scopes."""
+        scope = self._scopes.get(key)
+        if scope is None:
+            return None
+        free, _ = self._free(scope.rows)
+        at = (
+            _free_at(scope, light=_has_light(free))
+            if free
+            else max(scope.window_ends, scope.lights_at)
+        )
+        if at > now:
+            self._schedule(key, scope, at)
+            return None
+        if not free:  # rows that are held come back when those before them are gone
+            if not scope.rows:
                 del self._scopes[key]
-            return None  # rows that are held come back when those before them are gone
-        free, more = free[:TOGETHER_MOST], free[TOGETHER_MOST:]
-        scope.rows = more + held
-        opens = not (more or scope.window_ends or isinstance(key, tuple))
-        if opens:
-            scope.window_ends, scope.told_light = now + self._group_within, _has_light(free)
-        elif open_:
-            scope.told_light = True
-        elif not more:  # what is left of a burst waits for nothing
-            scope.window_ends, scope.told_light = 0.0, False
-        self._schedule(key, scope)
-        return Group(tuple(free), opens=opens)
+            return None
+        group = Group(())
+        rows: list[Pending] = []
+        for one in list(self._scopes) if together else [key]:
+            rows += self._opened(one, group, now)
+        lit = {_order(row.happening) for row in rows if _is_light(row)}
+        rows.sort(key=lambda row: _order(row.happening) not in lit)
+        group.rows = tuple(rows)
+        return group
+
+    def _opened(self, key: Hashable, group: Group, now: float) -> list[Pending]:
+        """What may go of a scope. It opens a window, or ends the one that is open."""
+        scope = self._scopes[key]
+        free, scope.rows = self._free(scope.rows)
+        if free:
+            opens = not scope.window_ends and not isinstance(key, tuple)
+            if opens:
+                scope.window_ends = now + self._group_within
+            elif scope.window_ends <= now:
+                scope.window_ends = 0.0
+            if _has_light(free):
+                scope.lights_at = now + self._group_within * _LIGHTS_WAIT
+            group.scopes[key] = opens
+            self._schedule(key, scope, max(scope.window_ends, scope.lights_at))
+        return free
 
     def _free(self, rows: Sequence[Pending]) -> tuple[list[Pending], list[Pending]]:
         """Rows that no earlier row of their target holds back, but one that goes along; and the others."""
@@ -269,5 +340,17 @@ def _scope(row: Pending) -> Hashable:
     return row.happening.scope or ("alone", row.id)
 
 
+def _free_at(scope: _Scope, *, light: bool) -> float:
+    return min(scope.window_ends, scope.lights_at) if light else scope.window_ends
+
+
+def _turn(entry: tuple[float, int, object]) -> tuple[float, int]:
+    return entry[:2]
+
+
+def _is_light(row: Pending) -> bool:
+    return row.happening.event is EventKind.FIRST_LIGHT
+
+
 def _has_light(rows: Iterable[Pending]) -> bool:
-    return any(row.happening.event is EventKind.FIRST_LIGHT for row in rows)
+    return any(map(_is_light, rows))

@@ -3,16 +3,15 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
 from monitor.access.limits import Delivery
 from monitor.alerts.apprise_channel import DeliveryError
-from monitor.alerts.fitting import divide
+from monitor.alerts.fitting import TOGETHER_MOST, Fitted, first_of
 from monitor.alerts.health import Health, backoff
-from monitor.alerts.messages import Detail, Draft, Message, Told
+from monitor.alerts.messages import Draft, Message, Told
 from monitor.alerts.outbox import Outbox, Pending, Sender
 from monitor.alerts.waiting import Group, Waiting
 
@@ -34,15 +33,6 @@ IDLE_S = 15.0
 QUICK_MOST = 20
 #: Seconds until rows are claimed again that somebody else has, or an outbox is used again that failed.
 AGAIN_S = 1.0
-
-
-@dataclass(slots=True)
-class _Part:
-    """A group that fits a message. Without `message` it is composed when it is sent, in this detail."""
-
-    group: Group
-    detail: Detail
-    message: Message | None
 
 
 class ChannelWorker:
@@ -75,6 +65,8 @@ class ChannelWorker:
         self._one_round = asyncio.Lock()
         self._sends: set[asyncio.Task[None]] = set()
         self._stopping = False
+        #: the service's pace: when the next message may begin
+        self._next_at = 0.0
         #: the newest row that was read
         self._read_to = 0
         self._read_all = False
@@ -160,9 +152,12 @@ class ChannelWorker:
         room = self._room(now)
         if not room:
             return max(self._health.ready_at(now) - now, 0.0) if not self._sends else IDLE_S
+        if now < self._next_at and not flush:
+            return self._next_at - now  # by then more may have come that shares the message
         if self._health.down:
             self._waiting.again_at(now)
-        groups = self._waiting.take(now, room, flush=flush)
+        together = self._channel.pace > 0
+        groups = self._waiting.take(now, room, flush=flush, together=together)
         if groups:
             await self._begin(groups)
         if len(self._sends) >= self._channel.parallel:
@@ -196,52 +191,50 @@ class ChannelWorker:
                 self._read_to = rows[-1].happening_id
 
     async def _begin(self, groups: Sequence[Group]) -> None:
-        parts = [await self._first_part(group) for group in groups]
+        messages = [await self._composed(group) for group in groups]
         lease = self._delivery.timeout + LEASE_MARGIN
-        ids = [id_ for part in parts for id_ in part.group.ids]
+        ids = [id_ for group in groups for id_ in group.ids]
         try:
             got, leased = map(set, await self._outbox.claim(ids, self._now() + lease))
         except BaseException:
-            for part in parts:
-                self._waiting.put_back(part.group, self._clock() + AGAIN_S)
+            for group in groups:
+                self._waiting.put_back(group, self._clock() + AGAIN_S)
             raise
-        for part in parts:
-            mine = tuple(row for row in part.group.rows if row.id in got)
-            if len(mine) < len(part.group.rows):
+        for group, message in zip(groups, messages, strict=True):
+            mine = tuple(row for row in group.rows if row.id in got)
+            whole = len(mine) == len(group.rows)
+            if not whole:
                 # Somebody else has them, or had when it died: they come again when the lease is over.
-                if others := tuple(row for row in part.group.rows if row.id in leased):
+                if others := tuple(row for row in group.rows if row.id in leased):
                     self._waiting.put_back(Group(others), self._clock() + AGAIN_S)
                 # They were read before it was noted what became of them: nothing waits behind them.
-                self._forget([row for row in part.group.rows if row.id not in got | leased])
-                part.group.rows, part.message = mine, None
+                self._forget([row for row in group.rows if row.id not in got | leased])
+                group.rows = mine
             if mine:
-                task = asyncio.create_task(self._send(part))
+                told = message if whole else await self._composed(group)
+                task = asyncio.create_task(self._send(group, told))
                 self._sends.add(task)
                 task.add_done_callback(self._sent)
 
-    async def _first_part(self, group: Group) -> "_Part":
-        """As much of the group as fits one message; the rest goes on as groups of its own."""
+    async def _composed(self, group: Group) -> Message | None:
+        """The message of as many rows of the group as fit one; the others wait for their turn."""
         draft = self._draft(group)
         try:
             room = await self._channel.room()
+            fitted: Fitted | None
             if len(group.rows) > QUICK_MOST:
-                fitted = await asyncio.to_thread(divide, draft, room)
+                fitted = await asyncio.to_thread(first_of, draft, room)
             else:
-                fitted = divide(draft, room)
+                fitted = first_of(draft, room)
         except Exception:  # the attempt may do better, and knows how to fail
             log.exception("notification.unmeasured", channel=self._channel.name)
-            return _Part(group, Detail(), None)
-        first, *others = fitted
-        rest = group.rows[first.number :]
-        for one in others:
-            part = Group(rest[: one.number], group.failures)
-            self._waiting.put_back(part, self._clock())
-            rest = rest[one.number :]
-        group.rows = group.rows[: first.number]
-        return _Part(group, first.detail, first.message)
+            fitted = None
+        self._waiting.keep(group, fitted.number if fitted else TOGETHER_MOST, self._clock())
+        return fitted.message if fitted else None
 
     def _draft(self, group: Group) -> Draft:
-        scope = group.rows[0].happening.scope
+        scopes = {row.happening.scope for row in group.rows}
+        scope = scopes.pop() if len(scopes) == 1 else None
         told = [Told(row.happening_id, row.happening) for row in group.rows]
         return Draft(told, now=self._now(), summary=self._summary(scope) if scope else None)
 
@@ -250,11 +243,12 @@ class ChannelWorker:
         self.progress_at = self._clock()
         self._wake.set()
 
-    async def _send(self, part: "_Part") -> None:
+    async def _send(self, group: Group, message: Message | None) -> None:
         """Send a claimed group, and see to what became of it."""
-        group, started = part.group, self._clock()
+        started = self._clock()
+        self._next_at = started + self._channel.pace
         try:
-            await self._channel.send(part.message or self._draft(group).message(part.detail))
+            await self._channel.send(message or self._draft(group).message())
         except DeliveryError as error:
             await self._failed(group, error, started)
         except Exception as error:

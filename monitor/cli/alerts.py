@@ -113,12 +113,13 @@ def send_test(names: _NamesArgument = None, config: ConfigOption = None) -> None
 async def _test(settings: "Settings", names: list[str]) -> int:
     from monitor.alerts.apprise_channel import DeliveryError
     from monitor.alerts.messages import Message
+    from monitor.alerts.render import Page, Part
+    from monitor.alerts.wording.shared import Wording
     from monitor.daemon.channels import senders_of
 
     text = f"This is a test by `access-monitor alerts test` at {utc(datetime.now(UTC))}."
-    message = Message(
-        title="access-monitor: test", text=text, html=f"<p>{text}</p>", slack=text, level="info"
-    )
+    words = Wording("access-monitor: test", "info", text)
+    message = Message(words.title, words.level, Page([Part("", words)]))
     failed = 0
     for sender in senders_of(settings, redactor()):
         if sender.name not in names:

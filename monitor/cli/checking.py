@@ -246,7 +246,7 @@ def _only(settings: "Settings", targets: "Sequence[Target]", database: Path) -> 
 class _Titles:
     """A channel that prints what happens, a line each."""
 
-    name, parallel = "console", 1
+    name, parallel, pace = "console", 1, 0.0
 
     async def room(self) -> "Room":
         from monitor.alerts.fitting import Room

@@ -104,7 +104,7 @@ FIGURES: Mapping[str, type[Strict]] = {
         Delivery,
         "How notifications are delivered and retried.",
         {
-            "group_within": "Further changes of one organization within this time share a message",
+            "group_within": "Later changes of one organization share a message; first lights wait a quarter",
             "retry_first": "First wait after a failed delivery; eight times that in the end, then doubled",
             "retry_most": "The longest wait between two attempts",
             "give_up_after": "A notification that is not delivered for so long is listed as dead",

@@ -50,7 +50,7 @@ def channel(hook: Any, name: str = "ops", *, seconds: float = 10) -> Channel:
 
 def told(hook: Any) -> list[list[int]]:
     """The ids in each message that arrived."""
-    return [[int(id_) for id_ in _ids(one["message"].splitlines()[-1])] for one in hook.received]
+    return [[int(id_) for id_ in _ids(one["message"])] for one in hook.received]
 
 
 def _ids(text: str) -> list[str]:
@@ -157,7 +157,7 @@ class Picky:
     """A service that takes everything but messages that hold a word."""
 
     def __init__(self, hook: Channel, word: str) -> None:
-        self.name, self.parallel = "ops", 1
+        self.name, self.parallel, self.pace = "ops", 1, 0.0
         self.room = hook.room
         self._hook, self._word = hook, word
 
@@ -325,7 +325,10 @@ async def test_a_burst_is_told_in_bounded_messages_and_no_id_is_lost(
     async with running(outbox, channel(hook)):
         await outbox.until(lambda: set(outbox.states()) == {"delivered"})
     groups: Sequence[list[int]] = told(hook)
-    assert [len(group) for group in groups] == [500, 500, 100]
+    assert len(groups) == 2
+    assert all(
+        len(one["message"]) <= 32_768 for one in hook.received
+    )  # as Apprise says of a webhook
     assert list(chain.from_iterable(groups)) == list(range(101, 1201))
 
 

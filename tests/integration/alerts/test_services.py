@@ -7,6 +7,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
@@ -256,6 +257,27 @@ async def test_all_events_are_delivered_together_within_the_limits(
     assert set(outbox.states()) == {"delivered"}
     assert sorted(_ids(services.taken[name])) == _recorded(outbox)
     assert {row.attempts for row in outbox.rows.values()} == {1}
+
+
+@pytest.mark.parametrize("name", URLS)
+async def test_each_opening_of_a_pool_is_named_within_the_limits(
+    services: Services, outbox: Any, name: str
+) -> None:
+    keys = [f"pool-a-{n * 0x9E3779B1 % 2**32:08x}" for n in range(1, 159)]
+    for key in keys:
+        light = _happening(EventKind.FIRST_LIGHT, "pool pool-a")
+        named = {"key": key, "model": "gpt-image-2", "surface": "images", "pool": "pool-a"}
+        outbox.add(
+            name, replace(light, target=f"{key}/gpt-image-2:images", facts={**_LONG, **named})
+        )
+    await _deliver(outbox, _channel(name, URLS[name]))
+    assert services.refused[name] == []
+    told = "".join(services.taken[name]).replace("\\", "")
+    named_keys = re.findall(r"First light: gpt-image-2:images \((\S+?)\)", told)
+    assert sorted(named_keys) == sorted(keys)
+    assert sorted(_ids(services.taken[name])) == _recorded(outbox)
+    most = {"slack": 1, "telegram": 3, "ntfy": 3, "discord": 6, "pushover": 11}[name]
+    assert len(services.taken[name]) <= most
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a message leaves out when a service has little room, and in which order."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from monitor.access.happening import Happening
 from monitor.access.words import EventKind, Reason
-from monitor.alerts.fitting import Room, divide
+from monitor.alerts.fitting import Room, first_of
 from monitor.alerts.messages import Draft, Message, Told
 
 NOW = datetime(2026, 11, 20, 14, 22, 31, tzinfo=UTC)
@@ -23,11 +24,12 @@ def room(size: int) -> Room:
 
 
 def told(items: list[Happening], within: Room) -> list[Message]:
-    draft = Draft([Told(n, one) for n, one in enumerate(items, 1)], now=NOW, summary=None)
-    messages, start = [], 0
-    for part in divide(draft, within):
-        messages.append(draft.message(part.detail, start, start + part.number))
-        start += part.number
+    left = [Told(n, one) for n, one in enumerate(items, 1)]
+    messages = []
+    while left:
+        part = first_of(Draft(left, now=NOW), within)
+        messages.append(part.message)
+        left = left[part.number :]
     return messages
 
 
@@ -89,10 +91,21 @@ def test_a_short_title_leaves_the_rest_of_the_message_whole(overdue: Happening) 
 def test_many_share_one_message_with_less_in_it_before_they_need_two(happening: Make) -> None:
     light = happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
     (message,) = told([light] * 5, room(1000))
-    assert message.text.count("== First light: gpt-image-2:images (acme-prod)") == 5
-    two = told([light] * 40, room(600))
-    assert len(two) == 2
-    assert all("changes, org-acme-0001" in message.title for message in two)
+    assert message.text.count("First light: gpt-image-2:images (acme-prod)") == 5
+    assert message.text.count("Do not switch production yet") == 1
+
+
+def test_many_go_in_as_few_messages_as_can_be_about_equally_long(happening: Make) -> None:
+    light = happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
+    within = room(2000)
+    messages = told([light] * 158, within)
+    sizes = [one.text.count("First light: ") for one in messages]
+    assert sum(sizes) == 158
+    assert max(sizes) - min(sizes) <= 1
+    barest = len("First light: gpt-image-2:images (acme-prod) [#100]\n")
+    assert len(messages) <= 158 * barest // 2000 + 1
+    assert all(f"{size} changes, org-acme-0001: {size} first light" == one.title
+               for size, one in zip(sizes, messages, strict=True))  # fmt: skip
 
 
 @settings(max_examples=100, deadline=None)
@@ -109,8 +122,8 @@ def test_whatever_the_room_all_is_told_once_in_order_and_fits(
         for event in events
     ]
     messages = told(items, within)
-    ids = [int(tag[2:-1]) for message in messages for tag in message.text.splitlines()[-1].split()]
-    assert ids == list(range(1, len(events) + 1))
+    ids = [[int(id_) for id_ in re.findall(r"\[#(\d+)\]", one.text)] for one in messages]
+    assert [id_ for some in ids for id_ in sorted(some)] == list(range(1, len(events) + 1))
     for message in messages:
         # one alone goes out however small the room is: the service has the last word
         assert within.takes(message) or message.text == f"[#{message.title[-4:].strip('[#]')}]\n"

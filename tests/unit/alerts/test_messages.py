@@ -65,33 +65,51 @@ def test_first_light_says_not_to_switch_production_yet(happening: Make) -> None:
     assert "has settled" in settled.text
 
 
-def test_a_group_is_bounded_and_every_id_can_be_found(happening: Make) -> None:
-    light = happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
-    blocked = happening(EventKind.BLOCKED, Reason.BLOCKER_SEEN)
-    told = [Told(n, light if n < 25 else blocked) for n in range(1, 61)]
-    message = compose(told, now=NOW)
-    assert "60 changes, org-acme-0001: 24 first light, 36 blocked" in message.title
-    assert "And 40 more: 4 first light, 36 blocked." in message.text
-    assert message.text.count("== ") == FULL_MOST
+def ids(text: str) -> list[int]:
+    return [int(id_) for id_ in re.findall(r"\[#(\d+)\]", text)]
+
+
+def test_each_of_many_is_named_once_with_its_id_and_the_first_in_full(happening: Make) -> None:
+    told = [
+        Told(n, happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED,
+                          target=f"pool-a-{n:08x}/gpt-image-2:images", scope="pool pool-a",
+                          facts={"key": f"pool-a-{n:08x}"}))
+        for n in range(1, 159)
+    ]  # fmt: skip
+    message = compose(told, now=NOW, summary="pool-a: 158 propagating")
+    assert message.title == "158 changes, pool pool-a: 158 first light"
     for text in (message.text, message.html, message.slack):
-        assert list(dict.fromkeys(re.findall(r"\[#(\d+)\]", text))) == [str(t.id) for t in told]
-        assert len(text) < 30_000
-    assert message.level == "warning"
+        assert ids(text) == list(range(1, 159))
+        assert text.count("Do not switch production yet") == 1
+    heads = re.findall(
+        r"^(?:== )?First light: gpt-image-2:images \((\S+)\) \[#", message.text, re.M
+    )
+    assert heads == [one.happening.facts["key"] for one in told]
+    assert len(message.text) < 158 * 70 + 1500
 
 
-def test_of_a_pools_many_changes_the_worst_are_shown_in_full(happening: Make) -> None:
+def test_of_many_changes_the_worst_are_shown_in_full(happening: Make) -> None:
     light = happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
     revoked = happening(EventKind.REVOKED, Reason.REVOCATION)
     told = [Told(n, light if n < 400 else revoked) for n in range(1, 402)]
     message = compose(told, now=NOW, summary="pool-a: 399 propagating, 2 unverified")
     assert message.text.startswith("pool-a: 399 propagating, 2 unverified\n")
     assert message.text.count("== Access lost") == 2
-    assert "And 381 more: 381 first light." in message.text
+    assert message.text.count("== First light") == 1
+    assert "And 398 more: 398 first light.\nFirst light: " in message.text
     assert message.level == "failure"
     hostile = compose(told[:1], now=NOW, summary="<!channel>\n*x*<b>")
     assert "<!" not in hostile.slack
     assert "<b>*" not in hostile.html
     assert hostile.text.startswith("<!channel> *x*<b>\n")
+
+
+def test_what_is_shown_in_full_is_bounded(happening: Make) -> None:
+    blocked = happening(EventKind.BLOCKED, Reason.BLOCKER_SEEN)
+    message = compose([Told(n, blocked) for n in range(1, 201)], now=NOW)
+    assert message.text.count("== Blocked") == FULL_MOST
+    assert f"And {200 - FULL_MOST} more: " in message.text
+    assert sorted(ids(message.text)) == list(range(1, 201))
 
 
 def test_the_same_advice_is_given_once_in_a_group(happening: Make) -> None:
@@ -176,6 +194,6 @@ def test_whatever_the_facts_are_there_is_a_message(
         assert len(message.title) <= 120
         assert message.title.isprintable()
         for text in (message.text, message.html, message.slack):
-            assert "[#5]" in text
+            assert ids(text) == [one.id for one in told]
         assert "<" not in message.slack
         assert ">" not in message.slack

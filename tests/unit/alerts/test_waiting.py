@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from monitor.access.happening import Happening
 from monitor.access.words import EventKind, Reason
-from monitor.alerts.waiting import STUBBORN, TOGETHER_MOST, Group, Waiting
+from monitor.alerts.waiting import PIECES, STUBBORN, Waiting
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -55,9 +55,39 @@ def test_a_first_light_waits_only_behind_another():
     waiting.take(0.0, 8)
     waiting.add([row(2, "b", event=EventKind.FIRST_LIGHT)])
     assert ids(waiting.take(1.0, 8)) == [[2]]
-    waiting.add([row(3, "c", event=EventKind.FIRST_LIGHT)])
-    assert waiting.take(2.0, 8) == []
-    assert ids(waiting.take(20.0, 8)) == [[3]]
+    waiting.add([row(3, "c", event=EventKind.FIRST_LIGHT), row(4, "d")])
+    assert waiting.take(5.9, 8) == []
+    assert ids(waiting.take(6.0, 8)) == [[3, 4]]  # a quarter of the window; the others come along
+    waiting.add([row(5, "e")])
+    assert waiting.take(19.0, 8) == []
+    assert ids(waiting.take(20.0, 8)) == [[5]]
+
+
+def test_of_all_that_may_go_first_lights_go_first():
+    waiting = Waiting(20.0)
+    waiting.add([row(n, f"t{n}", f"org-{n}") for n in range(1, 50)])
+    waiting.add([row(50, "t50", "org-50", EventKind.FIRST_LIGHT)])
+    waiting.add([row(51, "t51", "org-7", EventKind.FIRST_LIGHT)])
+    assert ids(waiting.take(0.0, 3)) == [[51, 7], [50], [1]]
+
+
+def test_on_a_service_with_a_pace_what_waits_anyway_goes_together_first_lights_first():
+    waiting = Waiting(20.0)
+    waiting.add([row(1, "a", "org-1", EventKind.FIRST_LIGHT)])
+    (first,) = waiting.take(0.0, 1, together=True)
+    waiting.add([row(2, "b", "org-1", EventKind.FIRST_LIGHT)])
+    waiting.sent(first, 0.1)
+    assert waiting.take(1.2, 1, together=True) == []  # nothing must go yet
+    waiting.add([row(3, "c", "org-2"), row(4, "d", "org-3", EventKind.FIRST_LIGHT)])
+    waiting.add([row(5, "e", None), row(6, "d", "org-3")])
+    (second,) = waiting.take(1.2, 1, together=True)
+    assert second.ids == [2, 4, 6, 3, 5]
+    waiting.keep(second, 2, 1.2)
+    waiting.add([row(7, "f", "org-4", EventKind.FIRST_LIGHT)])
+    waiting.sent(second, 1.3)
+    (third,) = waiting.take(2.4, 1, together=True)
+    assert sorted(third.ids) == [3, 5, 6, 7]
+    assert third.ids[0] == 7
 
 
 def test_what_belongs_to_no_scope_goes_alone():
@@ -102,10 +132,39 @@ def test_a_group_that_fails_again_and_again_goes_target_by_target_in_order():
     assert ids(waiting.take(0.0, 8)) == [[3]]
 
 
-def test_a_message_has_so_many_rows_and_the_rest_waits_for_no_window():
+def test_what_a_message_has_no_room_for_waits_for_no_window_and_is_in_order():
     waiting = Waiting(20.0)
-    waiting.add([row(n, f"t{n}") for n in range(1, TOGETHER_MOST * 2 + 2)])
-    assert [len(group.rows) for group in waiting.take(0.0, 8)] == [TOGETHER_MOST, TOGETHER_MOST, 1]
+    waiting.add([row(n, f"t{n % 100}") for n in range(1, 251)])
+    (group,) = waiting.take(0.0, 8)
+    waiting.keep(group, 100, 0.0)
+    assert waiting.take(0.0, 8) == []  # all tell of the targets of the first message
+    waiting.sent(group, 0.1)
+    (group,) = waiting.take(0.1, 8)
+    assert group.ids == list(range(101, 251))
+    waiting.keep(group, 120, 0.1)
+    waiting.sent(group, 0.2)
+    (group,) = waiting.take(0.2, 8)
+    assert group.ids == list(range(221, 251))
+    waiting.sent(group, 0.3)
+    waiting.add([row(251, "new")])
+    assert waiting.take(20.2, 8) == []  # the last of them opens the window
+    assert ids(waiting.take(20.3, 8)) == [[251]]
+
+
+def test_of_a_large_group_that_always_fails_few_messages_come():
+    waiting = Waiting(0.0)
+    waiting.add([row(n, f"t{n}") for n in range(1, 513)])
+    tries, now, left = 0, 0.0, 512
+    while left > 1:
+        now += 1.0
+        for group in waiting.take(now, 100):
+            tries += 1
+            if 77 in group.ids:  # what no service takes
+                waiting.failed(group, now)
+            else:
+                left -= len(group.rows)
+                waiting.sent(group, now)
+    assert tries <= STUBBORN + 3 * PIECES
 
 
 def test_when_the_channel_works_again_all_retries_are_due_in_their_order():
@@ -131,13 +190,12 @@ def test_rows_given_up_are_gone_wherever_they_wait():
 
 def test_parts_of_one_group_go_one_after_the_other_where_they_tell_of_one_target():
     waiting = Waiting(20.0)
-    waiting.add([row(1, "a"), row(2, "b"), row(3, "a")])
+    waiting.add([row(1, "a"), row(2, "b"), row(3, "a"), row(4, "c")])
     (whole,) = waiting.take(0.0, 8)
-    first, second = Group(whole.rows[:2]), Group(whole.rows[2:])
-    waiting.put_back(second, 0.0)
-    assert waiting.take(0.0, 8) == []
-    waiting.remove(first)
-    assert ids(waiting.take(0.0, 8)) == [[3]]
+    waiting.keep(whole, 2, 0.0)
+    assert ids(waiting.take(0.0, 8)) == [[4]]
+    waiting.remove(whole)
+    assert ids(waiting.take(20.0, 8)) == [[3]]
 
 
 @given(
