@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Notifications.", no_args_is_help=True, rich_markup_mode=None)
 
+#: Notifications that are listed at once.
+_PAGE = 1000
+
 _IdsArgument = Annotated[
     list[int] | None, typer.Argument(metavar="[ID]…", help="Notifications; all dead ones without.")
 ]
@@ -40,13 +43,15 @@ _NamesArgument = Annotated[
 def list_(
     *,
     state: Annotated[str | None, typer.Option(help="pending, delivered or dead.")] = None,
-    whole: Annotated[
-        bool, typer.Option("--all", help="All of them, not only the newest 1,000.")
-    ] = False,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="The newest so many.")] = _PAGE,
+    before: Annotated[
+        int | None, typer.Option(metavar="ID", help="Only those before this one: the next page.")
+    ] = None,
+    whole: Annotated[bool, typer.Option("--all", help="All of them, however many.")] = False,
     config: ConfigOption = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """List notifications and where they stand, oldest first."""
+    """List notifications and where they stand, oldest first; what is left out is said."""
     from monitor.store import queries
     from monitor.store.records import NotificationState
     from monitor.store.shapes import as_json
@@ -55,11 +60,14 @@ def list_(
         fail(f"--state {state!r} is none of {', '.join(NotificationState)}")
     settings = load_settings(config, reading=True)
     with plain_errors():
-        limit = sys.maxsize if whole else queries.LIMIT
         wanted = NotificationState(state) if state else None
-        found = queries.alerts(settings.database, wanted, limit=limit)
-    if len(found) == limit:
-        note(f"only the newest {limit:,} are listed: --all has the others, too")
+        most = sys.maxsize if whole else limit
+        found = queries.alerts(settings.database, wanted, limit=most, before=before)
+        older = queries.alerts_before(settings.database, wanted, found[0].id) if found else 0
+    if older:
+        note(
+            f"{older:,} older not listed: --before {found[0].id} has the next of them, --all has all"
+        )
     if output is Format.JSON:
         print_json([as_json(row) for row in found])
         return
@@ -139,11 +147,10 @@ def retry(ids: _IdsArgument = None, config: ConfigOption = None) -> None:
     """Let the daemon try dead notifications again."""
     from monitor.store import queries
     from monitor.store.inbox import submit
-    from monitor.store.records import NotificationState
 
     settings = load_settings(config, reading=True)
     with plain_errors():
-        dead = {row.id for row in queries.alerts(settings.database, NotificationState.DEAD)}
+        dead = queries.dead_alerts(settings.database)
         unknown = sorted(set(ids or []) - dead)
         if unknown:
             fail(f"not dead: {', '.join(map(str, unknown))}; see: access-monitor alerts list")

@@ -24,6 +24,7 @@ from monitor.cli.common import (
     print_table,
     printable,
     read_settings,
+    span,
     utc,
 )
 
@@ -93,7 +94,9 @@ def status(
     with plain_errors():
         for line in gone(settings, glance.money(settings.database, now=now)):
             print(f"\n{printable(line)}")
-    print(f"\nnotifications: {found.pending} pending, {found.dead} dead")
+    oldest = found.oldest_pending_s
+    waits = "" if oldest is None else f" (the oldest for {span(oldest)})"
+    print(f"\nnotifications: {found.pending} pending{waits}, {found.dead} dead")
     print(_daemon_line(found.daemon, now))
 
 

@@ -39,6 +39,7 @@ _BOOKED = "SELECT key, day, settled_usd, 0.0 FROM spend WHERE day >= ?"
 _HELD = "SELECT key, day, usd, usd FROM holds WHERE day >= ?"
 
 _WAITING = "SELECT state, count(*) FROM notifications WHERE state IN (?, ?) GROUP BY state"
+_OLDEST = "SELECT min(created_at) FROM notifications WHERE state = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,14 @@ def status(path: Path, *, now: datetime) -> Status:
         found = tuple(_target(row) for row in targets)
         counts = dict(connection.execute(_WAITING, states).fetchall())
         pending, dead = (counts.get(state, 0) for state in states)
-        return Status(targets=found, pending=pending, dead=dead, daemon=_daemon(connection))
+        (oldest,) = connection.execute(_OLDEST, (NotificationState.PENDING,)).fetchone()
+        return Status(
+            targets=found,
+            pending=pending,
+            dead=dead,
+            oldest_pending_s=max((now - _time(oldest)).total_seconds(), 0.0) if oldest else None,
+            daemon=_daemon(connection),
+        )
 
 
 @contextmanager

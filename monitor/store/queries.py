@@ -102,19 +102,41 @@ def names(path: Path) -> list[str]:
 
 
 def alerts(
-    path: Path, state: NotificationState | None = None, *, limit: int = LIMIT
+    path: Path,
+    state: NotificationState | None = None,
+    *,
+    limit: int = LIMIT,
+    before: int | None = None,
 ) -> list[AlertRow]:
-    """Notifications, all or those in a state, oldest first."""
+    """Notifications of a state, or all, oldest first: the newest `limit` of those with ids below `before`."""
     newest = (
         select(tables.notifications, _happenings.event, _happenings.target)
         .join_from(tables.notifications, tables.happenings)
+        .where(*_listed(state, before))
         .order_by(_notifications.id.desc())
         .limit(limit)
     )
-    if state is not None:
-        newest = newest.where(_notifications.state == state)
     with reading(path) as connection:
         return [alert_of(row) for row in reversed(connection.execute(newest).all())]
+
+
+def alerts_before(path: Path, state: NotificationState | None, before: int) -> int:
+    """How many notifications, of all or of those in a state, have ids below `before`."""
+    counted = select(func.count()).select_from(tables.notifications).where(*_listed(state, before))
+    with reading(path) as connection:
+        return connection.execute(counted).scalar_one()
+
+
+def dead_alerts(path: Path) -> set[int]:
+    """The ids of all notifications that were given up."""
+    dead = select(_notifications.id).where(_notifications.state == NotificationState.DEAD)
+    with reading(path) as connection:
+        return set(connection.execute(dead).scalars())
+
+
+def _listed(state: NotificationState | None, before: int | None) -> list[ColumnElement[bool]]:
+    wanted = [] if state is None else [_notifications.state == state]
+    return wanted if before is None else [*wanted, _notifications.id < before]
 
 
 def runs(path: Path, target: str, look: Look = Look.FULL, *, limit: int = 20) -> list[Run]:

@@ -174,11 +174,15 @@ class TargetStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything `status` shows, as of one moment."""
+    """Everything `status` shows, as of one moment.
+
+    `oldest_pending_s` is for how many seconds the oldest notification waits; None when none does.
+    """
 
     targets: tuple[TargetStatus, ...]
     pending: int
     dead: int
+    oldest_pending_s: float | None
     daemon: DaemonRow | None
 
 

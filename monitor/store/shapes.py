@@ -25,7 +25,11 @@ def as_json(row: Status | HistoryRow | AlertRow | SpendRow | Run | DaemonRow) ->
     if isinstance(row, Status):
         return {
             "targets": [_target(target) for target in row.targets],
-            "notifications": {"pending": row.pending, "dead": row.dead},
+            "notifications": {
+                "pending": row.pending,
+                "dead": row.dead,
+                "oldest_pending_s": row.oldest_pending_s,
+            },
         }
     if isinstance(row, HistoryRow):
         return _history(row)

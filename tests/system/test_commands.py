@@ -281,6 +281,12 @@ async def test_what_was_given_up_is_listed_and_can_be_retried(sim, fast):
         return ended.status == 0 and len(json.loads(ended.out)) > 1
 
     await sim.until(dead, "notifications to be given up")
+    every = json.loads((await sim.call("alerts", "list", "--all", "--format", "json")).out)
+    page = await sim.call("alerts", "list", "--limit", "1", "--format", "json")
+    (newest,) = json.loads(page.out)
+    assert f"older not listed: --before {newest['id']} has the next of them" in page.err
+    page = await sim.call("alerts", "list", "--before", str(every[1]["id"]), "--format", "json")
+    assert ([row["id"] for row in json.loads(page.out)], page.err) == ([every[0]["id"]], "")
     sim.slack.down = False
     ended = await sim.call("alerts", "retry")
     assert "handed to the daemon, which takes it within 2 s" in ended.out

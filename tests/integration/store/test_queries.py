@@ -80,7 +80,7 @@ async def test_status_has_the_json_form_of_the_design(path, recorder, clock, mak
     today = clock.now.date()
     await recorder.write([make.spent(0.0017, today)])
     await recorder.write([make.spent(1.0, today - timedelta(days=1))])
-    status = as_json(glance.status(path, now=clock.now))
+    status = as_json(glance.status(path, now=clock.move(seconds=41.5)))
     assert json.loads(json.dumps(status)) == {
         "targets": [
             {
@@ -101,7 +101,7 @@ async def test_status_has_the_json_form_of_the_design(path, recorder, clock, mak
                 "spend_today_usd": 0.0017,
             }
         ],
-        "notifications": {"pending": 1, "dead": 0},
+        "notifications": {"pending": 1, "dead": 0, "oldest_pending_s": 41.5},
     }
 
 
@@ -131,6 +131,20 @@ async def test_history_is_selected_by_target_pattern_time_and_number(path, recor
     assert ids("acme-*", since=clock.now - timedelta(hours=3)) == [2, 4]
     assert ids(limit=2) == [3, 4]
     assert all(row.notifications for row in queries.history(path, limit=2))
+
+
+async def test_alerts_come_page_by_page_and_what_is_left_out_is_counted(path, recorder, make):
+    for _ in range(5):
+        await recorder.write([make.change(make.target(), "ops")])
+    newest = queries.alerts(path, limit=2)
+    assert [row.id for row in newest] == [4, 5]
+    assert queries.alerts_before(path, None, newest[0].id) == 3
+    assert [row.id for row in queries.alerts(path, limit=2, before=newest[0].id)] == [2, 3]
+    assert queries.alerts_before(path, NotificationState.DEAD, 4) == 0
+    await recorder.dead([1, 3], "gave up", make.clock.now)
+    assert queries.alerts_before(path, NotificationState.DEAD, 4) == 2
+    assert [row.id for row in queries.alerts(path, NotificationState.DEAD, before=3)] == [1]
+    assert queries.dead_alerts(path) == {1, 3}
 
 
 async def test_alerts_and_spend_have_json_forms_too(path, recorder, clock, make):
