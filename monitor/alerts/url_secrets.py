@@ -32,6 +32,8 @@ _WORDS = re.compile(
     r"(?:[-_.~:@+ #%](?:[A-Z]?[a-z]{0,20}\d{0,2}|[A-Z]{1,20}|(?:19|20)\d\d))*"
 )
 
+_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+
 
 def whole_urls(url: str) -> tuple[str, ...]:
     """The URL as it may stand in a text, with its service and without."""
@@ -87,7 +89,7 @@ def _parts(parts: SplitResult) -> Iterator[str]:
 
 
 def _ordinary(part: str) -> bool:
-    return _WORDS.fullmatch(unquote(part)) is not None
+    return _WORDS.fullmatch(unquote(part)) is not None or _ADDRESS.fullmatch(part) is not None
 
 
 def _forms(found: set[str]) -> tuple[str, ...]:

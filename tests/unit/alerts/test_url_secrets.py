@@ -50,6 +50,7 @@ def test_what_helps_to_understand_the_error_remains() -> None:
         ("jsons://hooks.example/access-monitor/alerts/v2?priority=high&X-Team=platform", set()),
         ("mailtos://alerts:ops@mail.example?to=ops@acme.example", {"ops"}),
         ("ntfys://ntfy.example/acme-alerts", set()),
+        ("ntfy://192.0.2.120/acme-alerts", set()),
         ("slack://T0FAKE0001/B0FAKE0002/cFAKEtoken0003/#general", {
             "T0FAKE0001", "B0FAKE0002", "cFAKEtoken0003"}),
         ("https://hooks.example/services/0f1e2d3c4b5a?token=abcd", {"0f1e2d3c4b5a", "abcd"}),
