@@ -207,11 +207,15 @@ def test_parts_of_one_group_go_one_after_the_other_where_they_tell_of_one_target
         ),
         max_size=25,
     ),
-    st.lists(st.booleans(), max_size=60),
+    st.lists(st.sampled_from(["failed", "put back", "sent"]), max_size=60),
     st.sampled_from([0.0, 3.0, 20.0]),
     st.integers(1, 4),
+    st.booleans(),
+    st.integers(1, 6),
 )
-def test_each_row_is_sent_once_and_a_targets_rows_in_their_order(stories, fates, window, most):
+def test_each_row_is_sent_once_and_a_targets_rows_in_their_order(
+    stories, fates, window, most, together, room
+):
     waiting, now, sent, under_way, fates = Waiting(window), 0.0, [], [], list(fates)
     rows = [
         row(n, f"{scope}-{target}", scope, event)
@@ -221,16 +225,23 @@ def test_each_row_is_sent_once_and_a_targets_rows_in_their_order(stories, fates,
     for _ in range(1000):
         if late:
             waiting.add([late.pop(0)])
-        under_way += waiting.take(now, most)
+        for group in waiting.take(now, most, together=together):
+            waiting.keep(group, room, now)
+            under_way.append(group)
         if under_way:
-            group = under_way.pop()
-            if fates and fates.pop():
+            group = under_way.pop(0 if len(under_way) % 2 else -1)
+            fate = fates.pop() if fates else "sent"
+            if fate == "failed":
                 waiting.failed(group, now + 2.0)
+            elif fate == "put back":
+                waiting.put_back(group, now + 1.0)
             else:
                 sent += group.rows
                 waiting.sent(group, now)
         elif not late and not len(waiting):
             break
+        else:
+            assert late or waiting.next_at() is not None  # else nobody would ever look again
         now += 1.0
     assert sorted(one.id for one in sent) == [one.id for one in rows]
     for target in {one.happening.target for one in rows}:
