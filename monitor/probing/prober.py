@@ -31,11 +31,14 @@ from monitor.probing.reading import (
     reduced,
     reduced_list,
 )
-from monitor.probing.transport import DirectTransport, ProxiedTransport, Transport
-from monitor.probing.writing import USER_AGENT, Credentials, Ready, Sender, Written, write
+from monitor.probing.transport import Answer, DirectTransport, ProxiedTransport, Transport
+from monitor.probing.writing import USER_AGENT, Credentials, Sender, Written, write
 
 #: Seconds for name and connection, and again for TLS: a request that was never sent costs nothing to end.
 _CONNECT_TIMEOUT = 5.0
+
+#: Bytes of all answers that are being read; beyond them none is read further than a text would be.
+_TOGETHER_MOST = 256 * 1024 * 1024
 
 #: Credentials whose requests are kept ready.
 _SENDERS_MOST = 16_384
@@ -107,6 +110,8 @@ class Prober:
         self._clock = clock
         self._slots = asyncio.Semaphore(limit_in_flight)
         self._limit = limit_in_flight
+        #: of the exchanges under way
+        self._bodies: dict[int, bytearray] = {}
         self._written: dict[Capability | None, Written] = {}
         self._senders: dict[Credentials, Sender] = {}
         #: by proxy; None is the direct way
@@ -177,9 +182,14 @@ class Prober:
         nouns = draw() if probe.asks else None
         async with self._slots:
             exchange = _Exchange(self._clock, self._clock(), sender.veil, nouns, leaving)
-            failure, text = await self._try(sender, probe, surface, seconds, exchange)
+            self._bodies[id(exchange)] = exchange.body
+            try:
+                failure, text = await self._try(sender, probe, surface, seconds, exchange)
+            finally:
+                del self._bodies[id(exchange)]
             timings = exchange.timings()
         whole = bytes(exchange.body)
+        exchange.body.clear()  # who made the look may keep its context, and with that the exchange
         makes_images = surface is not None and surface.makes_images
         body, cut = (reduced if surface else reduced_list)(whole)
         return Observation(
@@ -226,7 +236,8 @@ class Prober:
             return Failure.PROXY, f"the proxy cannot be used ({type(error).__name__})"
         try:
             async with asyncio.timeout(seconds):
-                await _send(transport, request, probe.filled(exchange.nouns), surface, exchange)
+                answer = await transport.send(request, probe.filled(exchange.nouns), exchange.mark)
+                await _read(answer, surface, exchange, self._crowded)
         except TimeoutError:
             return timed_out(seconds, self._proxies[base_url] or base_url, sent=exchange.sent)
         except UnicodeError:
@@ -242,6 +253,9 @@ class Prober:
             )  # fmt: skip
         return None, ""
 
+    def _crowded(self) -> bool:
+        return sum(map(len, self._bodies.values())) > _TOGETHER_MOST
+
     def _transport_for(self, base_url: str) -> Transport:
         if base_url not in self._proxies:
             self._proxies[base_url] = proxy_with_credentials(base_url)
@@ -256,14 +270,9 @@ class Prober:
         return transport
 
 
-async def _send(
-    transport: Transport,
-    request: Ready,
-    body: bytes,
-    surface: Surface | None,
-    exchange: _Exchange,
+async def _read(
+    answer: Answer, surface: Surface | None, exchange: _Exchange, crowded: Callable[[], bool]
 ) -> None:
-    answer = await transport.send(request, body, exchange.mark)
     try:
         exchange.status = answer.status
         exchange.headers = kept_headers(answer.headers, exchange.veil.text)
@@ -273,6 +282,7 @@ async def _send(
             encoding_of(answer.headers),
             body_cap(surface, answer.status),
             exchange.body,
+            crowded,
         )
     finally:
         await answer.aclose()

@@ -124,14 +124,18 @@ def body_cap(surface: Surface | None, status: int) -> int:
 
 
 async def read_capped(
-    chunks: AsyncIterable[bytes], encoding: str, cap: int, into: bytearray
+    chunks: AsyncIterable[bytes],
+    encoding: str,
+    cap: int,
+    into: bytearray,
+    crowded: Callable[[], bool] = bool,
 ) -> bool:
     """Read a body of this content encoding into `into`, at most `cap` bytes; True if there was more.
 
-    As many bytes are taken from the network at most: what is packed may be nothing, without end. What was
-    read stays in `into` when reading fails. We ask for no compression; a server that
-    compresses regardless is expanded piece by piece, so that a bomb ends at the cap. An encoding
-    that is not known, or does not decode, is left as it came.
+    As many bytes are taken from the network at most: what is packed may be nothing, without end. While it
+    is `crowded` no answer gets more than a text may have. What was read stays in `into` when reading fails.
+    We ask for no compression; a server that compresses regardless is expanded piece by piece, so that a bomb
+    ends at the cap. An encoding that is not known, or does not decode, is left as it came.
     """
     inflate = None
     if encoding.strip().lower() in ("gzip", "x-gzip", "deflate"):
@@ -149,6 +153,8 @@ async def read_capped(
         into += piece[:room]
         if len(into) > cap or taken > cap + _PACKING:
             del into[cap:]
+            return True
+        if len(into) > BODY_CAP and crowded():
             return True
     return False
 

@@ -251,6 +251,25 @@ async def test_an_answer_that_nobody_asked_for_answers_no_later_request(server, 
     assert (await look()).body == b"first"
 
 
+async def test_answers_that_are_read_together_are_bounded_together(server, look) -> None:
+    async def flood(_request, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 Said\r\nContent-Type: application/json\r\n\r\n")
+        writer.write(b'{"data": [{"b64_json": "')
+        for _ in range(20 * 16):
+            writer.write(b"A" * 64 * 1024)
+            await writer.drain()
+
+    server.answer = flood  # of 20 MiB each, and then it stands still
+    looks = [asyncio.create_task(look(deadline=20.0)) for _ in range(30)]
+    ended = asyncio.as_completed(looks)
+    for _ in range(16):
+        seen = await next(ended)
+        assert (seen.failure, seen.truncated) == (None, True)
+    for task in looks:
+        task.cancel()
+    await asyncio.gather(*looks, return_exceptions=True)
+
+
 async def test_a_bomb_is_expanded_no_further_than_the_cap(server, look, http) -> None:
     server.answer = http(403, gzip.compress(b"0" * 100_000_000), Content_Encoding="gzip")
     seen = await look()
