@@ -8,6 +8,8 @@ import asyncio
 import json
 import logging
 import os
+import platform
+import random
 import re
 import sqlite3
 import ssl
@@ -76,16 +78,30 @@ def many(count: int) -> list[Key]:
     return [Key(f"key-{number:05d}") for number in range(count)]
 
 
-def scenario(keys: Sequence[Key]) -> str:
-    """The simulator's scenario for the keys."""
+#: What befalls a share of the probes: an error of the server, a refusal for a while, and silence.
+FAULTS = "".join(
+    f'[[keys.faults]]\nwhat = "{what}"\nprobability = {share}\n{more}\n'
+    for what, share, more in (
+        ("overloaded", 0.025, ""),
+        ("rate_limited", 0.015, "retry_after = 20.0"),
+        ("timeout", 0.01, "seconds = 30.0"),
+    )
+)
+
+
+def scenario(keys: Sequence[Key], *, faults: bool = False) -> str:
+    """The simulator's scenario for the keys: answers take 50 to 150 ms, as over a network."""
     parts = ['name = "bench"', 'about = "a benchmark"']
-    for key in keys:
+    for number, key in enumerate(keys):
         organization = key.organization or f"org-{key.name}"
         parts.append(
             f'[[keys]]\nname = "{key.name}"\nsecret = "{key.secret}"\norganization = "{organization}"'
         )
         if key.opens is not None:
             parts.append(f'[keys.capabilities."{CAPABILITY}"]\nopen = {key.opens}')
+        seconds = 0.05 + number % 101 / 1000
+        parts.append(f'[[keys.faults]]\nwhat = "slow"\nseconds = {seconds}')
+        parts.append(FAULTS if faults else "")
     return "\n".join(parts)
 
 
@@ -116,6 +132,16 @@ def settings(
             f'route = "sim-{number % routes}"\nwatch = ["{CAPABILITY}"]'
         )
     return "\n".join(parts)
+
+
+def machine() -> dict[str, Any]:
+    """Which machine this is."""
+    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return {
+        "processor": found[1] if found else platform.machine(),
+        "cores": len(_CORES),
+        "python": platform.python_version(),
+    }
 
 
 class Machine:
@@ -165,18 +191,24 @@ class End:
 
     port: int = 0
     messages: int = 0
+    #: happenings that came once more
+    doubled: int = 0
     at: dict[int, float] = field(default_factory=dict)
 
     def take(self, text: str) -> None:
         """One message came in."""
         now = time.time()
         self.messages += 1
-        for number in re.findall(r"\[#(\d+)\]", text):
-            self.at.setdefault(int(number), now)
+        for number in {int(found) for found in re.findall(r"\[#(\d+)\]", text)}:
+            self.doubled += number in self.at
+            self.at.setdefault(number, now)
 
 
 class Webhook(End):
-    """Takes any POST and answers 200."""
+    """Takes any POST and answers 200, but for a share that it refuses with 503."""
+
+    refuses = 0.0
+    _dice = random.Random(1)
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
@@ -184,7 +216,11 @@ class Webhook(End):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
-                self.take((await reader.readexactly(length)).decode())
+                text = (await reader.readexactly(length)).decode()
+                if self._dice.random() < self.refuses:
+                    writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+                    continue
+                self.take(text)
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -230,31 +266,32 @@ class Lab:
         """The daemon's settings file."""
         return self.folder / "access-monitor.toml"
 
-    async def open_ends(self) -> str:
-        """Start a webhook and a mail server; the settings of the two channels."""
+    async def open_ends(self, *, mail: bool = True) -> str:
+        """Start a webhook and, if wanted, a mail server; the settings of the channels."""
         webhook = await asyncio.start_server(self.webhook.connected, "127.0.0.1", 0)
+        self._servers.append(webhook)
+        self.webhook.port = webhook.sockets[0].getsockname()[1]
+        self._environ["HOOK"] = f"json://127.0.0.1:{self.webhook.port}/hook"
+        channels = '[[channels]]\nname = "hook"\nurl = "env:HOOK"\n'
+        return channels + await self._open_mail() if mail else channels
+
+    async def _open_mail(self) -> str:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(certificate(self.folder))
-        mail = await asyncio.get_running_loop().create_server(
+        server = await asyncio.get_running_loop().create_server(
             lambda: SMTP(
                 self.mailbox, hostname="mail.example", tls_context=tls, require_starttls=True,
                 auth_required=True, authenticator=self.mailbox.authenticate,
             ),
             "127.0.0.1", 0,
         )  # fmt: skip
-        self._servers += [webhook, mail]
-        self.webhook.port, self.mailbox.port = (
-            server.sockets[0].getsockname()[1] for server in (webhook, mail)
-        )
-        self._environ["HOOK"] = f"json://127.0.0.1:{self.webhook.port}/hook"
+        self._servers.append(server)
+        self.mailbox.port = server.sockets[0].getsockname()[1]
         self._environ["MAIL"] = (
             f"mailtos://alerts:{MAIL_PASSWORD}@127.0.0.1:{self.mailbox.port}"
             "?from=monitor@acme.example&to=ops@acme.example&verify=no&mode=starttls"
         )
-        return (
-            '[[channels]]\nname = "hook"\nurl = "env:HOOK"\n'
-            '[[channels]]\nname = "mail"\nurl = "env:MAIL"'
-        )
+        return '[[channels]]\nname = "mail"\nurl = "env:MAIL"'
 
     async def simulate(self, text: str) -> asyncio.subprocess.Process:
         """Start the simulator as a process, and learn its base URL."""

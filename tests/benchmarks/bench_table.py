@@ -19,6 +19,8 @@ def write(found: Found) -> None:
 
 
 def _steady(found: Found) -> Iterator[str]:
+    yield "On a machine of {cores} cores ({processor}), Python {python}:".format(**found["machine"])
+    yield ""
     runs = [found[f"steady-{count}"] for count in (100, 1_000, 10_000)]
     yield (
         "| targets, each looked at every 10 s | "
@@ -59,6 +61,14 @@ def _rest(found: Found) -> Iterator[str]:
             f" {_times(told['p50_s'], told['p99_s'], told['most_s'])}"
             f" ({one_by_one['opened']} openings among 100 targets) |"
         )
+    faulty = found["faults"]
+    told = faulty["hook"]
+    yield (
+        f"| the same with 5 % of the probes failing and 20 % of the posts refused: median, 95 %, 99 % |"
+        f" {_times(told['p50_s'], told['p95_s'], told['p99_s'])} ({faulty['opened']} openings among"
+        f" {faulty['targets']:,} targets, {faulty['lost'] + faulty['not_delivered']} lost,"
+        f" {faulty['doubled']} told twice) |"
+    )
     told = burst["hook"]
     yield (
         f"| {burst['opened']:,} targets of one organization open within 10 s: told in, lost |"
@@ -72,7 +82,7 @@ def _rest(found: Found) -> Iterator[str]:
             f" {seconds:.2f} s |"
         )
     yield f"| `python -c pass` on the same machine | {commands['python_s']:.2f} s |"
-    busy = max(found[part]["others_cores"] for part in ("stored", "openings", "burst"))
+    busy = max(found[part]["others_cores"] for part in ("stored", "openings", "faults", "burst"))
     yield f"| other processes meanwhile, at most | {busy:.2f} cores |"
 
 
