@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from monitor.access.diagnosis import envelope
@@ -149,19 +150,31 @@ def _error_of(value: Mapping[str, Any]) -> Any:
 
 def _frames(text: str) -> Iterator[Frame]:
     """The events of a stream; a bare JSON line among them counts as data."""
+    blocks = list(islice(_blocks(text), FRAMES_CAP))
+    # Most are one object: it takes half the time to read them together.
+    objects = iter(envelope.parse_objects([data[0] for _, data in blocks if _is_object(data)]))
+    for event, data in blocks:
+        if _is_object(data):
+            yield Frame(event, next(objects))
+        elif len(data) == 1:
+            yield _line(event, data[0])
+        else:
+            yield from _lines(event, data)
+
+
+def _is_object(data: Sequence[str]) -> bool:
+    return len(data) == 1 and data[0][:1] == "{" and data[0][-1:] == "}"
+
+
+def _blocks(text: str) -> Iterator[tuple[str, list[str]]]:
+    """The name of each event and its lines of data."""
     event = ""
     data: list[str] = []
-    count = 0
     for raw in (*text.splitlines(), ""):
-        if count >= FRAMES_CAP:
-            return
         line = raw.strip()
         if not line:
-            if len(data) == 1:
-                yield _line(event, data[0])
-            elif data:
-                yield from _lines(event, data)
-            count += bool(data)
+            if data:
+                yield event, data
             event, data = "", []
         elif line.startswith("data:"):
             data.append(line[5:].strip())

@@ -6,7 +6,7 @@ its message, its machine-readable words and its status. Nothing here judges what
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -138,6 +138,17 @@ def parse(text: str) -> tuple[Any, str] | None:
     except (ValueError, RecursionError):
         return None
     return value, start[end:].strip() if end < len(start) else ""
+
+
+def parse_objects(texts: Sequence[str]) -> list[Any]:
+    """The JSON value of each text, or the text itself where it is no JSON."""
+    try:
+        values = _decoder.decode(f"[{','.join(texts)}]")
+        if len(values) == len(texts):
+            return values  # type: ignore[no-any-return]
+    except (ValueError, RecursionError):
+        pass
+    return [text if (parsed := parse(text)) is None else parsed[0] for text in texts]
 
 
 def layers(value: Any, text: str = "") -> list[Layer]:
