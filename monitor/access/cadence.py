@@ -68,21 +68,23 @@ def next_look(
     retry_after: float | None = None,
     over_budget: bool = False,
     at_once: bool = False,
+    behind: bool = False,
 ) -> Plan:
     """Decide the next look after the one that ended at `now`.
 
     `retry_after` is the server's wish in seconds: the look is never earlier. `over_budget`: this one was
     a listing for want of money. A target that waits for its opening keeps its interval, whatever is
     affordable then; an open one is looked at as often as the model list. `at_once`: the listing was
-    answered, and brings a full probe.
+    answered, and brings a full probe. `behind`: there are more than can be made; the next is
+    a whole interval away, so that rounds get longer by as much for every target.
     """
     situation, interval = _situation(memory, now, cadence, shutdown)
     look, early = Look.FULL, timedelta()
     held: Hold | None = None
     if memory.setbacks and (wait := _backoff(memory, cadence)) < interval:
         situation, at = Situation.INCONCLUSIVE, now + wait
-    elif situation in (Situation.SETTLING, Situation.SUSPECT):
-        # exactly, not on the grid: the second answer must be far enough from the first
+    elif behind or situation in (Situation.SETTLING, Situation.SUSPECT):
+        # exactly, not on the grid: of these the second answer must be far enough from the first
         at = now + interval
     else:
         at, early = _on_grid(now, interval, phase), min(interval * _EARLY, _EARLY_MOST)

@@ -38,6 +38,8 @@ class Result:
     brings: bool = False
     #: the target's secret was replaced while it was under way
     outdated: bool = False
+    #: when it was sent, in even seconds
+    asked_at: float = 0.0
 
 
 def answer_of(result: Result, now: datetime) -> Answer:

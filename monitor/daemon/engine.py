@@ -17,6 +17,7 @@ from monitor.access.states import advance
 from monitor.access.words import Code, Effect, EventKind, Hold, Look, Reason, State
 from monitor.daemon.answers import Result, answer_of
 from monitor.daemon.clock import Clock
+from monitor.daemon.lateness import Lateness
 from monitor.daemon.narrator import Narrator
 from monitor.daemon.network import NetworkSense
 from monitor.daemon.silences import Silences, stale_of
@@ -50,6 +51,7 @@ class Engine:
         look_at: Callable[..., None],
         committed: Callable[[], None],
         evidence: Callable[[Watch], Awaitable[str]],
+        lateness: Lateness,
     ) -> None:
         self._watches = watches
         self._queue = queue
@@ -60,6 +62,7 @@ class Engine:
         self._look_at = look_at
         self._committed = committed
         self._evidence = evidence
+        self._lateness = lateness
         self._watching_since = clock.now()
         self._silences = Silences(watches, narrator, rules)
 
@@ -73,6 +76,13 @@ class Engine:
             await self.write([Change(posting=result.posting)])
             self._look_at(watch, now)
             return
+        if result.asked_at < watch.asked_at:
+            # a later question was answered before: this says nothing of the gate as it is now
+            answer = answer_of(result, now)
+            await self.write([Change(watch.name, answer=answer, posting=result.posting)])
+            self._look_at(watch, watch.memory.next_probe_at or now)
+            return
+        watch.asked_at = result.asked_at
         watch.answers += 1
         if diagnosis and diagnosis.request_id:
             watch.request_ids.append(diagnosis.request_id)
@@ -83,6 +93,7 @@ class Engine:
         inconclusive = code is not None and code.effect is Effect.INCONCLUSIVE
         if code is not None and code.effect.conclusive:
             self._silences.answered(watch.target.route, now)
+        every = full_interval(decision.memory, now, watch.cadence, watch.shutdown)
         plan = next_look(
             decision.memory,
             now,
@@ -92,6 +103,7 @@ class Engine:
             retry_after=diagnosis.retry_after if diagnosis and inconclusive else None,
             over_budget=result.over_budget,
             at_once=result.brings,
+            behind=self._lateness.made(watch.late, every.total_seconds(), self._clock.even()),
         )
         watch.look = plan.look
         watch.memory = changed(decision.memory, next_probe_at=plan.at, held_by=plan.held_by)

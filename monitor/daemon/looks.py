@@ -195,6 +195,7 @@ class Looker:
         look, credentials = paying.look, watch.credentials
         try:
             async with self._places[watch.target.route]:
+                asked_at = self._clock.even()
                 observation = await self._prober.look(
                     credentials, watch.target.capability, look,
                     deadline=self._routes[watch.target.route].deadline if look is Look.FULL else None,
@@ -204,7 +205,7 @@ class Looker:
             if paying.hold:
                 self._ledger.doubt(paying.hold)
             raise
-        result, claimed = self._evaluated(watch, paying, observation)
+        result, claimed = self._evaluated(watch, paying, observation, asked_at)
         # by a reload: what was asked with the old secret says nothing of the new one
         if watch.credentials != credentials:
             result = replace(result, outdated=True)
@@ -281,7 +282,7 @@ class Looker:
         return now - watch.crowded_since < 2 * watch.cadence.settling.total_seconds()
 
     def _evaluated(
-        self, watch: Watch, paying: "_Paying", observation: Observation
+        self, watch: Watch, paying: "_Paying", observation: Observation, asked_at: float
     ) -> tuple[Result, float]:
         """What an answer means and costs, and what it claims to cost beyond what was left.
 
@@ -307,15 +308,18 @@ class Looker:
         brings = paying.over and watch.waiting and watch.heard and self._may_try(watch)
         if not hold or not code:
             return Result(
-                watch, look, observation, diagnosis, over_budget=paying.over, brings=brings
-            ), 0.0
+                watch, look, observation, diagnosis, over_budget=paying.over, brings=brings,
+                asked_at=asked_at,
+            ), 0.0  # fmt: skip
         if cost is None:
             watch.heard = False
         fate = fate_of(code, granted_before=watch.memory.granted_seen)
         settled = self._ledger.settle(
             hold, cost, fate, again=not watch.removed, estimated=watch.estimated
         )
-        result = Result(watch, look, observation, diagnosis, settled.usd, settled.posting)
+        result = Result(
+            watch, look, observation, diagnosis, settled.usd, settled.posting, asked_at=asked_at
+        )
         return result, (cost or 0.0) if settled.cut else 0.0
 
     async def _tell_of(

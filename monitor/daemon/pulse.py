@@ -11,6 +11,7 @@ from monitor.access.words import State
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.daemon.clock import Clock
 from monitor.daemon.health import NOTE_EVERY, Vitals, stalled
+from monitor.daemon.lateness import Lateness
 from monitor.daemon.notify import Manager
 from monitor.daemon.watches import Watches
 from monitor.store.errors import StoreError
@@ -30,8 +31,10 @@ class Pulse:
         manager: Manager,
         clock: Clock,
         delivery_most: timedelta,
+        lateness: Lateness,
     ) -> None:
         self._recorder = recorder
+        self._lateness = lateness
         self._waiting: Mapping[str, int] = {}
         self._dispatcher = dispatcher
         self._manager = manager
@@ -87,7 +90,8 @@ class Pulse:
         if note or self._manager.there:
             await self._count()
         if note:
-            counts = {"targets": len(watches), "counts": watches.counts(), "looks": looks}
+            counts = {"targets": len(watches), "counts": watches.counts(), "looks": looks,
+                      "rounds_missed": round(self._lateness.missed)}  # fmt: skip
             await self._note({"notifications": self._waiting, **counts})
         problems = self.stalled()
         if bool(problems) != bool(self._told):
@@ -100,8 +104,8 @@ class Pulse:
             # A restart would lose the results that are kept, and find the database no better.
             self._manager.alive()
         if self._manager.there:
-            words = (status_line(watches, self._waiting), *self._recorder.queue.words(), *problems)
-            self._manager.status("; ".join(words))
+            words = (*self._recorder.queue.words(), *self._lateness.words(), *problems)
+            self._manager.status("; ".join((status_line(watches, self._waiting), *words)))
 
     def note_soon(self) -> None:
         """The wall clock was stepped: the time noted is not to be compared with it any more."""

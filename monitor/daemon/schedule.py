@@ -1,4 +1,4 @@
-"""When each target is looked at: a queue by date, and one APScheduler job for the front of it."""
+"""When each target is looked at: two queues by date, and one APScheduler job for the front of them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,8 +17,11 @@ log = structlog.get_logger()
 
 #: Looks whose times are closer together than this begin together: to wake up costs more than a look.
 _GRAIN = timedelta(milliseconds=10)
-#: Looks that begin before others on the loop have their turn.
-_AT_ONCE = 100
+#: Looks that begin before others on the loop have their turn. When it cannot keep up, what is due waits
+#: here, where its order is decided, and not half begun.
+_AT_ONCE = 4
+#: While targets that wait and open ones are both due, one look in so many is at an open one.
+_RECHECK_EVERY = 8
 #: Looks that are made early at most, with one whose time has come.
 _COMPANY = 16
 _JOB = "next looks"
@@ -42,7 +45,10 @@ class Schedule:
         self._look: Callable[[Watch], Awaitable[None]] | None = None
         #: by name; what the queue holds beside these was dated anew or removed
         self._dates: dict[str, datetime] = {}
-        self._queue: list[_Entry] = []
+        #: of targets that wait for their opening, and of open ones
+        self._queues: tuple[list[_Entry], list[_Entry]] = ([], [])
+        self._turns = 0
+        self._beginning = False
         self._number = count()
         self._wakes_at: datetime | None = None
         self._scheduler = AsyncIOScheduler(
@@ -65,6 +71,7 @@ class Schedule:
 
     def stop(self) -> None:
         """No further look begins. Looks under way belong to who makes them and are not touched."""
+        self._look = None
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
@@ -76,7 +83,8 @@ class Schedule:
         if watch.removed:
             return
         self._dates[watch.name] = when
-        heappush(self._queue, (when, next(self._number), watch, early))
+        queue = self._queues[not watch.waiting]
+        heappush(queue, (when, next(self._number), watch, early))
         if self._wakes_at is None or when < self._wakes_at - _GRAIN:
             self._wake_for_the_first()
 
@@ -91,13 +99,8 @@ class Schedule:
 
     def earliest(self) -> datetime | None:
         """When the next look is dated (UTC); in the past for one that should have begun."""
-        queue = self._queue
-        if len(queue) > 2 * len(self._dates) + _AT_ONCE:
-            queue[:] = [entry for entry in queue if self._stands(entry)]
-            heapify(queue)
-        while queue and not self._stands(queue[0]):
-            heappop(queue)
-        return queue[0][0] if queue else None
+        heads = [head[0] for queue in self._queues if (head := self._head(queue))]
+        return min(heads, default=None)
 
     def holds(self, watch: Watch) -> bool:
         """Whether a look at the watch is dated."""
@@ -110,6 +113,24 @@ class Schedule:
             self._wake(wall())  # now, should it stand still
         else:
             self._wake_for_the_first()
+
+    def _head(self, queue: list[_Entry]) -> _Entry | None:
+        if len(queue) > 2 * len(self._dates) + 100:
+            queue[:] = [entry for entry in queue if self._stands(entry)]
+            heapify(queue)
+        while queue and not self._stands(queue[0]):
+            heappop(queue)
+        return queue[0] if queue else None
+
+    def _next(self) -> list[_Entry] | None:
+        """The queue whose first look begins next: at a target that waits, where both kinds are due."""
+        now = self._clock.now()
+        heads = [(head, queue) for queue in self._queues if (head := self._head(queue))]
+        due = [queue for head, queue in heads if head[0] <= now]
+        if len(due) > 1:
+            self._turns += 1
+            return due[self._turns % _RECHECK_EVERY == 0]
+        return due[0] if due else min(heads, default=(None, None))[1]
 
     def _stands(self, entry: _Entry) -> bool:
         when, _, watch, _ = entry
@@ -132,21 +153,29 @@ class Schedule:
 
     async def _begin_the_due(self) -> None:
         """Begin the looks whose time has come. After a step of the wall's clock it may be none."""
+        if self._beginning:
+            return  # it goes on while anything is due
+        self._beginning = True
         try:
             begun = company = 0
-            while (first := self.earliest()) is not None:
-                now, early = self._clock.now(), self._queue[0][3]
-                if first > now:
+            while self._look is not None and (queue := self._next()) is not None:
+                now = self._clock.now()
+                when, _, watch, early = queue[0]
+                if when > now:
                     company += 1
-                    if not begun or company > _COMPANY or first - early > now:
+                    if not begun or company > _COMPANY or when - early > now:
                         break
-                _, _, watch, _ = heappop(self._queue)
+                heappop(queue)
                 del self._dates[watch.name]
+                watch.late = max((now - when).total_seconds(), 0.0)
                 await self._begin(watch)
                 begun += 1
                 if begun % _AT_ONCE == 0:
                     await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            pass  # by `stop`: the scheduler would log it as an error
         finally:
+            self._beginning = False
             self._wake_for_the_first()
 
     async def _begin(self, watch: Watch) -> None:

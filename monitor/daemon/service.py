@@ -22,6 +22,7 @@ from monitor.daemon.dating import date_all, remember_the_forgotten, soon
 from monitor.daemon.enclosing import enclosed
 from monitor.daemon.engine import Engine
 from monitor.daemon.heartbeat import Heart
+from monitor.daemon.lateness import Lateness
 from monitor.daemon.listings import Listings
 from monitor.daemon.looks import Looker
 from monitor.daemon.narrator import Narrator
@@ -96,6 +97,7 @@ class Monitor:
         self._helpers: list[asyncio.Task[None]] = []
         self._channels = list(channels) or [console.Console()]
         self._timekeeper = Timekeeper(self._clock)
+        self._lateness = Lateness()
         self._beats = 0
         self._change = asyncio.Event()
         #: a beat and a reload take turns: both take declarations, each once
@@ -285,6 +287,7 @@ class Monitor:
             manager=self._manager,
             clock=self._clock,
             delivery_most=self._settings.delivery.timeout,
+            lateness=self._lateness,
         )
 
     def _new_dispatcher(self) -> Dispatcher:
@@ -309,6 +312,7 @@ class Monitor:
             look_at=self._schedule.at,
             committed=self._committed,
             evidence=self._evidence_of,
+            lateness=self._lateness,
         )
         self._looker = Looker(
             watches=watches,

@@ -47,6 +47,10 @@ class Watch:
     dated: bool = False
     #: a probe of it is under way
     busy: bool = False
+    #: by how many seconds the loop began its last probe after its time
+    late: float = 0.0
+    #: when the probe was sent (even seconds) whose answer moved the memory last
+    asked_at: float = 0.0
     #: a reload is about to remove it: what it still learns is of interest to nobody
     leaving: bool = False
     #: no longer in the settings

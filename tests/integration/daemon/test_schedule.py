@@ -24,9 +24,10 @@ class Round:
         self._dated = {}
         self._done = asyncio.Event()
 
-    def date(self, name: str, seconds: float, **more) -> None:
+    def date(self, name: str, seconds: float, *, waiting: bool = True, **more) -> None:
         self._dated[name] = self.clock.after(seconds)
-        self.schedule.at(SimpleNamespace(name=name, removed=False), self._dated[name], **more)
+        watch = SimpleNamespace(name=name, removed=False, waiting=waiting)
+        self.schedule.at(watch, self._dated[name], **more)
 
     async def play(self) -> None:
         self.schedule.start(self._look)
@@ -67,3 +68,46 @@ async def test_a_crowd_does_not_all_go_along(looks):
         looks.date(f"near-{number}", 0.5, early=EARLY)
     await looks.play()
     assert sum(late < 0 for late in looks.late.values()) == 16
+
+
+async def test_where_both_are_due_targets_that_wait_go_before_open_ones_yet_not_only(looks):
+    for number in range(40):
+        looks.date(f"open-{number}", -2 + number / 100, waiting=False)
+        looks.date(f"waits-{number}", -1 + number / 100)
+    await looks.play()
+    order = list(looks.late)
+    assert [name.split("-")[0] for name in order[:16]] == (["waits"] * 7 + ["open"]) * 2
+    for kind in ("open", "waits"):
+        assert [name for name in order if name.startswith(kind)] == [
+            f"{kind}-{number}" for number in range(40)
+        ]
+
+
+async def test_others_on_the_loop_have_their_turn_among_many_that_are_due(looks):
+    for number in range(200):
+        looks.date(f"{number}", -1)
+    seen = []
+
+    async def watch() -> None:
+        while len(looks.late) < 200:
+            seen.append(len(looks.late))
+            await asyncio.sleep(0)
+
+    await asyncio.gather(looks.play(), watch())
+    assert len({count for count in seen if count}) >= 9
+
+
+async def test_a_stop_while_many_are_due_begins_no_more_and_is_no_error(looks, caplog):
+    for number in range(200):
+        looks.date(f"{number}", -1)
+    looks.schedule.start(looks._look)
+    async with asyncio.timeout(10):
+        while not looks.late:  # noqa: ASYNC110 - a turn of the loop is what is waited for
+            await asyncio.sleep(0)
+    looks.schedule.stop()
+    begun = len(looks.late)
+    assert begun < 200
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert len(looks.late) == begun
+    assert not caplog.records

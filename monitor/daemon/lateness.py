@@ -1,0 +1,58 @@
+"""Whether the monitor keeps up: where not, rounds get longer for all targets alike, and it is said."""
+
+import structlog
+
+log = structlog.get_logger()
+
+#: Seconds after its time from which a probe is late, and under which it is in time again. Between them
+#: all stays as it is: else rounds of two lengths would take turns.
+_LATE, _IN_TIME = 1.0, 0.25
+#: Seconds for which probes are late before it is said: many are due at once at a start or after suspend.
+_PERSISTS = 5.0
+#: Seconds in which all are in time, after which it is over.
+_OVER = 10.0
+
+
+class Lateness:
+    """Told of each probe: says once when they are late for good, and once when they no longer are.
+
+    `missed` counts the rounds that were not made: a probe that is late by an interval is one.
+    """
+
+    def __init__(self) -> None:
+        self.missed = 0.0
+        self._said = False
+        #: even seconds of the first and the last late one of a time, and what was missed before it
+        self._first: float | None = None
+        self._last = self._before = 0.0
+
+    def made(self, late: float, every: float, now: float) -> bool:
+        """A probe began `late` seconds after its time; the next one of its target is due in `every`.
+
+        Returns whether there are more than can be made; then that one is to be a whole interval away.
+        """
+        if late > _LATE or (self._first is not None and late > _IN_TIME):
+            if self._first is None:
+                self._first, self._before = now, self.missed
+            self.missed += late / every
+            self._last = now
+            if not self._said and now - self._first >= _PERSISTS:
+                self._said = True
+                log.error(
+                    "falling_behind",
+                    late_s=round(late, 1),
+                    why="more probes are due than can be made: rounds get longer, for all alike",
+                )
+        elif self._first is not None and now - self._last >= _OVER:
+            if self._said:
+                log.info(
+                    "caught_up",
+                    after_s=round(self._last - self._first, 1),
+                    rounds_missed=round(self.missed - self._before, 1),
+                )
+            self._first, self._said = None, False
+        return self._first is not None
+
+    def words(self) -> tuple[str, ...]:
+        """The trouble for a status line; empty while probes are in time."""
+        return ("probes are late, rounds are longer than they should be",) if self._said else ()
