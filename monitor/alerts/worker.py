@@ -283,7 +283,8 @@ class ChannelWorker:
         while self._unmarked:
             ids = self._unmarked[:]
             await self._outbox.delivered(ids, self._now())
-            del self._unmarked[: len(ids)]
+            noted = {*ids}  # another round may have noted some of them meanwhile
+            self._unmarked = [id_ for id_ in self._unmarked if id_ not in noted]
 
     async def _failed(self, group: Group, error: DeliveryError, started: float) -> None:
         now = self._clock()
