@@ -51,6 +51,10 @@ class Outbox(Protocol):
         """
         ...
 
+    async def release(self, ids: Sequence[int]) -> None:
+        """End the leases of rows that were claimed and not tried."""
+        ...
+
     async def delivered(self, ids: Sequence[int], at: datetime) -> None:
         """Mark rows delivered."""
         ...

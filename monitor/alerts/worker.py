@@ -1,8 +1,10 @@
 """One channel's worker: reads the outbox, sends several messages at once, retries, gives up."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -33,6 +35,17 @@ IDLE_S = 15.0
 QUICK_MOST = 20
 #: Seconds until rows are claimed again that somebody else has, or an outbox is used again that failed.
 AGAIN_S = 1.0
+#: Messages that are claimed together before there is a place for them, for each place: a claim is a commit.
+AHEAD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """A group that nobody else sends until that time of the loop. Without a message it is composed anew."""
+
+    group: Group
+    message: Message | None
+    until: float
 
 
 class ChannelWorker:
@@ -64,7 +77,8 @@ class ChannelWorker:
         self._wake = asyncio.Event()
         self._one_round = asyncio.Lock()
         self._sends: set[asyncio.Task[None]] = set()
-        self._stopping = False
+        self._claimed: deque[_Claimed] = deque()
+        self._stopping = self._halted = False
         #: the service's pace: when the next message may begin
         self._next_at = 0.0
         #: the newest row that was read
@@ -89,6 +103,7 @@ class ChannelWorker:
         try:
             await self._run()
         finally:
+            self._halted = True
             for task in self._sends:
                 task.cancel()
 
@@ -127,10 +142,11 @@ class ChannelWorker:
 
     async def halt(self) -> None:
         """Wait for the sends under way, and begin no other."""
-        self._stopping = True
+        self._stopping = self._halted = True
         await self._settle()
         with suppress(Exception):  # said already; the next worker finds them leased
             await self._mark()
+            await self._outbox.release([id_ for one in self._claimed for id_ in one.group.ids])
 
     async def _settle(self, *, first: bool = False) -> None:
         if self._sends:
@@ -149,21 +165,30 @@ class ChannelWorker:
         now = self._clock()
         if self._health.down:
             await self._give_up_old()
-        room = self._room(now)
-        if not room:
+        self._return_old(now)
+        self._begin()
+        most = self._may_claim(now)
+        if most <= 0:
             return max(self._health.ready_at(now) - now, 0.0) if not self._sends else IDLE_S
         if now < self._next_at and not flush:
             return self._next_at - now  # by then more may have come that shares the message
         if self._health.down:
             self._waiting.again_at(now)
         together = self._channel.pace > 0
-        groups = self._waiting.take(now, room, flush=flush, together=together)
+        groups = self._waiting.take(now, most, flush=flush, together=together)
         if groups:
-            await self._begin(groups)
-        if len(self._sends) >= self._channel.parallel:
-            return IDLE_S  # the end of one wakes
+            await self._claim(groups)
+        if self._may_claim(self._clock()) <= 0:
+            return IDLE_S  # the end of a send wakes
         at = self._waiting.next_at()
         return IDLE_S if at is None else at - self._clock()
+
+    def _may_claim(self, now: float) -> int:
+        """How many messages may be claimed: those that may begin now, and some ahead where all is well."""
+        places, ahead = self._channel.parallel, len(self._claimed)
+        if places > 1 and not self._health.down and self._health.ready_at(now) <= now:
+            return AHEAD * places - ahead if ahead < places else 0
+        return self._room(now) - ahead
 
     def _room(self, now: float) -> int:
         """How many sends may begin now."""
@@ -190,10 +215,11 @@ class ChannelWorker:
             if rows:
                 self._read_to = rows[-1].happening_id
 
-    async def _begin(self, groups: Sequence[Group]) -> None:
+    async def _claim(self, groups: Sequence[Group]) -> None:
         messages = [await self._composed(group) for group in groups]
         lease = self._delivery.timeout + LEASE_MARGIN
         ids = [id_ for group in groups for id_ in group.ids]
+        until = self._clock() + LEASE_MARGIN.total_seconds()
         try:
             got, leased = map(set, await self._outbox.claim(ids, self._now() + lease))
         except BaseException:
@@ -212,9 +238,22 @@ class ChannelWorker:
                 group.rows = mine
             if mine:
                 told = message if whole else await self._composed(group)
-                task = asyncio.create_task(self._send(group, told))
-                self._sends.add(task)
-                task.add_done_callback(self._sent)
+                self._claimed.append(_Claimed(group, told, until))
+        self._begin()
+
+    def _begin(self) -> None:
+        """Send of what is claimed as much as may be sent."""
+        now = self._clock()
+        while self._claimed and self._room(now) > 0 and not self._halted:
+            one = self._claimed.popleft()
+            task = asyncio.create_task(self._send(one.group, one.message))
+            self._sends.add(task)
+            task.add_done_callback(self._sent)
+
+    def _return_old(self, now: float) -> None:
+        """What was claimed too long ago, because the channel went down, waits like the others."""
+        while self._claimed and self._claimed[0].until <= now:
+            self._waiting.put_back(self._claimed.popleft().group, now)
 
     async def _composed(self, group: Group) -> Message | None:
         """The message of as many rows of the group as fit one; the others wait for their turn."""
@@ -241,6 +280,7 @@ class ChannelWorker:
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sends.discard(task)
         self.progress_at = self._clock()
+        self._begin()
         self._wake.set()
 
     async def _send(self, group: Group, message: Message | None) -> None:

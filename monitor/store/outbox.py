@@ -95,6 +95,11 @@ def claim(
     return [id_ for id_ in ids if id_ in claimed], [id_ for id_ in rest if id_ in leased]
 
 
+def release(connection: Connection, ids: Sequence[int]) -> None:
+    """End the leases of what is claimed and still pending."""
+    _mark(connection, ids, only_pending=True)
+
+
 def delivered(connection: Connection, ids: Sequence[int], at: datetime) -> None:
     """Mark as delivered, also what was given up meanwhile."""
     _mark(

@@ -242,6 +242,10 @@ class Recorder:
         """Lease notifications until a time; those that were free, and those that somebody else has."""
         return await self.queue.do(lambda work: outbox.claim(work.flush(), ids, until, work.now))
 
+    async def release(self, ids: Ids) -> None:
+        """End the leases of notifications that were claimed and not tried."""
+        await self._do(lambda connection: outbox.release(connection, ids))
+
     async def delivered(self, ids: Ids, at: datetime) -> None:
         """Mark notifications as delivered."""
         await self._do(lambda connection: outbox.delivered(connection, ids, at))

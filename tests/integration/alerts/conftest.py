@@ -122,6 +122,9 @@ class MemoryOutbox:
         pending = [id_ for id_ in ids if self.rows[id_].state == "pending"]
         return got, [id_ for id_ in pending if id_ not in got]
 
+    async def release(self, ids: Sequence[int]) -> None:
+        await self._change(ids, lease_until=None)
+
     async def delivered(self, ids: Sequence[int], at: datetime) -> None:
         if self.unmarkable:
             self.unmarkable -= 1

@@ -139,3 +139,54 @@ async def test_each_part_of_a_long_message_is_claimed_and_marked_alone(outbox, l
     await outbox.until(lambda: outbox.states() == ["delivered"] * 8)
     assert [text.count("[#") for text in channel.taken] == [3, 3, 2]
     await end(task)
+
+
+class Slow(Sender):
+    """Takes two messages at once, when it is let."""
+
+    name, parallel = "ops", 2
+
+    def __init__(self) -> None:
+        self.taken, self.let = 0, asyncio.Event()
+
+    async def send(self, message) -> None:
+        await self.let.wait()
+        self.taken += 1
+
+
+class CountingClaims:
+    """An outbox that counts its claims."""
+
+    def __init__(self, outbox) -> None:
+        self._outbox, self.claims = outbox, 0
+
+    def __getattr__(self, name):
+        self.claims += name == "claim"
+        return getattr(self._outbox, name)
+
+
+async def test_several_messages_are_claimed_together_while_others_are_sent(outbox, light):
+    for n in range(40):
+        outbox.add("ops", light(scope=f"org-{n}", target=f"acme-{n}/gpt-image-2:images"))
+    counting, channel = CountingClaims(outbox), Slow()
+    channel.let.set()
+    _, task = await running(counting, channel)
+    await outbox.until(lambda: outbox.states() == ["delivered"] * 40)
+    assert channel.taken == 40
+    assert counting.claims <= 40 / 4
+    await end(task)
+
+
+async def test_what_was_claimed_and_not_begun_is_free_after_a_halt(outbox, light):
+    for n in range(20):
+        outbox.add("ops", light(scope=f"org-{n}", target=f"acme-{n}/gpt-image-2:images"))
+    channel = Slow()
+    dispatcher, task = await running(outbox, channel)
+    await outbox.until(lambda: sum(bool(row.lease_until) for row in outbox.rows.values()) > 2)
+    halting = asyncio.create_task(dispatcher.halt(20))
+    await asyncio.sleep(0)  # it has begun: nothing more is sent
+    channel.let.set()
+    await halting
+    assert channel.taken == outbox.states().count("delivered") == 2
+    assert not any(row.lease_until for row in outbox.rows.values())
+    await end(task)
