@@ -78,12 +78,15 @@ class ChannelWorker:
         self._one_round = asyncio.Lock()
         self._sends: set[asyncio.Task[None]] = set()
         self._claimed: deque[_Claimed] = deque()
+        #: tried, and still leased by this worker: that they failed could not be noted
+        self._leased: set[int] = set()
         self._stopping = self._halted = False
         #: the service's pace: when the next message may begin
         self._next_at = 0.0
         #: the newest row that was read
         self._read_to = 0
         self._read_all = False
+        self._wakes = 0
         #: by row, the age at which it was read and when that was: a step of the wall clock makes none older
         self._ages: dict[int, tuple[timedelta, float]] = {}
         #: delivered, and not marked yet
@@ -96,6 +99,7 @@ class ChannelWorker:
         if anew:
             self._read_to = 0
         self._read_all = False
+        self._wakes += 1
         self._wake.set()
 
     async def run(self) -> None:
@@ -203,8 +207,10 @@ class ChannelWorker:
             if not len(self._waiting):
                 self._read_to = 0
             now, at = self._now(), self._clock()
+            known = self._wakes
             rows = await self._outbox.pending(self._channel.name, ROWS_MOST, self._read_to)
-            self._read_all = len(rows) < ROWS_MOST
+            # What came while it was read may not be among it.
+            self._read_all = len(rows) < ROWS_MOST and known == self._wakes
             out = {*self._unmarked}
             new = [row for row in rows if row.id not in self._waiting and row.id not in out]
             if new:
@@ -222,6 +228,8 @@ class ChannelWorker:
         until = self._clock() + LEASE_MARGIN.total_seconds()
         try:
             got, leased = map(set, await self._outbox.claim(ids, self._now() + lease))
+            got |= leased & self._leased
+            self._leased -= got
         except BaseException:
             for group in groups:
                 self._waiting.put_back(group, self._clock() + AGAIN_S)
@@ -344,7 +352,8 @@ class ChannelWorker:
                 self._log("failed", group, started, reason=reason, retry_in_s=round(wait, 1))
                 at = self._now() + timedelta(seconds=wait)
                 await self._outbox.failed(group.ids, reason, at)
-        except Exception as trouble:  # noqa: BLE001  they are leased for now, and go again
+        except Exception as trouble:  # noqa: BLE001  they go again all the same
+            self._leased.update(group.ids)
             self._say_unusable(trouble)
         if group.rows and error.ended is not None:
             with suppress(TimeoutError):
