@@ -13,12 +13,12 @@ DOWN_AFTER = 5.0
 
 
 def backoff(failures: int, first: float, most: float, spread: float) -> float:
-    """Seconds until the next try after so many failures; `spread` from 0 to 1 adds up to a quarter."""
+    """Seconds until the next try after so many failures; `spread` from 0 to 1 moves it by up to an eighth."""
     steps = len(_STEPS)
     step = (
         _STEPS[failures - 1] if failures <= steps else _STEPS[-1] * 2.0 ** min(failures - steps, 32)
     )
-    return min(first * step * (1 + spread / 4), most)
+    return min(first * step * (1 + (spread - 0.5) / 4), most)
 
 
 class Health:
