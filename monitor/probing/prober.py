@@ -189,7 +189,7 @@ class Prober:
                 del self._bodies[id(exchange)]
             timings = exchange.timings()
         whole = bytes(exchange.body)
-        exchange.body.clear()  # who made the look may keep its context, and with that the exchange
+        exchange.body.clear()  # whoever sent the probe may keep its context, and with that the exchange
         makes_images = surface is not None and surface.makes_images
         body, cut = (reduced if surface else reduced_list)(whole)
         return Observation(

@@ -272,10 +272,6 @@ class Recorder:
         """The wall clock was stepped: what waits moves with it."""
         await self._do(lambda connection: outbox.shift(connection, step))
 
-    async def release_leases(self) -> int:
-        """End all leases; `open` has done so already. How many it were."""
-        return await self._do(outbox.release_leases)
-
     async def _do(self, work: Callable[[Connection], T]) -> T:
         return await self.queue.do(lambda transaction: work(transaction.flush()))
 

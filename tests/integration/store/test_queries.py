@@ -229,7 +229,7 @@ async def test_no_query_reads_a_large_table_whole(path, recorder, clock, make, a
         await recorder.claim([1], clock.now)
         await recorder.inbox()
         await recorder.spend_since(clock.now.date())
-        await recorder.release_leases()
+        await recorder.release([1])
     finally:
         event.remove(Engine, "before_cursor_execute", keep)
     large = ("runs", "happenings", "notifications", "inbox", "spend")
