@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from monitor.access.limits import Delivery
-from monitor.alerts.outbox import Outbox, Sender
+from monitor.alerts.outbox import Outbox, Recorded, Sender
 from monitor.alerts.worker import ChannelWorker
 
 
@@ -52,8 +52,15 @@ class Dispatcher:
         known = [at for at in times if at is not None]
         return min(known) if known and len(known) == len(times) else None
 
+    def offer(self, committed: Sequence[Recorded]) -> None:
+        """This was committed to the outbox just now: it need not be read there."""
+        for name, worker in self._workers.items():
+            rows = [one.pending[name] for one in committed if name in one.pending]
+            if rows:
+                worker.offer(rows)
+
     def wake(self, *, anew: bool = False) -> None:
-        """Something was committed to the outbox; with `anew` also among what was read before."""
+        """There may be something new in the outbox; with `anew` also among what was read before."""
         for worker in self._workers.values():
             worker.wake(anew=anew)
 

@@ -1,6 +1,6 @@
 """The outbox as delivery sees it: what a store must offer, and what a channel must."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -26,6 +26,13 @@ class Pending(Protocol):
     def attempts(self) -> int: ...  # noqa: D102
     @property
     def created_at(self) -> datetime: ...  # noqa: D102
+
+
+class Recorded(Protocol):
+    """A happening that was committed just now, and the notifications of it by channel."""
+
+    @property
+    def pending(self) -> Mapping[str, Pending]: ...  # noqa: D102
 
 
 class Outbox(Protocol):

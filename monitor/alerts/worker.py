@@ -85,7 +85,9 @@ class ChannelWorker:
         self._next_at = 0.0
         #: the newest row that was read
         self._read_to = 0
-        self._read_all = False
+        self._read_all = self._reading = False
+        #: when all was read
+        self._read_at = 0.0
         self._wakes = 0
         #: by row, the age at which it was read and when that was: a step of the wall clock makes none older
         self._ages: dict[int, tuple[timedelta, float]] = {}
@@ -101,6 +103,15 @@ class ChannelWorker:
         self._read_all = False
         self._wakes += 1
         self._wake.set()
+
+    def offer(self, rows: Sequence[Pending]) -> None:
+        """Take in what was committed just now, unless what was committed before is still to be read."""
+        if self._read_all and not self._reading and len(self._waiting) < MEMORY_MOST:
+            self._take_in(rows, self._now(), self._clock())
+            self._read_to = max(self._read_to, rows[-1].happening_id)
+            self._wake.set()
+        else:
+            self.wake()
 
     async def run(self) -> None:
         """Deliver until cancelled; the sends under way are cancelled, too."""
@@ -124,11 +135,9 @@ class ChannelWorker:
                 self._say_unusable(error)
                 wait = AGAIN_S
             self.progress_at = self._clock()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(min(max(wait, 0.0), IDLE_S)):
                     await self._wake.wait()
-            except TimeoutError:
-                self._read_all = False
 
     async def drain(self) -> None:
         """Wait for the sends under way, then send what may be sent, windows or not."""
@@ -203,23 +212,33 @@ class ChannelWorker:
         return self._channel.parallel - len(self._sends)
 
     async def _read(self) -> None:
+        if self._clock() - self._read_at >= IDLE_S:
+            self._read_all = False
         while not self._read_all and len(self._waiting) < MEMORY_MOST:
             if not len(self._waiting):
                 self._read_to = 0
             now, at = self._now(), self._clock()
             known = self._wakes
-            rows = await self._outbox.pending(self._channel.name, ROWS_MOST, self._read_to)
+            self._reading = True
+            try:
+                rows = await self._outbox.pending(self._channel.name, ROWS_MOST, self._read_to)
+            finally:
+                self._reading = False
             # What came while it was read may not be among it.
             self._read_all = len(rows) < ROWS_MOST and known == self._wakes
+            self._read_at = at
             out = {*self._unmarked}
-            new = [row for row in rows if row.id not in self._waiting and row.id not in out]
-            if new:
-                self._health.hurry(at)
-            for row in new:
-                self._ages[row.id] = now - row.created_at, at
-            self._waiting.add(new)
+            self._take_in([row for row in rows if row.id not in out], now, at)
             if rows:
                 self._read_to = rows[-1].happening_id
+
+    def _take_in(self, rows: Sequence[Pending], now: datetime, at: float) -> None:
+        new = [row for row in rows if row.id not in self._waiting]
+        if new:
+            self._health.hurry(at)
+        for row in new:
+            self._ages[row.id] = now - row.created_at, at
+        self._waiting.add(new)
 
     async def _claim(self, groups: Sequence[Group]) -> None:
         messages = [await self._composed(group) for group in groups]

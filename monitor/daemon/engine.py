@@ -22,7 +22,7 @@ from monitor.daemon.narrator import Narrator
 from monitor.daemon.network import NetworkSense
 from monitor.daemon.silences import Silences, stale_of
 from monitor.daemon.watches import Watch, Watches
-from monitor.store.records import Change, Declaration, Told
+from monitor.store.records import Change, Declaration, Recorded, Told
 from monitor.store.write_queue import WriteQueue
 
 log = structlog.get_logger()
@@ -36,7 +36,7 @@ class Engine:
     """Applies events to the watches and has everything that follows written at once.
 
     A watch's memory is moved on before the write, on the one loop, so that events of neighbours see
-    it; the write queue keeps the order. `committed` is called after each commit that told something.
+    it; the write queue keeps the order. `committed` gets what each commit told people of.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Engine:
         clock: Clock,
         rules: Rules,
         look_at: Callable[..., None],
-        committed: Callable[[], None],
+        committed: Callable[[Sequence[Recorded]], None],
         evidence: Callable[[Watch], Awaitable[str]],
         lateness: Lateness,
     ) -> None:
@@ -257,11 +257,11 @@ class Engine:
         """
         told = [told for change in changes for told in change.told]
 
-        def written(ids: list[int]) -> None:
-            for id_, one in zip(ids, told, strict=True):
-                _log(id_, one)
+        def written(recorded: list[Recorded]) -> None:
             if told:
-                self._committed()
+                self._committed(recorded)
+            for one, its in zip(recorded, told, strict=True):
+                _log(one.id, its)
 
         await self._queue.keep(changes, written, patient=patient)
 

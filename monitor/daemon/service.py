@@ -38,6 +38,7 @@ from monitor.daemon.watches import Watch, Watches, succeed, watches_of
 from monitor.probing import Prober, ping
 from monitor.store.errors import GoneError, StoreError
 from monitor.store.recorder import Recorder
+from monitor.store.records import Recorded
 
 log = structlog.get_logger()
 
@@ -349,8 +350,8 @@ class Monitor:
         await self._bury_the_orphans()
         self._dispatcher.wake(anew=True)
 
-    def _committed(self) -> None:
-        self._dispatcher.wake()
+    def _committed(self, recorded: Sequence[Recorded]) -> None:
+        self._dispatcher.offer(recorded)
         self._change.set()
 
     async def _bury_the_orphans(self) -> None:

@@ -13,26 +13,49 @@ from monitor.store.rows import happening_of
 _rows = tables.notifications
 _its = _rows.c
 _PENDING = _its.state == NotificationState.PENDING
+_THESE = _its.id.in_(bindparam("ids", expanding=True))
+
+# What delivery does for every message is made once: see `transaction`.
+_READ = (
+    select(tables.happenings, _its.id.label("notification_id"), _its.attempts, _its.created_at)
+    .join_from(_rows, tables.happenings)
+    .where(_PENDING, _its.channel == bindparam("of"), _its.happening_id > bindparam("after"))
+    .order_by(_its.happening_id)
+    .limit(bindparam("most"))
+)
+_CLAIM = (
+    update(_rows)
+    .where(
+        _THESE,
+        _PENDING,
+        or_(
+            _its.lease_until.is_(None),
+            _its.lease_until <= bindparam("now", type_=_its.lease_until.type),
+        ),
+    )
+    .values(lease_until=bindparam("until"), attempts=_its.attempts + 1)
+    .returning(_its.id)
+)
+_STILL_PENDING = select(_its.id).where(_THESE, _PENDING)
+_DELIVERED = (
+    update(_rows)
+    .where(_THESE)
+    .values(
+        state=NotificationState.DELIVERED,
+        delivered_at=bindparam("at"),
+        lease_until=None,
+        dead_at=None,
+        next_attempt_at=None,
+        last_error=None,
+    )
+)
 
 
 def pending(
     connection: Connection, channel: str, limit: int, after: int = 0
 ) -> list[PendingNotification]:
     """What a channel has still to deliver of happenings above `after`, in order; leased ones included."""
-    rows = connection.execute(
-        select(
-            tables.happenings,
-            _its.id.label("notification_id"),
-            _its.attempts,
-            _its.created_at,
-            _its.next_attempt_at,
-            _its.lease_until,
-        )
-        .join_from(_rows, tables.happenings)
-        .where(_PENDING, _its.channel == channel, _its.happening_id > after)
-        .order_by(_its.happening_id)
-        .limit(limit)
-    )
+    rows = connection.execute(_READ, {"of": channel, "after": after, "most": limit})
     return [
         PendingNotification(
             id=row.notification_id,
@@ -40,8 +63,6 @@ def pending(
             happening=happening_of(row),
             attempts=row.attempts,
             created_at=row.created_at,
-            next_attempt_at=row.next_attempt_at,
-            lease_until=row.lease_until,
         )
         for row in rows
     ]
@@ -80,44 +101,29 @@ def claim(
     What is in neither is no longer pending. The attempt is counted here, so that one which kills the
     process is counted too.
     """
-    free = or_(_its.lease_until.is_(None), _its.lease_until <= now)
     claimed = set(
-        connection.execute(
-            update(_rows)
-            .where(_its.id.in_(ids), _PENDING, free)
-            .values(lease_until=until, attempts=_its.attempts + 1)
-            .returning(_its.id)
-        ).scalars()
+        connection.execute(_CLAIM, {"ids": list(ids), "until": until, "now": now}).scalars()
     )
     rest = [id_ for id_ in ids if id_ not in claimed]
-    query = select(_its.id).where(_its.id.in_(rest), _PENDING)
-    leased = set(connection.execute(query).scalars()) if rest else set()
+    leased = set(connection.execute(_STILL_PENDING, {"ids": rest}).scalars()) if rest else set()
     return [id_ for id_ in ids if id_ in claimed], [id_ for id_ in rest if id_ in leased]
 
 
 def release(connection: Connection, ids: Sequence[int]) -> None:
     """End the leases of what is claimed and still pending."""
-    _mark(connection, ids, only_pending=True)
+    _mark(connection, ids)
 
 
 def delivered(connection: Connection, ids: Sequence[int], at: datetime) -> None:
     """Mark as delivered, also what was given up meanwhile."""
-    _mark(
-        connection,
-        ids,
-        state=NotificationState.DELIVERED,
-        delivered_at=at,
-        dead_at=None,
-        next_attempt_at=None,
-        last_error=None,
-    )
+    connection.execute(_DELIVERED, {"ids": list(ids), "at": at})
 
 
 def failed(
     connection: Connection, ids: Sequence[int], error: str, next_attempt_at: datetime
 ) -> None:
     """Release the lease after a failed attempt; the next one is due at `next_attempt_at`."""
-    _mark(connection, ids, only_pending=True, next_attempt_at=next_attempt_at, last_error=error)
+    _mark(connection, ids, next_attempt_at=next_attempt_at, last_error=error)
 
 
 def dead(connection: Connection, ids: Sequence[int], error: str, at: datetime) -> None:
@@ -125,7 +131,6 @@ def dead(connection: Connection, ids: Sequence[int], error: str, at: datetime) -
     _mark(
         connection,
         ids,
-        only_pending=True,
         state=NotificationState.DEAD,
         dead_at=at,
         next_attempt_at=None,
@@ -177,10 +182,7 @@ def _moved(at: datetime | None, step: timedelta) -> datetime | None:
     return at + step if at else None
 
 
-def _mark(
-    connection: Connection, ids: Sequence[int], *, only_pending: bool = False, **values: Any
-) -> None:
-    statement = update(_rows).where(_its.id.in_(ids))
-    if only_pending:
-        statement = statement.where(_PENDING)
+def _mark(connection: Connection, ids: Sequence[int], **values: Any) -> None:
+    """End the leases of those that are still pending, with what else becomes of them."""
+    statement = update(_rows).where(_its.id.in_(ids), _PENDING)
     connection.execute(statement.values(lease_until=None, **values))

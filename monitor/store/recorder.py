@@ -248,7 +248,7 @@ class Recorder:
 
     async def delivered(self, ids: Ids, at: datetime) -> None:
         """Mark notifications as delivered."""
-        await self._do(lambda connection: outbox.delivered(connection, ids, at))
+        await self.queue.do(lambda work: outbox.delivered(work.flush(), ids, at), urgent=False)
 
     async def failed(self, ids: Ids, error: str, next_attempt_at: datetime) -> None:
         """Keep why an attempt failed, and when the next one is due."""

@@ -120,8 +120,14 @@ class PendingNotification:
     happening: Happening
     attempts: int
     created_at: datetime
-    next_attempt_at: datetime | None
-    lease_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A happening that was written: its id, and the notifications of it by channel."""
+
+    id: int
+    pending: Mapping[str, PendingNotification]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ are gathered over all changes of a transaction and sent in one call per statemen
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,7 +30,14 @@ from monitor.store import inbox, tables
 from monitor.store.errors import StoreError
 from monitor.store.hot import run_many
 from monitor.store.latencies import Counts, added, from_text, to_text
-from monitor.store.records import Answer, Change, NotificationState, Told
+from monitor.store.records import (
+    Answer,
+    Change,
+    NotificationState,
+    PendingNotification,
+    Recorded,
+    Told,
+)
 
 #: Request ids kept of a run: enough for a support ticket.
 _REQUEST_IDS = 5
@@ -77,8 +84,18 @@ _FREE_HOLD = delete(tables.holds).where(tables.holds.c.id == bindparam("row"))
 _TAKE_DECLARATION = update(tables.declarations).where(
     tables.declarations.c.id == bindparam("row"), tables.declarations.c.taken_at.is_(None)
 )
-_INSERT_NOTIFICATION = insert(tables.notifications)
 _INSERT_OPENING = insert(tables.openings)
+
+# Made once: what SQLAlchemy does for a new statement costs more than SQLite needs to carry it out.
+_INSERT_RUN = insert(tables.runs)
+_INSERT_HAPPENING = insert(tables.happenings)
+_INSERT_NOTIFICATION = insert(tables.notifications)
+_LAST_RUN = (
+    select(tables.runs)
+    .where(_runs.target_id == bindparam("target"), _runs.look == bindparam("kind"))
+    .order_by(_runs.id.desc())
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +179,8 @@ class Transaction:
         """Let later changes of this transaction know a target."""
         self._memo.new_targets[name] = known
 
-    def put(self, change: Change) -> list[int]:
-        """Write a change; the ids of its happenings. Raises StoreError for an unknown target."""
+    def put(self, change: Change) -> list[Recorded]:
+        """Write a change; its happenings as they are recorded. Raises StoreError for an unknown target."""
         if change.target is not None:
             target = self._memo.target(change.target)
             if target is None:
@@ -264,14 +281,11 @@ class Transaction:
             "reused": answer.reused is True,
             "fresh": answer.reused is False,
         }
-        return self._insert(insert(tables.runs), row)
+        return self._insert(_INSERT_RUN, row)
 
     def _last_run(self, slot: Slot) -> OpenRun | None:
         row = self._connection.execute(
-            select(tables.runs)
-            .where(_runs.target_id == slot[0], _runs.look == slot[1])
-            .order_by(_runs.id.desc())
-            .limit(1)
+            _LAST_RUN, {"target": slot[0], "kind": slot[1]}
         ).one_or_none()
         if row is None:
             return None
@@ -279,8 +293,13 @@ class Transaction:
         request_ids = tuple((id_, at) for id_, at in json.loads(row.request_ids))
         return OpenRun(row.id, key, row.last_at, request_ids, from_text(row.latencies))
 
-    def _tell(self, told: Told) -> int:
+    def _tell(self, told: Told) -> Recorded:
         happening = told.happening
+        facts = json.dumps(self.hide(dict(happening.facts)))
+        # as it is read back from the row
+        happening = replace(
+            happening, request_id=self.hide(happening.request_id), facts=json.loads(facts)
+        )
         target = self._memo.target(happening.target) if happening.target else None
         row = {
             "kind": happening.kind,
@@ -294,22 +313,27 @@ class Transaction:
             "at": happening.at,
             "reason": happening.reason,
             "diagnosis": happening.diagnosis,
-            "request_id": self.hide(happening.request_id),
-            "facts": json.dumps(self.hide(dict(happening.facts))),
+            "request_id": happening.request_id,
+            "facts": facts,
         }
-        happening_id = self._insert(insert(tables.happenings), row)
+        happening_id = self._insert(_INSERT_HAPPENING, row)
+        pending = {}
         for channel in told.channels:
-            self._gather(
-                _INSERT_NOTIFICATION,
-                {
-                    "happening_id": happening_id,
-                    "channel": channel,
-                    "state": NotificationState.PENDING,
-                    "attempts": 0,
-                    "created_at": self.now,
-                },
+            row = {
+                "happening_id": happening_id,
+                "channel": channel,
+                "state": NotificationState.PENDING,
+                "attempts": 0,
+                "created_at": self.now,
+            }
+            pending[channel] = PendingNotification(
+                id=self._insert(_INSERT_NOTIFICATION, row),
+                happening_id=happening_id,
+                happening=happening,
+                attempts=0,
+                created_at=self.now,
             )
-        return happening_id
+        return Recorded(happening_id, pending)
 
 
 def memory_columns(memory: TargetState) -> dict[str, Any]:

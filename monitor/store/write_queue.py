@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import structlog
 
 from monitor.store.errors import StoreError, UnavailableError
-from monitor.store.records import Change
+from monitor.store.records import Change, Recorded
 from monitor.store.transaction import Transaction
 from monitor.store.writer import Outcome, Work, Writer
 
@@ -36,8 +36,8 @@ _GATHER = 0.03
 #: Seconds that what brings nothing new waits for company: a commit costs more than a probe.
 _PATIENCE = 5.0
 
-#: Called with the ids of the happenings once the changes are committed.
-Then = Callable[[list[int]], None]
+#: Called with the happenings as they were recorded once the changes are committed.
+Then = Callable[[list[Recorded]], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -141,20 +141,26 @@ class WriteQueue:
         """
         if self.refusing is not None and (self.kept or self._loop.time() < self._again_at):
             raise UnavailableError(self.refusing)
-        entry = _Entry(_put(changes), changes, ordered=True, proves=True, urgent=True)
-        ids: list[int] = await self._done(entry)
-        return ids
+        entry = _Entry(_put(changes), changes, ordered=True, proves=True, urgent=_tells(changes))
+        recorded: list[Recorded] = await self._done(entry)
+        return [one.id for one in recorded]
 
     async def do(
-        self, work: Callable[[Transaction], T], *, proves: bool = False, after_all: bool = False
+        self,
+        work: Callable[[Transaction], T],
+        *,
+        proves: bool = False,
+        after_all: bool = False,
+        urgent: bool = True,
     ) -> T:
         """Run `work` in the writer's thread, at once, and return its result once that is committed.
 
         It is carried out even if the caller is cancelled, and perhaps twice: again after a rollback.
         `proves`: it writes something, so that it shows whether the database is well again. `after_all`:
-        behind every unchanged answer that waits. Raises StoreError.
+        behind every unchanged answer that waits. What is not `urgent` waits a moment for company.
+        Raises StoreError.
         """
-        entry = _Entry(work, proves=proves, urgent=True)
+        entry = _Entry(work, proves=proves, urgent=urgent)
         return await self._done(entry, after_all=after_all)  # type: ignore[no-any-return]
 
     async def written(self) -> None:
@@ -350,7 +356,7 @@ class WriteQueue:
 
 
 def _put(changes: Sequence[Change]) -> Work:
-    return lambda transaction: [id_ for change in changes for id_ in transaction.put(change)]
+    return lambda transaction: [one for change in changes for one in transaction.put(change)]
 
 
 def _tells(changes: Sequence[Change]) -> bool:

@@ -15,6 +15,7 @@ from monitor.access.words import EventKind
 from monitor.alerts.apprise_channel import DeliveryError
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.outbox import Sender
+from monitor.store.records import Recorded
 
 pytestmark = pytest.mark.anyio
 
@@ -82,8 +83,11 @@ async def test_every_row_is_told_once_and_in_its_targets_order(outbox, light, se
             event = dice.choice([EventKind.FIRST_LIGHT, EventKind.AVAILABLE, EventKind.BLOCKED])
             scope = "org-acme" if one_scope else f"org-{key}"
             happening = replace(light(), event=event, target=f"acme-{key}/o3:chat", scope=scope)
-            outbox.add("ops", happening)
-            dispatcher.wake()
+            row = outbox.rows[outbox.add("ops", happening)]
+            if dice.random() < 0.5:
+                dispatcher.offer([Recorded(row.happening_id, {"ops": row})])
+            else:
+                dispatcher.wake()
             await asyncio.sleep(dice.choice([0, 0, 0.001, 0.01]))
         await outbox.until(lambda: set(outbox.states()) == {"delivered"})
         task.cancel()

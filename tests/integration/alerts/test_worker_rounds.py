@@ -11,6 +11,7 @@ from monitor.alerts.apprise_channel import DeliveryError
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.fitting import Room
 from monitor.alerts.outbox import Sender
+from monitor.store.records import Recorded
 
 pytestmark = pytest.mark.anyio
 
@@ -42,11 +43,12 @@ class Counting:
     """An outbox that counts how often it is read."""
 
     def __init__(self, outbox) -> None:
-        self._outbox, self.reads = outbox, 0
+        self._outbox, self.reads, self.was_read = outbox, 0, asyncio.Event()
 
     def __getattr__(self, name):
         if name == "pending":
             self.reads += 1
+            self.was_read.set()
         return getattr(self._outbox, name)
 
 
@@ -94,6 +96,18 @@ async def test_after_the_last_row_was_given_up_the_worker_rests(outbox, light):
     asyncio.get_running_loop().call_later(0.3, passed.set)
     await passed.wait()
     assert counting.reads - before <= 3
+    await end(task)
+
+
+async def test_what_is_committed_is_not_read_again(outbox, light):
+    counting, channel = Counting(outbox), Picky("nothing")
+    dispatcher, task = await running(counting, channel)
+    await counting.was_read.wait()
+    for n in range(5):
+        row = outbox.rows[outbox.add("ops", light(scope=f"org-{n}", target=f"key-{n}/o3:chat"))]
+        dispatcher.offer([Recorded(row.happening_id, {"ops": row, "mail": row})])
+    await outbox.until(lambda: outbox.states() == ["delivered"] * 5)
+    assert (counting.reads, len(channel.taken)) == (1, 5)
     await end(task)
 
 
