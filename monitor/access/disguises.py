@@ -84,14 +84,14 @@ class Layer:
         self._places: list[int] | None = None
         self.text = "".join(read.split())
         if not (self.text.isascii() and self.text.isprintable()):
-            kept = [(char, at) for at, one in enumerate(read) for char in _shown(one)]
-            self.text = "".join(char for char, _ in kept)
-            self._places = [at for _, at in kept]
+            self.text = read.translate(_SHOWN)
 
     def places(self) -> list[int]:
         """Where each character stands in what was read."""
         if self._places is None:
-            self._places = [at for at, char in enumerate(self._read) if not char.isspace()]
+            self._places = [
+                at for at, char in enumerate(self._read) for _ in char.translate(_SHOWN)
+            ]
         return self._places
 
     def back(self, begin: int, end: int) -> tuple[int, int]:
@@ -152,7 +152,20 @@ def _all_of(span: tuple[int, int], back: Back) -> Back:
     return lambda _begin, _end: back(*span)
 
 
-@lru_cache(maxsize=4096)
+class _Shown(dict[int, str]):
+    """By its number, what each character is compared as. Keeps what it was asked for, up to a bound."""
+
+    def __missing__(self, code: int) -> str:
+        shown = _shown(chr(code))
+        if len(self) < _SHOWN_MOST:
+            self[code] = shown
+        return shown
+
+
+_SHOWN_MOST = 4096
+_SHOWN = _Shown()
+
+
 def _shown(char: str) -> str:
     """The character as it is compared: plain for a variant, nothing for what does not show or is a mark."""
     if char.isspace() or not char.isprintable() or "\u2500" <= char <= "\u259f":

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -196,7 +197,8 @@ class _Sending:
         self.usable = True
         self._url = url
         self._seconds = seconds
-        self._service: Any = None
+        #: the service, and what sends to it
+        self._prepared: tuple[Any, Any] | None = None
         self._ending = threading.Lock()
         self._work: queue.SimpleQueue[_Work] = queue.SimpleQueue()
         # A daemon thread: a mail server that hangs must not hold up the end of the process.
@@ -237,12 +239,11 @@ class _Sending:
     def _deliver(self, work: _Work) -> str | None:
         """Send, blocking. Returns why it failed, or None."""
         apprise = _apprise()
-        service = self._service = self._service or self._prepared(apprise)
-        if service is None:
+        self._prepared = self._prepared or self._prepare(apprise)
+        if self._prepared is None:
             return "Apprise cannot load this URL"
+        service, sender = self._prepared
         dressed = dress(apprise, service, work.message, work.redact)
-        sender = apprise.Apprise()
-        sender.add(service)
         result = sender.notify(
             body=dressed.body,
             title=dressed.title,
@@ -254,17 +255,20 @@ class _Sending:
             return None
         return _reason(result.logs()) or f"Apprise says {result.status.name.lower()}"
 
-    def _prepared(self, apprise: ModuleType) -> Any:
+    def _prepare(self, apprise: ModuleType) -> tuple[Any, Any] | None:
         service = _service(apprise, self._url)
-        if service is not None:
-            # For each wait; smtplib knows only the first. Longer than the deadline of the whole, which
-            # must be the one to speak: it knows that the message may have been taken.
-            service.socket_connect_timeout = service.socket_read_timeout = self._seconds + 1
-            service.retry = 0  # retries are the outbox's
-            service.optional = False  # else a failure would count as a success
-            service.overflow_mode = apprise.OverflowMode.UPSTREAM  # messages are made to fit
-            service.request_rate_per_sec = _pace(apprise, service) or 0.0
-        return service
+        if service is None:
+            return None
+        # For each wait; smtplib knows only the first. Longer than the deadline of the whole, which
+        # must be the one to speak: it knows that the message may have been taken.
+        service.socket_connect_timeout = service.socket_read_timeout = self._seconds + 1
+        service.retry = 0  # retries are the outbox's
+        service.optional = False  # else a failure would count as a success
+        service.overflow_mode = apprise.OverflowMode.UPSTREAM  # messages are made to fit
+        service.request_rate_per_sec = _pace(apprise, service) or 0.0
+        sender = apprise.Apprise()
+        sender.add(service)
+        return service, sender
 
 
 def check_url(url: str) -> str | None:
@@ -282,8 +286,9 @@ def check_url(url: str) -> str | None:
     return f"Apprise knows no service {schema[:20]}://"
 
 
+@cache
 def _apprise() -> ModuleType:
-    with _loading:
+    with _loading:  # `cache` alone may call it twice
         apprise = importlib.import_module("apprise")
         # At ERROR Apprise prints a mistyped URL whole, at DEBUG everything. None of it reaches the
         # log; what it says of a failed delivery is read from the result and redacted. DEBUG must be

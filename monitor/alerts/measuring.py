@@ -14,8 +14,8 @@ NTFY_BYTES: Final = 4096
 SLACK_BLOCK: Final = 3000
 
 
-#: Times that a text can grow when it is escaped for a service, at most: a quote for HTML.
-_GROWTH: Final = 6
+#: Times that a text can grow at most: a quote that is escaped for HTML, a secret that `[hidden]` replaces.
+_GROWTH: Final = 6 * 2
 
 #: Characters of a headline with its id, at least.
 _HEAD_LEAST: Final = 16
@@ -85,14 +85,17 @@ class Measure:
     def takes(self, message: Message) -> bool:
         """Whether the service takes the message whole."""
         service = self._service
+        lines = int(service.body_max_line_count)
+        if self._plain and lines <= 0:
+            # What is far below needs no preparing, whatever is hidden in it and added to it.
+            bare = dress(self._apprise, service, message, str)
+            if _GROWTH * _units(bare.body + bare.title) < service.body_maxlen:
+                return True
         dressed = dress(self._apprise, service, message, self._redact)
         body = dressed.body.strip()
-        lines = int(service.body_max_line_count)
-        # What is too long before Apprise adds to it needs no preparing, and neither does what is far below.
+        # What is too long before Apprise adds to it needs none either.
         if _units(body) > service.body_maxlen or 0 < lines <= body.count("\n"):
             return False
-        if self._plain and _GROWTH * _units(body + dressed.title) < service.body_maxlen:
-            return True
         self._sent.clear()
         sender = self._apprise.Apprise()
         sender.add(service)

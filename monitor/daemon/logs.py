@@ -34,6 +34,10 @@ def configure(
     where the stream is systemd's journal, else JSON. `level` is of our own log; the libraries say nothing
     below INFO, where some print rows and paths. `queued` is for who must never wait for a reader.
     """
+    # Nobody reads them, and to find them out for every line costs as much as to write it: see
+    # "Optimization" in the logging HOWTO of Python.
+    logging._srcfile = None  # noqa: SLF001
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     out = stream or sys.stderr
     readable = log_format == "console" or (log_format == "auto" and out.isatty())
 
