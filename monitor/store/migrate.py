@@ -1,7 +1,7 @@
-"""Bringing a database to the newest revision, with a copy aside.
+"""Making a database, and bringing an older one to the newest revision, with a copy aside.
 
 Alembic is imported only when there is something to migrate: it takes 11 MB and as long as all the rest
-of a start.
+of a start. A new database is made from the tables as the code has them.
 """
 
 import os
@@ -15,9 +15,17 @@ from monitor.store.backup import backup
 from monitor.store.engine import FileLock, make_file, revision, told_plainly, writing_engine
 from monitor.store.errors import StoreError
 from monitor.store.revision import BUSY_TIMEOUT, HEAD
+from monitor.store.tables import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+
+#: As Alembic makes it.
+_REVISION_TABLE = (
+    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,"
+    " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+)
 
 
 def migrate(path: Path) -> str | None:
@@ -35,12 +43,19 @@ def migrate(path: Path) -> str | None:
             tables = connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar()
         if found == HEAD:
             return found
+        if not tables:
+            with engine.begin() as connection:
+                metadata.create_all(connection)
+                connection.execute(text(_REVISION_TABLE))
+                connection.execute(
+                    text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD}
+                )
+            return found
         from alembic import command
 
         config = _config()
-        if tables:
-            _require_known(path, found, config)
-            backup(path, path.with_name(f"{path.name}.before-{HEAD}"))
+        _require_known(path, found, config)
+        backup(path, path.with_name(f"{path.name}.before-{HEAD}"))
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")

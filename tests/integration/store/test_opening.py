@@ -3,10 +3,13 @@
 import multiprocessing
 import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -48,12 +51,23 @@ async def test_a_place_that_cannot_log_ahead_is_refused(path):
         engine.writing_engine(Path(":memory:")).connect()
 
 
-async def test_migrations_from_empty_make_the_tables_that_the_code_has(path, recorder):
-    made = create_engine("sqlite://")
-    tables.metadata.create_all(made)
-    with made.connect() as wanted, engine.reading(path) as found:
+async def test_migrations_from_empty_make_what_a_first_start_makes(path, recorder):
+    config, migrated = migrate._config(), create_engine("sqlite://")
+    with migrated.connect() as wanted, engine.reading(path) as found:
+        config.attributes["connection"] = wanted
+        command.upgrade(config, "head")
         assert schema(found) == schema(wanted)
-        assert compare_metadata(MigrationContext.configure(found), tables.metadata) == []
+        assert compare_metadata(MigrationContext.configure(wanted), tables.metadata) == []
+
+
+def test_a_first_start_imports_no_alembic(path):
+    made = (
+        "import sys; from pathlib import Path; from monitor.store.migrate import create;"
+        f"create(Path({str(path)!r})); sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", made], check=False).returncode == 0
+    with engine.reading(path) as found:
+        assert engine.revision(found) == revision.HEAD
 
 
 async def test_the_revision_in_the_code_is_the_newest_migration():
