@@ -14,6 +14,8 @@ log = structlog.get_logger()
 _MOST = 10_000
 #: Seconds that are waited at the end for what is still to be written.
 _PATIENCE = 2.0
+#: Seconds that the thread rests when all is written: to wake it for each line costs more than the line.
+_REST = 0.05
 
 
 class QueuedHandler(logging.Handler):
@@ -24,6 +26,7 @@ class QueuedHandler(logging.Handler):
         self._target = target
         self._records: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
         self._lost = 0
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="log", daemon=True)
         self._thread.start()
 
@@ -43,6 +46,7 @@ class QueuedHandler(logging.Handler):
     def close(self) -> None:
         """Write what waits, for a bounded time."""
         if self._thread.is_alive():
+            self._closed.set()
             self._records.put(None)
             self._thread.join(_PATIENCE)
         super().close()
@@ -51,6 +55,8 @@ class QueuedHandler(logging.Handler):
         while (record := self._records.get()) is not None:
             # not `handle`, which holds a lock meanwhile that logging wants at the end
             self._target.emit(record)
+            if self._records.empty():
+                self._closed.wait(_REST)
         self._target.close()
 
 
