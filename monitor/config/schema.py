@@ -378,7 +378,7 @@ class _Known(Strict):
         default=[], description="What answers mean, before the built-in rules; never over a success"
     )
     channels: list[ChannelSection] = Field(
-        default=[], description="Without any, what happens is in the log and the history only"
+        default=[], description="Without any, messages are printed on standard output"
     )
     heartbeat: HeartbeatSection = Field(
         default_factory=HeartbeatSection, description="Who is to notice when the monitor is gone"
