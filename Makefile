@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-system torture audit bench bench-cadence bench-diagnosis fuzz lint format lock clean
+.PHONY: help demo run test test-system torture audit bench bench-cadence bench-diagnosis fuzz pictures lint format lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-16s %s\n' "$$target" "$$text"; done
@@ -53,6 +53,9 @@ bench-diagnosis: $(READY) ## what a diagnosis costs, per kind of answer
 
 fuzz: $(READY) ## 200,000 broken answers and 20,000 disguised ones against the diagnosis, about three minutes
 	@$(BIN)/python tests/benchmarks/fuzz_diagnosis.py --inputs 200000
+
+pictures: $(READY) ## draw the README's pictures from the real program, half a minute
+	@$(BIN)/python docs/pictures.py
 
 lint: $(READY) ## format, lint, types, layers
 	@$(BIN)/ruff format --check .
