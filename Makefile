@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-system torture audit bench bench-cadence bench-diagnosis fuzz pictures lint format lock clean
+.PHONY: help demo run test test-system torture audit bench bench-cadence bench-diagnosis fuzz docs pictures lint format lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-16s %s\n' "$$target" "$$text"; done
@@ -42,8 +42,8 @@ audit: requirements.lock ## known vulnerabilities of what the lock pins (needs t
 	@build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	@build/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
 
-bench: $(READY) ## what it costs to run: real processes, about 12 minutes; fills the tables of the README
-	@$(BIN)/python tests/benchmarks/bench.py --json bench.json --readme
+bench: $(READY) ## what it costs to run: real processes, about 12 minutes; fills the tables of docs/running.md
+	@$(BIN)/python tests/benchmarks/bench.py --json bench.json --docs
 
 bench-cadence: $(READY) ## how soon openings are noticed, against other schedules: simulated, under two minutes
 	@$(BIN)/python tests/benchmarks/bench_cadence.py
@@ -53,6 +53,9 @@ bench-diagnosis: $(READY) ## what a diagnosis costs, per kind of answer
 
 fuzz: $(READY) ## 200,000 broken answers and 20,000 disguised ones against the diagnosis, about three minutes
 	@$(BIN)/python tests/benchmarks/fuzz_diagnosis.py --inputs 200000
+
+docs: $(READY) ## fill the tables of docs/ that are made from the program
+	@$(BIN)/python docs/generate.py
 
 pictures: $(READY) ## draw the README's pictures from the real program, half a minute
 	@$(BIN)/python docs/pictures.py

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class Cadence:
-    """How often a target is looked at, by situation; see the table in the README."""
+    """How often a target is looked at, by situation; see the table in docs/money.md."""
 
     #: gated, within `eager_for` of the first probe, a declaration, first light, a sibling's opening or a
     #: relapse

@@ -1,8 +1,8 @@
 """The state table: what an answer, a declaration, a sibling's opening or time does to a target's state.
 
-`advance` is a pure function of values. The numbers in the comments are the rows of the table in the
-README ("States"). Neutral answers (blocked, inconclusive) neither count nor reset what is counted
-in a row; only a full probe can say something of the gate.
+`advance` is a pure function of values. The numbers in the comments are the rows of the table in
+docs/states.md ("Transitions"). Neutral answers (blocked, inconclusive) neither count nor reset what is
+counted in a row; only a full probe can say something of the gate.
 """
 
 from collections.abc import Mapping

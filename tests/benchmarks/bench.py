@@ -1,6 +1,6 @@
 """What the monitor costs: real daemon processes against the simulator, as a table and as JSON.
 
-    python tests/benchmarks/bench.py [PART…] [--seconds N] [--json PATH] [--readme] [--profile]
+    python tests/benchmarks/bench.py [PART…] [--seconds N] [--json PATH] [--docs] [--profile]
 
 Parts: steady-100, steady-1000, steady-10000, stored, openings, faults, burst, commands; without any all of
 them, which takes about twelve minutes. Ends with 1 when a promise is not kept. Which machine it is comes
@@ -143,13 +143,13 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--seconds", type=float, default=40.0, help="of each steady load")
     parser.add_argument("--json", type=Path, help="where the figures are written")
-    parser.add_argument("--readme", action="store_true", help="fill the README's tables")
+    parser.add_argument("--docs", action="store_true", help="fill the tables of docs/running.md")
     parser.add_argument("--profile", action="store_true", help="profile a steady part, too")
     chosen = parser.parse_args()
     if unknown := set(chosen.parts) - set(PARTS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(PARTS)}")
-    if chosen.readme and chosen.parts:
-        parser.error("--readme needs all parts: name none")
+    if chosen.docs and chosen.parts:
+        parser.error("--docs needs all parts: name none")
     found: dict[str, Any] = {"machine": machine()}
     print("{processor}, {cores} cores, Python {python}\n".format(**found["machine"]), flush=True)
     kept = True
@@ -166,7 +166,7 @@ def main() -> int:
                 show_profile(figures)
     if chosen.json:
         chosen.json.write_text(json.dumps(found, indent=2) + "\n")
-    if chosen.readme:
+    if chosen.docs:
         bench_table.write(found)
     return 0 if kept else 1
 

@@ -1,21 +1,21 @@
-"""The figures as the README shows them."""
+"""The figures as docs/running.md shows them."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "running.md"
 BEGIN, END = "<!-- costs: made by `make bench` -->", "<!-- end of costs -->"
 
 Found = Mapping[str, Mapping[str, Any]]
 
 
 def write(found: Found) -> None:
-    """Put the tables between the README's markers. All parts must have been run."""
-    before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    """Put the tables between the page's markers. All parts must have been run."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     tables = "\n\n".join("\n".join(lines) for lines in (_steady(found), _rest(found)))
-    README.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}", encoding="utf-8")
+    PAGE.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}", encoding="utf-8")
 
 
 def _steady(found: Found) -> Iterator[str]:
@@ -23,7 +23,7 @@ def _steady(found: Found) -> Iterator[str]:
     yield ""
     runs = [found[f"steady-{count}"] for count in (100, 1_000, 10_000)]
     yield (
-        "| targets, each looked at every 10 s | "
+        "| targets, each probed every 10 s | "
         + " | ".join(f"{r['targets']:,}" for r in runs)
         + " |"
     )

@@ -16,7 +16,7 @@ from tools import check
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 VALIDATOR = "kubernetes-validate==1.37.0"
-#: The oldest and the newest that deploy/README.md promises.
+#: The oldest and the newest that docs/running.md promises.
 VERSIONS = ("1.29", "1.37")
 
 

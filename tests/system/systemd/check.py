@@ -129,7 +129,7 @@ def write_settings(base_url: str, more: str = "") -> None:
 
 
 def install() -> None:
-    """As deploy/README.md has it, but with the libraries that are here already."""
+    """As docs/running.md has it, but with the libraries that are here already."""
     # One that the service can see: homes are hidden from it.
     name = f"python3.{sys.version_info.minor}"
     places = ("/usr/bin", "/usr/local/bin", f"{sys.base_prefix}/bin")

@@ -27,11 +27,11 @@ def test_the_settings_of_the_service_load_with_its_credentials(tmp_path):
 
 
 def test_the_documentation_installs_what_the_unit_starts():
-    readme = (DEPLOY / "README.md").read_text(encoding="utf-8")
+    page = (DEPLOY.parent / "docs" / "running.md").read_text(encoding="utf-8")
     (start,) = (line for line in UNIT.splitlines() if line.startswith("ExecStart="))
     command, *_, settings = start.removeprefix("ExecStart=").split()
-    assert f"python3 -m venv {Path(command).parents[1]}" in readme
+    assert f"python3 -m venv {Path(command).parents[1]}" in page
     assert (
         f"install -D -m 0644 -t {Path(settings).parent} deploy/systemd/{Path(settings).name}"
-        in readme
+        in page
     )
