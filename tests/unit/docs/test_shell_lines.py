@@ -20,6 +20,7 @@ CALL = re.compile(r"(?<!-n )(?<!etc/)(?<![\w.-])access-monitor (?!access-monitor
 def test_there_are_shell_lines_on_the_pages_that_have_some() -> None:
     assert {block.page for block in SHELL} >= {
         "README.md", "docs/settings.md", "docs/states.md", "docs/diagnosis.md", "docs/running.md",
+        "docs/architecture.md", "docs/contributing.md",
     }  # fmt: skip
 
 
