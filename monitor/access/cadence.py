@@ -1,4 +1,4 @@
-"""When a target is looked at next, and how: a pure function of its memory, the settings and the time."""
+"""When a target is probed next, and how: a pure function of its memory, the settings and the time."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -7,11 +7,11 @@ from hashlib import sha256
 
 from monitor.access.limits import Cadence
 from monitor.access.memory import TargetState
-from monitor.access.words import Code, Effect, Hold, Look, State
+from monitor.access.words import Code, Effect, Hold, ProbeKind, State
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-#: These do not mend by themselves: looking often is of no use to anybody.
+#: These do not mend by themselves: probing often is of no use to anybody.
 _PATIENT = frozenset({Code.INVALID_CREDENTIALS, Code.ACCOUNT_DEACTIVATED})
 
 
@@ -33,20 +33,20 @@ class Situation(StrEnum):
     OVER_BUDGET = "over budget"
 
 
-#: The part of its interval, and the most, that a look may be early.
+#: The part of its interval, and the most, that a probe may be early.
 _EARLY, _EARLY_MOST = 0.1, timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The next look at a target: when (UTC), of which kind, and which row of the table says so.
+    """The next probe of a target: when (UTC), of which kind, and which row of the table says so.
 
     It may be made by `early` before its time, together with others. Nothing that a server or the state
     table set is shortened.
     """
 
     at: datetime
-    look: Look
+    kind: ProbeKind
     situation: Situation
     early: timedelta = timedelta()
     #: what makes it later, or less, than the situation asks
@@ -58,7 +58,7 @@ def phase_of(name: str) -> float:
     return int.from_bytes(sha256(name.encode()).digest()[:6], "big") / 2**48
 
 
-def next_look(
+def next_probe(
     memory: TargetState,
     now: datetime,
     cadence: Cadence,
@@ -70,16 +70,16 @@ def next_look(
     at_once: bool = False,
     behind: bool = False,
 ) -> Plan:
-    """Decide the next look after the one that ended at `now`.
+    """Decide the next probe after the one that ended at `now`.
 
-    `retry_after` is the server's wish in seconds: the look is never earlier. `over_budget`: this one was
+    `retry_after` is the server's wish in seconds: the probe is never earlier. `over_budget`: this one was
     a listing for want of money. A target that waits for its opening keeps its interval, whatever is
-    affordable then; an open one is looked at as often as the model list. `at_once`: the listing was
+    affordable then; an open one is probed as often as the model list. `at_once`: the listing was
     answered, and brings a full probe. `behind`: there are more than can be made; the next is
     a whole interval away, so that rounds get longer by as much for every target.
     """
     situation, interval = _situation(memory, now, cadence, shutdown)
-    look, early = Look.FULL, timedelta()
+    kind, early = ProbeKind.FULL, timedelta()
     held: Hold | None = None
     if memory.setbacks and (wait := _backoff(memory, cadence)) < interval:
         situation, at = Situation.INCONCLUSIVE, now + wait
@@ -89,19 +89,19 @@ def next_look(
     else:
         at, early = _on_grid(now, interval, phase), min(interval * _EARLY, _EARLY_MOST)
     if _only_watching(memory):
-        full_due = (memory.last_full_at or now) + cadence.full_look
-        look = Look.FULL if at >= full_due else Look.FREE
-    if over_budget and look is Look.FULL:
+        full_due = (memory.last_full_at or now) + cadence.full_probe
+        kind = ProbeKind.FULL if at >= full_due else ProbeKind.LISTING
+    if over_budget and kind is ProbeKind.FULL:
         situation, held = Situation.OVER_BUDGET, Hold.BUDGET
         if memory.state is State.AVAILABLE:
-            at, early = max(at, now + cadence.free_look), timedelta()
+            at, early = max(at, now + cadence.listing), timedelta()
         elif at_once:
             at, early, held = now, timedelta(), None
     if retry_after:
         wished, early = now + timedelta(seconds=retry_after), timedelta()
         if wished > at:
             at, held = wished, Hold.RETRY_AFTER
-    return Plan(at, look, situation, early, held)
+    return Plan(at, kind, situation, early, held)
 
 
 def full_interval(
@@ -109,7 +109,7 @@ def full_interval(
 ) -> timedelta:
     """The time between full probes in the present situation, backoff apart."""
     situation, interval = _situation(memory, now, cadence, shutdown)
-    return cadence.full_look if situation is Situation.AVAILABLE else interval
+    return cadence.full_probe if situation is Situation.AVAILABLE else interval
 
 
 def _situation(
@@ -120,7 +120,7 @@ def _situation(
     if memory.state is State.AVAILABLE:
         if memory.last_full is not Code.ACCESS_GRANTED:
             return Situation.DECIDING, cadence.deciding
-        return Situation.AVAILABLE, min(cadence.free_look, cadence.full_look)
+        return Situation.AVAILABLE, min(cadence.listing, cadence.full_probe)
     if settles(memory):
         return Situation.SETTLING, cadence.settling
     return _shut(memory, now, cadence)
@@ -168,7 +168,7 @@ def _blocked(
 
 
 def _only_watching(memory: TargetState) -> bool:
-    """Available, the last full answer granted, and nothing in the way: free looks will do."""
+    """Available, the last full answer granted, and nothing in the way: listings will do."""
     return (
         memory.state is State.AVAILABLE
         and memory.last_full is Code.ACCESS_GRANTED

@@ -7,15 +7,15 @@ from typing import Any
 
 from monitor.access.limits import Confirmation, Deadlines
 from monitor.access.memory import TargetState
-from monitor.access.words import Code, DeclarationKind, EventKind, Look, Reason, State
+from monitor.access.words import Code, DeclarationKind, EventKind, ProbeKind, Reason, State
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A probe was answered. `code` is None for a free look that found nothing wrong."""
+    """A probe was answered. `code` is None for a listing that found nothing wrong."""
 
     code: Code | None
-    look: Look = Look.FULL
+    kind: ProbeKind = ProbeKind.FULL
     #: US dollars
     cost_usd: float = 0.0
     #: complete, with nothing suspicious, and without the word that was asked for

@@ -27,7 +27,7 @@ class Need(Enum):
     WAITING = auto()
     #: the same, and the server was just heard from: all that is left may be used
     ANSWERED = auto()
-    #: an open target is looked after
+    #: an open target is probed
     RECHECK = auto()
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class Cadence:
-    """How often a target is looked at, by situation; see the table in docs/money.md."""
+    """How often a target is probed, by situation; see the table in docs/money.md."""
 
     #: gated, within `eager_for` of the first probe, a declaration, first light, a sibling's opening or a
     #: relapse
@@ -22,8 +22,8 @@ class Cadence:
     settling: timedelta = timedelta(seconds=60)
     #: available, and the last full answer was not granted
     deciding: timedelta = timedelta(seconds=60)
-    free_look: timedelta = timedelta(minutes=15)
-    full_look: timedelta = timedelta(hours=24)
+    listing: timedelta = timedelta(minutes=15)
+    full_probe: timedelta = timedelta(hours=24)
     locked: timedelta = timedelta(hours=6)
     blocked: timedelta = timedelta(minutes=15)
     #: an invalid key or a deactivated account doubles from `blocked` up to this
@@ -54,7 +54,7 @@ class Confirmation:
     locked_confirmations: int = 2
     unlock_confirmations: int = 3
     blocker_confirmations: int = 2
-    #: complete answers without the word that was asked for, until a person is asked to look
+    #: complete answers without the word that was asked for, until a person is asked
     unproven_confirmations: int = 3
 
 

@@ -47,7 +47,7 @@ class TargetState:
     declared_at: datetime | None = None
     #: when the wait for propagation began: the declaration, else the change to propagating
     clock_at: datetime | None = None
-    #: since the monitor took it for propagating: looks, their price in US dollars, and how often the
+    #: since the monitor took it for propagating: probes, their price in US dollars, and how often the
     #: gate shut again after the first light
     wait_probes: int = 0
     wait_cost_usd: float = 0.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from monitor.access.secrecy import without_looks
-from monitor.access.words import Code, Effect, Gate, Look, Owner, Surface
+from monitor.access.words import Code, Effect, Gate, Owner, ProbeKind, Surface
 
 #: Bytes of a text answer that are kept. A refusal is a few hundred; a longer one is cut and marked.
 BODY_CAP = 64 * 1024
@@ -65,7 +65,7 @@ class Observation:
     failure: Failure | None = None
     failure_text: str = ""
     timings: Timings = Timings()
-    look: Look = Look.FULL
+    kind: ProbeKind = ProbeKind.FULL
     surface: Surface | None = None
     model: str | None = None
     #: True once the request may have reached the server: a cut connection may still be billed.

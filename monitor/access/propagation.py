@@ -1,7 +1,7 @@
 """How long openings take: what is recorded of each, and how the waits compare. Pure.
 
 Who still waits counts as having waited at least so long (Kaplan–Meier): leaving them out, or taking
-their wait so far for the whole, would make every propagation look quicker than it is. Access of one's
+their wait so far for the whole, would make every propagation seem quicker than it is. Access of one's
 own and access over a provider's route are never put together.
 """
 

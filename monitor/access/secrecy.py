@@ -41,7 +41,7 @@ _PARTED = 12
 _CHUNK, _STEP = 5, 8
 _NO_SIGNS = {code: None for code in range(128) if not chr(code).isalnum()}
 
-#: Beginnings by which a text is searched at the speed of `in`; of more, each place is looked up.
+#: Beginnings by which a text is searched at the speed of `in`; of more, each place is tried.
 _FEW = 12
 _STEM = 3
 

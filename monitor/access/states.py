@@ -28,15 +28,15 @@ from monitor.access.words import (
     DeclarationKind,
     Effect,
     EventKind,
-    Look,
+    ProbeKind,
     Reason,
     Silence,
     State,
 )
 
-#: What a look at the model list can tell: of the key, its organization and where we call from. A
+#: What a listing can tell: of the key, its organization and where we call from. A
 #: restricted key may lack the right to list models and still use them, so no more than these.
-FREE_LOOK_BLOCKERS = frozenset(
+LISTING_BLOCKERS = frozenset(
     {
         Code.INVALID_CREDENTIALS,
         Code.ACCOUNT_DEACTIVATED,
@@ -113,9 +113,9 @@ class _Course:
 
 def _answered(course: _Course, event: Answered) -> None:
     code, now = event.code, course.now
-    if event.look is Look.FREE:
+    if event.kind is ProbeKind.LISTING:
         course.keep(last_probe_at=now, last_diagnosis=code)
-        if code in FREE_LOOK_BLOCKERS:
+        if code in LISTING_BLOCKERS:
             _blocked(course, code)
         else:
             failed = code is not None and code.effect is Effect.INCONCLUSIVE
@@ -208,8 +208,8 @@ def _granted(course: _Course, streak: Streak) -> None:
     memory = course.memory
     if memory.state is State.AVAILABLE:
         return
-    at_first_look = memory.state is State.UNKNOWN and not memory.blocked_seen
-    if not at_first_look and memory.first_light_at is None:  # 3
+    at_first_probe = memory.state is State.UNKNOWN and not memory.blocked_seen
+    if not at_first_probe and memory.first_light_at is None:  # 3
         light: dict[str, Any] = {
             "first_light_at": course.now,
             "eager_since": course.now,
@@ -222,11 +222,11 @@ def _granted(course: _Course, streak: Streak) -> None:
             course.move(State.PROPAGATING, EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED, **light)
     if not settled(streak, course.rules.confirmation):
         return
-    if at_first_look:  # 2
+    if at_first_probe:  # 2
         course.move(
             State.AVAILABLE,
             EventKind.BASELINE,
-            Reason.OPEN_AT_FIRST_LOOK,
+            Reason.OPEN_AT_FIRST_PROBE,
             first_light_at=streak.first,
             opened_at=course.now,
         )

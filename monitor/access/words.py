@@ -161,11 +161,11 @@ class Contract(StrEnum):
     PROVIDER = "provider"
 
 
-class Look(StrEnum):
-    """A full probe makes the target's own request; a free look is a GET of the model list."""
+class ProbeKind(StrEnum):
+    """A full probe makes the target's own request; a listing is a GET of the model list."""
 
     FULL = "full"
-    FREE = "free"
+    LISTING = "listing"
 
 
 class DeclarationKind(StrEnum):
@@ -233,7 +233,7 @@ class Reason(StrEnum):
 
     GATED = "gated"
     GATED_AFTER_DECLARATION = "gated_after_declaration"
-    OPEN_AT_FIRST_LOOK = "open_at_first_look"
+    OPEN_AT_FIRST_PROBE = "open_at_first_probe"
     FIRST_GRANTED = "first_granted"
     REFUSED_AFTER_LIGHT = "refused_after_light"
     ANSWERED_UNPROVEN = "answered_unproven"

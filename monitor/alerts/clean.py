@@ -19,8 +19,8 @@ BLOCK_CAP, BLOCK_LINES = 3000, 80
 _ACTIVE = re.compile(r"(?<![\w.])@(?=[\w*])|<(?=users/)|\](?=\()|\[(?=#\d)")
 
 _COMMAND = re.compile(r"`([^`]+)`")
-#: Look-alikes for what Slack would take for formatting; Slack knows no escape for them.
-_SLACK_LOOKALIKES = str.maketrans({"*": "\u2217", "~": "\u223c"})
+#: Similar characters for what Slack would take for formatting; Slack knows no escape for them.
+_SLACK_SIMILAR = str.maketrans({"*": "\u2217", "~": "\u223c"})
 
 
 def clean(text: str, cap: int = WORDS_CAP) -> str:
@@ -28,7 +28,7 @@ def clean(text: str, cap: int = WORDS_CAP) -> str:
 
     They call nobody, and look like no number of ours.
     """
-    # Cut before looking at each character: a server may send megabytes.
+    # Cut before reading each character: a server may send megabytes.
     kept = text[: cap * 8]
     if not kept.isprintable():
         kept = "".join(
@@ -85,7 +85,7 @@ def slack_block(text: str) -> str:
 
 def slack_prose(prose: str) -> str:
     """Our prose for Slack: commands stay code spans, names in it cannot start a format."""
-    return slack_escape(prose).translate(_SLACK_LOOKALIKES)
+    return slack_escape(prose).translate(_SLACK_SIMILAR)
 
 
 def count(number: float, thing: str) -> str:

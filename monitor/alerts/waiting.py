@@ -46,7 +46,7 @@ class _Scope:
     window_ends: float = 0.0
     #: when a first light may go, whatever the window
     lights_at: float = 0.0
-    #: when it is looked at next; entries of the heaps that are later do not count
+    #: when it is checked next; entries of the heaps that are later do not count
     due: float | None = None
 
 
@@ -67,7 +67,7 @@ class Waiting:
         #: by target, the ids that are left, in order
         self._orders: dict[Hashable, deque[int]] = {}
         self._scopes: dict[Hashable, _Scope] = {}
-        #: scopes with rows to look at: when, and which
+        #: scopes with rows to check: when, and which
         self._due: list[tuple[float, int, Hashable]] = []
         self._retries: list[tuple[float, int, Group]] = []
         #: due: whether without a first light, and which
@@ -254,7 +254,7 @@ class Waiting:
         self._call(row)
 
     def _call(self, row: Pending) -> None:
-        """Have the scope of a row looked at when the row may go."""
+        """Have the scope of a row checked when the row may go."""
         key = _scope(row)
         if scope := self._scopes.get(key):
             self._schedule(key, scope, _free_at(scope, light=_is_light(row)))

@@ -4,7 +4,7 @@ from monitor.catalog.billing import bill, open_price
 from monitor.catalog.entries import CatalogError
 from monitor.catalog.model import Model, Price
 from monitor.catalog.models import Catalog, builtin, family
-from monitor.catalog.requests import Part, ProbeRequest, free_look_request, probe_request
+from monitor.catalog.requests import Part, ProbeRequest, listing_request, probe_request
 
 __all__ = [
     "Catalog",
@@ -16,7 +16,7 @@ __all__ = [
     "bill",
     "builtin",
     "family",
-    "free_look_request",
+    "listing_request",
     "open_price",
     "probe_request",
 ]

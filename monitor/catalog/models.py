@@ -1,4 +1,4 @@
-"""The catalog: looking a model up, the built-in entries, and the users' own beside them."""
+"""The catalog: finding a model, the built-in entries, and the users' own beside them."""
 
 import difflib
 import re

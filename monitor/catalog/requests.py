@@ -17,7 +17,7 @@ from monitor.catalog.questions import EXAMPLE, picture, question
 #: Seconds. A cut image connection is still billed, so images get long; text is short.
 IMAGE_TIMEOUT = 180.0
 TEXT_TIMEOUT = 60.0
-FREE_LOOK_TIMEOUT = 30.0
+LISTING_TIMEOUT = 30.0
 
 #: The model at the top of an `image_tool` request: ungated and cheap, so a refusal is the tool's.
 TOOL_DRIVER = "gpt-5.4-nano"
@@ -94,9 +94,9 @@ def probe_request(
             return ProbeRequest("GET", f"/models/{quote(model, safe='')}")
 
 
-def free_look_request() -> ProbeRequest:
-    """The free look: tells of the key, its organization and project, never of the gate."""
-    return ProbeRequest("GET", "/models", timeout=FREE_LOOK_TIMEOUT)
+def listing_request() -> ProbeRequest:
+    """A listing: tells of the key, its organization and project, never of the gate."""
+    return ProbeRequest("GET", "/models", timeout=LISTING_TIMEOUT)
 
 
 def probe_size(catalog: Catalog, model: str) -> tuple[int, int]:

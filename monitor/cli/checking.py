@@ -197,7 +197,7 @@ def wait(
     yes: Yes = False,
     over_budget: OverBudget = False,
 ) -> None:
-    """Look until all targets are available; replaces the copied loop.
+    """Probe until all targets are available; replaces the copied loop.
 
     0 all available, 12 one is locked, 13 one is blocked, 124 timed out.
     """

@@ -22,7 +22,7 @@ def told_apart(
     """A summary of each pool; the targets to list; how many more of pools are out of the ordinary.
 
     Out of the ordinary is what is blocked, locked, or changed within the hour, whose last answer told
-    nothing, or whose next look is late by `stale`: in this order. What is in no pool is listed before.
+    nothing, or whose next probe is late by `stale`: in this order. What is in no pool is listed before.
     """
     own: list[TargetStatus] = []
     by_pool: dict[str, list[TargetStatus]] = {name: [] for name in pools}

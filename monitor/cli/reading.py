@@ -45,7 +45,7 @@ def status(
     config: ConfigOption = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """Show every target: its state, since when, what is in the way, and when it is looked at next.
+    """Show every target: its state, since when, what is in the way, and when it is probed next.
 
     A pool is a line, and of its targets only what is out of the ordinary is listed; JSON has all.
 
@@ -76,7 +76,7 @@ def status(
             str(t.blocker or "-"),
             str(t.last_diagnosis or "-"),
             ago(t.last_probe_at, now),
-            next_probe(t, now),
+            next_probe_text(t, now),
             f"{t.spend_today_usd:.4f}",
         )
         for t in targets
@@ -127,7 +127,7 @@ def gone(settings: "Settings", money: "Money") -> list[str]:
     return said
 
 
-def next_probe(target: "TargetStatus", now: datetime) -> str:
+def next_probe_text(target: "TargetStatus", now: datetime) -> str:
     """When the next probe is due, and what holds it back."""
     due = target.next_probe_at
     soon = ago(due, now) if due and due > now else ""

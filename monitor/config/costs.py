@@ -77,7 +77,7 @@ def warnings(settings: Settings) -> Iterator[str]:
 
 
 def month(settings: Settings) -> tuple[str, ...]:
-    """What a month costs at most, and what it costs to look after all targets once they are open."""
+    """What a month costs at most, and what it costs to watch all targets once they are open."""
     budget, keys, kinds = settings.budget, len(settings.keys), _kinds(settings)
     days = budget.per_key_per_day * keys * 31
     most = min(budget.per_month, days)
@@ -104,7 +104,7 @@ def _kinds(settings: Settings) -> list[_Kind]:
     for key in settings.keys:
         cadence = settings.pools[key.pool].cadence if key.pool else settings.cadence
         for capability in key.capabilities:
-            kind = key.route, capability, cadence.full_look
+            kind = key.route, capability, cadence.full_probe
             counts[kind] += 1
             examples.setdefault(kind, f"{key.name}/{capability}")
     found = []

@@ -43,9 +43,9 @@ def _form(limits: type[Any], doc: str, about: Mapping[str, str]) -> type[Strict]
 FIGURES: Mapping[str, type[Strict]] = {
     "cadence": _form(
         Cadence,
-        "How often a target is looked at, by situation.",
+        "How often a target is probed, by situation.",
         {
-            "eager": "Gated, shortly after the first look, a declaration, an opening beside it, a relapse",
+            "eager": "Gated, shortly after the first probe, a declaration, an opening beside it, a relapse",
             "eager_for": "How long shortly after is",
             "propagating": "Propagating after that",
             "propagating_until": "Until propagating for so long; from then on propagating_late",
@@ -55,8 +55,8 @@ FIGURES: Mapping[str, type[Strict]] = {
             "unverified_late": "Unverified for longer than unverified_until",
             "settling": "Granted, and being confirmed",
             "deciding": "Available, and the last full answer was not granted",
-            "free_look": "Available: a request that costs nothing and can tell of the key only",
-            "full_look": "Available: a request that proves access, and costs its price",
+            "listing": "Available: a request that costs nothing and can tell of the key only",
+            "full_probe": "Available: a request that proves access, and costs its price",
             "locked": "Locked",
             "blocked": "Blocked by something else than the gate",
             "blocked_most": "An invalid key or a deactivated account doubles from blocked up to this",

@@ -8,7 +8,7 @@ from pathlib import Path
 from monitor.config.files import UnreadableError, read_file
 from monitor.config.problems import Problem, SettingsError
 
-#: Looked at in this order when neither the command line nor the environment names a file.
+#: Read in this order when neither the command line nor the environment names a file.
 USUAL_FILES = (Path("access-monitor.toml"), Path("/etc/access-monitor/access-monitor.toml"))
 
 #: Bytes of a settings file: ten thousand keys fit, a device file or a log does not.

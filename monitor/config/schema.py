@@ -345,7 +345,7 @@ def _take_rules(value: list[RuleSection], info: ValidationInfo) -> list[RuleSect
             raise checks.refuse(f"needs at least one of: {wanted}", below=(index,))
         if set(named) == {"status"} and rule.status in _OF_THE_GATE:
             checks.Context.of(info).warn(
-                f"rules[{index}] looks at the status alone, and the gate itself answers {rule.status}:"
+                f"rules[{index}] tests the status alone, and the gate itself answers {rule.status}:"
                 " its refusals will not be seen; name a code or a phrase of the message, too"
             )
     return value

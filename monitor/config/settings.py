@@ -121,7 +121,7 @@ class Settings:
     delivery: Delivery
     catalog: Catalog
     heartbeat: Heartbeat | None = None
-    #: usable, but worth a person's look
+    #: usable, but a person should check it
     warnings: tuple[str, ...] = ()
     #: by id, those with an admin key
     organizations: Mapping[str, Organization] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a person should look after: models that end, a catalog that grew old, mappings nobody knows. Pure."""
+"""What a person should see to: models that end, a catalog that grew old, mappings nobody knows. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""A look that came back, and what is recorded of it."""
+"""A probe that came back, and what is recorded of it."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from monitor.access.holds import NOTHING, Posting
 from monitor.access.observation import Diagnosis, Observation
-from monitor.access.words import Code, Look
+from monitor.access.words import Code, ProbeKind
 from monitor.daemon.watches import Watch
 from monitor.store.records import Answer
 
@@ -23,10 +23,10 @@ _WORDS = re.compile(r"[a-z][\w.-]*|[\d.]+", re.IGNORECASE | re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A look that was made, what it means, and what it cost in US dollars."""
+    """A probe that was made, what it means, and what it cost in US dollars."""
 
     watch: Watch
-    look: Look
+    kind: ProbeKind
     observation: Observation
     diagnosis: Diagnosis | None
     cost: float = 0.0
@@ -46,7 +46,7 @@ def answer_of(result: Result, now: datetime) -> Answer:
     """What is recorded of an answer: equal ones are equal without their ids and figures."""
     diagnosis, observation = result.diagnosis, result.observation
     return Answer(
-        look=result.look,
+        kind=result.kind,
         diagnosis=diagnosis.code if diagnosis else None,
         status=observation.status,
         at=now,

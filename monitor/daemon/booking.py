@@ -23,7 +23,7 @@ from monitor.store.inbox import submit
 RESERVE, SPEND = "reserve", "spend"
 #: US dollars; more than any probes of one command cost.
 _MOST = 1000.0
-#: Seconds that a daemon has for its reply; it looks every second.
+#: Seconds that a daemon has for its reply; it checks every second.
 _PATIENCE, _A_MOMENT, _AGAIN = 10.0, 0.3, 0.05
 
 

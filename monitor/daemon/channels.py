@@ -56,7 +56,7 @@ def senders_of(settings: Settings, redactor: Redactor | None = None) -> list[Cha
 def subscriptions_of(settings: Settings) -> list[Subscription]:
     """Which channel is told of what."""
     if not settings.channels:
-        # Who has no channel has a terminal, and wants to see that it is open at first look, too.
+        # Who has no channel has a terminal, and wants to see that it is open at first probe, too.
         return [Subscription(console.NAME, DEFAULT_EVENTS | {EventKind.BASELINE})]
     return [Subscription(c.name, c.events, c.targets) for c in settings.channels]
 

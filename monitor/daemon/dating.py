@@ -1,11 +1,11 @@
-"""When targets are looked at outside of the cadence: at the start, after a reload, and when one was lost."""
+"""When targets are probed outside of the cadence: at the start, after a reload, and when one was lost."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from monitor.access.cadence import next_look
+from monitor.access.cadence import next_probe
 from monitor.config import Settings
 from monitor.daemon.clock import Clock
 from monitor.daemon.schedule import Schedule
@@ -13,38 +13,38 @@ from monitor.daemon.watches import Watch, Watches
 
 log = structlog.get_logger()
 
-#: First looks are spread over the time the route's bucket needs, and no more than this.
-_FIRST_LOOKS = timedelta(seconds=25)
+#: First probes are spread over the time the route's bucket needs, and no more than this.
+_FIRST_PROBES = timedelta(seconds=25)
 
 
 def soon(watch: Watch, settings: Settings, count: int, now: datetime) -> datetime:
-    """A first look: at once where the targets are few, spread where they are many (`count`)."""
+    """A first probe: at once where the targets are few, spread where they are many (`count`)."""
     spread = timedelta(seconds=count / settings.routes[watch.target.route].rate)
-    return now + watch.phase * min(spread, _FIRST_LOOKS, watch.cadence.eager)
+    return now + watch.phase * min(spread, _FIRST_PROBES, watch.cadence.eager)
 
 
 def date_all(watches: Watches, settings: Settings, clock: Clock, schedule: Schedule) -> None:
     """Date every target at the start.
 
-    Missed looks are not made up for, only spread; one still to come stands, if it is no later than one
-    decided now. Who restarts has often just mended what was in the way: it is looked at.
+    Missed probes are not made up for, only spread; one still to come stands, if it is no later than one
+    decided now. Who restarts has often just mended what was in the way: it is probed.
     """
     now = clock.now()
     for watch in watches:
         memory, at = watch.memory, soon(watch, settings, len(watches), now)
-        plan = next_look(memory, now, watch.cadence, phase=watch.phase, shutdown=watch.shutdown)
+        plan = next_probe(memory, now, watch.cadence, phase=watch.phase, shutdown=watch.shutdown)
         due = memory.next_probe_at
         if due and due > now and not (memory.blocker or memory.suspect):
             at = min(due, plan.at)
-        watch.look = plan.look
+        watch.kind = plan.kind
         watch.memory = replace(memory, next_probe_at=at)
         schedule.at(watch, at)
 
 
 def remember_the_forgotten(watches: Watches, clock: Clock, schedule: Schedule) -> None:
-    """No target may be left without a next look, whatever went wrong: an alert would never come."""
+    """No target may be left without a next probe, whatever went wrong: an alert would never come."""
     schedule.catch_up()
     for watch in watches:
         if not watch.busy and not schedule.holds(watch):
-            log.error("look_was_lost", target=watch.name)
+            log.error("probe_was_lost", target=watch.name)
             schedule.at(watch, clock.now())

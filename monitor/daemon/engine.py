@@ -8,13 +8,13 @@ from typing import Any
 
 import structlog
 
-from monitor.access.cadence import full_interval, next_look
+from monitor.access.cadence import full_interval, next_probe
 from monitor.access.events import Answered, Declared, Event, Rules, SiblingOpened, Telling
 from monitor.access.memory import changed
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.propagation import opening_of
 from monitor.access.states import advance
-from monitor.access.words import Code, Effect, EventKind, Hold, Look, Reason, State
+from monitor.access.words import Code, Effect, EventKind, Hold, ProbeKind, Reason, State
 from monitor.daemon.answers import Result, answer_of
 from monitor.daemon.clock import Clock
 from monitor.daemon.lateness import Lateness
@@ -48,7 +48,7 @@ class Engine:
         network: NetworkSense,
         clock: Clock,
         rules: Rules,
-        look_at: Callable[..., None],
+        probe_at: Callable[..., None],
         committed: Callable[[Sequence[Recorded]], None],
         evidence: Callable[[Watch], Awaitable[str]],
         lateness: Lateness,
@@ -59,7 +59,7 @@ class Engine:
         self._network = network
         self._clock = clock
         self._rules = rules
-        self._look_at = look_at
+        self._probe_at = probe_at
         self._committed = committed
         self._evidence = evidence
         self._lateness = lateness
@@ -67,20 +67,20 @@ class Engine:
         self._silences = Silences(watches, narrator, rules)
 
     async def answered(self, result: Result) -> None:
-        """A look came back: decide, date the next one, write, and hasten the siblings it opened for."""
+        """A probe came back: decide, date the next one, write, and hasten the siblings it opened for."""
         watch, diagnosis, now = result.watch, result.diagnosis, self._clock.now()
         code = diagnosis.code if diagnosis else None
         if watch.removed or watch.leaving or result.outdated:
             # It left the settings meanwhile, or has another secret: what the answer cost is all that is
             # still of interest.
             await self.write([Change(posting=result.posting)])
-            self._look_at(watch, now)
+            self._probe_at(watch, now)
             return
         if result.asked_at < watch.asked_at:
             # a later question was answered before: this says nothing of the gate as it is now
             answer = answer_of(result, now)
             await self.write([Change(watch.name, answer=answer, posting=result.posting)])
-            self._look_at(watch, watch.memory.next_probe_at or now)
+            self._probe_at(watch, watch.memory.next_probe_at or now)
             return
         watch.asked_at = result.asked_at
         watch.answers += 1
@@ -88,13 +88,13 @@ class Engine:
             watch.request_ids.append(diagnosis.request_id)
         before = watch.memory
         unproven = diagnosis is not None and diagnosis.unproven
-        event = Answered(code, result.look, result.cost, unproven)
+        event = Answered(code, result.kind, result.cost, unproven)
         decision = advance(before, event, now, self._rules)
         inconclusive = code is not None and code.effect is Effect.INCONCLUSIVE
         if code is not None and code.effect.conclusive:
             self._silences.answered(watch.target.route, now)
         every = full_interval(decision.memory, now, watch.cadence, watch.shutdown)
-        plan = next_look(
+        plan = next_probe(
             decision.memory,
             now,
             watch.cadence,
@@ -105,7 +105,7 @@ class Engine:
             at_once=result.brings,
             behind=self._lateness.made(watch.late, every.total_seconds(), self._clock.even()),
         )
-        watch.look = plan.look
+        watch.kind = plan.kind
         watch.memory = changed(decision.memory, next_probe_at=plan.at, held_by=plan.held_by)
         told = tuple(
             self._narrator.of_target(watch, telling, now, diagnosis)
@@ -131,7 +131,7 @@ class Engine:
             (log.info if worth else log.debug)(
                 "probe",
                 target=watch.name,
-                look=str(result.look),
+                kind=str(result.kind),
                 diagnosis=code and str(code),
                 state=str(watch.memory.state),
                 status=result.observation.status,
@@ -151,7 +151,7 @@ class Engine:
         await self.write(changes, patient=nothing_new)
         # After the write, and from the memory: a commit may take longer than the wait, and the clock
         # may have been stepped meanwhile.
-        self._look_at(watch, watch.memory.next_probe_at or plan.at, plan.early)
+        self._probe_at(watch, watch.memory.next_probe_at or plan.at, plan.early)
 
     async def held(self, watch: Watch, by: Hold, seconds: float) -> None:
         """A probe whose time has come is held back for so long: `status` says so."""
@@ -177,7 +177,7 @@ class Engine:
             # dated too: at a start all are dated anew by it
             watch.memory = replace(watch.memory, next_probe_at=now)
             changes.append(self._apply(watch, event))
-            self._look_at(watch, now)
+            self._probe_at(watch, now)
         changes.append(Change(declaration=declaration.id))
         log.info("declaration", kind=str(declaration.kind), subject=declaration.subject,
                  at=_seconds(declaration.at), targets=len(changes) - 1)  # fmt: skip
@@ -192,7 +192,7 @@ class Engine:
             [
                 Change(
                     target=watch.name,
-                    answer=answer_of(Result(watch, Look.FREE, observation, diagnosis), now),
+                    answer=answer_of(Result(watch, ProbeKind.LISTING, observation, diagnosis), now),
                 )
                 for watch in watches
             ]
@@ -230,8 +230,8 @@ class Engine:
             facts = {"evidence": await self._evidence(watch)}
             await self.write([self._apply(watch, passed, without=EventKind.STALE, facts=facts)])
 
-    def looks_again(self) -> None:
-        """Nobody could look until now: the machine slept, or the network was down. Silence counts anew."""
+    def probing_resumed(self) -> None:
+        """Nothing could be probed until now: the machine or the network was down. Silence counts anew."""
         self._watching_since = self._clock.now()
 
     def clock_stepped(self, step: timedelta) -> None:
@@ -303,12 +303,12 @@ class Engine:
             elif memory.state is not State.UNVERIFIED:
                 continue
             yield self._apply(watch, SiblingOpened(opened.name))
-            self._look_at(watch, now)
+            self._probe_at(watch, now)
 
     def _of_network(self, route: str, result: Result) -> Iterable[Change]:
         event = self._network.answered(route, result.diagnosis)
         if event:
-            self.looks_again()
+            self.probing_resumed()
             reason = (
                 Reason.ALL_ROUTES_FAIL if event is EventKind.OFFLINE else Reason.A_ROUTE_ANSWERS
             )
@@ -326,7 +326,7 @@ def _worth_a_line(watch: Watch, result: Result) -> bool:
     """Count equal answers in a row; whether this is the first of them, or one in so many."""
     diagnosis = result.diagnosis
     code = diagnosis.code if diagnosis else None
-    answered = result.look, code, result.observation.status, watch.memory.state
+    answered = result.kind, code, result.observation.status, watch.memory.state
     watch.equal = watch.equal + 1 if answered == watch.answered else 1
     watch.answered = answered
     return watch.equal % watch.log_every == 0 or watch.equal == 1

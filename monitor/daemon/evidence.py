@@ -205,7 +205,7 @@ def _other(known: Dossier, owner: str, what: str, codes: tuple[Code, ...]) -> di
     elif out and owner == "billing" and known.status.surface.makes_images:
         out, why = (
             False,
-            f"{why}, but whether credit is looked at before the gate is not known of images",
+            f"{why}, but whether credit is checked before the gate is not known of images",
         )
     return {
         "owner": owner,

@@ -17,10 +17,10 @@ FRESH = timedelta(seconds=45)
 _BEAT_MOST = 30.0
 #: Seconds without a commit: the database is busy for seconds, not for a minute.
 _WRITTEN_MOST = 60.0
-#: Seconds without the end of a look while some are due: the longest probe takes 180, and a route
+#: Seconds without the end of a probe while some are due: the longest probe takes 180, and a route
 #: that refuses everybody, or an organization's gap, lets one through a minute or two.
-_LOOKED_MOST = 360.0
-#: Seconds between two signs of a channel beside the time that one delivery may take: it looks every 15.
+_PROBED_MOST = 360.0
+#: Seconds between two signs of a channel beside the time that one delivery may take: it checks every 15.
 _TOLD_MOST = 60.0
 
 
@@ -28,13 +28,13 @@ _TOLD_MOST = 60.0
 class Vitals:
     """Seconds since each part last moved, by a clock that never steps.
 
-    `looked` is since a look last ended, or since none was due; `told` since the slowest channel last
+    `probed` is since a probe last ended, or since none was due; `told` since the slowest channel last
     finished a round or an attempt, whose longest is `delivery_most`.
     """
 
     beat: float
     written: float
-    looked: float
+    probed: float
     told: float
     delivery_most: float
 
@@ -44,7 +44,7 @@ def stalled(vitals: Vitals) -> tuple[str, ...]:
     parts = (
         ("the loop has not come round", vitals.beat, _BEAT_MOST),
         ("nothing could be written to the database", vitals.written, _WRITTEN_MOST),
-        ("looks are due and none has ended", vitals.looked, _LOOKED_MOST),
+        ("probes are due and none has ended", vitals.probed, _PROBED_MOST),
         ("the outbox has not moved", vitals.told, _TOLD_MOST + vitals.delivery_most),
     )
     return tuple(

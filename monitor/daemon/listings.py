@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import structlog
 
-from monitor.access.diagnosis import OwnRule, read_free_look
+from monitor.access.diagnosis import OwnRule, read_listing
 from monitor.access.observation import Observation
 from monitor.catalog.listing import listed
 from monitor.daemon.clock import Clock
@@ -16,11 +16,11 @@ from monitor.daemon.watches import Watch, Watches
 
 log = structlog.get_logger()
 
-#: Seconds for which a list is fresh; longer with many keys, so that lists never crowd out looks.
+#: Seconds for which a list is fresh; longer with many keys, so that lists never crowd out probes.
 FRESH = 3600.0
 _PER_KEY = 10.0
-#: Seconds after the start: people wait for the first looks, nobody for a list.
-_LOOKS_FIRST = 1.5
+#: Seconds after the start: people wait for the first probes, nobody for a list.
+_PROBES_FIRST = 1.5
 #: Seconds between two lists on a route: a list is worth reading, and nobody waits for it.
 _PACE = 0.5
 #: Seconds between two searches for lists that are not fresh any more.
@@ -28,10 +28,10 @@ _SEARCH = 60.0
 
 
 class Listings:
-    """Asks for each key's model list once at the start, and anew when no free look brought it for an hour.
+    """Asks for each key's model list once at the start, and anew when no listing brought it for an hour.
 
-    A request costs nothing, goes at its route's pace behind the looks, and changes no state. `look_at`
-    dates a target's next look.
+    A request costs nothing, goes at its route's pace behind the probes, and changes no state. `probe_at`
+    dates a target's next probe.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Listings:
         engine: Engine,
         clock: Clock,
         rules: Sequence[OwnRule],
-        look_at: Callable[[Watch, datetime], None],
+        probe_at: Callable[[Watch, datetime], None],
     ) -> None:
         self._routes: dict[str, dict[str, list[Watch]]] = {}
         for watch in watches:
@@ -52,18 +52,18 @@ class Listings:
         self._engine = engine
         self._clock = clock
         self._rules = rules
-        self._look_at = look_at
+        self._probe_at = probe_at
         #: by route and key, when the list was read last (even seconds)
         self._read_at: dict[tuple[str, str], float] = {}
 
     async def run(self) -> None:
         """Keep the lists fresh. Until cancelled."""
-        await asyncio.sleep(_LOOKS_FIRST)
+        await asyncio.sleep(_PROBES_FIRST)
         while True:
             try:
                 await self.refresh()
             except Exception:
-                # Dates are days away; what failed is tried again, and looks go on meanwhile.
+                # Dates are days away; what failed is tried again, and probes go on meanwhile.
                 log.exception("lists_failed")
             await asyncio.sleep(_SEARCH)
 
@@ -72,7 +72,7 @@ class Listings:
         await asyncio.gather(*(self._refresh(keys.values()) for keys in self._routes.values()))
 
     def seen(self, watch: Watch, observation: Observation) -> None:
-        """A free look came back: its list serves for the key, unless that one's is fresh."""
+        """A listing came back: its list serves for the key, unless that one's is fresh."""
         if observation.status != 200 or not self._due(watch, 1):
             return
         models = listed(observation.body)
@@ -94,7 +94,7 @@ class Listings:
                 continue
             models = listed(observation.body) if observation.status == 200 else {}
             self._took(watches, models)
-            diagnosis = read_free_look(observation, self._rules)
+            diagnosis = read_listing(observation, self._rules)
             log.info(
                 "model_list",
                 key=first.target.key,
@@ -122,7 +122,7 @@ class Listings:
             was_over = watch.shutdown is not None and watch.shutdown <= now.date()
             watch.shutdown = day
             if was_over and day > now.date() and not watch.busy:
-                self._look_at(watch, now)  # it was looked at weekly, as one that is gone
+                self._probe_at(watch, now)  # it was probed weekly, as one that is gone
 
 
 def _asker(watch: Watch) -> str:

@@ -1,4 +1,4 @@
-"""Makes the looks: waits for the places a probe needs, reserves its price, sends it, reads the answer."""
+"""Makes the probes: waits for the places a probe needs, reserves its price, sends it, reads the answer."""
 
 import asyncio
 from collections import defaultdict
@@ -8,14 +8,14 @@ from datetime import date
 
 import structlog
 
-from monitor.access.cadence import next_look, settles
+from monitor.access.cadence import next_probe, settles
 from monitor.access.diagnosis import OwnRule
 from monitor.access.diagnosis.repeated import Reader
 from monitor.access.holds import Need, Reservation, cost_of, fate_of
 from monitor.access.limits import Cadence
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.pacing import Breaker, ImageGap, TokenBucket
-from monitor.access.words import Code, Hold, Look
+from monitor.access.words import Code, Hold, ProbeKind
 from monitor.catalog import Catalog, bill
 from monitor.config.settings import Route
 from monitor.daemon.answers import Result
@@ -45,7 +45,7 @@ _WORTH_TELLING = 10.0
 
 
 class Looker:
-    """Owns the probes under way. `look` is called when a target's time has come and returns at once."""
+    """Owns the probes under way. `begin` is called when a target's time has come and returns at once."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Looker:
         self._held = held
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
-        #: looks that ended since the start
+        #: probes that ended since the start
         self.made = 0
 
     def succeed(self, old: "Looker") -> None:
@@ -96,8 +96,8 @@ class Looker:
         for name in self._breakers.keys() & old._breakers.keys():
             self._breakers[name] = old._breakers[name]
 
-    async def look(self, watch: Watch) -> None:
-        """Begin a look at the watch, unless one is under way or a place is not free yet."""
+    async def begin(self, watch: Watch) -> None:
+        """Begin a probe of the watch, unless one is under way or a place is not free yet."""
         if watch.busy or self._stopping:
             return
         wait, hold = self._wait(watch)
@@ -107,7 +107,7 @@ class Looker:
                 await self._held(watch, hold, wait)
             return
         watch.busy = True
-        task = asyncio.create_task(self._make(watch), name=f"look {watch.name}")
+        task = asyncio.create_task(self._make(watch), name=f"probe {watch.name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -119,10 +119,12 @@ class Looker:
         now = self._clock.even()
         await asyncio.sleep(self._buckets[route].reserve(now) - now)
         async with self._places[route]:
-            return await self._prober.look(watch.credentials, watch.target.capability, Look.FREE)
+            return await self._prober.probe(
+                watch.credentials, watch.target.capability, ProbeKind.LISTING
+            )
 
     async def drain(self, seconds: float) -> None:
-        """Begin no more looks; let those under way end for that long, then cut them."""
+        """Begin no more probes; let those under way end for that long, then cut them."""
         self._stopping = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
@@ -132,7 +134,7 @@ class Looker:
         await asyncio.gather(*cut, return_exceptions=True)
 
     def _wait(self, watch: Watch) -> tuple[float, Hold]:
-        """Seconds until the look may be sent, and what it waits for; 0 takes the places it needs."""
+        """Seconds until the probe may be sent, and what it waits for; 0 takes the places it needs."""
         now = self._clock.even()
         route = watch.target.route
         breaker = self._breakers[route]
@@ -140,7 +142,7 @@ class Looker:
         if at > now:
             return at - now, Hold.BREAKER
         gap = None
-        if watch.look is Look.FULL and watch.target.capability.surface.makes_images:
+        if watch.kind is ProbeKind.FULL and watch.target.capability.surface.makes_images:
             gap = self._gap(watch)
             first = settles(watch.memory)
             if not gap.holds(watch.gap_place):
@@ -167,16 +169,16 @@ class Looker:
     async def _make(self, watch: Watch) -> None:
         try:
             structlog.contextvars.bind_contextvars(target=watch.name)  # in this task only
-            await self._look(watch)
+            await self._probe(watch)
         except asyncio.CancelledError:
             raise
         except Exception:
-            # One target's failure must not end the others, nor put off its own next look.
-            log.exception("look_failed", target=watch.name)
+            # One target's failure must not end the others, nor put off its own next probe.
+            log.exception("probe_failed", target=watch.name)
             if not self._stopping and not self._schedule.holds(watch):
                 failed = replace(watch.memory, setbacks=watch.memory.setbacks + 1)
                 now = self._clock.now()
-                plan = next_look(
+                plan = next_probe(
                     failed, now, watch.cadence, phase=watch.phase, shutdown=watch.shutdown
                 )
                 self._schedule.at(watch, plan.at)
@@ -184,21 +186,21 @@ class Looker:
             watch.busy = False
             self.made += 1
 
-    async def _look(self, watch: Watch) -> None:
-        paying = _Paying(watch.look)
-        if watch.look is Look.FULL and watch.price > 0:
+    async def _probe(self, watch: Watch) -> None:
+        paying = _Paying(watch.kind)
+        if watch.kind is ProbeKind.FULL and watch.price > 0:
             found = await self._pay(watch)
             if found is None:  # others hold what is left for the moment
                 self._schedule.in_seconds(watch, self._soon)
                 return
             paying = found
-        look, credentials = paying.look, watch.credentials
+        kind, credentials = paying.kind, watch.credentials
         try:
             async with self._places[watch.target.route]:
                 asked_at = self._clock.even()
-                observation = await self._prober.look(
-                    credentials, watch.target.capability, look,
-                    deadline=self._routes[watch.target.route].deadline if look is Look.FULL else None,
+                observation = await self._prober.probe(
+                    credentials, watch.target.capability, kind,
+                    deadline=self._routes[watch.target.route].deadline if kind is ProbeKind.FULL else None,
                 )  # fmt: skip
         except BaseException:
             # It may have reached the server, and an image that nobody fetched is billed all the same.
@@ -221,7 +223,7 @@ class Looker:
         today, ledger = self._clock.now().date(), self._ledger
         self._treasury.stake(watch)
         if not watch.waiting and self._stretched(watch):
-            return _Paying(Look.FREE)
+            return _Paying(ProbeKind.LISTING)
         need = self._need(watch, today)
         if need is None:
             watch.crowded_since = None
@@ -230,7 +232,7 @@ class Looker:
                 watch.target.key, today, watch.price, Need.ANSWERED, in_time=True
             ):
                 await self._treasury.gone(watch, today)
-            return _Paying(Look.FREE, over=True)
+            return _Paying(ProbeKind.LISTING, over=True)
         found = ledger.reserve(watch.account, watch.target.key, today, watch.price, need)
         if found is None:
             return None
@@ -242,12 +244,12 @@ class Looker:
             except StoreError:
                 # the database refuses what may be owed: until it takes it, only what costs nothing
                 ledger.dropped(hold)
-                return _Paying(Look.FREE)
+                return _Paying(ProbeKind.LISTING)
             except BaseException:
                 ledger.dropped(hold)
                 raise
         watch.blind = False
-        return _Paying(Look.FULL, hold, tries=need is Need.ANSWERED)
+        return _Paying(ProbeKind.FULL, hold, tries=need is Need.ANSWERED)
 
     def _need(self, watch: Watch, today: date) -> Need | None:
         """For what the probe may use the budget now, or soon; None for a listing instead."""
@@ -271,7 +273,7 @@ class Looker:
         memory, now = watch.memory, self._clock.now()
         if memory.last_full is not Code.ACCESS_GRANTED or memory.last_full_at is None:
             return False
-        return now - memory.last_full_at < watch.cadence.full_look * min(
+        return now - memory.last_full_at < watch.cadence.full_probe * min(
             self._ledger.stretch(now), _STRETCHED_MOST
         )
 
@@ -289,14 +291,14 @@ class Looker:
         Whatever goes wrong: the answer is recorded, what was held for it is in doubt, and the next probe
         is dated by the cadence.
         """
-        look, hold, route = paying.look, paying.hold, watch.target.route
+        kind, hold, route = paying.kind, paying.hold, watch.target.route
         diagnosis: Diagnosis | None
         cost: float | None = None
         try:
             diagnosis = self._reader.read(observation)
             code, now = diagnosis.code if diagnosis else None, self._clock.even()
             self._breakers[route].answered(watch.target.key, code, now)
-            if code and look is Look.FULL and watch.target.capability.surface.makes_images:
+            if code and kind is ProbeKind.FULL and watch.target.capability.surface.makes_images:
                 self._gap(watch).answered(code, observation.headers, now)
             if hold and diagnosis:
                 cost = self._cost(watch, observation, diagnosis)
@@ -308,7 +310,7 @@ class Looker:
         brings = paying.over and watch.waiting and watch.heard and self._may_try(watch)
         if not hold or not code:
             return Result(
-                watch, look, observation, diagnosis, over_budget=paying.over, brings=brings,
+                watch, kind, observation, diagnosis, over_budget=paying.over, brings=brings,
                 asked_at=asked_at,
             ), 0.0  # fmt: skip
         if cost is None:
@@ -318,7 +320,7 @@ class Looker:
             hold, cost, fate, again=not watch.removed, estimated=watch.estimated
         )
         result = Result(
-            watch, look, observation, diagnosis, settled.usd, settled.posting, asked_at=asked_at
+            watch, kind, observation, diagnosis, settled.usd, settled.posting, asked_at=asked_at
         )
         return result, (cost or 0.0) if settled.cut else 0.0
 
@@ -354,7 +356,7 @@ class Looker:
 class _Paying:
     """How a probe is made, and what is held for it."""
 
-    look: Look
+    kind: ProbeKind
     hold: Reservation | None = None
     #: a listing, for want of money
     over: bool = False

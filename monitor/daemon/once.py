@@ -9,7 +9,7 @@ from monitor.access.diagnosis import diagnose
 from monitor.access.holds import cost_of
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.target import Target
-from monitor.access.words import Look
+from monitor.access.words import ProbeKind
 from monitor.catalog import bill
 from monitor.config import Settings, price_of
 from monitor.probing import Credentials, Prober
@@ -84,10 +84,10 @@ async def _check(
         project=target.project,
         base_url=route.base_url,
     )
-    observation = await prober.look(
+    observation = await prober.probe(
         credentials,
         target.capability,
-        Look.FULL,
+        ProbeKind.FULL,
         deadline=route.deadline,
         leaving=lambda: attempts.sent.add(target),
     )

@@ -41,7 +41,7 @@ class Pulse:
         self._clock = clock
         self._delivery_most = delivery_most.total_seconds()
         self._loop = asyncio.get_running_loop()
-        self._beat_at = self._written_at = self._looked_at = self._began = self._loop.time()
+        self._beat_at = self._written_at = self._probed_at = self._began = self._loop.time()
         self._made = 0
         self._note_at = clock.even()
         self._told: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ class Pulse:
             Vitals(
                 beat=now - self._beat_at,
                 written=0.0 if excused else now - self._written_at,
-                looked=0.0 if excused else now - self._looked_at,
+                probed=0.0 if excused else now - self._probed_at,
                 told=now - (self._began if told_at is None else told_at),
                 delivery_most=self._delivery_most,
             )
@@ -76,21 +76,21 @@ class Pulse:
         await self._count()
         self._manager.ready(status_line(watches, self._waiting))
 
-    async def beat(self, watches: Watches, *, looks: int, next_look: datetime | None) -> None:
-        """One beat came round: `looks` have ended so far, and the next one is dated `next_look`.
+    async def beat(self, watches: Watches, *, probes: int, next_probe: datetime | None) -> None:
+        """One beat came round: `probes` have ended so far, and the next one is dated `next_probe`.
 
         Notes progress in the database when it is time.
         """
         now = self._beat_at = self._loop.time()
-        waits = next_look is None or next_look > self._clock.now()
-        if looks != self._made or (waits and not any(watch.busy for watch in watches)):
-            self._made, self._looked_at = looks, now
+        waits = next_probe is None or next_probe > self._clock.now()
+        if probes != self._made or (waits and not any(watch.busy for watch in watches)):
+            self._made, self._probed_at = probes, now
         # while the database refuses, each beat tries: the note is what shows that it is well again
         note = self._clock.even() >= self._note_at or self._recorder.queue.refusing is not None
         if note or self._manager.there:
             await self._count()
         if note:
-            counts = {"targets": len(watches), "counts": watches.counts(), "looks": looks,
+            counts = {"targets": len(watches), "counts": watches.counts(), "probes": probes,
                       "rounds_missed": round(self._lateness.missed)}  # fmt: skip
             await self._note({"notifications": self._waiting, **counts})
         problems = self.stalled()

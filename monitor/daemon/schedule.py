@@ -1,4 +1,4 @@
-"""When each target is looked at: two queues by date, and one APScheduler job for the front of them."""
+"""When each target is probed: two queues by date, and one APScheduler job for the front of them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,16 +15,16 @@ from monitor.daemon.watches import Watch
 
 log = structlog.get_logger()
 
-#: Looks whose times are closer together than this begin together: to wake up costs more than a look.
+#: Probes whose times are closer together than this begin together: to wake up costs more than a probe.
 _GRAIN = timedelta(milliseconds=10)
-#: Looks that begin before others on the loop have their turn. When it cannot keep up, what is due waits
+#: Probes that begin before others on the loop have their turn. When it cannot keep up, what is due waits
 #: here, where its order is decided, and not half begun.
 _AT_ONCE = 4
-#: While targets that wait and open ones are both due, one look in so many is at an open one.
+#: While targets that wait and open ones are both due, one probe in so many is of an open one.
 _RECHECK_EVERY = 8
-#: Looks that are made early at most, with one whose time has come.
+#: Probes that are made early at most, with one whose time has come.
 _COMPANY = 16
-_JOB = "next looks"
+_JOB = "next probes"
 _NEVER_EARLY = timedelta()
 
 #: When, a number that tells equal times apart, what, and by how much it may be earlier.
@@ -32,17 +32,17 @@ _Entry = tuple[datetime, int, Watch, timedelta]
 
 
 class Schedule:
-    """Calls the `look` it was started with, giving the watch whose time has come.
+    """Calls the `probe` it was started with, giving the watch whose time has come.
 
     The dates live in memory only: due times of an earlier run are never restored, each target's next
-    look is decided anew at the start. Times are the monitor's own, which pass evenly; the scheduler goes
+    probe is decided anew at the start. Times are the monitor's own, which pass evenly; the scheduler goes
     by the wall's, which is stepped, stands still, or went on while the machine slept. So what is due is
     decided here, whenever the scheduler wakes us.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._look: Callable[[Watch], Awaitable[None]] | None = None
+        self._probe: Callable[[Watch], Awaitable[None]] | None = None
         #: by name; what the queue holds beside these was dated anew or removed
         self._dates: dict[str, datetime] = {}
         #: of targets that wait for their opening, and of open ones
@@ -62,23 +62,23 @@ class Schedule:
             },
         )
 
-    def start(self, look: Callable[[Watch], Awaitable[None]]) -> None:
-        """Begin, or go on with another `look`; to be called on the loop."""
-        self._look = look
+    def start(self, probe: Callable[[Watch], Awaitable[None]]) -> None:
+        """Begin, or go on with another `probe`; to be called on the loop."""
+        self._probe = probe
         if not self._scheduler.running:
             self._scheduler.start()
             self._wake_for_the_first()
 
     def stop(self) -> None:
-        """No further look begins. Looks under way belong to who makes them and are not touched."""
-        self._look = None
+        """No further probe begins. Probes under way belong to who makes them and are not touched."""
+        self._probe = None
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
     def at(self, watch: Watch, when: datetime, early: timedelta = _NEVER_EARLY) -> None:
-        """Look at the watch at `when` (UTC), and not at the time set before. Not if it was removed.
+        """Probe the watch at `when` (UTC), and not at the time set before. Not if it was removed.
 
-        By `early` it may be made before, when another look is: to wake up costs more than a look.
+        By `early` it may be made before, when another probe is: to wake up costs more than a probe.
         """
         if watch.removed:
             return
@@ -93,17 +93,17 @@ class Schedule:
         self.at(watch, self._clock.after(seconds))
 
     def remove(self, watch: Watch) -> None:
-        """Look at the watch no more, whoever dates it."""
+        """Probe the watch no more, whoever dates it."""
         watch.removed = True
         self._dates.pop(watch.name, None)
 
     def earliest(self) -> datetime | None:
-        """When the next look is dated (UTC); in the past for one that should have begun."""
+        """When the next probe is dated (UTC); in the past for one that should have begun."""
         heads = [head[0] for queue in self._queues if (head := self._head(queue))]
         return min(heads, default=None)
 
     def holds(self, watch: Watch) -> bool:
-        """Whether a look at the watch is dated."""
+        """Whether a probe of the watch is dated."""
         return watch.name in self._dates
 
     def catch_up(self) -> None:
@@ -123,7 +123,7 @@ class Schedule:
         return queue[0] if queue else None
 
     def _next(self) -> list[_Entry] | None:
-        """The queue whose first look begins next: at a target that waits, where both kinds are due."""
+        """The queue whose first probe begins next: of a target that waits, where both kinds are due."""
         now = self._clock.now()
         heads = [(head, queue) for queue in self._queues if (head := self._head(queue))]
         due = [queue for head, queue in heads if head[0] <= now]
@@ -152,13 +152,13 @@ class Schedule:
         )
 
     async def _begin_the_due(self) -> None:
-        """Begin the looks whose time has come. After a step of the wall's clock it may be none."""
+        """Begin the probes whose time has come. After a step of the wall's clock it may be none."""
         if self._beginning:
             return  # it goes on while anything is due
         self._beginning = True
         try:
             begun = company = 0
-            while self._look is not None and (queue := self._next()) is not None:
+            while self._probe is not None and (queue := self._next()) is not None:
                 now = self._clock.now()
                 when, _, watch, early = queue[0]
                 if when > now:
@@ -180,8 +180,8 @@ class Schedule:
 
     async def _begin(self, watch: Watch) -> None:
         try:
-            if self._look is not None:
-                await self._look(watch)
+            if self._probe is not None:
+                await self._probe(watch)
         except Exception:
             # one target's failure must not keep the others waiting
-            log.exception("look_not_begun", target=watch.name)
+            log.exception("probe_not_begun", target=watch.name)

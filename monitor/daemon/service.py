@@ -10,7 +10,7 @@ import structlog
 
 from monitor.access import propagation
 from monitor.access.events import Rules
-from monitor.access.words import EventKind, Look, Reason
+from monitor.access.words import EventKind, ProbeKind, Reason
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.outbox import Sender
 from monitor.config import Settings
@@ -42,13 +42,13 @@ from monitor.store.records import Recorded
 
 log = structlog.get_logger()
 
-#: Seconds between two looks at the inbox and the clock.
+#: Seconds between two checks of the inbox and the clock.
 BEAT = 1.0
-#: Beats between two looks at the deadlines, more with many targets: deadlines are minutes away.
+#: Beats between two checks of the deadlines, more with many targets: deadlines are minutes away.
 _DEADLINES_EVERY = 3
 #: Beats between two rounds of tidying up.
 _TIDY_EVERY = 15
-#: Beats between two looks at how long openings took.
+#: Beats between two checks of how long openings took.
 _COMPARE_EVERY = 60
 #: On stop: seconds for probes under way, then for notifications. Together under five.
 _END_PROBES, _END_WRITES, _END_ALERTS = 2.0, 1.0, 1.5
@@ -105,7 +105,7 @@ class Monitor:
         self._turn = asyncio.Lock()
 
     async def start(self) -> None:
-        """Open the database and begin to look. Raises StoreError when it cannot be used."""
+        """Open the database and begin to probe. Raises StoreError when it cannot be used."""
         settings, clock, hide = self._settings, self._clock, self._redactor.value
         self._recorder = await Recorder.open(settings.database, clock=clock.now, hide=hide)
         try:
@@ -118,7 +118,7 @@ class Monitor:
             self._treasury.follow(self.watches)
             self._open()
             self._build()
-            self._schedule.start(self._looker.look)
+            self._schedule.start(self._looker.begin)
             self._dispatch = asyncio.create_task(self._dispatcher.run(), name="dispatcher")
             await self._compare()
             await self._bury_the_orphans()
@@ -192,8 +192,8 @@ class Monitor:
     async def reload(self, settings: Settings, channels: Sequence[Sender]) -> None:
         """Go on with other settings: probes under way end, memories and history stay.
 
-        A target that was removed stops, a new one starts, one with another secret goes on and is looked
-        at at once. Raises ReloadError, with nothing changed, when the database would be another, or
+        A target that was removed stops, a new one starts, one with another secret goes on and is probed
+        at once. Raises ReloadError, with nothing changed, when the database would be another, or
         refuses to be written.
         """
         if settings.database != self._settings.database:
@@ -238,7 +238,7 @@ class Monitor:
         self._build()
         self._looker.succeed(looker)
         self._engine.succeed(engine)
-        self._schedule.start(self._looker.look)
+        self._schedule.start(self._looker.begin)
         self._begin_dispatch()
         for watch in concerned:
             if not watch.busy:
@@ -310,7 +310,7 @@ class Monitor:
             network=NetworkSense(sizes),
             clock=clock,
             rules=Rules(settings.confirmation, settings.deadlines),
-            look_at=self._schedule.at,
+            probe_at=self._schedule.at,
             committed=self._committed,
             evidence=self._evidence_of,
             lateness=self._lateness,
@@ -335,11 +335,11 @@ class Monitor:
             engine=self._engine,
             clock=clock,
             rules=settings.rules,
-            look_at=self._schedule.at,
+            probe_at=self._schedule.at,
         )
 
     async def _answered(self, result: Result) -> None:
-        if result.look is Look.FREE:
+        if result.kind is ProbeKind.LISTING:
             self._listings.seen(result.watch, result.observation)
         await self._engine.answered(result)
 
@@ -373,7 +373,7 @@ class Monitor:
         if self._beats % _TIDY_EVERY == 1:
             remember_the_forgotten(self.watches, self._clock, self._schedule)
         await self._pulse.beat(
-            self.watches, looks=self._looker.made, next_look=self._schedule.earliest()
+            self.watches, probes=self._looker.made, next_probe=self._schedule.earliest()
         )
 
     async def _with_the_database(self) -> None:

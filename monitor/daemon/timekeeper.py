@@ -43,7 +43,7 @@ class Timekeeper:
         even = self._clock.even()
         slept, self._last = even - self._last > _SLEPT, even
         if slept:
-            engine.looks_again()
+            engine.probing_resumed()
         if slept or self._clock.stands:
             # the scheduler waits by clocks that sleep with the machine, or stand
             schedule.catch_up()

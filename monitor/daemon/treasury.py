@@ -79,7 +79,7 @@ class Treasury:
             watch.target.key,
             watch.price,
             waiting=watch.waiting,
-            every=watch.cadence.full_look,
+            every=watch.cadence.full_probe,
         )
 
     async def forget(self, watch: Watch) -> None:

@@ -12,7 +12,7 @@ from monitor.access.limits import Cadence
 from monitor.access.memory import TargetState
 from monitor.access.pacing import Place
 from monitor.access.target import Capability, Target
-from monitor.access.words import Contract, Look, State
+from monitor.access.words import Contract, ProbeKind, State
 from monitor.config import Pool, Settings, price_of
 from monitor.probing import Credentials
 
@@ -39,10 +39,10 @@ class Watch:
     shutdown: date | None
     #: the capability by the catalog's name for the model, which routes may spell differently
     means: Capability
-    #: how often it is looked at, and the pool that its key belongs to
+    #: how often it is probed, and the pool that its key belongs to
     cadence: Cadence
     pool: Pool | None = None
-    look: Look = Look.FULL
+    kind: ProbeKind = ProbeKind.FULL
     #: the model list was asked for its shutdown date, which wins over the catalog's
     dated: bool = False
     #: a probe of it is under way
@@ -199,7 +199,7 @@ class Watches:
 
 
 def succeed(before: Watches, after: Watches) -> tuple[Watches, list[Watch]]:
-    """The watches that follow on a reload, and those to look at soon: new, changed or blocked ones.
+    """The watches that follow on a reload, and those to probe soon: new, changed or blocked ones.
 
     A target that is still the same keeps its watch, for its memory and its probe under way; one that now
     has another route or organization is another target of the same name.

@@ -80,7 +80,7 @@ def failed(
 
 def _unresolved(host: str, error: socket.gaierror) -> str:
     if error.errno in (socket.EAI_AGAIN, socket.EAI_FAIL):
-        return f"the name {host} could not be looked up: no name server answers"
+        return f"the name {host} could not be resolved: no name server answers"
     return f"the name {host} is unknown"
 
 

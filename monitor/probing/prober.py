@@ -1,4 +1,4 @@
-"""The prober: one request per look, and an observation whatever happens.
+"""The prober: one request per probe, and an observation whatever happens.
 
 It uses transports without a client of httpx's, which follows redirects, keeps cookies, reads netrc, and
 takes half as long again. With `transport` and `writing` it is all that knows the library.
@@ -16,10 +16,10 @@ import httpx
 from monitor.access.observation import Failure, Observation, Timings
 from monitor.access.secrecy import Veil
 from monitor.access.target import Capability
-from monitor.access.words import Look, Surface
-from monitor.catalog import Catalog, ProbeRequest, free_look_request, probe_request
+from monitor.access.words import ProbeKind, Surface
+from monitor.catalog import Catalog, ProbeRequest, listing_request, probe_request
 from monitor.catalog.questions import BLANKS, draw, question
-from monitor.catalog.requests import FREE_LOOK_TIMEOUT
+from monitor.catalog.requests import LISTING_TIMEOUT
 from monitor.probing.failing import failed, timed_out
 from monitor.probing.proxies import proxy_with_credentials
 from monitor.probing.reading import (
@@ -92,7 +92,7 @@ class _Exchange:
 
 
 class Prober:
-    """Makes looks over one pool of connections; at most `limit_in_flight` are under way at once.
+    """Makes probes over one pool of connections; at most `limit_in_flight` are under way at once.
 
     `clock` is a monotonic clock in seconds. No retries, no redirects, no cookies, no netrc; proxies
     are taken from the environment (see `proxy_for`). `catalog` may be replaced when settings are
@@ -129,34 +129,34 @@ class Prober:
         self._written.clear()
         self._senders.clear()
 
-    async def look(
+    async def probe(
         self,
         credentials: Credentials,
         capability: Capability,
-        look: Look,
+        kind: ProbeKind,
         *,
         deadline: float | None = None,
         leaving: Callable[[], object] | None = None,
     ) -> Observation:
-        """Make one look and say what came back. Never raises for what the network or server does.
+        """Make one probe and say what came back. Never raises for what the network or server does.
 
         `deadline` is in seconds and bounds the whole exchange; without it the request's own timeout.
         The wait for a free slot does not count. `leaving` is called when the request is about to be sent,
-        perhaps more than once: who cancels the look knows by that whether it was.
+        perhaps more than once: who cancels the probe knows by that whether it was.
         """
-        free = look is Look.FREE
+        free = kind is ProbeKind.LISTING
         asked = None if free else capability
         probe = self._written.get(asked)
         if probe is None:
-            request = probe_request(self.catalog, asked, BLANKS) if asked else free_look_request()
+            request = probe_request(self.catalog, asked, BLANKS) if asked else listing_request()
             probe = self._written[asked] = write(request)
         seconds = probe.timeout if deadline is None else deadline
-        return await self._observe(credentials, probe, seconds, look, capability, leaving=leaving)
+        return await self._observe(credentials, probe, seconds, kind, capability, leaving=leaving)
 
     async def get(
-        self, credentials: Credentials, path: str, *, deadline: float = FREE_LOOK_TIMEOUT
+        self, credentials: Credentials, path: str, *, deadline: float = LISTING_TIMEOUT
     ) -> Observation:
-        """Read something of the API that is no probe, such as a project's limits. Never raises, as `look`.
+        """Read something of the API that is no probe, such as a project's limits. Never raises, as `probe`.
 
         `path` is relative to the base URL and already quoted.
         """
@@ -167,13 +167,13 @@ class Prober:
         credentials: Credentials,
         probe: Written,
         seconds: float,
-        look: Look | None = None,
+        kind: ProbeKind | None = None,
         capability: Capability | None = None,
         *,
         leaving: Callable[[], object] | None = None,
     ) -> Observation:
-        """Make an exchange; one that is no look is read like a free one."""
-        surface = capability.surface if capability and look is Look.FULL else None
+        """Make an exchange; one that is no probe is read like a free one."""
+        surface = capability.surface if capability and kind is ProbeKind.FULL else None
         sender = self._senders.get(credentials)
         if sender is None:
             if len(self._senders) >= _SENDERS_MOST:
@@ -200,7 +200,7 @@ class Prober:
             failure=failure,
             failure_text=text,
             timings=timings,
-            look=look or Look.FULL,
+            kind=kind or ProbeKind.FULL,
             surface=capability.surface if capability else None,
             model=capability.model if capability else None,
             sent=exchange.sent,

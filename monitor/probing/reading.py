@@ -114,7 +114,7 @@ def _text(value: bytes) -> str:
 def body_cap(surface: Surface | None, status: int) -> int:
     """How many bytes of a body to read: much only where a granted image or a model list is expected.
 
-    No `surface` is a free look.
+    No `surface` is a listing.
     """
     if status != 200:
         return BODY_CAP

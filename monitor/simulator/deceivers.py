@@ -44,7 +44,7 @@ def _parrot(strike: Strike) -> Answer:
 
 
 def _replayed(strike: Strike) -> Answer:
-    """A cache that looks at the model only."""
+    """A cache that compares the model only."""
     return _as_success(strike, *_REMEMBERED)
 
 

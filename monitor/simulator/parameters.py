@@ -56,7 +56,7 @@ _IMAGE = {
     **_free("safety_identifier user"),
 }
 
-#: By endpoint. Names that are taken without a look are those of the official client 3.51.0.
+#: By endpoint. Names that are taken unchecked are those of the official client 3.51.0.
 RULES: Mapping[Endpoint, Mapping[str, Rule]] = MappingProxyType(
     {
         Endpoint.IMAGES: _IMAGE | {"moderation": Rule((str,), ("low", "auto"))},

@@ -1,6 +1,6 @@
 """Every way the API says no: status, type, param, code and message, and when it is checked.
 
-The gate's answers and their look-alikes as they were seen in public threads.
+The gate's answers and similar ones as they were seen in public threads.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from monitor.access.words import Contract, Look
+from monitor.access.words import Contract, ProbeKind
 from monitor.store import tables
 from monitor.store.engine import reading
 from monitor.store.latencies import from_text, merged, percentile
@@ -76,7 +76,7 @@ def routes(path: Path, *, since: datetime) -> list[RouteOfModel]:
             .join_from(tables.runs, tables.targets)
             .where(
                 _targets.active,
-                _runs.look == Look.FULL,
+                _runs.kind == ProbeKind.FULL,
                 _runs.last_at >= since,
                 _runs.route == _targets.route,
             )

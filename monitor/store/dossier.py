@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, func, literal, select
 
 from monitor.access.memory import TargetState, from_json
-from monitor.access.words import Code, DeclarationKind, Look
+from monitor.access.words import Code, DeclarationKind, ProbeKind
 from monitor.store import tables
 from monitor.store.engine import reading
 from monitor.store.errors import StoreError
@@ -39,7 +39,7 @@ class Dossier:
 
     `start` is the declaration that holds, else the change to the present state; `declared` says which.
     A run that began before and went on after it is there, whole. `runs_left_out` counts older runs
-    beyond the limit. `identity` is the last free look that found key, organization and project fine.
+    beyond the limit. `identity` is the last listing that found key, organization and project fine.
     """
 
     status: TargetStatus
@@ -70,7 +70,7 @@ def dossier(path: Path, target: str) -> Dossier:
         start = memory.declared_at or row.since
         since = (
             (_runs.target_id == row.id)
-            & (_runs.look == Look.FULL)
+            & (_runs.kind == ProbeKind.FULL)
             & (_runs.route == row.route)
             & (_runs.last_at >= start)
         )
@@ -114,7 +114,7 @@ def _identity(connection: Connection, id_: int, route: str, target: str) -> Run 
         select(tables.runs, literal(target).label("target"))
         .where(
             _runs.target_id == id_,
-            _runs.look == Look.FREE,
+            _runs.kind == ProbeKind.LISTING,
             _runs.route == route,
             _runs.diagnosis.is_(None),
         )
@@ -143,7 +143,7 @@ def _beside(connection: Connection, scope: str, route: str, id_: int) -> tuple[G
             select(tables.runs, literal(target.name).label("target"))
             .where(
                 _runs.target_id == target.id,
-                _runs.look == Look.FULL,
+                _runs.kind == ProbeKind.FULL,
                 _runs.route == route,
                 _runs.diagnosis == Code.ACCESS_GRANTED,
             )

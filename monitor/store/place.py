@@ -17,7 +17,7 @@ class Place:
     """Remembers which files were opened; made while the database is open and was written to.
 
     A file that is deleted or replaced is still written to by whoever has it open, and all of it is
-    lost when the last one closes it. So somebody has to look.
+    lost when the last one closes it. So it has to be checked.
     """
 
     def __init__(self, path: Path) -> None:

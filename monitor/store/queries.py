@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import ColumnElement, func, select
 
-from monitor.access.words import DeclarationKind, Look
+from monitor.access.words import DeclarationKind, ProbeKind
 from monitor.store import inbox, tables
 from monitor.store.engine import reading
 from monitor.store.records import (
@@ -139,12 +139,14 @@ def _listed(state: NotificationState | None, before: int | None) -> list[ColumnE
     return wanted if before is None else [*wanted, _notifications.id < before]
 
 
-def runs(path: Path, target: str, look: Look = Look.FULL, *, limit: int = 20) -> list[Run]:
+def runs(
+    path: Path, target: str, kind: ProbeKind = ProbeKind.FULL, *, limit: int = 20
+) -> list[Run]:
     """The runs of equal answers of one target, oldest first."""
     newest = (
         select(tables.runs, _targets.name.label("target"))
         .join_from(tables.runs, tables.targets)
-        .where(_targets.name == target, _runs.look == look)
+        .where(_targets.name == target, _runs.kind == kind)
         .order_by(_runs.id.desc())
         .limit(limit)
     )

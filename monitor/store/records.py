@@ -17,7 +17,7 @@ from monitor.access.words import (
     EventKind,
     Gate,
     Hold,
-    Look,
+    ProbeKind,
     State,
     Surface,
 )
@@ -42,7 +42,7 @@ class Answer:
     Latencies are milliseconds, `cost_usd` is what this answer cost.
     """
 
-    look: Look
+    kind: ProbeKind
     diagnosis: Code | None
     status: int | None
     at: datetime
@@ -240,7 +240,7 @@ class Run:
 
     target: str
     route: str
-    look: Look
+    kind: ProbeKind
     diagnosis: Code | None
     status: int | None
     gate: Gate | None

@@ -14,7 +14,7 @@ KEPT = timedelta(days=90)
 #: What a key spent on a day: a year and a month, for whoever compares.
 SPENDING_KEPT = timedelta(days=400)
 
-#: Runs looked at in one step, so that the writer is held up for milliseconds only.
+#: Runs checked in one step, so that the writer is held up for milliseconds only.
 _STEP = 500
 
 _runs = tables.runs.alias("old")
@@ -28,7 +28,7 @@ def prune(connection: Connection, after: int, now: datetime) -> tuple[int, int]:
     """Forget what is too old among the next runs behind the id `after`.
 
     Returns how many runs went, and where to go on: 0, from the beginning, once the end was reached.
-    The last run of a target and look is open, however old: an equal answer goes on it.
+    The last run of a target and kind of probe is open, however old: an equal answer goes on it.
     """
     window = list(
         connection.execute(
@@ -43,7 +43,7 @@ def prune(connection: Connection, after: int, now: datetime) -> tuple[int, int]:
     if old:
         closed = exists().where(
             _newer.c.target_id == _runs.c.target_id,
-            _newer.c.look == _runs.c.look,
+            _newer.c.kind == _runs.c.kind,
             _newer.c.id > _runs.c.id,
         )
         found = connection.execute(select(_runs.c.id).where(_runs.c.id.in_(old), closed)).scalars()

@@ -7,7 +7,17 @@ from typing import Any
 from sqlalchemy import Row
 
 from monitor.access.happening import Happening
-from monitor.access.words import Code, Contract, EventKind, Gate, Hold, Look, Reason, State, Surface
+from monitor.access.words import (
+    Code,
+    Contract,
+    EventKind,
+    Gate,
+    Hold,
+    ProbeKind,
+    Reason,
+    State,
+    Surface,
+)
 from monitor.store.latencies import from_text, percentile
 from monitor.store.records import (
     AlertRow,
@@ -94,7 +104,7 @@ def run_of(row: AnyRow) -> Run:
     return Run(
         target=row.target,
         route=row.route,
-        look=Look(row.look),
+        kind=ProbeKind(row.kind),
         diagnosis=_code(row.diagnosis),
         status=row.status,
         gate=Gate(row.gate) if row.gate else None,

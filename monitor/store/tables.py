@@ -20,7 +20,7 @@ from monitor.access.words import (
     EventKind,
     Gate,
     Hold,
-    Look,
+    ProbeKind,
     Reason,
     State,
     Surface,
@@ -89,9 +89,9 @@ class RunTable(Table, table=True):
 
     __tablename__ = "runs"
     __table_args__ = (
-        # the last run of a target and look is the end of this index: ids follow the columns in it
-        Index(None, "target_id", "look"),
-        _one_of("look", Look),
+        # the last run of a target and kind of probe is the end of this index: ids follow the columns in it
+        Index(None, "target_id", "kind"),
+        _one_of("kind", ProbeKind),
         _one_of("diagnosis", Code),
         _one_of("gate", Gate),
     )
@@ -99,7 +99,7 @@ class RunTable(Table, table=True):
     id: int | None = Field(default=None, primary_key=True)
     target_id: int = Field(foreign_key="targets.id")
     route: str
-    look: str
+    kind: str
     diagnosis: str | None
     status: int | None
     gate: str | None
@@ -230,7 +230,7 @@ class InboxTable(Table, table=True):
 
     __tablename__ = "inbox"
     __table_args__ = (
-        # looked at every two seconds: holds only what is waiting
+        # read every two seconds: holds only what is waiting
         Index("ix_inbox_waiting", "id", sqlite_where=text("taken_at IS NULL")),
         CheckConstraint("kind <> ''", name="kind"),
     )

@@ -25,7 +25,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from monitor.access.holds import Posting
 from monitor.access.memory import TargetState, to_json
-from monitor.access.words import Look
+from monitor.access.words import ProbeKind
 from monitor.store import inbox, tables
 from monitor.store.errors import StoreError
 from monitor.store.hot import run_many
@@ -92,7 +92,7 @@ _INSERT_HAPPENING = insert(tables.happenings)
 _INSERT_NOTIFICATION = insert(tables.notifications)
 _LAST_RUN = (
     select(tables.runs)
-    .where(_runs.target_id == bindparam("target"), _runs.look == bindparam("kind"))
+    .where(_runs.target_id == bindparam("target"), _runs.kind == bindparam("kind"))
     .order_by(_runs.id.desc())
     .limit(1)
 )
@@ -118,7 +118,7 @@ class OpenRun:
     latencies: Counts
 
 
-Slot = tuple[int, Look]
+Slot = tuple[int, ProbeKind]
 
 #: Takes secrets out of a text, or out of nested values; has the last word on every row.
 Hide = Callable[[Any], Any]
@@ -152,7 +152,7 @@ class Memo:
         return self.new_targets.get(name) or self.targets.get(name)
 
     def run(self, slot: Slot) -> OpenRun | None:
-        """The open run of a target and kind of look, if it was asked for before."""
+        """The open run of a target and kind of probe, if it was asked for before."""
         return self.new_runs.get(slot) or self.runs.get(slot)
 
 
@@ -231,7 +231,7 @@ class Transaction:
         self._gather(_UPDATE_TARGET, row)
 
     def _observe(self, target: Known, answer: Answer, declared_at: datetime | None) -> None:
-        slot = (target.id, answer.look)
+        slot = (target.id, answer.kind)
         # the route is part of it: what a provider granted never goes on what OpenAI granted
         message = self.hide(answer.message)
         key = (target.route, answer.diagnosis, answer.status, answer.gate, message)
@@ -264,7 +264,7 @@ class Transaction:
         row = dict(common) | {
             "target_id": slot[0],
             "route": route,
-            "look": slot[1],
+            "kind": slot[1],
             "diagnosis": diagnosis,
             "status": status,
             "gate": gate,

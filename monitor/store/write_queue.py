@@ -19,7 +19,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 #: Changes that are kept at most while the database refuses; then who brings more has to wait, and is
-#: not looked at meanwhile. About 3 kB each.
+#: not probed meanwhile. About 3 kB each.
 MOST = 10_000
 
 #: Seconds between two tries while it refuses.
@@ -177,7 +177,7 @@ class WriteQueue:
         if self.refusing is None:
             self._since = self._loop.time()
             self._again_at = self._since + _AGAIN
-            log.error("database_refuses", error=str(error), why="results are kept, only free looks")
+            log.error("database_refuses", error=str(error), why="results are kept, only listings")
         self.refusing = str(error)
         turned_down = [entry for entry in self._first if entry.ordered and not entry.kept]
         for entry in turned_down:

@@ -89,8 +89,8 @@ def compare(openings: int, seed: int, cell: float) -> Result:
         "ours": measured("ours", ours(cadence, declared=True)),
     }
     cells = Cells(cell)
-    looks = [look * cell for look in cells.best(rows["ours"].probes)]
-    rows["best"] = measured("best possible, as many probes", lambda at, _: at_times(looks, at))
+    ends = [end * cell for end in cells.best(rows["ours"].probes)]
+    rows["best"] = measured("best possible, as many probes", lambda at, _: at_times(ends, at))
     return Result(rows, cells.by_density(rows["ours"].probes))
 
 

@@ -92,7 +92,7 @@ async def steady(
 
 
 async def stored(folder: Path, count: int, seconds: float) -> dict[str, Any]:
-    """What `count` targets store whose answers are all equal, looked at every second: many answers soon."""
+    """What `count` targets store whose answers are all equal, probed every second: many answers soon."""
     keys = many(count)
     async with lab(folder) as one:
         simulator = await one.simulate(scenario_of(keys))
@@ -121,7 +121,7 @@ async def stored(folder: Path, count: int, seconds: float) -> dict[str, Any]:
 
 
 async def _told(one: Lab) -> None:
-    """Wait until the alerts of the first looks are delivered."""
+    """Wait until the alerts of the first probes are delivered."""
     while one.ask("SELECT count(*) FROM notifications WHERE state = 'pending'") != [(0,)]:  # noqa: ASYNC110
         await asyncio.sleep(1)
 

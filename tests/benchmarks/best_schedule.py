@@ -1,10 +1,10 @@
 """The best possible schedule: the least mean delay for a mean number of probes.
 
-Time is cut into cells; a schedule is a set of cells' ends at which one looks. A probe is paid for when
+Time is cut into cells; a schedule is a set of cells' ends at which one probes. A probe is paid for when
 the gate is still shut then, a delay when it opened since the probe before. With a price on probes the
-best schedule is found exactly by dynamic programming over the last look: the delay of what opens
-between two looks i < j is t_j·(F_j - F_i) - (M_j - M_i), with F the share that has opened and M the
-integral of t dF, so that the best look before j is the least of lines -F_i·t + (V_i + M_i) at t_j.
+best schedule is found exactly by dynamic programming over the last probe: the delay of what opens
+between two probes i < j is t_j·(F_j - F_i) - (M_j - M_i), with F the share that has opened and M the
+integral of t dF, so that the best probe before j is the least of lines -F_i·t + (V_i + M_i) at t_j.
 Their slopes fall and the queries rise: the lower envelope of the lines answers all of them in linear
 time. The price is then searched for at which the mean number of probes is the wanted one.
 """
@@ -28,21 +28,21 @@ class Cells:
             share = self.opened[i] - self.opened[i - 1]
             self.moment.append(self.moment[-1] + (i - 0.5) * cell * share)
 
-    def expected(self, looks: Sequence[int]) -> tuple[float, float]:
-        """Mean probes before the opening, and mean delay of those that open, of looks at cells' ends."""
+    def expected(self, ends: Sequence[int]) -> tuple[float, float]:
+        """Mean probes before the opening, and mean delay of those that open, of probes at cells' ends."""
         probes = delay = 0.0
         before = 0
-        for look in looks:
-            share = self.opened[look] - self.opened[before]
-            delay += look * self.cell * share - (self.moment[look] - self.moment[before])
-            probes += 1 - self.opened[look]
-            before = look
+        for end in ends:
+            share = self.opened[end] - self.opened[before]
+            delay += end * self.cell * share - (self.moment[end] - self.moment[before])
+            probes += 1 - self.opened[end]
+            before = end
         return probes, delay / self.opened[-1]
 
     def best_at_price(self, price: float) -> list[int]:
-        """The looks of least delay when each probe costs `price` seconds of it."""
-        # the envelope: slope, height and look of each line; `low` is the one that is least by now
-        slopes, heights, looks = [0.0], [0.0], [0]
+        """The probes of least delay when each probe costs `price` seconds of it."""
+        # the envelope: slope, height and probe of each line; `low` is the one that is least by now
+        slopes, heights, ends = [0.0], [0.0], [0]
         low = 0
         before = array("l", [0])
         value = 0.0
@@ -56,44 +56,44 @@ class Cells:
             value = (
                 time * opened - moment + price * (1 - opened) + heights[low] - time * slopes[low]
             )
-            before.append(looks[low])
+            before.append(ends[low])
             height = value + moment
             if opened <= slopes[-1]:
-                continue  # nothing opened in this cell: looking earlier was no worse
+                continue  # nothing opened in this cell: probing earlier was no worse
             while len(slopes) > low + 1 and (height - heights[-1]) * (slopes[-1] - slopes[-2]) <= (
                 heights[-1] - heights[-2]
             ) * (opened - slopes[-1]):
                 slopes.pop()
                 heights.pop()
-                looks.pop()
+                ends.pop()
             slopes.append(opened)
             heights.append(height)
-            looks.append(j)
-        # the last look: where the last has opened; later ones would find nothing
-        look = next(i for i, share in enumerate(self.opened) if share >= self.opened[-1])
+            ends.append(j)
+        # the last probe: where the last has opened; later ones would find nothing
+        end = next(i for i, share in enumerate(self.opened) if share >= self.opened[-1])
         chosen = []
-        while look:
-            chosen.append(look)
-            look = before[look]
+        while end:
+            chosen.append(end)
+            end = before[end]
         return chosen[::-1]
 
     def best(self, probes: float) -> list[int]:
-        """The looks of least mean delay with that mean number of probes (within 0.1 %)."""
+        """The probes of least mean delay with that mean number of probes (within 0.1 %)."""
         cheap, dear = 1e-4, 1e3
-        looks: list[int] = []
+        ends: list[int] = []
         for _ in range(40):
             price = math.sqrt(cheap * dear)
-            looks = self.best_at_price(price)
-            found, _ = self.expected(looks)
+            ends = self.best_at_price(price)
+            found, _ = self.expected(ends)
             if abs(found - probes) < probes / 1000:
                 break
             cheap, dear = (price, dear) if found > probes else (cheap, price)
-        return looks
+        return ends
 
     def by_density(self, probes: float) -> float:
         """The mean delay that the optimal inspection density promises: the check on the above.
 
-        With n(t) looks a second the cost is ∫ n·(1 - F) probes and ∫ f/(2n) delay, least for n
+        With n(t) probes a second the cost is ∫ n·(1 - F) probes and ∫ f/(2n) delay, least for n
         proportional to the square root of the hazard f/(1 - F).
         """
         root = 0.0

@@ -24,7 +24,7 @@ from typing import Any
 
 from disguises import combining
 
-from monitor.access.diagnosis import diagnose, read_free_look
+from monitor.access.diagnosis import diagnose, read_listing
 from monitor.access.diagnosis.explaining import Given, explain, explain_row
 from monitor.access.observation import Observation
 from monitor.access.words import Effect, Surface
@@ -247,9 +247,9 @@ def make_case(index: int, run: int, seeds: list[Seed]) -> Case:
     asked = Observation(status, headers, body, chance.random() < 0.1, surface=surface, model=model)
 
     def both() -> Effect:
-        free = read_free_look(asked)
+        free = read_listing(asked)
         if free is not None and free.effect.conclusive:
-            raise AssertionError("a free look was conclusive")
+            raise AssertionError("a listing was conclusive")
         return diagnose(asked).effect
 
     return Case(kind, both, repr((status, headers, body[:2000])), refusal or refused)

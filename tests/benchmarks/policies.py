@@ -1,4 +1,4 @@
-"""Four policies that look for an opening, and ours is the real one. Times are seconds.
+"""Four policies that watch for an opening, and ours is the real one. Times are seconds.
 
 Each is shown the same openings: an organization that was refused before completes its verification at
 time 0, and its one target opens at `opening`, or never. Answers take no time here, and the gate, once
@@ -14,7 +14,7 @@ from random import Random
 
 from reference import HORIZON
 
-from monitor.access.cadence import next_look, phase_of
+from monitor.access.cadence import next_probe, phase_of
 from monitor.access.events import Answered, Declared
 from monitor.access.limits import Cadence
 from monitor.access.memory import TargetState
@@ -49,7 +49,7 @@ def every(seconds: float, seed: int) -> Policy:
     """For ever at one interval, begun at any moment of it."""
     random = Random(seed)
 
-    def look(opening: float | None, _number: int) -> Outcome:
+    def probe(opening: float | None, _number: int) -> Outcome:
         phase = random.random() * seconds
         end = HORIZON if opening is None else opening
         before = max(math.ceil((end - phase) / seconds), 0)
@@ -58,11 +58,11 @@ def every(seconds: float, seed: int) -> Policy:
             return Outcome(None, before, 0)
         return Outcome(at - opening, before, 1)
 
-    return look
+    return probe
 
 
 def at_times(times: Sequence[float], opening: float | None) -> Outcome:
-    """Looks at fixed times after the verification."""
+    """Probes at fixed times after the verification."""
     before = bisect_left(times, HORIZON if opening is None else opening)
     if opening is None or before == len(times):
         return Outcome(None, before, 0)
@@ -72,21 +72,21 @@ def at_times(times: Sequence[float], opening: float | None) -> Outcome:
 def ours(cadence: Cadence, *, declared: bool) -> Policy:
     """The monitor's own state table and cadence, told of the verification at time 0, or not told.
 
-    It was first refused a day before. As in the daemon a declaration is followed by a look at once,
+    It was first refused a day before. As in the daemon a declaration is followed by a probe at once,
     and image probes of one organization keep their gap.
     """
     gap = cadence.image_gap
     day_before = _START - timedelta(days=1)
     refused = advance(TargetState(since=day_before), Answered(_SHUT), day_before).memory
 
-    def look(opening: float | None, number: int) -> Outcome:
+    def probe(opening: float | None, number: int) -> Outcome:
         phase = phase_of(f"key-{number}/gpt-image-2:images")
         memory, now = refused, _START
         if declared:
             memory = advance(memory, Declared(DeclarationKind.VERIFIED, _START), now).memory
         else:
             # its grid has been running for a day: the first point after time 0
-            now = next_look(memory, now - cadence.unverified / 2, cadence, phase=phase).at
+            now = next_probe(memory, now - cadence.unverified / 2, cadence, phase=phase).at
         opens = None if opening is None else _START + timedelta(seconds=opening)
         horizon = _START + timedelta(seconds=HORIZON)
         before = granted = 0
@@ -98,7 +98,7 @@ def ours(cadence: Cadence, *, declared: bool) -> Policy:
             before += not light
             granted += light
             memory = advance(memory, Answered(_OPEN if light else _SHUT), now).memory
-            now = max(next_look(memory, now, cadence, phase=phase).at, now + gap)
+            now = max(next_probe(memory, now, cadence, phase=phase).at, now + gap)
         return Outcome(delay, before, granted)
 
-    return look
+    return probe

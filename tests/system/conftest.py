@@ -43,7 +43,7 @@ FAST = """
 eager = "300ms"
 settling = "1200ms"
 deciding = "500ms"
-free_look = "2s"
+listing = "2s"
 blocked = "1s"
 locked = "2s"
 inconclusive = "300ms"
@@ -333,7 +333,7 @@ class Lab:
         marks = ", ".join("?" * len(events))
 
         def enough() -> bool:
-            # a command for each look would take what the daemon needs
+            # a command for each query would take what the daemon needs
             with (
                 suppress(sqlite3.Error),
                 closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as it,

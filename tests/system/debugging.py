@@ -47,17 +47,17 @@ def wrap_logging() -> None:
     apprise_channel._apprise = loaded
 
 
-def wrap_looks() -> None:
-    """Each first look of a key named "accident" fails in all the ways in which Python tells of it."""
-    original = Looker._look
+def wrap_probes() -> None:
+    """Each first probe of a key named "accident" fails in all the ways in which Python tells of it."""
+    original = Looker._probe
 
-    async def look(self: Looker, watch: Any) -> None:
+    async def probe(self: Looker, watch: Any) -> None:
         if watch.target.key.startswith("accident") and not watch.answers:
             watch.answers += 1
             accident(watch.credentials.secret)
         await original(self, watch)
 
-    Looker._look = look
+    Looker._probe = probe
 
 
 class Unraisable:
@@ -94,6 +94,6 @@ def wrap_start() -> None:
 
 if __name__ == "__main__":
     wrap_logging()
-    wrap_looks()
+    wrap_probes()
     wrap_start()
     main()

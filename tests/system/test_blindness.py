@@ -115,7 +115,7 @@ async def test_what_rechecks_would_use_up_is_kept_for_the_target_that_waits(lab,
         '[monitor]\ndatabase = "sqlite:///monitor.db"\nlog_format = "json"\n'
         f'[routes.sim]\nbase_url = "{lab.base_url}"\ncontract = "direct"\nrate = 500.0\n'
         + "\n".join(keys)
-        + fast.replace('free_look = "2s"', 'free_look = "500ms"\nfull_look = "500ms"')
+        + fast.replace('listing = "2s"', 'listing = "500ms"\nfull_probe = "500ms"')
         + f"[budget]\nper_month = {most}\n"
     )
     await lab.daemon()

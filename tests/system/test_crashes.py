@@ -12,7 +12,7 @@ import pytest
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1500)]
 
-#: Only what is told comes to these. First, as the first looks are told; from then on a gate opens in each.
+#: Only what is told comes to these. First, as the first probes are told; from then on a gate opens in each.
 RARE = ("after the claim", "after the send", "before the mark")
 STEPS = (
     *RARE,
@@ -22,7 +22,7 @@ STEPS = (
     "after the commit",
 )
 STEPPED = Path(__file__).with_name("stepped.py")
-#: What a gate that opens once, while it is looked at, makes of its target.
+#: What a gate that opens once, while it is probed, makes of its target.
 SCRIPT = [("unknown", "unverified"), ("unverified", "propagating"), ("propagating", "available")]
 #: Events that each opening tells on every channel; a neighbour's may be told beside them.
 TELLS = {"unverified", "first_light", "available"}

@@ -119,7 +119,7 @@ async def test_a_database_damaged_while_it_is_open_is_never_passed_over_in_silen
 
     log = (lab.folder / "run.log").read_text()
     assert "Traceback" not in log
-    for forbidden in ("look_failed", "beat_failed", "lists_failed", "uncaught"):
+    for forbidden in ("probe_failed", "beat_failed", "lists_failed", "uncaught"):
         assert not lab.logged(forbidden)
     recorded = Counter(e["event_kind"] for e in lab.logged("transition"))
     named = Counter(e["event_kind"] for e in lab.logged("not_recorded"))

@@ -235,7 +235,7 @@ async def test_what_is_seen_while_the_database_refuses_is_kept_and_told_afterwar
     assert all(billed[key] <= remembered[key] + 1e-9 for key in PAID), (billed, remembered)
     assert len(lab.logged("database_refuses")) == len(lab.logged("database_accepts_again")) == 1
     assert len(lab.logged("outbox.unusable")) <= 1
-    for forbidden in ("look_failed", "beat_failed", "not_recorded", "results_lost"):
+    for forbidden in ("probe_failed", "beat_failed", "not_recorded", "results_lost"):
         assert not lab.logged(forbidden)
     assert sorted(lab.slack.ids) == sorted(owed)
     with closing(sqlite3.connect(made.path if made.path.exists() else ":memory:")) as database:

@@ -52,7 +52,7 @@ async def test_what_is_declared_before_the_first_run_is_kept_for_it(sim):
     await sim.daemon()
     await sim.told("propagating")
     (row,) = [row for row in await sim.history() if row["event"] == "propagating"]
-    # by which came first, the daemon's look into the database or its first answer
+    # by which came first, the daemon's check of the database or its first answer
     assert row["reason"] in ("gated_after_declaration", "verified_declared")
 
 

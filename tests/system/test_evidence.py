@@ -34,7 +34,7 @@ TARGET = "acme-prod/gpt-image-2:images"
 
 @pytest.fixture
 async def watched(lab, fast):
-    """A folder with the database of a daemon that has looked at a gated, an open and a relay's target."""
+    """A folder with the database of a daemon that has probed a gated, an open and a relay's target."""
     await lab.simulate(SCENARIO)
     at = datetime.now(UTC) - timedelta(minutes=5)
     lab.settings.write_text(

@@ -68,13 +68,13 @@ async def test_a_log_that_nobody_reads_stops_no_probe_and_counts_what_it_loses(
     os.close(into)
 
     async def enough() -> bool:
-        # each look is a line
+        # each probe is a line
         return await asked(lab) > kept * 1.1 + 200
 
     try:
         # notes of the start are printed, not logged: they are read
         await asyncio.to_thread(read_until, out, b"remembers in:")
-        await lab.until(enough, "looks while the log is blocked", patience=150)
+        await lab.until(enough, "probes while the log is blocked", patience=150)
         blocked = await asked(lab)
         text = await asyncio.to_thread(read_until, out, b'"log_lines_lost"')
         process.send_signal(signal.SIGTERM)
@@ -88,14 +88,14 @@ async def test_a_log_that_nobody_reads_stops_no_probe_and_counts_what_it_loses(
     assert process.returncode == 0
     lines = [json.loads(line) for line in text.decode().splitlines() if line.startswith("{")]
     (said,) = [line for line in lines if line["event"] == "log_lines_lost"]
-    looks = sum(line["event"] in ("probe", "model_list") for line in lines)
+    probes = sum(line["event"] in ("probe", "model_list") for line in lines)
     # what was under way at the stop was answered, and is not logged; and among the lost may be the lines
     # of the first transitions and of the start
-    assert -len(keys) - 5 <= await asked(lab) - looks - said["lines"] <= len(keys)
+    assert -len(keys) - 5 <= await asked(lab) - probes - said["lines"] <= len(keys)
     fault(
-        "the log's pipe is full and nobody reads it", f"{blocked} looks",
-        f"looks go on as if it were read; {kept} lines are kept, the others counted and said",
-        f"{looks} looks in the log, {said['lines']} lines lost and said to be, none unaccounted; status 0",
+        "the log's pipe is full and nobody reads it", f"{blocked} probes",
+        f"probes go on as if it were read; {kept} lines are kept, the others counted and said",
+        f"{probes} probes in the log, {said['lines']} lines lost and said to be, none unaccounted; status 0",
     )  # fmt: skip
 
 
@@ -118,7 +118,7 @@ async def test_a_stop_does_not_wait_for_who_never_reads_the_log(lab, fast, fault
 
     try:
         await asyncio.to_thread(read_until, out, b"remembers in:")
-        await lab.until(enough, "looks while the log is blocked", patience=120)
+        await lab.until(enough, "probes while the log is blocked", patience=120)
         process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(process.wait(), 15)
     finally:
@@ -128,7 +128,7 @@ async def test_a_stop_does_not_wait_for_who_never_reads_the_log(lab, fast, fault
         os.close(out)
     assert process.returncode == 0
     fault("a stop while the log's pipe is full", 1, "in order, within a bounded time",
-          f"status 0 after {wanted} looks that nobody read of")  # fmt: skip
+          f"status 0 after {wanted} probes that nobody read of")  # fmt: skip
 
 
 def read_until(number: int, wanted: bytes) -> bytes:

@@ -95,9 +95,7 @@ async def test_whatever_a_server_sends_is_inconclusive_bounded_and_passes(
     lab.environ |= secrets([*SPOILT, "healthy"])
     parts = [route("sim", lab.base_url, "direct"), key("healthy", "sim")]
     parts += [key(name, "sim", watch) for name, (watch, _) in SPOILT.items()]
-    lab.settings.write_text(
-        settings(parts, fast.replace('free_look = "2s"', 'free_look = "300ms"'))
-    )
+    lab.settings.write_text(settings(parts, fast.replace('listing = "2s"', 'listing = "300ms"')))
     daemon = await hurried(lab)
     seen: dict[str, set] = {name: set() for name in SPOILT}
     beside = 0
@@ -121,7 +119,7 @@ async def test_whatever_a_server_sends_is_inconclusive_bounded_and_passes(
     for name, (_, meaning) in SPOILT.items():
         assert meaning in seen[name], (name, seen[name])
         assert seen[name] <= {meaning, None, "access_granted"}, (name, seen[name])
-    assert beside > 10, "the healthy target is looked at meanwhile"
+    assert beside > 10, "the healthy target is probed meanwhile"
     history = await lab.history()
     changes = {(row["from"], row["to"]) for row in history if row["to"]}
     assert changes == {("unknown", "available")}
@@ -288,7 +286,7 @@ async def test_a_route_that_cannot_be_reached_is_a_network_error_until_it_can(
         )
 
     # what is in the way is mended while it runs, and comes again; but for the hole, in which a free
-    # look waits for half a minute
+    # probe waits for half a minute
     await mended()
     await lab.until(all_open, "the mended routes to answer", patience=60)
     times = 3 if torture else 1
@@ -364,12 +362,12 @@ async def test_the_own_network_down_is_one_event_and_the_targets_return_spread(
         log = (await lab.ledger())["log"][answered:]
         return {entry["key"] for entry in log if entry["surface"] == "summary"} == set(names)
 
-    await lab.until(all_back, "every target to be looked at again")
+    await lab.until(all_back, "every target to be probed again")
     log = (await lab.ledger())["log"][answered:]
     daemon.send_signal(signal.SIGTERM)
     assert await daemon.wait() == 0
     first: dict[str, float] = {}
-    # model lists are no looks: they go one after the other, at their route's pace
+    # model lists are no probes: they go one after the other, at their route's pace
     for entry in [one for one in log if one["surface"] == "summary"]:
         first.setdefault(entry["key"], datetime.fromisoformat(entry["at"]).timestamp())
     began = min(first.values())

@@ -90,7 +90,7 @@ async def test_a_reload_adds_removes_and_goes_on_and_a_bad_file_changes_nothing(
     assert await daemon.wait() == 0
     history = await lab.history()
     assert [row["event"] for row in history].count("started") == 1
-    assert not any("look_was_lost" in line for line in log.read_text().splitlines())
+    assert not any("probe_was_lost" in line for line in log.read_text().splitlines())
 
 
 def mark(secret: str) -> str:

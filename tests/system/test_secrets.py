@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 DEBUGGING = Path(__file__).with_name("debugging.py")
 
-#: All keys begin with it, so that a part of one is found, too. No pattern knows its looks.
+#: All keys begin with it, so that a part of one is found, too. No pattern matches it.
 KEY = "CANARYkey+FAKE/only?"
 WEBHOOK = "fakeFAKEfakeFAKEfake0003"
 PASSWORD = "FAKE-mail-password-0001"
@@ -171,7 +171,7 @@ async def test_no_canary_comes_out_anywhere(lab, fast, fault):
     for said in ("Slack POST URL", "SMTP Host", "never retrieved"):
         assert said in log
     accidents = [json.loads(line) for line in log.splitlines() if "ValueError: cannot send" in line]
-    assert {line["event"] for line in accidents} >= {"look_failed", "uncaught"}
+    assert {line["event"] for line in accidents} >= {"probe_failed", "uncaught"}
     texts = {"the log": log, "the process's arguments": arguments}
     texts |= {f"slack, {n}": one.text for n, one in enumerate(lab.slack.arrivals)}
     texts |= {f"mail, {n}": one.text for n, one in enumerate(lab.mail.arrivals)}

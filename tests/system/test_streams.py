@@ -59,7 +59,7 @@ async def ran(lab):
     await lab.told("unverified")
     daemon.terminate()
     assert await daemon.wait() == 0
-    # before all that looks at what was declared
+    # before all that reads what was declared
     assert (await lab.call("declare", "verified", "acme")).status == 0
     return lab
 

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 KEYS = tuple(f"acme-{n}" for n in range(6))
 TARGETS = {f"{key}/gpt-5.1:summary" for key in KEYS}
-#: Seconds between two looks at a shut gate here; `FAST` says the same.
+#: Seconds between two probes of a shut gate here; `FAST` says the same.
 EAGER = 0.3
 
 
@@ -89,7 +89,7 @@ def wall(tmp_path) -> Wall:
 
 @pytest.fixture
 async def daemon(lab, fast, wall):
-    """A daemon that looks at shut gates, its clock in our hand."""
+    """A daemon that probes shut gates, its clock in our hand."""
     await lab.open_ends()
     await lab.simulate(scenario(""))
     lab.settings.write_text(settings(lab.base_url, fast))
@@ -99,26 +99,26 @@ async def daemon(lab, fast, wall):
     return process
 
 
-async def looks(lab) -> list[dict]:
+async def probes(lab) -> list[dict]:
     """Every full probe, by the simulator's word and its own clock."""
     log = (await lab.ledger())["log"]
     return [entry for entry in log if entry["what"] in ("gated", "granted")]
 
 
 async def further(lab, times: int) -> Counter:
-    """Wait until every key was looked at so often again; how often each one was by then."""
-    before = len(await looks(lab))
+    """Wait until every key was probed so often again; how often each one was by then."""
+    before = len(await probes(lab))
 
     async def enough() -> bool:
-        seen = Counter(entry["key"] for entry in (await looks(lab))[before:])
+        seen = Counter(entry["key"] for entry in (await probes(lab))[before:])
         return all(seen[key] >= times for key in KEYS)
 
-    await lab.until(enough, f"{times} more looks at each")
-    return Counter(entry["key"] for entry in (await looks(lab))[before:])
+    await lab.until(enough, f"{times} more probes of each")
+    return Counter(entry["key"] for entry in (await probes(lab))[before:])
 
 
 def closest(entries: list[dict]) -> float:
-    """The shortest time between two looks at one key, in seconds."""
+    """The shortest time between two probes of one key, in seconds."""
     times: dict[str, list[float]] = {}
     for entry in entries:
         times.setdefault(entry["key"], []).append(entry["elapsed"])
@@ -137,7 +137,7 @@ async def end_well(lab, daemon) -> None:
     await lab.until(lambda: sorted(lab.slack.ids) == owed, "slack to get everything once")
     daemon.send_signal(signal.SIGTERM)
     assert await daemon.wait() == 0
-    for forbidden in ("look_failed", "beat_failed", "look_was_lost", "no_progress"):
+    for forbidden in ("probe_failed", "beat_failed", "probe_was_lost", "no_progress"):
         assert not lab.logged(forbidden)
 
 
@@ -147,25 +147,25 @@ async def test_a_step_of_the_clock_forgets_no_target_hammers_none_and_tells_noth
     # there and back, by an hour and by a day
     hours = [1, -1, -1, 1, 24, -24, -24, 24] * (2 if torture else 1)
     for n, step in enumerate(hours):
-        before = len(await looks(lab))
+        before = len(await probes(lab))
         wall.step(timedelta(hours=step))
         await lab.until(lambda: len(lab.logged("clock_stepped")) == n + 1, "the step to be seen")  # noqa: B023
         await further(lab, 3)
-        assert closest((await looks(lab))[before:]) > EAGER / 3
+        assert closest((await probes(lab))[before:]) > EAGER / 3
     seen = [line["seconds"] for line in lab.logged("clock_stepped")]
     assert all(abs(seconds - step * 3600) < 5 for seconds, step in zip(seen, hours, strict=True)), (
         seen
     )
-    count, near = len(await looks(lab)), closest(await looks(lab))
+    count, near = len(await probes(lab)), closest(await probes(lab))
     await end_well(lab, daemon)
     fault(
         "the wall clock is stepped by 1 h and by 24 h, forth and back", len(hours),
         "no target forgotten, no burst, nothing told but what is so, nothing given up as too old",
-        f"{count} looks, the closest two at one target {near:.2f} s apart (planned {EAGER} s)",
+        f"{count} probes, the closest two at one target {near:.2f} s apart (planned {EAGER} s)",
     )  # fmt: skip
 
 
-async def test_a_clock_that_stands_still_stops_no_look(lab, daemon, wall, fault, torture):
+async def test_a_clock_that_stands_still_stops_no_probe(lab, daemon, wall, fault, torture):
     wall.stand()
     began = monotonic()
     await lab.until(lambda: bool(lab.logged("clock_stands_still")), "it to be noticed")
@@ -178,8 +178,8 @@ async def test_a_clock_that_stands_still_stops_no_look(lab, daemon, wall, fault,
     assert len(lab.logged("clock_stands_still")) == len(lab.logged("clock_goes_again")) == 1
     fault(
         "the wall clock stands still", f"{stood:.0f} s",
-        "looks go on, at each beat of the monitor's own clock; said once",
-        f"{sum(seen.values())} looks at {len(KEYS)} targets meanwhile",
+        "probes go on, at each beat of the monitor's own clock; said once",
+        f"{sum(seen.values())} probes of {len(KEYS)} targets meanwhile",
     )  # fmt: skip
 
 

@@ -11,13 +11,13 @@ from monitor.access.diagnosis.rules import Finding
 from monitor.access.diagnosis.text import MESSAGE_CAP, clean, fold
 from monitor.access.diagnosis.waiting import retry_after
 from monitor.access.observation import Diagnosis, Observation
-from monitor.access.words import Code, Look, Owner
+from monitor.access.words import Code, Owner, ProbeKind
 
-__all__ = ["Advice", "OwnRule", "advise", "diagnose", "read_free_look"]
+__all__ = ["Advice", "OwnRule", "advise", "diagnose", "read_listing"]
 
-#: What a free look can tell: of the key, its organization and project, and the way there. A listed or
+#: What a listing can tell: of the key, its organization and project, and the way there. A listed or
 #: missing model, a restricted scope or a missing path say nothing of the target's own request.
-_FREE_LOOK_BLOCKERS = frozenset(
+_LISTING_BLOCKERS = frozenset(
     (
         Code.INVALID_CREDENTIALS,
         Code.ACCOUNT_DEACTIVATED,
@@ -38,12 +38,12 @@ _UNPROVEN = {
 def diagnose(observation: Observation, rules: Sequence[OwnRule] = ()) -> Diagnosis:
     """What a full probe's answer means. Never raises, whatever came back.
 
-    `rules` are the users' own: tried before the built-in ones, but never over a proven success. A free
-    look given to it is read as one: it is never granted, gated or locked.
+    `rules` are the users' own: tried before the built-in ones, but never over a proven success. A
+    listing given to it is read as one: it is never granted, gated or locked.
     """
-    if observation.look is Look.FREE:
-        return read_free_look(observation, rules) or _diagnosis(
-            observation, Finding(Code.UNRECOGNIZED, "free_look_is_fine", Owner.REQUEST)
+    if observation.kind is ProbeKind.LISTING:
+        return read_listing(observation, rules) or _diagnosis(
+            observation, Finding(Code.UNRECOGNIZED, "listing_is_fine", Owner.REQUEST)
         )
     if observation.failure is not None:
         return _no_answer(observation)
@@ -88,7 +88,7 @@ def _spoken(judged: proof.Proof) -> Answer:
     return Answer(Kind.TEXT, "\n".join(judged.texts), errors=layers)
 
 
-def read_free_look(observation: Observation, rules: Sequence[OwnRule] = ()) -> Diagnosis | None:
+def read_listing(observation: Observation, rules: Sequence[OwnRule] = ()) -> Diagnosis | None:
     """What a `GET /models` tells: None when key, organization and project are fine.
 
     Otherwise a blocked or an inconclusive diagnosis; the gate is never told by it, not even by a rule
@@ -102,8 +102,8 @@ def read_free_look(observation: Observation, rules: Sequence[OwnRule] = ()) -> D
     folded = _folded(answer)
     finding = _judge(rules, answer, folded, observation)
     effect = finding.code.effect
-    if effect.conclusive or (effect == "blocked" and finding.code not in _FREE_LOOK_BLOCKERS):
-        finding = Finding(Code.UNRECOGNIZED, f"free_look_{finding.rule}", finding.owner)
+    if effect.conclusive or (effect == "blocked" and finding.code not in _LISTING_BLOCKERS):
+        finding = Finding(Code.UNRECOGNIZED, f"listing_{finding.rule}", finding.owner)
     return _diagnosis(observation, finding, answer, folded)
 
 

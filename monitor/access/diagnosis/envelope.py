@@ -16,7 +16,7 @@ from monitor.access.diagnosis import loose
 #: How deep errors are looked for, in objects and in strings together, and how many are kept.
 DEPTH_CAP: Final = 12
 LAYERS_CAP: Final = 24
-#: Children of one list or object that are looked at, and places in a text tried as start of JSON.
+#: Children of one list or object that are read, and places in a text tried as start of JSON.
 BREADTH_CAP: Final = 6
 #: Characters of a string in which an embedded error is looked for.
 EMBEDDED_CAP: Final = 16_000

@@ -12,7 +12,7 @@ from typing import Final
 LITERAL_CAP: Final = 64 * 1024
 
 # A string literal, else a constant. A literal that never ends runs to the end of the text, and nothing is
-# given back once taken: so each character is looked at once.
+# given back once taken: so each character is read once.
 _TOKEN = re.compile(
     r"(?<!\w)[bBuU]?(?:'((?:[^'\\]|\\.)*+)(?:'|\\?\Z)|\"((?:[^\"\\]|\\.)*+)(?:\"|\\?\Z))"
     r"|\b(None|True|False)\b",

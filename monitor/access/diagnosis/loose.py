@@ -33,7 +33,7 @@ _NAME_CAP = max(map(len, _NAMES)) + 4
 # Every repetition is bounded.
 _COLON = re.compile(r"[\"'] {0,3}[:：=] {0,3}")
 _UNQUOTED = re.compile(r"[\w.+-]{1,64}")
-# The whole run of backslashes at once, whatever follows, so that each is looked at only once.
+# The whole run of backslashes at once, whatever follows, so that each is read only once.
 _ESCAPED = re.compile(r"\\+(?:([\"'])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))?")
 
 

@@ -48,7 +48,7 @@ class OwnRule:
         object.__setattr__(self, "_rule", rule)
 
     def tells(self) -> list[str]:
-        """The names of what it looks at."""
+        """The names of what it reads."""
         return [
             name
             for name in ("status", "code", "type", "param", "message_contains")

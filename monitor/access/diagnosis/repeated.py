@@ -3,17 +3,17 @@
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
-from monitor.access.diagnosis import diagnose, read_free_look, request_id_of
+from monitor.access.diagnosis import diagnose, read_listing, request_id_of
 from monitor.access.diagnosis.own import OwnRule
 from monitor.access.observation import Diagnosis, Observation
-from monitor.access.words import Look
+from monitor.access.words import ProbeKind
 
 #: Answers that are remembered, and the longest of them in bytes: a refusal is a few hundred.
 _MOST, _LONGEST = 512, 4096
 
 
 class Reader:
-    """`diagnose` and `read_free_look` by the kind of look, with these rules of the user's own.
+    """`diagnose` and `read_listing` by the kind of probe, with these rules of the user's own.
 
     What an answer means follows from its status, body and content type, from what was asked, and from
     when the server wants to be asked again. An answer that says the last is never remembered, nor is a
@@ -25,14 +25,14 @@ class Reader:
         self._read: dict[Hashable, Diagnosis | None] = {}
 
     def read(self, observation: Observation) -> Diagnosis | None:
-        """What the answer means; None for a free look at which nothing is wrong."""
+        """What the answer means; None for a listing at which nothing is wrong."""
         headers, body = observation.headers, observation.body
         status = observation.status
         if observation.failure or status is None or 200 <= status < 300 or len(body) > _LONGEST \
                 or "retry-after" in headers or "retry-after-ms" in headers:  # fmt: skip
             return self._afresh(observation)
         seen = (
-            observation.look,
+            observation.kind,
             observation.status,
             body,
             observation.truncated,
@@ -48,5 +48,5 @@ class Reader:
         return diagnosis and replace(diagnosis, request_id=request_id_of(observation))
 
     def _afresh(self, observation: Observation) -> Diagnosis | None:
-        read = read_free_look if observation.look is Look.FREE else diagnose
+        read = read_listing if observation.kind is ProbeKind.LISTING else diagnose
         return read(observation, self._rules)

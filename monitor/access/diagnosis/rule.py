@@ -1,4 +1,4 @@
-"""What a rule is: what it looks at in one error, and how a table of them is read.
+"""What a rule is: what it reads in one error, and how a table of them is read.
 
 The built-in rules (rules.toml) and the users' own (settings) are of one kind, asked by `Rule.matches`.
 """

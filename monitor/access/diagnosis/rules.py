@@ -18,7 +18,7 @@ from monitor.access.words import Code, Gate, Owner
 
 #: The built-in rules in their order.
 RULES: Final = tuple(read_rules(Path(__file__).with_name("rules.toml").read_text(encoding="utf-8")))
-#: Neighbours of one kind: rules that look at messages, or words of errors with the rule of each.
+#: Neighbours of one kind: rules on messages, or words of errors with the rule of each.
 _STAGES: Final[tuple[Sequence[Rule] | Mapping[str, Rule], ...]] = tuple(
     {word: rule for rule in rules for word in rule.words} if of_words else tuple(rules)
     for of_words, rules in groupby(RULES, key=lambda rule: bool(rule.words))

@@ -6,7 +6,7 @@ import unicodedata
 
 #: Characters of a message that are kept; the design's cap for what is shown and stored.
 MESSAGE_CAP = 500
-#: Characters of a message that the rules look at. The longest refusal known has about 700.
+#: Characters of a message that the rules read. The longest refusal known has about 700.
 FOLD_CAP = 1_200
 #: Bytes of an answer that are decoded. Image payloads arrive already reduced by the prober.
 DECODE_CAP = 8 * 1024 * 1024
@@ -24,7 +24,7 @@ _SIMPLIFIED = str.maketrans(
 _FRAMES = dict.fromkeys(range(9472, 9632), " ")
 _JOINED = re.compile(r"[\"'`] {0,3}\+?[ \t]{0,9}\n[ \t]{0,40}[\"'`](?=\S)")
 _LINE_MARKS = re.compile(r"[ \t]{1,200}\|[ \t]{0,9}$|^[ \t]{0,40}[>#|⎿*]{1,3}[ \t]", re.MULTILINE)
-# The whole run of backslashes at once, whatever follows, so that each is looked at only once.
+# The whole run of backslashes at once, whatever follows, so that each is read only once.
 _ESCAPES = re.compile(r"\\+(?:([nrt\"'`/])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))?")
 
 

@@ -101,8 +101,8 @@ def _object(answer: Observation) -> Mapping[str, Any]:
 
 async def check(course: Course) -> Finding | None:
     """Tells the project's allow-list from a gate that is not open yet. Nothing without an admin key."""
-    target, look = course.plan.target, course.look
-    project = target.project or (look.headers.get("openai-project") if look else None)
+    target, listing = course.plan.target, course.listing
+    project = target.project or (listing.headers.get("openai-project") if listing else None)
     if target.contract is not Contract.DIRECT:
         return None
     model = target.capability.model

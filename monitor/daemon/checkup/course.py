@@ -27,8 +27,8 @@ class Course:
     probes: list[Checked] = field(default_factory=list)
     #: said in the verdict whatever it is
     notes: list[str] = field(default_factory=list)
-    #: the free look, once it was made
-    look: Observation | None = None
+    #: the listing, once it was made
+    listing: Observation | None = None
     #: by the project's model permissions; None when they were not read
     allowed: bool | None = None
     #: the project's image limit for the model is zero

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from monitor.access.diagnosis import read_free_look
+from monitor.access.diagnosis import read_listing
 from monitor.access.observation import Diagnosis, Observation
-from monitor.access.words import Code, Effect, Look
+from monitor.access.words import Code, Effect, ProbeKind
 from monitor.daemon.checkup.course import Course, finding_of, said
 from monitor.daemon.checkup.results import Finding
 
@@ -14,13 +14,13 @@ _OF_THE_KEY = (Code.INVALID_CREDENTIALS, Code.ACCOUNT_DEACTIVATED)
 
 
 async def check(course: Course) -> Finding | None:
-    """By the free look; where it was refused for the organization, by another one without naming any."""
-    look = course.look
-    assert look is not None  # noqa: S101  # `reach` made it
-    diagnosis, took = read_free_look(look, course.settings.rules), look.timings.total
+    """By the listing; where it was refused for the organization, by another one without naming any."""
+    listing = course.listing
+    assert listing is not None  # noqa: S101  # `reach` made it
+    diagnosis, took = read_listing(listing, course.settings.rules), listing.timings.total
     if diagnosis is None:
         course.ok(KEY, "alive: it may list the models", took)
-        return _belongs(course, look)
+        return _belongs(course, listing)
     if diagnosis.effect is Effect.INCONCLUSIVE:
         # A restricted key may not list models, and a list may fail while calls work: go on.
         course.skipped(KEY, f"could not be told: {said(diagnosis)}", took)
@@ -37,8 +37,8 @@ async def check(course: Course) -> Finding | None:
     return finding_of(diagnosis)
 
 
-def _belongs(course: Course, look: Observation) -> Finding | None:
-    target, real = course.plan.target, look.headers.get("openai-project", "")
+def _belongs(course: Course, listing: Observation) -> Finding | None:
+    target, real = course.plan.target, listing.headers.get("openai-project", "")
     named = [name for name in (target.organization, target.project) if name]
     told = f"; the answer names project {real}" if real else ""
     if target.project and real and real != target.project:
@@ -53,10 +53,10 @@ def _belongs(course: Course, look: Observation) -> Finding | None:
 
 
 async def _mismatched(course: Course, diagnosis: Diagnosis) -> Finding:
-    """The same look without naming anybody tells a wrong name from a wrong key."""
+    """The same request without naming anybody tells a wrong name from a wrong key."""
     bare = replace(course.credentials, organization=None, project=None)
-    again = await course.prober.look(bare, course.plan.target.capability, Look.FREE)
-    alone = read_free_look(again, course.settings.rules)
+    again = await course.prober.probe(bare, course.plan.target.capability, ProbeKind.LISTING)
+    alone = read_listing(again, course.settings.rules)
     finding = finding_of(diagnosis)
     if alone is not None and alone.code in _OF_THE_KEY:
         course.problem(KEY, said(alone), again.timings.total)

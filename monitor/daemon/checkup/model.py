@@ -4,7 +4,7 @@ from datetime import date
 
 from monitor.access.diagnosis import diagnose
 from monitor.access.target import Capability
-from monitor.access.words import Code, Effect, Look, Owner, Surface
+from monitor.access.words import Code, Effect, Owner, ProbeKind, Surface
 from monitor.catalog import Model
 from monitor.catalog.listing import listed as dates_of
 from monitor.daemon.checkup.course import Course, said
@@ -17,8 +17,10 @@ async def check(course: Course) -> Finding | None:
     """A model that is gone never opens: the checkup ends there, unless the API still lists it."""
     target = course.plan.target
     name = target.capability.model
-    look = await course.prober.look(course.credentials, Capability(name, Surface.MODELS), Look.FULL)
-    answer, took = diagnose(look, course.settings.rules), look.timings.total
+    seen = await course.prober.probe(
+        course.credentials, Capability(name, Surface.MODELS), ProbeKind.FULL
+    )
+    answer, took = diagnose(seen, course.settings.rules), seen.timings.total
     listed = answer.effect is Effect.GRANTED
     if listed:
         course.ok(LISTED, f"GET /models/{name}; this proves nothing of the gate", took)
@@ -28,7 +30,7 @@ async def check(course: Course) -> Finding | None:
         course.skipped(LISTED, f"could not be told: {said(answer)}", took)
     known = course.settings.catalog.get(name)
     # the date that the API itself sends wins over the catalog's
-    told = dates_of(course.look.body).get(name) if course.look else None
+    told = dates_of(course.listing.body).get(name) if course.listing else None
     return _dated(course, known, told or (known.shutdown if known else None), listed=listed)
 
 

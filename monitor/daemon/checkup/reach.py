@@ -1,4 +1,4 @@
-"""Name resolution, connection, TLS and first byte, each timed, with the free look as the request."""
+"""Name resolution, connection, TLS and first byte, each timed, with the listing as the request."""
 
 import asyncio
 import ipaddress
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from monitor.access.diagnosis.unanswered import owner_of, steps_of
 from monitor.access.observation import Failure, Observation
-from monitor.access.words import Code, Look, Owner
+from monitor.access.words import Code, Owner, ProbeKind
 from monitor.daemon.checkup.course import Course
 from monitor.daemon.checkup.results import Finding
 from monitor.probing import proxy_for
@@ -28,23 +28,23 @@ async def check(course: Course) -> Finding | None:
         for name in (CONNECTION, TLS, FIRST_BYTE):
             course.skipped(name, "the name has no address")
         return _stopped(f"The name {host} cannot be resolved here.")
-    course.look = look = await course.prober.look(
-        course.credentials, course.plan.target.capability, Look.FREE
+    course.listing = listing = await course.prober.probe(
+        course.credentials, course.plan.target.capability, ProbeKind.LISTING
     )
-    failed = _failed(look, tls=course.route.base_url.startswith("https:"))
+    failed = _failed(listing, tls=course.route.base_url.startswith("https:"))
     where = f"{host} port {port}" + (f", the proxy {proxy}" if proxy else "")
     steps = (
-        (CONNECTION, look.timings.connect, where),
-        (TLS, look.timings.tls, "handshake and certificate are good"),
-        (FIRST_BYTE, look.timings.first_byte, f"GET /models: {look.status}"),
+        (CONNECTION, listing.timings.connect, where),
+        (TLS, listing.timings.tls, "handshake and certificate are good"),
+        (FIRST_BYTE, listing.timings.first_byte, f"GET /models: {listing.status}"),
     )
     for number, (name, took, evidence) in enumerate(steps):
         if name == failed:
-            course.problem(name, look.failure_text, look.timings.total)
+            course.problem(name, listing.failure_text, listing.timings.total)
             for later, _, _ in steps[number + 1 :]:
                 course.skipped(later, f"not reached: {name} failed")
-            said = f"{name.replace('_', ' ').capitalize()} failed: {look.failure_text}."
-            return _stopped(f"{said} {steps_of(look.failure)}", owner_of(look.failure))
+            said = f"{name.replace('_', ' ').capitalize()} failed: {listing.failure_text}."
+            return _stopped(f"{said} {steps_of(listing.failure)}", owner_of(listing.failure))
         if name == TLS and not course.route.base_url.startswith("https:"):
             course.skipped(name, "plain HTTP, on this machine")
         else:
@@ -76,9 +76,9 @@ async def _resolves(course: Course, host: str, port: int) -> bool:
     return True
 
 
-def _failed(look: Observation, *, tls: bool) -> str | None:
+def _failed(listing: Observation, *, tls: bool) -> str | None:
     """The step that failed, None for none."""
-    match look.failure:
+    match listing.failure:
         case None:
             return None
         case (
@@ -91,9 +91,9 @@ def _failed(look: Observation, *, tls: bool) -> str | None:
             return CONNECTION
         case Failure.TLS | Failure.CERTIFICATE | Failure.NO_TLS:
             return TLS
-        case _ if look.timings.connect is None:
+        case _ if listing.timings.connect is None:
             return CONNECTION
-        case _ if tls and look.timings.tls is None:
+        case _ if tls and listing.timings.tls is None:
             return TLS
         case _:
             return FIRST_BYTE

@@ -19,7 +19,7 @@ _NOT_WORTH: dict[Code, tuple[str, ...]] = {
     Code.VERIFICATION_REQUIRED: (
         "A higher usage tier, more credit or `service_tier`: they do not open this gate.",
         "Another key of the same organization: it stands before the same gate.",
-        "Trying faster: refused requests count toward the rate limit, and the monitor looks already.",
+        "Trying faster: refused requests count toward the rate limit, and the monitor probes already.",
         "Verifying a second time while the first one may still be taking effect.",
     ),
     Code.VERIFICATION_LOCKED: (

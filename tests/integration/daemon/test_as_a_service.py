@@ -1,4 +1,4 @@
-"""The monitor and who looks after it: the service manager, the database's note, the dead man's switch."""
+"""The monitor and what watches it: the service manager, the database's note, the dead man's switch."""
 
 import asyncio
 import contextlib

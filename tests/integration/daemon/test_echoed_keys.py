@@ -27,7 +27,7 @@ name = "ops"
 url = "env:OPS"
 [cadence]
 eager = "2s"
-free_look = "2s"
+listing = "2s"
 blocked = "2s"
 inconclusive = "2s"
 image_gap = "1ms"

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from monitor.access.holds import UNKNOWN_PRICE
-from monitor.access.words import Look
+from monitor.access.words import ProbeKind
 from monitor.store import queries
 
 pytestmark = pytest.mark.anyio
@@ -54,15 +54,15 @@ async def test_one_list_a_key_serves_all_its_targets_and_is_kept_as_evidence(ben
     def kept() -> bool:
         names = ("acme/gpt-image-2:images", "acme/o3:responses", "acme/gpt-5.1:stream")
         path = bench.folder / "monitor.db"
-        return path.exists() and all(queries.runs(path, name, Look.FREE) for name in names)
+        return path.exists() and all(queries.runs(path, name, ProbeKind.LISTING) for name in names)
 
     await bench.until(kept)
     assert bench.simulator.ledger.count(surface="models") >= 1
-    (run,) = queries.runs(bench.folder / "monitor.db", "acme/o3:responses", Look.FREE)
+    (run,) = queries.runs(bench.folder / "monitor.db", "acme/o3:responses", ProbeKind.LISTING)
     assert (run.status, run.diagnosis, run.count) == (200, None, 1)
 
 
-async def test_free_looks_keep_the_list_fresh(bench, key, simulated):
+async def test_listings_keep_the_list_fresh(bench, key, simulated):
     await bench.simulate(model(SOON) + simulated("acme", '[keys.gate]\nopen = "always"'))
     monitor = await bench.run(bench.settings(key("acme", "acme-1"), OWN))
     (watch,) = monitor.watches

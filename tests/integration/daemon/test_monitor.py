@@ -47,7 +47,7 @@ async def test_the_first_light_of_one_makes_its_siblings_propagating_in_the_same
     assert titles[0].endswith("1 first light, 2 propagating")
 
 
-async def test_over_budget_only_free_looks_are_made_and_it_is_told_once(bench, key, simulated):
+async def test_over_budget_only_listings_are_made_and_it_is_told_once(bench, key, simulated):
     flicker = ", ".join(f"[{t}, {t + 0.35}]" for t in range(60))
     await bench.simulate(simulated("acme", f"[keys.gate]\nopen = [{flicker}]"))
     settings = bench.settings(key("acme"), "[budget]\nper_key_per_day = 0.006\n")
@@ -147,7 +147,7 @@ async def test_a_step_of_the_wall_clock_forgets_no_target_and_hammers_none(
     assert bench.events() == ["unverified"]
 
 
-async def test_a_target_that_lost_its_next_look_gets_another(bench, key, simulated):
+async def test_a_target_that_lost_its_next_probe_gets_another(bench, key, simulated):
     await bench.simulate(simulated("acme"))
     monitor = await bench.run(bench.settings(key("acme")))
     await bench.until(lambda: bench.simulator.ledger.count(what="gated") > 2)

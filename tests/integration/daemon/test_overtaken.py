@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from monitor.access.observation import Diagnosis, Observation
-from monitor.access.words import Code, Look
+from monitor.access.words import Code, ProbeKind
 from monitor.daemon.answers import Result
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +23,7 @@ async def test_an_answer_asked_for_before_the_last_one_is_recorded_and_moves_not
 
     def granted(asked_at: float) -> Result:
         diagnosis = Diagnosis(code, code.owner, "a_test", status=200)
-        return Result(watch, Look.FULL, Observation(200), diagnosis, asked_at=asked_at)
+        return Result(watch, ProbeKind.FULL, Observation(200), diagnosis, asked_at=asked_at)
 
     await monitor._engine.answered(granted(watch.asked_at - 0.1))
     await monitor._recorder.queue.written()

@@ -21,7 +21,7 @@ def declare(bench, kind="verified", subject="org-acme", ago=600):
     return at
 
 
-async def test_a_declaration_is_noticed_within_2_s_looked_at_at_once_and_recorded(
+async def test_a_declaration_is_noticed_within_2_s_probed_at_once_and_recorded(
     bench, key, simulated
 ):
     await bench.simulate(simulated("acme", "[keys.gate]\nopen = 3"))
@@ -42,7 +42,7 @@ async def test_a_declaration_is_noticed_within_2_s_looked_at_at_once_and_recorde
     assert opening.wait_s > 600
 
 
-async def test_a_declaration_left_while_nothing_ran_is_taken_at_the_start_and_looked_at_soon(
+async def test_a_declaration_left_while_nothing_ran_is_taken_at_the_start_and_probed_soon(
     bench, key, simulated
 ):
     await bench.simulate(simulated("acme"))

@@ -1,4 +1,4 @@
-"""The queue of looks on a real loop and scheduler: who begins when, and with whom."""
+"""The queue of probes on a real loop and scheduler: who begins when, and with whom."""
 
 import asyncio
 from datetime import timedelta
@@ -15,7 +15,7 @@ EARLY = timedelta(seconds=0.4)
 
 
 class Round:
-    """A schedule, and how late each look began; early ones are below nought."""
+    """A schedule, and how late each probe began; early ones are below nought."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -30,52 +30,52 @@ class Round:
         self.schedule.at(watch, self._dated[name], **more)
 
     async def play(self) -> None:
-        self.schedule.start(self._look)
+        self.schedule.start(self._probe)
         async with asyncio.timeout(10):
             await self._done.wait()
         self.schedule.stop()
 
-    async def _look(self, watch) -> None:
+    async def _probe(self, watch) -> None:
         self.late[watch.name] = (self.clock.now() - self._dated[watch.name]).total_seconds()
         if len(self.late) == len(self._dated):
             self._done.set()
 
 
 @pytest.fixture
-async def looks() -> Round:
+async def probes() -> Round:
     return Round()
 
 
-async def test_looks_that_may_be_early_go_along_with_one_that_is_due(looks):
-    looks.date("due", 0.2)
-    looks.date("near", 0.5, early=EARLY)
-    looks.date("far", 1.0, early=EARLY)
-    looks.date("exact", 0.5)
-    await looks.play()
-    assert looks.late["near"] < -0.1
-    assert all(looks.late[name] >= 0 for name in ("due", "far", "exact"))
+async def test_probes_that_may_be_early_go_along_with_one_that_is_due(probes):
+    probes.date("due", 0.2)
+    probes.date("near", 0.5, early=EARLY)
+    probes.date("far", 1.0, early=EARLY)
+    probes.date("exact", 0.5)
+    await probes.play()
+    assert probes.late["near"] < -0.1
+    assert all(probes.late[name] >= 0 for name in ("due", "far", "exact"))
 
 
-async def test_a_look_without_company_is_made_at_its_time(looks):
-    looks.date("alone", 0.5, early=EARLY)
-    await looks.play()
-    assert looks.late["alone"] >= 0
+async def test_a_probe_without_company_is_made_at_its_time(probes):
+    probes.date("alone", 0.5, early=EARLY)
+    await probes.play()
+    assert probes.late["alone"] >= 0
 
 
-async def test_a_crowd_does_not_all_go_along(looks):
-    looks.date("due", 0.2)
+async def test_a_crowd_does_not_all_go_along(probes):
+    probes.date("due", 0.2)
     for number in range(100):
-        looks.date(f"near-{number}", 0.5, early=EARLY)
-    await looks.play()
-    assert sum(late < 0 for late in looks.late.values()) == 16
+        probes.date(f"near-{number}", 0.5, early=EARLY)
+    await probes.play()
+    assert sum(late < 0 for late in probes.late.values()) == 16
 
 
-async def test_where_both_are_due_targets_that_wait_go_before_open_ones_yet_not_only(looks):
+async def test_where_both_are_due_targets_that_wait_go_before_open_ones_yet_not_only(probes):
     for number in range(40):
-        looks.date(f"open-{number}", -2 + number / 100, waiting=False)
-        looks.date(f"waits-{number}", -1 + number / 100)
-    await looks.play()
-    order = list(looks.late)
+        probes.date(f"open-{number}", -2 + number / 100, waiting=False)
+        probes.date(f"waits-{number}", -1 + number / 100)
+    await probes.play()
+    order = list(probes.late)
     assert [name.split("-")[0] for name in order[:16]] == (["waits"] * 7 + ["open"]) * 2
     for kind in ("open", "waits"):
         assert [name for name in order if name.startswith(kind)] == [
@@ -83,31 +83,31 @@ async def test_where_both_are_due_targets_that_wait_go_before_open_ones_yet_not_
         ]
 
 
-async def test_others_on_the_loop_have_their_turn_among_many_that_are_due(looks):
+async def test_others_on_the_loop_have_their_turn_among_many_that_are_due(probes):
     for number in range(200):
-        looks.date(f"{number}", -1)
+        probes.date(f"{number}", -1)
     seen = []
 
     async def watch() -> None:
-        while len(looks.late) < 200:
-            seen.append(len(looks.late))
+        while len(probes.late) < 200:
+            seen.append(len(probes.late))
             await asyncio.sleep(0)
 
-    await asyncio.gather(looks.play(), watch())
+    await asyncio.gather(probes.play(), watch())
     assert len({count for count in seen if count}) >= 9
 
 
-async def test_a_stop_while_many_are_due_begins_no_more_and_is_no_error(looks, caplog):
+async def test_a_stop_while_many_are_due_begins_no_more_and_is_no_error(probes, caplog):
     for number in range(200):
-        looks.date(f"{number}", -1)
-    looks.schedule.start(looks._look)
+        probes.date(f"{number}", -1)
+    probes.schedule.start(probes._probe)
     async with asyncio.timeout(10):
-        while not looks.late:  # noqa: ASYNC110 - a turn of the loop is what is waited for
+        while not probes.late:  # noqa: ASYNC110 - a turn of the loop is what is waited for
             await asyncio.sleep(0)
-    looks.schedule.stop()
-    begun = len(looks.late)
+    probes.schedule.stop()
+    begun = len(probes.late)
     assert begun < 200
     for _ in range(50):
         await asyncio.sleep(0)
-    assert len(looks.late) == begun
+    assert len(probes.late) == begun
     assert not caplog.records

@@ -10,7 +10,7 @@ import pytest
 
 from monitor.access.observation import Observation
 from monitor.access.target import Capability
-from monitor.access.words import Look, Surface
+from monitor.access.words import ProbeKind, Surface
 from monitor.catalog import builtin
 from monitor.probing import Credentials, Prober
 
@@ -106,25 +106,25 @@ def credentials(server: Server) -> Credentials:
     )
 
 
-Looking: TypeAlias = Callable[..., Awaitable[Observation]]
+Probing: TypeAlias = Callable[..., Awaitable[Observation]]
 
 
 @pytest.fixture
-def look(prober: Prober, credentials: Credentials) -> Looking:
-    """`await look(model, surface, look, base_url=…, deadline=…)`; by default gpt-image-2 on images."""
+def probe(prober: Prober, credentials: Credentials) -> Probing:
+    """`await probe(model, surface, kind, base_url=…, deadline=…)`; by default gpt-image-2 on images."""
 
-    async def looking(
+    async def probing(
         model: str = "gpt-image-2",
         surface: Surface = Surface.IMAGES,
-        kind: Look = Look.FULL,
+        kind: ProbeKind = ProbeKind.FULL,
         base_url: str = credentials.base_url,
         deadline: float | None = None,
     ) -> Observation:
         sent = Credentials(
             secret=SECRET, organization="org-acme", project="proj_acme", base_url=base_url
         )
-        seen = await prober.look(sent, Capability(model, surface), kind, deadline=deadline)
+        seen = await prober.probe(sent, Capability(model, surface), kind, deadline=deadline)
         assert SECRET not in repr(seen)
         return seen
 
-    return looking
+    return probing

@@ -8,7 +8,7 @@ import pytest
 
 from monitor import __version__
 from monitor.access.target import Capability
-from monitor.access.words import Look, Surface
+from monitor.access.words import ProbeKind, Surface
 from monitor.catalog import builtin, probe_request
 from monitor.catalog.questions import NOUNS
 from monitor.probing import Credentials, proxy_for
@@ -26,17 +26,17 @@ def nouns_of(request) -> tuple[str, str]:
 @pytest.mark.parametrize(
     "surface", [s for s in Surface if s not in (Surface.EDITS, Surface.MODELS)]
 )
-async def test_a_full_look_sends_the_catalogs_request(server, look, surface: Surface) -> None:
-    seen = await look("gpt-5.1", surface)
+async def test_a_full_probe_sends_the_catalogs_request(server, probe, surface: Surface) -> None:
+    seen = await probe("gpt-5.1", surface)
     (request,) = server.requests
     expected = probe_request(builtin(), Capability("gpt-5.1", surface), nouns_of(request))
     assert request.method == "POST"
     assert request.path == "/v1" + expected.path
     assert request.headers["content-type"] == "application/json"
     assert json.loads(request.body) == expected.json
-    assert (seen.status, seen.look, seen.surface, seen.model) == (
+    assert (seen.status, seen.kind, seen.surface, seen.model) == (
         200,
-        Look.FULL,
+        ProbeKind.FULL,
         surface,
         "gpt-5.1",
     )
@@ -46,8 +46,8 @@ TEXT = [s for s in Surface if not s.makes_images and s is not Surface.MODELS]
 
 
 @pytest.mark.parametrize("surface", TEXT)
-async def test_each_full_probe_of_text_asks_for_a_word_of_its_own(server, look, surface) -> None:
-    seen = [await look("gpt-5.1", surface) for _ in range(8)]
+async def test_each_full_probe_of_text_asks_for_a_word_of_its_own(server, probe, surface) -> None:
+    seen = [await probe("gpt-5.1", surface) for _ in range(8)]
     assert [one.word for one in seen] == ["".join(nouns_of(r)) for r in server.requests]
     assert len({one.word for one in seen}) > 1
     for one, request in zip(seen, server.requests, strict=True):
@@ -56,19 +56,19 @@ async def test_each_full_probe_of_text_asks_for_a_word_of_its_own(server, look, 
 
 
 async def test_each_image_is_asked_for_with_nouns_of_its_own_and_no_word_is_expected(
-    server, look
+    server, probe
 ) -> None:
-    seen = [await look() for _ in range(8)]
+    seen = [await probe() for _ in range(8)]
     assert {one.word for one in seen} == {""}
     assert len({nouns_of(request) for request in server.requests}) > 1
 
 
-async def test_a_listing_asks_for_no_word(server, look) -> None:
-    assert (await look("gpt-5.1", Surface.CHAT, Look.FREE)).word == ""
+async def test_a_listing_asks_for_no_word(server, probe) -> None:
+    assert (await probe("gpt-5.1", Surface.CHAT, ProbeKind.LISTING)).word == ""
 
 
-async def test_edits_arrive_as_a_form_with_a_picture(server, look) -> None:
-    await look("gpt-image-2", Surface.EDITS)
+async def test_edits_arrive_as_a_form_with_a_picture(server, probe) -> None:
+    await probe("gpt-image-2", Surface.EDITS)
     (request,) = server.requests
     head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
     form = {
@@ -84,21 +84,25 @@ async def test_edits_arrive_as_a_form_with_a_picture(server, look) -> None:
     assert form["image"].get_payload(decode=True).startswith(b"\x89PNG")
 
 
-async def test_looking_a_model_up_sends_no_body(server, look) -> None:
-    await look("vendor/o3", Surface.MODELS)
+async def test_asking_for_a_model_sends_no_body(server, probe) -> None:
+    await probe("vendor/o3", Surface.MODELS)
     (request,) = server.requests
     assert (request.method, request.path, request.body) == ("GET", "/v1/models/vendor%2Fo3", b"")
 
 
-async def test_a_free_look_is_the_model_list_whatever_the_target(server, look) -> None:
-    seen = await look("gpt-image-2", Surface.EDITS, Look.FREE)
+async def test_a_listing_is_a_get_of_the_model_list_whatever_the_target(server, probe) -> None:
+    seen = await probe("gpt-image-2", Surface.EDITS, ProbeKind.LISTING)
     (request,) = server.requests
     assert (request.method, request.path, request.body) == ("GET", "/v1/models", b"")
-    assert (seen.look, seen.surface, seen.model) == (Look.FREE, Surface.EDITS, "gpt-image-2")
+    assert (seen.kind, seen.surface, seen.model) == (
+        ProbeKind.LISTING,
+        Surface.EDITS,
+        "gpt-image-2",
+    )
 
 
-async def test_the_headers_say_who_asks_and_for_whom(server, look) -> None:
-    await look()
+async def test_the_headers_say_who_asks_and_for_whom(server, probe) -> None:
+    await probe()
     (request,) = server.requests
     assert request.headers["authorization"] == f"Bearer {SECRET}"
     assert request.headers["openai-organization"] == "org-acme"
@@ -109,7 +113,7 @@ async def test_the_headers_say_who_asks_and_for_whom(server, look) -> None:
 
 async def test_no_organization_and_no_project_send_no_header(server, prober) -> None:
     credentials = Credentials(secret=SECRET, base_url=server.base_url + "/")
-    await prober.look(credentials, Capability("o3", Surface.CHAT), Look.FULL)
+    await prober.probe(credentials, Capability("o3", Surface.CHAT), ProbeKind.FULL)
     (request,) = server.requests
     assert request.path == "/v1/chat/completions"
     assert not [name for name in request.headers if name.startswith("openai")]
@@ -118,34 +122,34 @@ async def test_no_organization_and_no_project_send_no_header(server, prober) -> 
 @pytest.mark.parametrize(
     "place", ["{}/elsewhere", "/elsewhere", "http://[/", "mailto:a@acme.example"]
 )
-async def test_a_redirect_is_not_followed(server, look, http, place: str) -> None:
+async def test_a_redirect_is_not_followed(server, probe, http, place: str) -> None:
     server.answer = http(307, Location=place.format(server.base_url))
-    seen = await look()
+    seen = await probe()
     assert seen.status == 307
     assert seen.failure is None
     assert len(server.requests) == 1
 
 
 async def test_cookies_of_one_answer_do_not_travel_with_the_next_request(
-    server, look, http
+    server, probe, http
 ) -> None:
     server.answer = http(200, b"{}", Set_Cookie="__edge=acme; Path=/")
-    await look()
-    await look()
+    await probe()
+    await probe()
     assert len(server.requests) == 2
     assert "cookie" not in server.requests[1].headers
 
 
-async def test_a_netrc_file_never_replaces_the_key(server, look, tmp_path, monkeypatch) -> None:
+async def test_a_netrc_file_never_replaces_the_key(server, probe, tmp_path, monkeypatch) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password FAKE-other\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    await look()
+    await probe()
     assert server.requests[0].headers["authorization"] == f"Bearer {SECRET}"
 
 
-async def test_a_user_in_the_base_url_never_replaces_the_key(server, look) -> None:
-    await look(base_url=f"http://someone:FAKE-other@127.0.0.1:{server.port}/v1")
+async def test_a_user_in_the_base_url_never_replaces_the_key(server, probe) -> None:
+    await probe(base_url=f"http://someone:FAKE-other@127.0.0.1:{server.port}/v1")
     assert server.requests[0].headers["authorization"] == f"Bearer {SECRET}"
 
 

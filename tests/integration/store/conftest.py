@@ -17,7 +17,7 @@ from monitor.access.words import (
     Contract,
     EventKind,
     Gate,
-    Look,
+    ProbeKind,
     Reason,
     State,
     Surface,
@@ -70,7 +70,7 @@ class Make:
 
     def answer(self, **values: object) -> Answer:
         answer = Answer(
-            look=Look.FULL,
+            kind=ProbeKind.FULL,
             diagnosis=Code.VERIFICATION_REQUIRED,
             status=403,
             at=self.clock.now,

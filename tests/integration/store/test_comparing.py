@@ -7,7 +7,7 @@ import pytest
 
 from monitor.access.memory import TargetState
 from monitor.access.target import Capability
-from monitor.access.words import Code, Contract, DeclarationKind, Look, State, Surface
+from monitor.access.words import Code, Contract, DeclarationKind, ProbeKind, State, Surface
 from monitor.store import comparing, queries
 from monitor.store.dossier import dossier
 from monitor.store.errors import StoreError
@@ -100,7 +100,7 @@ async def test_a_dossier_has_the_target_its_declarations_and_its_neighbours(
     await recorder.declare(DeclarationKind.VERIFIED, "org-acme", clock.now, "settings")
     await recorder.declare(DeclarationKind.REJECTED, "org-other", clock.now, "settings")
     granted = make.answer(diagnosis=Code.ACCESS_GRANTED, status=200, request_id="req_text")
-    free = make.answer(look=Look.FREE, diagnosis=None, status=200)
+    free = make.answer(kind=ProbeKind.LISTING, diagnosis=None, status=200)
     await recorder.write(
         [
             Change(here.name, make.gated, make.answer()),
@@ -147,7 +147,11 @@ async def test_routes_are_compared_and_never_merged(path, recorder, make, clock)
         [Change(here.name, make.gated, gated)] * 20
         + [Change(second.name, make.gated, gated), Change(second.name, answer=lost)]
         + [Change(relay.name, answer=granted)] * 3
-        + [Change(relay.name, answer=make.answer(look=Look.FREE, diagnosis=None, status=200))]
+        + [
+            Change(
+                relay.name, answer=make.answer(kind=ProbeKind.LISTING, diagnosis=None, status=200)
+            )
+        ]
     )
     direct, provider = comparing.routes(path, since=clock.now)
     assert (direct.route, direct.contract, dict(direct.states)) == (

@@ -244,7 +244,7 @@ async def test_no_query_reads_a_large_table_whole(path, recorder, clock, make, a
     assert "ix_happenings_target_at (target=? AND at>?)" in text
     assert "ix_happenings_at (at>?)" in text
     assert "ix_inbox_waiting" in text
-    assert "ix_runs_target_id_look (target_id=? AND look=?)" in text
+    assert "ix_runs_target_id_kind (target_id=? AND kind=?)" in text
     assert "ix_notifications_state_channel_happening_id (state=? AND channel=?" in text
 
 

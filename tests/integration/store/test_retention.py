@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.access.words import Look
+from monitor.access.words import ProbeKind
 
 pytestmark = pytest.mark.anyio
 
@@ -36,10 +36,10 @@ async def test_closed_runs_are_forgotten_after_ninety_days_and_the_open_one_neve
     assert ask("SELECT answers FROM runs") == [(2,)]
 
 
-async def test_each_kind_of_look_has_an_open_run_of_its_own(recorder, make, clock, ask):
+async def test_each_kind_of_probe_has_an_open_run_of_its_own(recorder, make, clock, ask):
     target = make.target()
     await recorder.write(
-        [change(make, target, "full"), change(make, target, "free", look=Look.FREE)]
+        [change(make, target, "full"), change(make, target, "free", kind=ProbeKind.LISTING)]
     )
     clock.move(days=200)
     assert await prune(recorder, clock) == 0

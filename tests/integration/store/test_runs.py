@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from monitor.access.words import Code, Contract, Look
+from monitor.access.words import Code, Contract, ProbeKind
 from monitor.store import queries
 from monitor.store.errors import StoreError
 from monitor.store.recorder import Recorder
@@ -52,13 +52,13 @@ async def test_an_answer_that_differs_begins_another_row(path, recorder, make, o
     assert [run.count for run in queries.runs(path, name)] == [1, 2, 1]
 
 
-async def test_free_looks_and_full_probes_do_not_end_each_others_runs(path, recorder, make):
+async def test_listings_and_full_probes_do_not_end_each_others_runs(path, recorder, make):
     name = make.target().name
     for _ in range(3):
         await recorder.write([Change(name, answer=make.answer())])
-        await recorder.write([Change(name, answer=make.answer(look=Look.FREE))])
+        await recorder.write([Change(name, answer=make.answer(kind=ProbeKind.LISTING))])
     assert [run.count for run in queries.runs(path, name)] == [3]
-    assert [run.count for run in queries.runs(path, name, Look.FREE)] == [3]
+    assert [run.count for run in queries.runs(path, name, ProbeKind.LISTING)] == [3]
 
 
 async def test_a_run_goes_on_after_a_restart(path, recorder, clock, make):

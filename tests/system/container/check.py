@@ -63,7 +63,7 @@ url = "file:/run/secrets/ops"
 [cadence]
 eager = "500ms"
 settling = "1s"
-free_look = "1s"
+listing = "1s"
 image_gap = "1ms"
 [confirmation]
 confirmation_span = "1s"
@@ -204,8 +204,8 @@ def health() -> None:
 
 def commands() -> None:
     target = "acme-test/gpt-image-2:images"
-    looked = podman("exec", NAME, "access-monitor", "check", target)
-    check.show("commands work beside the daemon: check says gated", looked.returncode == 10)
+    checked = podman("exec", NAME, "access-monitor", "check", target)
+    check.show("commands work beside the daemon: check says gated", checked.returncode == 10)
     seen = json.loads(must("exec", NAME, "access-monitor", "status", "--format", "json"))["targets"]
     states = {one["target"]: one["state"] for one in seen}
     check.show("and status has the states", sorted(states.values()) == ["available", "unverified"])

@@ -82,7 +82,7 @@ def files_of(image: str) -> Iterator[tuple[str, str, bytes]]:
 
 #: A key as the vendor makes them, a Slack webhook, a private key. Not looked for in the base image:
 #: its libraries bring test keys of their own.
-LOOKS_SECRET = re.compile(
+SECRET_PATTERNS = re.compile(
     rb"\bsk-(?!sim-FAKE|test-FAKE)(?:proj-|admin-)?[A-Za-z0-9_]{32,}"
     rb"|hooks\.slack\.com/services/T[A-Z0-9]{8,}/B[A-Z0-9]{8,}/[a-zA-Z0-9]{24}\b"
     rb"|-----BEGIN (?:RSA |EC |OPENSSH )?PRIVATE KEY-----\r?\n[A-Za-z0-9+/]{60}"
@@ -108,7 +108,7 @@ def no_secrets_in_layers(known: list[str]) -> None:
         layers.add(layer)
         hits += [(name, needle.decode()) for needle in needles if needle in content]
         if layer not in bases:
-            hits += [(name, found[0][:24].decode()) for found in LOOKS_SECRET.finditer(content)]
+            hits += [(name, found[0][:24].decode()) for found in SECRET_PATTERNS.finditer(content)]
     check.show(
         "no secret in any layer, nor where the builder's pip fetches from",
         count > 1000 and layers.issuperset(bases) and not hits,

@@ -1,4 +1,4 @@
-"""The service in a real systemd: installs it and looks at what an administrator would see.
+"""The service in a real systemd: installs it and checks what an administrator would see.
 
 To be run as root on a machine that may be thrown away afterwards; nothing but this machine is needed.
 Prints a line for each thing shown, and `N passed, M failed` at the end; the exit status says the same.
@@ -353,7 +353,7 @@ def stop() -> None:
     kept = sorted(path.name for path in STATE.iterdir())
     check.show("nothing of its own outside the state folder", not strays, strays or kept)
     others = [path.name for path in STATE.iterdir() if path.stat().st_uid != service]
-    check.show("and root's looks into it left nothing there that the service could not write",
+    check.show("and root's commands there left nothing there that the service could not write",
                not others, others or "")  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Twenty minutes in a real systemd: 200 targets with faults; memory, descriptors, and looks not missed.
+"""Twenty minutes in a real systemd: 200 targets with faults; memory, descriptors, and probes not missed.
 
 `soak.py [MINUTES]`, run like `check.py`, by hand: CI has no time for it.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from check import ETC, STATE, UNIT, check, ends, install, main_pid, must, of_unit, run, systemctl
 
 KEYS = 200
-#: Seconds between two looks at a target, and the longest gap there may be: settling is a minute.
+#: Seconds between two probes of a target, and the longest gap there may be: settling is a minute.
 EVERY, LONGEST = 10, 75
 FAULTS = ("server_error", "rate_limited", "reset", "bad_gateway", "broken_json", "slow")
 
@@ -27,7 +27,7 @@ def write(base_url: str) -> None:
         f'[routes.sim]\nbase_url = "{base_url}"\ncontract = "direct"\nrate = 100.0',
         '[[channels]]\nname = "ops"\nurl = "credential:secret_ops"',
         f'[cadence]\neager = "{EVERY}s"\nunverified = "{EVERY}s"',
-        f'free_look = "{EVERY}s"\ninconclusive = "5s"',
+        f'listing = "{EVERY}s"\ninconclusive = "5s"',
         '[heartbeat]\nurl = "credential:secret_heartbeat"\nevery = "10s"',
     ]
     for n in range(KEYS):
@@ -97,12 +97,12 @@ def main() -> int:
             seen.setdefault(entry["key"], []).append(entry["elapsed"])
         gaps = [max(b - a for a, b in itertools.pairwise(at)) for at in seen.values()]
         check.show(
-            "every target was looked at to the end",
+            "every target was probed to the end",
             len(seen) == KEYS and max(gaps) < LONGEST,
             f"{len(log)} requests, the longest gap {max(gaps):.1f} s",
         )
-        lost = run("journalctl", "-u", UNIT, "-g", "look_was_lost|look_failed|beat_failed", "-q")
-        check.show("no look was lost", not lost.stdout.strip(), lost.stdout[:300])
+        lost = run("journalctl", "-u", UNIT, "-g", "probe_was_lost|probe_failed|beat_failed", "-q")
+        check.show("no probe was lost", not lost.stdout.strip(), lost.stdout[:300])
         size = sum(
             f.stat().st_size for f in STATE.iterdir() if f.name.startswith("access-monitor.db")
         )

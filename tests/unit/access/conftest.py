@@ -8,7 +8,7 @@ import pytest
 from monitor.access.events import Answered, Decision, Declared, Rules, SiblingOpened, TimePassed
 from monitor.access.memory import TargetState, from_json, to_json
 from monitor.access.states import advance
-from monitor.access.words import Code, DeclarationKind, EventKind, Look, State
+from monitor.access.words import Code, DeclarationKind, EventKind, ProbeKind, State
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -56,8 +56,8 @@ class Story:
             self.wait(every)
         return self
 
-    def free_look(self, code: Code | None) -> "Story":
-        return self.apply(Answered(code, Look.FREE))
+    def listing(self, code: Code | None) -> "Story":
+        return self.apply(Answered(code, ProbeKind.LISTING))
 
     def declares(self, kind: str, *, ago: float = 0) -> "Story":
         return self.apply(Declared(DeclarationKind(kind), self.now - timedelta(seconds=ago)))
@@ -65,7 +65,7 @@ class Story:
     def sibling(self, name: str = "acme/o3:responses") -> "Story":
         return self.apply(SiblingOpened(name))
 
-    def looks_at_the_clock(self, **of: object) -> "Story":
+    def passes_time(self, **of: object) -> "Story":
         return self.apply(TimePassed(**of))  # type: ignore[arg-type]
 
     def wait(self, seconds: float) -> "Story":

@@ -23,7 +23,7 @@ def test_403_200_403_200_200(story):
     ]
 
 
-def test_200_at_first_look(story):
+def test_200_at_first_probe(story):
     story.answers(200, 200)
     assert story.events == ["baseline"]
     assert not story.memory.gated_seen
@@ -154,32 +154,32 @@ def test_an_open_target_whose_answers_no_longer_prove_it_is_told_of_and_stays(st
 
 def test_overdue_is_told_at_each_deadline_and_only_the_latest_that_is_due(story):
     story.answers(403).declares("verified").answers(403, every=0)
-    story.wait(44 * 60).looks_at_the_clock()
+    story.wait(44 * 60).passes_time()
     assert "overdue" not in story.events
-    story.wait(60).looks_at_the_clock().looks_at_the_clock()
+    story.wait(60).passes_time().passes_time()
     assert story.events.count("overdue") == 1
-    story.wait(25 * 3600).looks_at_the_clock().looks_at_the_clock()
+    story.wait(25 * 3600).passes_time().passes_time()
     assert story.events.count("overdue") == 2
     assert story.last.tellings == ()
     assert story.memory.overdue_told == 3
 
 
 def test_nothing_is_overdue_without_a_gated_answer(story):
-    story.answers(403, 200, every=1).wait(50 * 60).looks_at_the_clock()
+    story.answers(403, 200, every=1).wait(50 * 60).passes_time()
     assert "overdue" not in story.events
 
 
 def test_a_silent_target_is_stale_once_until_something_conclusive_comes(story):
     interval = timedelta(minutes=5)
     story.answers(403, 500, 500)
-    story.wait(1800).looks_at_the_clock(interval=interval).looks_at_the_clock(interval=interval)
+    story.wait(1800).passes_time(interval=interval).passes_time(interval=interval)
     assert story.events.count("stale") == 1
-    story.answers(403).wait(1800).looks_at_the_clock(interval=interval)
+    story.answers(403).wait(1800).passes_time(interval=interval)
     assert story.events.count("stale") == 2
 
 
-def test_the_time_in_which_nobody_looked_is_not_silence(story):
-    story.answers(403).wait(5 * DAY).looks_at_the_clock(watching_since=story.now)
+def test_the_time_in_which_nobody_probed_is_not_silence(story):
+    story.answers(403).wait(5 * DAY).passes_time(watching_since=story.now)
     assert "stale" not in story.events
 
 
@@ -189,7 +189,7 @@ EVERY_5_MIN = timedelta(minutes=5)
 def test_a_target_alone_without_an_answer_is_told_of_as_itself(story):
     story.answers(403, every=300).answers(*[500] * 6, every=300)
     answered = story.now - timedelta(seconds=20)
-    story.looks_at_the_clock(interval=EVERY_5_MIN, route_answered_at=answered)
+    story.passes_time(interval=EVERY_5_MIN, route_answered_at=answered)
     assert story.last.tellings[0].facts == {"silence": "target", "waited_s": 2100.0}
 
 
@@ -202,7 +202,7 @@ def test_a_route_whose_last_answer_came_a_moment_later_is_waited_for_and_told_of
     story.answers(*[500] * 6, every=300)
     for at in range(29 * 60, 31 * 60 + 1, 20):
         story.now = start + timedelta(seconds=at)
-        story.looks_at_the_clock(interval=EVERY_5_MIN, route_answered_at=last)
+        story.passes_time(interval=EVERY_5_MIN, route_answered_at=last)
     assert story.told[-1] == ("stale", "nothing_conclusive")
     assert story.last.tellings[0].facts["silence"] == "route"
     assert story.events.count("stale") == 1
@@ -210,56 +210,54 @@ def test_a_route_whose_last_answer_came_a_moment_later_is_waited_for_and_told_of
 
 def test_a_target_silent_with_its_route_and_still_when_the_route_answers_is_told_once_more(story):
     story.answers(403).answers(*[500] * 30)
-    story.looks_at_the_clock(interval=EVERY_5_MIN)
+    story.passes_time(interval=EVERY_5_MIN)
     assert story.events.count("stale") == 1
     again = story.now
     for _ in range(40):
         story.answers(500, every=120)
-        story.looks_at_the_clock(
-            interval=EVERY_5_MIN, watching_since=again, route_answered_at=story.now
-        )
+        story.passes_time(interval=EVERY_5_MIN, watching_since=again, route_answered_at=story.now)
         late = (story.now - again).total_seconds()
         assert story.events.count("stale") == (2 if late >= 1800 else 1)
 
 
 def test_an_open_target_asked_once_a_day_is_silent_only_from_its_first_failure_on(story):
     story.answers(200, 200).wait(DAY).answers(500)
-    story.looks_at_the_clock(interval=timedelta(minutes=1))
+    story.passes_time(interval=timedelta(minutes=1))
     assert "stale" not in story.events
-    story.wait(1800).looks_at_the_clock(interval=timedelta(minutes=1))
+    story.wait(1800).passes_time(interval=timedelta(minutes=1))
     assert story.events[-1] == "stale"
 
 
 def test_what_falls_silent_within_its_next_interval_is_told_with_the_others(story):
     story.answers(403).answers(*[500] * 26)
     passed = {"interval": EVERY_5_MIN, "route_answered_at": story.now}
-    assert story.looks_at_the_clock(**passed).events == ["unverified"]
-    assert story.looks_at_the_clock(among_others=True, **passed).events[-1] == "stale"
+    assert story.passes_time(**passed).events == ["unverified"]
+    assert story.passes_time(among_others=True, **passed).events[-1] == "stale"
 
 
 def test_a_blocker_explains_the_silence(story):
-    story.answers(402, 402).wait(DAY).looks_at_the_clock()
+    story.answers(402, 402).wait(DAY).passes_time()
     assert "stale" not in story.events
 
 
 def test_a_retiring_model_is_told_near_its_end_and_past_it(story):
     end = date(2026, 12, 11)
-    assert story.looks_at_the_clock(shutdown=end).events == []
-    story.wait(7 * DAY).looks_at_the_clock(shutdown=end).looks_at_the_clock(shutdown=end)
-    story.wait(14 * DAY).looks_at_the_clock(shutdown=end).looks_at_the_clock(shutdown=end)
+    assert story.passes_time(shutdown=end).events == []
+    story.wait(7 * DAY).passes_time(shutdown=end).passes_time(shutdown=end)
+    story.wait(14 * DAY).passes_time(shutdown=end).passes_time(shutdown=end)
     retiring = [told for told in story.told if told[0] == "retiring"]
     assert retiring == [("retiring", "shutdown_near"), ("retiring", "shutdown_past")]
 
 
-def test_a_free_look_says_nothing_of_the_gate(story):
-    story.answers(403).free_look(None).free_look(Code.ACCESS_GRANTED)
+def test_a_listing_says_nothing_of_the_gate(story):
+    story.answers(403).listing(None).listing(Code.ACCESS_GRANTED)
     assert (story.state, story.events) == ("unverified", ["unverified"])
 
 
-def test_a_key_that_may_not_list_models_is_not_blocked_by_a_free_look(story):
+def test_a_key_that_may_not_list_models_is_not_blocked_by_a_listing(story):
     story.answers(403, 200, 200)
     for _ in range(3):
-        story.free_look(Code.MISSING_SCOPE)
+        story.listing(Code.MISSING_SCOPE)
     assert story.memory.blocker is None
-    story.free_look(Code.INVALID_CREDENTIALS)
+    story.listing(Code.INVALID_CREDENTIALS)
     assert story.events[-1] == "blocked"

@@ -1,4 +1,4 @@
-"""Each row of the cadence table, the grid, the backoff, and what holds a look back."""
+"""Each row of the cadence table, the grid, the backoff, and what holds a probe back."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -6,30 +6,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.access.cadence import Situation, full_interval, next_look, phase_of, settles
+from monitor.access.cadence import Situation, full_interval, next_probe, phase_of, settles
 from monitor.access.events import Answered
 from monitor.access.limits import Cadence
 from monitor.access.memory import TargetState
-from monitor.access.words import Code, Hold, Look
+from monitor.access.words import Code, Hold, ProbeKind
 
 CADENCE = Cadence()
 DAY, HOUR = 86400, 3600
 
 
 def every(story, **more):
-    """The interval and look which the cadence settles into, once on its grid."""
-    first = next_look(story.memory, story.now, CADENCE, phase=0.3, **more)
-    second = next_look(story.memory, first.at, CADENCE, phase=0.3, **more)
-    return second.at - first.at, second.look
+    """The interval and kind which the cadence settles into, once on its grid."""
+    first = next_probe(story.memory, story.now, CADENCE, phase=0.3, **more)
+    second = next_probe(story.memory, first.at, CADENCE, phase=0.3, **more)
+    return second.at - first.at, second.kind
 
 
 def plan(story, **more):
-    return next_look(story.memory, story.now, CADENCE, phase=0.3, **more)
+    return next_probe(story.memory, story.now, CADENCE, phase=0.3, **more)
 
 
-def test_gated_in_the_first_hour_of_the_first_look_every_25_seconds(story):
+def test_gated_in_the_first_hour_of_the_first_probe_every_25_seconds(story):
     story.answers(403)
-    assert every(story) == (timedelta(seconds=25), Look.FULL)
+    assert every(story) == (timedelta(seconds=25), ProbeKind.FULL)
     assert plan(story).situation is Situation.EAGER
 
 
@@ -55,11 +55,11 @@ def test_a_siblings_opening_and_a_relapse_make_it_eager(story, new_story):
     assert every(relapsed)[0] == timedelta(seconds=25)
 
 
-def test_a_look_on_the_grid_may_be_a_tenth_early_and_a_second_at_most(story):
+def test_a_probe_on_the_grid_may_be_a_tenth_early_and_a_second_at_most(story):
     story.answers(403)
     assert plan(story).early == timedelta(seconds=1)
     quick = Cadence(eager=timedelta(seconds=2))
-    assert next_look(story.memory, story.now, quick, phase=0.3).early == timedelta(seconds=0.2)
+    assert next_probe(story.memory, story.now, quick, phase=0.3).early == timedelta(seconds=0.2)
 
 
 def test_no_time_that_was_set_is_shortened(story, new_story):
@@ -68,40 +68,40 @@ def test_no_time_that_was_set_is_shortened(story, new_story):
     assert plan(new_story().answers(403).answers(200, every=0)).early == timedelta()
 
 
-def test_settling_looks_again_exactly_60_seconds_after_the_answer(story):
+def test_settling_probes_again_exactly_60_seconds_after_the_answer(story):
     story.answers(403).answers(200, every=0)
     assert plan(story).at == story.now + timedelta(seconds=60)
     assert plan(story).situation is Situation.SETTLING
 
 
-def test_an_open_first_look_settles_at_the_same_pace(story):
+def test_an_open_first_probe_settles_at_the_same_pace(story):
     story.answers(200, every=0)
     assert plan(story).at == story.now + timedelta(seconds=60)
 
 
-def test_available_has_free_looks_and_one_full_look_a_day(story):
+def test_available_has_listings_and_one_full_probe_a_day(story):
     story.answers(403, 200, 200)
-    assert every(story) == (timedelta(minutes=15), Look.FREE)
+    assert every(story) == (timedelta(minutes=15), ProbeKind.LISTING)
     story.wait(DAY)
-    assert plan(story).look is Look.FULL
+    assert plan(story).kind is ProbeKind.FULL
 
 
-def test_available_and_refused_is_looked_at_every_60_seconds_until_decided(story):
+def test_available_and_refused_is_probed_every_60_seconds_until_decided(story):
     story.answers(403, 200, 200, 403)
-    assert every(story) == (timedelta(seconds=60), Look.FULL)
+    assert every(story) == (timedelta(seconds=60), ProbeKind.FULL)
     story.answers(200)
-    assert plan(story).look is Look.FREE
+    assert plan(story).kind is ProbeKind.LISTING
 
 
 def test_available_and_inconclusive_is_asked_every_60_seconds_until_decided(story):
     story.answers(403, 200, 200, 500, every=61)
-    assert plan(story).look is Look.FULL
+    assert plan(story).kind is ProbeKind.FULL
     assert plan(story).situation is Situation.INCONCLUSIVE
     story.answers(*[500] * 20, every=0)
-    assert every(story) == (timedelta(seconds=60), Look.FULL)
+    assert every(story) == (timedelta(seconds=60), ProbeKind.FULL)
     assert plan(story).situation is Situation.DECIDING
     story.answers(200)
-    assert every(story) == (timedelta(minutes=15), Look.FREE)
+    assert every(story) == (timedelta(minutes=15), ProbeKind.LISTING)
 
 
 def test_first_light_makes_it_eager_however_long_ago_it_was_declared(story):
@@ -194,7 +194,7 @@ def test_the_table_of_intervals(story, row, before, since, seconds):
             case _:
                 story.answers(one)
     story.wait(since)
-    assert every(story) == (timedelta(seconds=seconds), Look.FULL), row
+    assert every(story) == (timedelta(seconds=seconds), ProbeKind.FULL), row
 
 
 def test_past_its_shutdown_a_blocked_model_is_probed_weekly_unless_it_propagates(story, new_story):
@@ -237,7 +237,7 @@ def test_an_invalid_key_doubles_to_a_day(story):
     assert seen[-1] == timedelta(hours=24)
 
 
-def test_a_model_past_its_shutdown_is_looked_at_weekly(story):
+def test_a_model_past_its_shutdown_is_probed_weekly(story):
     story.answers(404, 404)
     assert every(story, shutdown=date(2026, 10, 23))[0] == timedelta(days=7)
     assert every(story, shutdown=date(2027, 10, 23))[0] == timedelta(minutes=15)
@@ -271,19 +271,19 @@ def test_for_want_of_money_a_target_that_waits_keeps_its_interval(story):
 def test_a_listing_that_was_answered_brings_a_full_probe_at_once(story):
     story.answers(403)
     held = plan(story, over_budget=True, at_once=True)
-    assert (held.at, held.look) == (story.now, Look.FULL)
+    assert (held.at, held.kind) == (story.now, ProbeKind.FULL)
 
 
 def test_for_want_of_money_an_open_target_is_listed_as_ever(story):
     story.answers(200, 200, 403)
     held = plan(story, over_budget=True)
     assert held.situation is Situation.OVER_BUDGET
-    assert held.at - story.now >= CADENCE.free_look
+    assert held.at - story.now >= CADENCE.listing
 
 
 def test_the_interval_of_full_probes_is_what_silence_is_measured_by(story):
     story.answers(403, 200, 200)
-    assert full_interval(story.memory, story.now, CADENCE) == CADENCE.full_look
+    assert full_interval(story.memory, story.now, CADENCE) == CADENCE.full_probe
 
 
 times = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
@@ -292,7 +292,7 @@ times = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.ju
 @given(times, st.floats(0, 0.999))
 def test_the_next_point_of_the_grid_is_half_to_one_and_a_half_intervals_away(now, phase):
     memory = TargetState(since=now - timedelta(days=1))
-    at = next_look(memory, now, CADENCE, phase=phase).at
+    at = next_probe(memory, now, CADENCE, phase=phase).at
     tolerance = timedelta(milliseconds=1)
     assert CADENCE.unverified / 2 - tolerance <= at - now <= 1.5 * CADENCE.unverified + tolerance
 
@@ -301,7 +301,7 @@ def test_a_thousand_targets_spread_evenly_over_their_interval():
     now = datetime(2026, 11, 20, tzinfo=UTC)
     memory = TargetState(since=now - timedelta(days=1))
     plans = [
-        next_look(memory, now, CADENCE, phase=phase_of(f"key-{n}/m:chat")) for n in range(1000)
+        next_probe(memory, now, CADENCE, phase=phase_of(f"key-{n}/m:chat")) for n in range(1000)
     ]
     buckets = [0] * 10
     for at in plans:
@@ -311,7 +311,7 @@ def test_a_thousand_targets_spread_evenly_over_their_interval():
 
 
 @pytest.mark.parametrize("code", [c for c in Code if not c.effect.conclusive])
-def test_after_any_neutral_answer_there_is_a_next_look(story, code):
+def test_after_any_neutral_answer_there_is_a_next_probe(story, code):
     story.answers(403)
     story.apply(Answered(code))
     assert plan(story).at > story.now

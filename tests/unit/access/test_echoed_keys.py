@@ -6,11 +6,11 @@ import time
 import pytest
 from echoes import FORMS, HOWS, KEYS, WINDOW, answer, remains, spell
 
-from monitor.access.diagnosis import diagnose, read_free_look
+from monitor.access.diagnosis import diagnose, read_listing
 from monitor.access.diagnosis.repeated import Reader
 from monitor.access.observation import Observation
 from monitor.access.secrecy import HIDDEN, Veil
-from monitor.access.words import Look, Surface
+from monitor.access.words import ProbeKind, Surface
 
 SECRETS = {name: f"{key}-QwErTy-0123456789-LongEnough" for name, key in KEYS.items()}
 #: Characters after which a server stops. Before that it is everybody's, or says too little.
@@ -41,10 +41,10 @@ def test_a_key_that_is_echoed_leaves_the_diagnosis_in_no_form(which, form):
                     body.encode(),
                     surface=surface,
                     model="gpt-5.1",
-                    look=Look.FREE if surface is Surface.MODELS else Look.FULL,
+                    kind=ProbeKind.LISTING if surface is Surface.MODELS else ProbeKind.FULL,
                     veil=veil,
                 )
-                for made in (diagnose(seen), read_free_look(seen), Reader().read(seen)):
+                for made in (diagnose(seen), read_listing(seen), Reader().read(seen)):
                     if made is not None:
                         assert remains(made.message, (secret,), 3) == [], (cut, how, surface)
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from monitor.access.events import Answered, Declared, SiblingOpened, TimePassed
 from monitor.access.limits import Confirmation
 from monitor.access.memory import TargetState, changed, from_json, to_json
-from monitor.access.states import FREE_LOOK_BLOCKERS, advance
-from monitor.access.words import Code, DeclarationKind, Effect, EventKind, Look, State
+from monitor.access.states import LISTING_BLOCKERS, advance
+from monitor.access.words import Code, DeclarationKind, Effect, EventKind, ProbeKind, State
 
 # a machine that does much else is slow, and no fault of the state machine's
 CAREFULLY = settings(max_examples=200, deadline=None)
@@ -25,7 +25,7 @@ unproven = st.just(Answered(Code.UNRECOGNIZED, unproven=True))
 gate = st.sampled_from(
     [Code.ACCESS_GRANTED, Code.VERIFICATION_REQUIRED, Code.VERIFICATION_LOCKED]
 ).map(Answered)
-free = st.sampled_from([None, *Code]).map(lambda code: Answered(code, Look.FREE))
+free = st.sampled_from([None, *Code]).map(lambda code: Answered(code, ProbeKind.LISTING))
 declarations = st.builds(
     Declared,
     st.sampled_from(list(DeclarationKind)),
@@ -64,7 +64,7 @@ def test_available_only_after_the_confirmations(story):
     wanted = Confirmation()
     granted = []
     for before, event, decision, now in run(story):
-        if isinstance(event, Answered) and event.look is Look.FULL and event.code:
+        if isinstance(event, Answered) and event.kind is ProbeKind.FULL and event.code:
             if event.code.effect is Effect.GRANTED:
                 granted.append(now)
             elif event.code.effect.conclusive:
@@ -91,7 +91,7 @@ def test_first_light_is_told_once_per_opening_and_only_for_a_granted_answer(stor
 
 def conclusive(event):
     """The effect of an answer that says something of the gate, else None."""
-    full = isinstance(event, Answered) and event.look is Look.FULL and event.code is not None
+    full = isinstance(event, Answered) and event.kind is ProbeKind.FULL and event.code is not None
     return event.code.effect if full and event.code.effect.conclusive else None
 
 
@@ -99,8 +99,8 @@ def blocks(event):
     """Whether an answer says that something else than the gate is in the way."""
     if not isinstance(event, Answered) or event.code is None:
         return False
-    if event.look is Look.FREE:
-        return event.code in FREE_LOOK_BLOCKERS
+    if event.kind is ProbeKind.LISTING:
+        return event.code in LISTING_BLOCKERS
     return event.code.effect is Effect.BLOCKED
 
 
@@ -186,7 +186,11 @@ def test_first_light_starts_the_eager_hour(story):
 def test_locked_needs_two_locked_answers_or_a_person(story):
     in_a_row = 0
     for before, event, decision, _ in run(story):
-        if isinstance(event, Answered) and event.look is Look.FULL and event.code.effect.conclusive:
+        if (
+            isinstance(event, Answered)
+            and event.kind is ProbeKind.FULL
+            and event.code.effect.conclusive
+        ):
             in_a_row = in_a_row + 1 if event.code.effect is Effect.LOCKED else 0
         if decision.memory.state is State.LOCKED and before.state is not State.LOCKED:
             declared = isinstance(event, Declared) and event.kind is DeclarationKind.REJECTED

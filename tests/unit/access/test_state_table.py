@@ -19,7 +19,7 @@ def test_row_1_it_is_propagating_while_a_declaration_is_fresh(story):
     assert story.memory.clock_at == story.memory.declared_at
 
 
-def test_row_2_open_at_first_look_is_a_baseline_after_the_confirmations(story):
+def test_row_2_open_at_first_probe_is_a_baseline_after_the_confirmations(story):
     story.answers(200)
     assert (story.state, story.events) == ("unknown", [])
     story.answers(200)
@@ -29,7 +29,7 @@ def test_row_2_open_at_first_look_is_a_baseline_after_the_confirmations(story):
 @pytest.mark.parametrize("between", [[402], [402, 402], [401], [500, 402, 404]])
 def test_row_2_what_was_in_the_way_after_the_first_granted_answer_opens_nothing(story, between):
     story.answers(200, *between, 200)
-    assert (story.state, story.told[-1]) == ("available", ("baseline", "open_at_first_look"))
+    assert (story.state, story.told[-1]) == ("available", ("baseline", "open_at_first_probe"))
     assert "first_light" not in story.events
 
 
@@ -122,7 +122,7 @@ def test_row_5_a_day_after_opening_it_is_a_revocation(story):
 
 def test_row_5_a_target_never_seen_gated_before_is_revoked(story):
     story.answers(200, 200, 403, 403, 403)
-    assert story.told == [("baseline", "open_at_first_look"), ("revoked", "revocation")]
+    assert story.told == [("baseline", "open_at_first_probe"), ("revoked", "revocation")]
 
 
 @pytest.mark.parametrize("before", [[], [403], [403, 200]])
@@ -206,13 +206,13 @@ def test_row_10_only_a_target_seen_gated_opens_its_siblings(story, new_story):
 
 def test_row_11_seven_days_without_opening_give_up(story):
     story.answers(403).declares("verified").wait(7 * DAY - 1).answers(403, every=0)
-    assert story.looks_at_the_clock().state == "propagating"
-    assert story.wait(1).looks_at_the_clock().state == "unverified"
+    assert story.passes_time().state == "propagating"
+    assert story.wait(1).passes_time().state == "unverified"
     assert story.told[-1] == ("unverified", "gave_up")
 
 
 def test_row_11_not_while_granted_answers_come(story):
     story.answers(403, 200, every=1)
-    assert story.wait(8 * DAY).looks_at_the_clock().state == "propagating"
+    assert story.wait(8 * DAY).passes_time().state == "propagating"
     story.answers(403)
-    assert story.looks_at_the_clock().state == "unverified"
+    assert story.passes_time().state == "unverified"

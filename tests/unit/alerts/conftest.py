@@ -128,7 +128,7 @@ def stored_happenings() -> dict[str, list[Happening]]:
                    "direct_shut": ["acme-prod/gpt-image-2:images"]},
         ),
         "baseline": _happening(
-            EventKind.BASELINE, Reason.OPEN_AT_FIRST_LOOK, before=UNKNOWN, after=AVAILABLE,
+            EventKind.BASELINE, Reason.OPEN_AT_FIRST_PROBE, before=UNKNOWN, after=AVAILABLE,
             diagnosis=Code.ACCESS_GRANTED,
         ),
         "revoked": _happening(

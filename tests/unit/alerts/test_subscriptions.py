@@ -13,7 +13,7 @@ def test_a_channel_gets_the_events_it_lists(happening: Make) -> None:
         Subscription("openings", frozenset({EventKind.FIRST_LIGHT})),
     ]
     light = happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
-    baseline = happening(EventKind.BASELINE, Reason.OPEN_AT_FIRST_LOOK)
+    baseline = happening(EventKind.BASELINE, Reason.OPEN_AT_FIRST_PROBE)
     blocked = happening(EventKind.BLOCKED, Reason.BLOCKER_SEEN)
     assert channels_for(light, channels) == ("all", "openings")
     assert channels_for(blocked, channels) == ("all",)

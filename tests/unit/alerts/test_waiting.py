@@ -241,7 +241,7 @@ def test_each_row_is_sent_once_and_a_targets_rows_in_their_order(
         elif not late and not len(waiting):
             break
         else:
-            assert late or waiting.next_at() is not None  # else nobody would ever look again
+            assert late or waiting.next_at() is not None  # else nothing would ever be sent again
         now += 1.0
     assert sorted(one.id for one in sent) == [one.id for one in rows]
     for target in {one.happening.target for one in rows}:

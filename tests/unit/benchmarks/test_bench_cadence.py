@@ -42,24 +42,24 @@ def test_the_reference_distribution_is_the_one_that_is_stated(bench):
 
 def test_the_best_schedule_is_best_and_near_what_the_density_promises(bench):
     cells = sys.modules["best_schedule"].Cells(60.0)
-    looks = cells.best(30.0)
-    probes, delay = cells.expected(looks)
+    ends = cells.best(30.0)
+    probes, delay = cells.expected(ends)
     assert probes == pytest.approx(30.0, rel=0.02)
     assert delay == pytest.approx(cells.by_density(probes), rel=0.1)
-    # no look moved by a cell is better at the price that the schedule was made for
+    # no probe moved by a cell is better at the price that the schedule was made for
     price = 20.0
-    looks = cells.best_at_price(price)
+    ends = cells.best_at_price(price)
 
     def cost(of):
         probes, delay = cells.expected(of)
         return probes * price + delay * cells.opened[-1]
 
-    least = cost(looks)
-    for i in range(0, len(looks) - 1, 7):
+    least = cost(ends)
+    for i in range(0, len(ends) - 1, 7):
         for step in (-1, 1):
-            moved = sorted({*looks[:i], looks[i] + step, *looks[i + 1 :]})
+            moved = sorted({*ends[:i], ends[i] + step, *ends[i + 1 :]})
             assert cost(moved) >= least - 1e-9
-        assert cost(looks[:i] + looks[i + 1 :]) >= least - 1e-9
+        assert cost(ends[:i] + ends[i + 1 :]) >= least - 1e-9
 
 
 def test_a_policy_counts_probes_before_the_opening_and_the_delay_after_it(bench):

@@ -81,7 +81,7 @@ def test_an_unknown_price_is_none() -> None:
     )
 
 
-def test_looking_a_model_up_is_free_whatever_the_model() -> None:
+def test_asking_for_a_model_is_free_whatever_the_model() -> None:
     assert open_price(builtin(), Capability("acme-own", Surface.MODELS)) == 0.0
 
 

@@ -10,7 +10,7 @@ from monitor.access.diagnosis import diagnose
 from monitor.access.observation import Observation
 from monitor.access.target import Capability
 from monitor.access.words import Surface
-from monitor.catalog import ProbeRequest, builtin, free_look_request, probe_request
+from monitor.catalog import ProbeRequest, builtin, listing_request, probe_request
 from monitor.catalog.image_size import cheapest_size, image_tokens, legal
 from monitor.catalog.questions import BLANK, NOUNS, draw, picture, question
 from monitor.catalog.requests import small_png
@@ -156,14 +156,14 @@ def test_the_joined_word_does_not_stand_in_the_question() -> None:
         assert first + second not in question(first, second).replace(" ", "")
 
 
-def test_models_look_the_model_up_with_its_name_quoted() -> None:
+def test_models_asks_for_the_model_with_its_name_quoted() -> None:
     request = ask("vendor/o3 x", Surface.MODELS)
     assert (request.method, request.path) == ("GET", "/models/vendor%2Fo3%20x")
     assert request.json is None
 
 
-def test_a_free_look_is_the_model_list() -> None:
-    request = free_look_request()
+def test_a_listing_is_a_get_of_the_model_list() -> None:
+    request = listing_request()
     assert (request.method, request.path, request.timeout) == ("GET", "/models", 30)
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from monitor.access.words import Contract, Hold, State, Surface
-from monitor.cli.reading import next_probe
+from monitor.cli.reading import next_probe_text
 from monitor.store.records import TargetStatus
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -31,4 +31,4 @@ def test_a_next_probe_is_never_in_the_past(due_in, held_by, shown):
         next_probe_at=None if due_in is None else NOW + timedelta(seconds=due_in),
         spend_today_usd=0.0, held_by=held_by,
     )  # fmt: skip
-    assert next_probe(target, NOW) == shown
+    assert next_probe_text(target, NOW) == shown

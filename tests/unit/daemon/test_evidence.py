@@ -14,7 +14,7 @@ from monitor.access.words import (
     Contract,
     DeclarationKind,
     Gate,
-    Look,
+    ProbeKind,
     State,
     Surface,
 )
@@ -39,7 +39,7 @@ def run(minutes: int, code: Code | None = Code.VERIFICATION_REQUIRED, **values: 
     made = Run(
         target="acme-prod/gpt-image-2:images",
         route="openai",
-        look=Look.FULL,
+        kind=ProbeKind.FULL,
         diagnosis=code,
         status=403,
         gate=Gate.MODEL if code is Code.VERIFICATION_REQUIRED else None,
@@ -170,9 +170,9 @@ def test_without_an_answer_of_the_gate_nothing_is_ruled_out() -> None:
         assert not any(one["ruled_out"] for one in made["ruled_out"])
 
 
-def test_a_free_look_speaks_for_the_key_and_a_neighbours_success_for_its_credit() -> None:
+def test_a_listing_speaks_for_the_key_and_a_neighbours_success_for_its_credit() -> None:
     beside = Granted(status(target="acme-prod/o3:responses"), NOW, "req_9")
-    free = run(30, None, look=Look.FREE, status=200)
+    free = run(30, None, kind=ProbeKind.LISTING, status=200)
     made = made_of(known(run(0), identity=free, beside=(beside,)))
     assert "GET /models with the same headers succeeded" in ruled_out(made, "key")[1]
     assert ruled_out(made, "billing")[0]

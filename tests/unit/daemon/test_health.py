@@ -8,7 +8,7 @@ import pytest
 from monitor.daemon.health import FRESH, NOTE_EVERY, Vitals, stalled, trouble
 from monitor.store.records import DaemonRow
 
-WELL = Vitals(beat=1, written=14, looked=100, told=14, delivery_most=10)
+WELL = Vitals(beat=1, written=14, probed=100, told=14, delivery_most=10)
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 ROW = DaemonRow(
     pid=42,
@@ -28,7 +28,7 @@ def test_while_everything_moves_there_is_progress():
     [
         ("beat", 30, "the loop has not come round for 31 s (at most 30)"),
         ("written", 60, "nothing could be written to the database for 61 s (at most 60)"),
-        ("looked", 360, "looks are due and none has ended for 361 s (at most 360)"),
+        ("probed", 360, "probes are due and none has ended for 361 s (at most 360)"),
         ("told", 70, "the outbox has not moved for 71 s (at most 70)"),
     ],
 )

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 import structlog
 
-from monitor.access.cadence import next_look, phase_of
+from monitor.access.cadence import next_probe, phase_of
 from monitor.access.limits import Cadence
 from monitor.access.memory import TargetState
 from monitor.access.words import State
@@ -33,7 +33,7 @@ def played(targets: int, in_a_second: float, seconds: float) -> tuple[list[list[
         made[n].append((begun - START).total_seconds())
         now = begun + timedelta(seconds=1 / in_a_second)
         behind = lateness.made(late, EVERY, elapsed)
-        plan = next_look(memory, now, cadence, phase=phases[n], behind=behind)
+        plan = next_probe(memory, now, cadence, phase=phases[n], behind=behind)
         heapreplace(queue, (plan.at, n))
     return made, lateness
 

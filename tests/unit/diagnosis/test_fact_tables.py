@@ -64,7 +64,7 @@ def _error(message, kind="invalid_request_error", code=None, param=None):
     return json.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}})
 
 
-LOOK_ALIKES = [
+SIMILAR_ANSWERS = [
     (
         403,
         _error(
@@ -159,8 +159,8 @@ LOOK_ALIKES = [
 ]
 
 
-@pytest.mark.parametrize(("status", "body", "code"), LOOK_ALIKES)
-def test_every_row_of_the_look_alikes_table_is_told_apart(read_answer, status, body, code):
+@pytest.mark.parametrize(("status", "body", "code"), SIMILAR_ANSWERS)
+def test_every_row_of_the_similar_answers_table_is_told_apart(read_answer, status, body, code):
     found = read_answer(status, body)
     assert found.code is code
     assert found.gate is None

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.access.diagnosis import diagnose, read_free_look
+from monitor.access.diagnosis import diagnose, read_listing
 from monitor.access.diagnosis.explaining import Given, explain, explain_row
 from monitor.access.observation import Diagnosis, Failure, Observation
-from monitor.access.words import Code, Effect, Look, Surface
+from monitor.access.words import Code, Effect, ProbeKind, Surface
 
 _REFUSAL = json.dumps(
     {
@@ -70,24 +70,24 @@ bodies = st.one_of(
     headers=headers,
     surface=st.none() | st.sampled_from(Surface),
     model=st.none() | st.sampled_from(["gpt-5.1", "o3", ""]) | st.text(max_size=10),
-    look=st.sampled_from(Look),
+    kind=st.sampled_from(ProbeKind),
     truncated=st.booleans(),
     failure=st.none() | st.none() | st.none() | st.sampled_from(Failure),
 )
 def test_there_is_a_diagnosis_for_everything(
-    status, body, headers, surface, model, look, truncated, failure
+    status, body, headers, surface, model, kind, truncated, failure
 ):
     observation = Observation(
-        status, headers, body, truncated, failure, look=look, surface=surface, model=model
+        status, headers, body, truncated, failure, kind=kind, surface=surface, model=model
     )
     found = diagnose(observation)
     assert isinstance(found, Diagnosis)
     assert len(found.message) <= 500
     assert found.message.isprintable()
     assert found.retry_after is None or 0 <= found.retry_after <= 172_800
-    free = read_free_look(observation)
+    free = read_listing(observation)
     assert free is None or not free.effect.conclusive
-    if look is Look.FREE:
+    if kind is ProbeKind.LISTING:
         assert not found.effect.conclusive
     if status is not None and not 200 <= status < 300:
         assert found.code is not Code.ACCESS_GRANTED

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from monitor.access.diagnosis import OwnRule, diagnose, read_free_look
+from monitor.access.diagnosis import OwnRule, diagnose, read_listing
 from monitor.access.observation import Failure, Observation
-from monitor.access.words import Code, Effect, Gate, Look, Surface
+from monitor.access.words import Code, Effect, Gate, ProbeKind, Surface
 
 ERROR = {"message": "Kettle is Busy, try later", "type": "relay_error", "code": "K1", "param": "N"}
 
@@ -90,7 +90,7 @@ def test_a_rule_that_means_the_gate_says_which():
     assert diagnose(answer(400, stream), [rule]).gate is Gate.STREAM
 
 
-def test_a_page_is_looked_at_for_a_phrase():
+def test_a_page_is_searched_for_a_phrase():
     page = b"<html><title>Firewall</title>Ask ACME-IT for the proxy</html>"
     rule = OwnRule(Code.NETWORK_ERROR, message_contains="ask acme-it")
     assert diagnose(answer(403, page), [rule]).code is Code.NETWORK_ERROR
@@ -119,11 +119,11 @@ def test_no_answer_is_the_networks_whatever_the_rules_say():
     assert found.code is Code.NETWORK_ERROR
 
 
-def test_a_rule_never_makes_a_free_look_tell_of_the_gate():
-    free = answer(403, look=Look.FREE)
+def test_a_rule_never_makes_a_listing_tell_of_the_gate():
+    free = answer(403, kind=ProbeKind.LISTING)
     locked = [OwnRule(Code.VERIFICATION_LOCKED, status=403)]
     key = [OwnRule(Code.INVALID_CREDENTIALS, status=403)]
-    assert read_free_look(free, locked).code is Code.UNRECOGNIZED
-    assert read_free_look(free, key).code is Code.INVALID_CREDENTIALS
-    good = Observation(200, {}, b'{"object":"list","data":[]}', look=Look.FREE)
-    assert read_free_look(good, [OwnRule(Code.RATE_LIMITED, status=200)]) is None
+    assert read_listing(free, locked).code is Code.UNRECOGNIZED
+    assert read_listing(free, key).code is Code.INVALID_CREDENTIALS
+    good = Observation(200, {}, b'{"object":"list","data":[]}', kind=ProbeKind.LISTING)
+    assert read_listing(good, [OwnRule(Code.RATE_LIMITED, status=200)]) is None

@@ -68,7 +68,7 @@ EVENTS = (
 REASONS = (
     "gated",
     "gated_after_declaration",
-    "open_at_first_look",
+    "open_at_first_probe",
     "first_granted",
     "refused_after_light",
     "answered_unproven",
@@ -95,7 +95,7 @@ REASONS = (
     "daemon_stopping",
 )
 GATES = ("model", "stream", "summary")
-LOOKS = ("full", "free")
+PROBE_KINDS = ("full", "listing")
 BEGAN = ("declared", "sibling", "again", "unseen")
 DELIVERY = ("pending", "delivered", "dead")
 
@@ -256,7 +256,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("target_id", sa.Integer(), nullable=False),
         sa.Column("route", AutoString(), nullable=False),
-        sa.Column("look", AutoString(), nullable=False),
+        sa.Column("kind", AutoString(), nullable=False),
         sa.Column("diagnosis", AutoString(), nullable=True),
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("gate", AutoString(), nullable=True),
@@ -278,11 +278,11 @@ def upgrade() -> None:
         sa.Column("cost_usd", sa.Float(), nullable=False),
         one_of("runs", "diagnosis", CODES),
         one_of("runs", "gate", GATES),
-        one_of("runs", "look", LOOKS),
+        one_of("runs", "kind", PROBE_KINDS),
         sa.ForeignKeyConstraint(["target_id"], ["targets.id"], name=op.f("fk_runs_target_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
     )
-    op.create_index(op.f("ix_runs_target_id_look"), "runs", ["target_id", "look"], unique=False)
+    op.create_index(op.f("ix_runs_target_id_kind"), "runs", ["target_id", "kind"], unique=False)
     op.create_table(
         "notifications",
         sa.Column("id", sa.Integer(), nullable=False),

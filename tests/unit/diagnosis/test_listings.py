@@ -1,19 +1,19 @@
-"""A free look tells of the key, its organization and project only; no answer at all is the network's."""
+"""A listing tells of the key, its organization and project only; no answer at all is the network's."""
 
 import json
 
 import pytest
 
-from monitor.access.diagnosis import diagnose, read_free_look
+from monitor.access.diagnosis import diagnose, read_listing
 from monitor.access.observation import Failure, Observation
-from monitor.access.words import Code, Effect, Look
+from monitor.access.words import Code, Effect, ProbeKind
 
 LIST = {"object": "list", "data": [{"id": "gpt-image-2", "object": "model"}]}
 
 
-def _look(status, body, **fields):
+def _listing(status, body, **fields):
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Observation(status, {}, raw, look=Look.FREE, **fields)
+    return Observation(status, {}, raw, kind=ProbeKind.LISTING, **fields)
 
 
 def _error(message, code=None):
@@ -21,13 +21,13 @@ def _error(message, code=None):
 
 
 def test_a_model_list_says_that_the_key_is_fine():
-    assert read_free_look(_look(200, LIST)) is None
+    assert read_listing(_listing(200, LIST)) is None
 
 
 def test_a_list_longer_than_our_cap_is_a_list():
     cut = json.dumps({"object": "list", "data": LIST["data"] * 900}).encode()[:20_000]
-    assert read_free_look(_look(200, cut, truncated=True)) is None
-    assert read_free_look(_look(200, cut)) is not None
+    assert read_listing(_listing(200, cut, truncated=True)) is None
+    assert read_listing(_listing(200, cut)) is not None
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_list_longer_than_our_cap_is_a_list():
     ],
 )
 def test_anything_else_is_blocked_or_inconclusive(status, body, code):
-    found = read_free_look(_look(status, body))
+    found = read_listing(_listing(status, body))
     assert found is not None
     assert found.code is code
 
@@ -71,21 +71,21 @@ def test_anything_else_is_blocked_or_inconclusive(status, body, code):
         _error("Your organization could not be verified."),
     ],
 )
-def test_a_free_look_is_never_conclusive(status, body):
-    looked = _look(status, body)
-    read = read_free_look(looked)
+def test_a_listing_is_never_conclusive(status, body):
+    listed = _listing(status, body)
+    read = read_listing(listed)
     assert read is None or not read.effect.conclusive
-    assert diagnose(looked).effect in (Effect.BLOCKED, Effect.INCONCLUSIVE)
+    assert diagnose(listed).effect in (Effect.BLOCKED, Effect.INCONCLUSIVE)
 
 
-@pytest.mark.parametrize("look", list(Look))
+@pytest.mark.parametrize("kind", list(ProbeKind))
 @pytest.mark.parametrize("failure", list(Failure))
-def test_no_answer_is_a_network_error_that_names_the_failure(look, failure):
-    observation = Observation(None, failure=failure, failure_text="went\nwrong", look=look)
+def test_no_answer_is_a_network_error_that_names_the_failure(kind, failure):
+    observation = Observation(None, failure=failure, failure_text="went\nwrong", kind=kind)
     found = diagnose(observation)
     assert found.code is Code.NETWORK_ERROR
     assert (found.rule, found.message) == (f"no_answer_{failure}", "went wrong")
-    assert read_free_look(Observation(None, failure=failure)) is not None
+    assert read_listing(Observation(None, failure=failure)) is not None
 
 
 def test_a_cut_answer_is_a_network_error_even_with_a_status():
