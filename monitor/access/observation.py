@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from monitor.access.secrecy import without_looks
+from monitor.access.masking import mask_patterns
 from monitor.access.words import Code, Effect, Gate, Owner, ProbeKind, Surface
 
 #: Bytes of a text answer that are kept. A refusal is a few hundred; a longer one is cut and marked.
@@ -79,7 +79,7 @@ class Observation:
     #: The host of the route; a link to it needs no TLS to count. Empty where it is not known.
     host: str = ""
     #: hides the secret it was asked with in words of the server: what is shown of them has gone through it
-    veil: Callable[[str], str] = field(default=without_looks, repr=False, compare=False)
+    mask: Callable[[str], str] = field(default=mask_patterns, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ _LIMIT_HEADERS = ("x-ratelimit-limit-images", "x-ratelimit-limit-requests")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A reserved place in an organization's queue: when, and in which order of it."""
+class GapSlot:
+    """A reserved slot in an organization's queue: when, and in which order of it."""
 
     at: float
     order: int
@@ -32,12 +32,12 @@ class ImageGap:
 
     Failed calls count toward its rate limit, 5 a minute on the lowest tier, and the limit belongs to
     the people who work, not to us. A target that settles goes before those that wait: somebody waits
-    for its answer, and they take new places behind it.
+    for its answer, and they take new slots behind it.
     """
 
     def __init__(self, cadence: Cadence) -> None:
         self._cadence = cadence
-        #: the next free place, behind all that wait and behind those that settle
+        #: the next free slot, behind all that wait and behind those that settle
         self._next = float("-inf")
         self._next_first = float("-inf")
         self._limited_until = float("-inf")
@@ -45,27 +45,27 @@ class ImageGap:
         #: orders of the queue, counted; places of one that is over are void
         self._order = self._order_first = 0
 
-    def reserve(self, now: float, *, first: bool = False) -> Place:
-        """Take the next free place in the queue, at once when nobody probed lately.
+    def reserve(self, now: float, *, first: bool = False) -> GapSlot:
+        """Take the next free slot in the queue, at once when nobody probed lately.
 
-        `first` is for a target that settles: its place is before all others that wait.
+        `first` is for a target that settles: its slot is before all others that wait.
         """
         gap = self._gap(now)
         if not first:
             at = max(now, self._next)
             self._next = at + gap
-            return Place(at, self._order, first, self._held_by(now))
+            return GapSlot(at, self._order, first, self._held_by(now))
         at = max(now, self._next_first)
         if at < self._next:
             self._order += 1
         self._next_first = self._next = at + gap
-        return Place(at, self._order_first, first, self._held_by(now))
+        return GapSlot(at, self._order_first, first, self._held_by(now))
 
-    def holds(self, place: Place | None) -> bool:
-        """Whether a reserved place is still good: a 429, or one that went first, voids those before it."""
-        if place is None:
+    def holds(self, slot: GapSlot | None) -> bool:
+        """Whether a reserved slot is still good: a 429, or one that went first, voids those before it."""
+        if slot is None:
             return False
-        return place.order == (self._order_first if place.first else self._order)
+        return slot.order == (self._order_first if slot.first else self._order)
 
     def sent(self, now: float) -> None:
         """A probe leaves: not even one that goes first follows it sooner than the gap."""
@@ -103,11 +103,11 @@ class TokenBucket:
         self._next = float("-inf")
 
     def reserve(self, now: float) -> float:
-        """Take the next free place and return its time, `now` when it is at once."""
+        """Take the next free slot and return its time, `now` when it is at once."""
         self._next = max(self._next, now - self._burst + self._every)
-        place = max(now, self._next)
+        slot = max(now, self._next)
         self._next += self._every
-        return place
+        return slot
 
 
 @dataclass(slots=True)

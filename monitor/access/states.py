@@ -53,21 +53,21 @@ def advance(
     memory: TargetState, event: Event, now: datetime, rules: Rules | None = None
 ) -> Decision:
     """Apply one event to a target's memory at `now` (UTC). Never raises; the same values, the same answer."""
-    course = _Course(memory, now, rules or Rules())
+    step = _Step(memory, now, rules or Rules())
     match event:
         case Answered():
-            _answered(course, event)
-            course.keep(
-                wait_probes=course.memory.wait_probes + 1,
-                wait_cost_usd=course.memory.wait_cost_usd + event.cost_usd,
+            _answered(step, event)
+            step.keep(
+                wait_probes=step.memory.wait_probes + 1,
+                wait_cost_usd=step.memory.wait_cost_usd + event.cost_usd,
             )
         case Declared():
-            _declared(course, event)
+            _declared(step, event)
         case SiblingOpened():
-            _sibling_opened(course, event)
+            _sibling_opened(step, event)
         case TimePassed():
-            _time_passed(course, event)
-    return Decision(course.memory, tuple(course.tellings))
+            _time_passed(step, event)
+    return Decision(step.memory, tuple(step.tellings))
 
 
 def settled(streak: Streak, confirmation: Confirmation) -> bool:
@@ -79,7 +79,7 @@ def settled(streak: Streak, confirmation: Confirmation) -> bool:
     )
 
 
-class _Course:
+class _Step:
     """The memory while an event is applied to it, and what is to be told of that."""
 
     def __init__(self, memory: TargetState, now: datetime, rules: Rules) -> None:
@@ -111,63 +111,61 @@ class _Course:
         self.tellings.append(Telling(event, reason, before, to, facts))
 
 
-def _answered(course: _Course, event: Answered) -> None:
-    code, now = event.code, course.now
+def _answered(step: _Step, event: Answered) -> None:
+    code, now = event.code, step.now
     if event.kind is ProbeKind.LISTING:
-        course.keep(last_probe_at=now, last_diagnosis=code)
+        step.keep(last_probe_at=now, last_diagnosis=code)
         if code in LISTING_BLOCKERS:
-            _blocked(course, code)
+            _blocked(step, code)
         else:
             failed = code is not None and code.effect is Effect.INCONCLUSIVE
-            course.keep(setbacks=course.memory.setbacks + 1 if failed else 0)
+            step.keep(setbacks=step.memory.setbacks + 1 if failed else 0)
         return
     if code is None:
-        course.keep(last_probe_at=now, last_diagnosis=None)
+        step.keep(last_probe_at=now, last_diagnosis=None)
         return
     seen = {"last_probe_at": now, "last_diagnosis": code, "last_full": code, "last_full_at": now}
     if code.effect.conclusive:
-        _conclusive(course, code.effect, seen)
+        _conclusive(step, code.effect, seen)
         return
-    course.keep(**seen)
-    course.keep(failing_since=course.memory.failing_since or now)
+    step.keep(**seen)
+    step.keep(failing_since=step.memory.failing_since or now)
     if code.effect is Effect.BLOCKED:
-        _blocked(course, code)
+        _blocked(step, code)
         return
-    course.keep(setbacks=course.memory.setbacks + 1)
+    step.keep(setbacks=step.memory.setbacks + 1)
     if event.unproven:
-        course.keep(unproven=course.memory.unproven + 1)
+        step.keep(unproven=step.memory.unproven + 1)
         # once: only a conclusive answer ends the row
-        if course.memory.unproven == course.rules.confirmation.unproven_confirmations:
-            course.tell(
-                EventKind.UNPROVEN, Reason.ANSWERED_UNPROVEN, answers=course.memory.unproven
-            )
+        if step.memory.unproven == step.rules.confirmation.unproven_confirmations:
+            step.tell(EventKind.UNPROVEN, Reason.ANSWERED_UNPROVEN, answers=step.memory.unproven)
 
 
-def _blocked(course: _Course, code: Code) -> None:
+def _blocked(step: _Step, code: Code) -> None:
     """Count what is in the way. Each blocker is told once until the gate is seen again.
 
     Of two that alternate neither hides the other: one is counted on while the other is seen.
     """
-    memory = course.memory
+    memory = step.memory
     counts = dict(memory.suspects)
     count = counts.pop(code, 0) + 1
-    course.keep(
+    step.keep(
         blocked_seen=memory.blocked_seen or not memory.granted_seen,
         suspects=(*counts.items(), (code, count)),
         setbacks=0,
     )
-    needed = course.rules.confirmation.blocker_confirmations
+    needed = step.rules.confirmation.blocker_confirmations
     # an invalid key does not become valid by itself: it is told at once
     if code in memory.blockers or count >= needed or code is Code.INVALID_CREDENTIALS:
         others = tuple(other for other in memory.blockers if other is not code)
-        course.keep(blockers=(*others, code))
+        step.keep(blockers=(*others, code))
         if code not in memory.blockers:
             also = [str(other) for other in others]
-            course.tell(EventKind.BLOCKED, Reason.BLOCKER_SEEN, blocker=str(code), blockers=also)
+            step.tell(EventKind.BLOCKED, Reason.BLOCKER_SEEN, blocker=str(code), blockers=also)
 
 
-def _conclusive(course: _Course, effect: Effect, seen: Mapping[str, Any]) -> None:
-    memory, now = course.memory, course.now
+def _conclusive(step: _Step, effect: Effect, seen: Mapping[str, Any]) -> None:
+    memory, now = step.memory, step.now
     streak = memory.streak
     if streak and streak.effect is effect:
         streak = Streak(effect, streak.count + 1, streak.first, now)
@@ -176,7 +174,7 @@ def _conclusive(course: _Course, effect: Effect, seen: Mapping[str, Any]) -> Non
     refused = effect is not Effect.GRANTED
     before = memory.streak.effect if memory.streak else None
     flickered = refused and before is Effect.GRANTED and memory.first_light_at is not None
-    course.keep(
+    step.keep(
         streak=streak,
         flickers=memory.flickers + flickered,
         refusals=memory.refusals + 1 if refused else 0,
@@ -192,174 +190,174 @@ def _conclusive(course: _Course, effect: Effect, seen: Mapping[str, Any]) -> Non
     )
     # While available, one refusal is no news; whether the gate was shut *before* decides row 5.
     if refused and memory.state is not State.AVAILABLE and not memory.gated_seen:
-        course.keep(gated_seen=True)
+        step.keep(gated_seen=True)
     if memory.blocker:
         also = [str(other) for other in memory.blockers[:-1]]
-        course.tell(
+        step.tell(
             EventKind.UNBLOCKED, Reason.BLOCKER_CLEARED, blocker=str(memory.blocker), blockers=also
         )
     if refused:
-        _refused(course, streak)
+        _refused(step, streak)
     else:
-        _granted(course, streak)
+        _granted(step, streak)
 
 
-def _granted(course: _Course, streak: Streak) -> None:
-    memory = course.memory
+def _granted(step: _Step, streak: Streak) -> None:
+    memory = step.memory
     if memory.state is State.AVAILABLE:
         return
     at_first_probe = memory.state is State.UNKNOWN and not memory.blocked_seen
     if not at_first_probe and memory.first_light_at is None:  # 3
         light: dict[str, Any] = {
-            "first_light_at": course.now,
-            "eager_since": course.now,
+            "first_light_at": step.now,
+            "eager_since": step.now,
             "lit": True,
         }
         if memory.state is State.PROPAGATING:
-            course.keep(**light)
-            course.tell(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED, **_waited(course))
+            step.keep(**light)
+            step.tell(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED, **_waited(step))
         else:
-            course.move(State.PROPAGATING, EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED, **light)
-    if not settled(streak, course.rules.confirmation):
+            step.move(State.PROPAGATING, EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED, **light)
+    if not settled(streak, step.rules.confirmation):
         return
     if at_first_probe:  # 2
-        course.move(
+        step.move(
             State.AVAILABLE,
             EventKind.BASELINE,
             Reason.OPEN_AT_FIRST_PROBE,
             first_light_at=streak.first,
-            opened_at=course.now,
+            opened_at=step.now,
         )
     else:  # 4
-        course.move(
+        step.move(
             State.AVAILABLE,
             EventKind.AVAILABLE,
             Reason.SETTLED,
-            opened_at=course.now,
+            opened_at=step.now,
             clock_at=None,
             lit=False,
         )
 
 
-def _refused(course: _Course, streak: Streak) -> None:
-    memory, confirmation = course.memory, course.rules.confirmation
+def _refused(step: _Step, streak: Streak) -> None:
+    memory, confirmation = step.memory, step.rules.confirmation
     in_a_row = streak.count
     if memory.lit and memory.refusals >= confirmation.relapse_confirmations:
-        _shut_again(course)
+        _shut_again(step)
     if memory.state is State.AVAILABLE:
         if memory.refusals >= confirmation.relapse_confirmations:
-            _relapse(course)
+            _relapse(step)
     elif streak.effect is Effect.LOCKED:
         if memory.state is not State.LOCKED and in_a_row >= confirmation.locked_confirmations:  # 6
-            course.move(State.LOCKED, EventKind.LOCKED, Reason.LOCKED_BY_ANSWER)
+            step.move(State.LOCKED, EventKind.LOCKED, Reason.LOCKED_BY_ANSWER)
     elif memory.state is State.UNKNOWN:  # 1
-        _shut(course, Reason.GATED)
+        _shut(step, Reason.GATED)
     elif (
         memory.state is State.LOCKED
         and not memory.locked_by_declaration
         and in_a_row >= confirmation.unlock_confirmations
     ):  # 7
-        _shut(course, Reason.UNLOCKED_BY_ANSWERS)
+        _shut(step, Reason.UNLOCKED_BY_ANSWERS)
 
 
-def _shut_again(course: _Course) -> None:
+def _shut_again(step: _Step) -> None:
     """An opening ended before it settled: the next granted answer is a first light again."""
-    memory = course.memory
-    course.tell(EventKind.SHUT_AGAIN, Reason.REFUSED_AFTER_LIGHT, **_waited(course))
-    course.keep(lit=False, first_light_at=None)
+    memory = step.memory
+    step.tell(EventKind.SHUT_AGAIN, Reason.REFUSED_AFTER_LIGHT, **_waited(step))
+    step.keep(lit=False, first_light_at=None)
     unseen = memory.declared_at is None and memory.clock_at == memory.first_light_at
     if unseen and memory.first_light_at:
         # nobody knows since when it waited, and what opens next had been open before
-        course.keep(opened_at=memory.first_light_at)
+        step.keep(opened_at=memory.first_light_at)
 
 
-def _shut(course: _Course, reason: Reason) -> None:
+def _shut(step: _Step, reason: Reason) -> None:
     """The gate is shut: `propagating` while a declaration is fresh, else `unverified` (rows 1, 7)."""
-    declared = course.memory.declared_at
-    changes = {"eager_since": course.now} if reason is Reason.GATED else {}
-    if declared and course.now - declared < course.rules.deadlines.give_up_after:
+    declared = step.memory.declared_at
+    changes = {"eager_since": step.now} if reason is Reason.GATED else {}
+    if declared and step.now - declared < step.rules.deadlines.give_up_after:
         if reason is Reason.GATED:
             reason = Reason.GATED_AFTER_DECLARATION
-        course.move(State.PROPAGATING, EventKind.PROPAGATING, reason, clock_at=declared, **changes)
+        step.move(State.PROPAGATING, EventKind.PROPAGATING, reason, clock_at=declared, **changes)
     else:
-        course.move(State.UNVERIFIED, EventKind.UNVERIFIED, reason, **changes)
+        step.move(State.UNVERIFIED, EventKind.UNVERIFIED, reason, **changes)
 
 
-def _relapse(course: _Course) -> None:  # 5
-    memory = course.memory
-    fresh = course.now - (memory.opened_at or course.now)
-    if memory.gated_seen and fresh < course.rules.confirmation.relapse_within:
-        course.move(State.PROPAGATING, EventKind.PROPAGATING, Reason.RELAPSE, first_light_at=None)
+def _relapse(step: _Step) -> None:  # 5
+    memory = step.memory
+    fresh = step.now - (memory.opened_at or step.now)
+    if memory.gated_seen and fresh < step.rules.confirmation.relapse_within:
+        step.move(State.PROPAGATING, EventKind.PROPAGATING, Reason.RELAPSE, first_light_at=None)
     else:
-        course.move(State.UNVERIFIED, EventKind.REVOKED, Reason.REVOCATION)
-    course.keep(gated_seen=True, eager_since=course.now)
+        step.move(State.UNVERIFIED, EventKind.REVOKED, Reason.REVOCATION)
+    step.keep(gated_seen=True, eager_since=step.now)
 
 
-def _declared(course: _Course, event: Declared) -> None:
-    state = course.memory.state
+def _declared(step: _Step, event: Declared) -> None:
+    state = step.memory.state
     if state is State.AVAILABLE:
         return
     match event.kind:
         case DeclarationKind.VERIFIED:
-            course.keep(declared_at=event.at)
-            stale = course.now - event.at >= course.rules.deadlines.give_up_after
+            step.keep(declared_at=event.at)
+            stale = step.now - event.at >= step.rules.deadlines.give_up_after
             # An unknown target remembers it for row 1; one told too late would give up at once.
             if state is State.UNKNOWN or stale:
                 return
-            light = course.memory.first_light_at
+            light = step.memory.first_light_at
             if state is State.PROPAGATING:  # 8, without a change of state
-                course.keep(clock_at=event.at, eager_since=course.now, overdue_told=0)
-                course.tell(
+                step.keep(clock_at=event.at, eager_since=step.now, overdue_told=0)
+                step.tell(
                     EventKind.PROPAGATING,
                     Reason.VERIFIED_DECLARED,
                     declared_at=event.at.isoformat(),
                 )
             else:  # 8
-                course.move(
+                step.move(
                     State.PROPAGATING,
                     EventKind.PROPAGATING,
                     Reason.VERIFIED_DECLARED,
                     clock_at=event.at,
-                    eager_since=course.now,
+                    eager_since=step.now,
                     first_light_at=light,
                 )
         case DeclarationKind.REJECTED:  # 6
-            course.keep(declared_at=None)
+            step.keep(declared_at=None)
             hint = (event.at + RETRY_AFTER_REJECTION).isoformat()
             if state is State.LOCKED:
-                course.keep(locked_by_declaration=True)
-                course.tell(EventKind.LOCKED, Reason.REJECTED_DECLARED, hint_at=hint)
+                step.keep(locked_by_declaration=True)
+                step.tell(EventKind.LOCKED, Reason.REJECTED_DECLARED, hint_at=hint)
                 return
-            course.move(
+            step.move(
                 State.LOCKED,
                 EventKind.LOCKED,
                 Reason.REJECTED_DECLARED,
                 locked_by_declaration=True,
             )
-            last = course.tellings[-1]
-            course.tellings[-1] = replace(last, facts={**last.facts, "hint_at": hint})
+            last = step.tellings[-1]
+            step.tellings[-1] = replace(last, facts={**last.facts, "hint_at": hint})
         case DeclarationKind.CLEARED:
-            course.keep(declared_at=None)
+            step.keep(declared_at=None)
             if state in (State.LOCKED, State.PROPAGATING):  # 9
-                course.move(State.UNVERIFIED, EventKind.UNVERIFIED, Reason.CLEARED_DECLARED)
+                step.move(State.UNVERIFIED, EventKind.UNVERIFIED, Reason.CLEARED_DECLARED)
 
 
-def _sibling_opened(course: _Course, event: SiblingOpened) -> None:
-    if course.memory.state is State.UNVERIFIED:  # 10
-        course.move(
+def _sibling_opened(step: _Step, event: SiblingOpened) -> None:
+    if step.memory.state is State.UNVERIFIED:  # 10
+        step.move(
             State.PROPAGATING,
             EventKind.PROPAGATING,
             Reason.SIBLING_OPENED,
-            eager_since=course.now,
+            eager_since=step.now,
         )
-        last = course.tellings[-1]
-        course.tellings[-1] = replace(last, facts={**last.facts, "sibling": event.target})
-    elif course.memory.state is State.PROPAGATING:
-        course.keep(eager_since=course.now)
+        last = step.tellings[-1]
+        step.tellings[-1] = replace(last, facts={**last.facts, "sibling": event.target})
+    elif step.memory.state is State.PROPAGATING:
+        step.keep(eager_since=step.now)
 
 
-def _time_passed(course: _Course, event: TimePassed) -> None:
-    memory, now, deadlines = course.memory, course.now, course.rules.deadlines
+def _time_passed(step: _Step, event: TimePassed) -> None:
+    memory, now, deadlines = step.memory, step.now, step.rules.deadlines
     waiting = (
         memory.state is State.PROPAGATING
         and memory.clock_at is not None
@@ -370,45 +368,43 @@ def _time_passed(course: _Course, event: TimePassed) -> None:
         waited = now - memory.clock_at
         due = sum(waited >= deadline for deadline in deadlines.overdue)
         if waited >= deadlines.give_up_after:  # 11
-            course.move(State.UNVERIFIED, EventKind.UNVERIFIED, Reason.GAVE_UP)
+            step.move(State.UNVERIFIED, EventKind.UNVERIFIED, Reason.GAVE_UP)
         elif due > memory.overdue_told:
-            course.keep(overdue_told=due)
-            course.tell(
+            step.keep(overdue_told=due)
+            step.tell(
                 EventKind.OVERDUE,
                 Reason.DEADLINE_PASSED,
                 deadline_s=deadlines.overdue[due - 1].total_seconds(),
-                **_waited(course),
+                **_waited(step),
             )
     silence = silence_of(memory, event, now, deadlines)
     # silent with its route, and still when the route has long been answering again: told once more
     alone = memory.stale is Silence.ROUTE and silence is Silence.TARGET
     if silence and (memory.stale is None or alone):
-        course.keep(stale=silence)
+        step.keep(stale=silence)
         lasted = (now - silent_since(memory, event, now)).total_seconds()
-        course.tell(
-            EventKind.STALE, Reason.NOTHING_CONCLUSIVE, silence=str(silence), waited_s=lasted
-        )
-    _retiring(course, event.shutdown)
+        step.tell(EventKind.STALE, Reason.NOTHING_CONCLUSIVE, silence=str(silence), waited_s=lasted)
+    _retiring(step, event.shutdown)
 
 
-def _retiring(course: _Course, shutdown: date | None) -> None:
+def _retiring(step: _Step, shutdown: date | None) -> None:
     if shutdown is None:
         return
-    remaining = datetime.combine(shutdown, time(), UTC) - course.now
+    remaining = datetime.combine(shutdown, time(), UTC) - step.now
     stage = "past" if remaining <= timedelta() else "near"
-    due = remaining <= course.rules.deadlines.retiring
-    if due and course.memory.retiring_told != stage:
-        course.keep(retiring_told=stage)
+    due = remaining <= step.rules.deadlines.retiring
+    if due and step.memory.retiring_told != stage:
+        step.keep(retiring_told=stage)
         reason = Reason.SHUTDOWN_PAST if stage == "past" else Reason.SHUTDOWN_NEAR
-        course.tell(EventKind.RETIRING, reason, shutdown=shutdown.isoformat())
+        step.tell(EventKind.RETIRING, reason, shutdown=shutdown.isoformat())
 
 
-def _waited(course: _Course) -> dict[str, Any]:
+def _waited(step: _Step) -> dict[str, Any]:
     """How long the wait for propagation has lasted, in seconds, and what it is counted from."""
-    memory = course.memory
+    memory = step.memory
     if memory.clock_at is None:
         return {}
-    facts: dict[str, Any] = {"waited_s": max((course.now - memory.clock_at).total_seconds(), 0.0)}
+    facts: dict[str, Any] = {"waited_s": max((step.now - memory.clock_at).total_seconds(), 0.0)}
     if memory.declared_at:
         facts["declared_at"] = memory.declared_at.isoformat()
     return facts

@@ -23,11 +23,11 @@ from monitor.alerts.bounds import (
     bound_answers,
     interrupt,
     kept_connections,
-    wishes,
+    requested_waits,
 )
 from monitor.alerts.clean import clean
-from monitor.alerts.fitting import Room
-from monitor.alerts.measuring import Measure, dress
+from monitor.alerts.fitting import MessageLimits
+from monitor.alerts.measuring import Measure, format_message
 from monitor.alerts.messages import Message
 from monitor.alerts.url_secrets import hide, named_in
 
@@ -89,7 +89,7 @@ class Channel:
         self._redact = redact
         self._secrets = named_in(url)
         self._most = parallel
-        self._room: Room | None = None
+        self._message_limits: MessageLimits | None = None
         self._known_most = 1
         self._pace = 0.0
         self._idle: list[_Sending] = []
@@ -105,23 +105,23 @@ class Channel:
         """Seconds that the service wants between two messages; 0 until it is known, or sets none."""
         return self._pace
 
-    async def room(self) -> Room:
+    async def message_limits(self) -> MessageLimits:
         """What the service takes, by Apprise's own figures. No network."""
-        if self._room is None:
-            self._room = await asyncio.to_thread(self._measured)
-        return self._room
+        if self._message_limits is None:
+            self._message_limits = await asyncio.to_thread(self._measured)
+        return self._message_limits
 
-    def _measured(self) -> Room:
+    def _measured(self) -> MessageLimits:
         apprise = _apprise()
         service = _service(apprise, self._url)
         if service is None:
-            return Room()  # the attempt says why
+            return MessageLimits()  # the attempt says why
         pace = _pace(apprise, service)
         self._known_most = self._most if pace is not None else _UNKNOWN_MOST
         if pace is not None and pace >= _PACED:
             self._known_most, self._pace = 1, pace
         measure = Measure(apprise, service, self._redact)
-        return Room(measure.takes, title=measure.title_most, heads=measure.heads_most)
+        return MessageLimits(measure.takes, title=measure.title_most, heads=measure.heads_most)
 
     async def send(self, message: Message) -> None:
         """Deliver one message. Raises DeliveryError; returns only when the service took it.
@@ -220,7 +220,7 @@ class _Sending:
     def _serve(self) -> None:
         with suppress(TookTooLong), kept_connections():
             while work := self._next():
-                wishes.noted = work.waits
+                requested_waits.noted = work.waits
                 failure: str | None = "it took too long"
                 try:
                     failure = self._deliver(work)
@@ -243,12 +243,12 @@ class _Sending:
         if self._prepared is None:
             return "Apprise cannot load this URL"
         service, sender = self._prepared
-        dressed = dress(apprise, service, work.message, work.redact)
+        formatted = format_message(apprise, service, work.message, work.redact)
         result = sender.notify(
-            body=dressed.body,
-            title=dressed.title,
+            body=formatted.body,
+            title=formatted.title,
             notify_type=apprise.NotifyType(work.message.level),
-            body_format=dressed.body_format,
+            body_format=formatted.body_format,
             log_level=logging.DEBUG,
         )
         if result.status == apprise.AppriseResultStatus.SUCCESS:

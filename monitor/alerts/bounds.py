@@ -36,13 +36,13 @@ KEPT_S = 3.0
 _kept = threading.local()
 
 
-class Wishes(threading.local):
+class RequestedWaits(threading.local):
     """Where a thread wants to have noted how many seconds a service asks it to wait."""
 
     noted: list[float] | None = None
 
 
-wishes = Wishes()
+requested_waits = RequestedWaits()
 
 
 class TookTooLong(SystemExit):
@@ -76,8 +76,8 @@ def bound_answers() -> None:
         response = original(self, request, stream=stream, **more)
         if not stream:
             response._content = _read(response)  # noqa: SLF001 - what `content` returns from here on
-        if wishes.noted is not None and response.status_code in (429, 503):
-            wishes.noted.append(_wish(response))
+        if requested_waits.noted is not None and response.status_code in (429, 503):
+            requested_waits.noted.append(_requested_wait(response))
         return response
 
     send.bounded = True  # type: ignore[attr-defined]
@@ -152,7 +152,7 @@ def _read(response: Any) -> bytes:
     return bytes(body[:ANSWER_CAP])
 
 
-def _wish(response: Any) -> float:
+def _requested_wait(response: Any) -> float:
     """Seconds that an answer asks to wait, within the bound; 0 when it does not say."""
     headers = {str(name).lower(): str(value) for name, value in response.headers.items()}
     said = retry_after(headers, ())

@@ -9,7 +9,7 @@ from monitor.alerts.messages import Detail, Draft, Message
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class MessageLimits:
     """What a channel takes: whether a message fits, measured as it is sent. By default everything does.
 
     `title` is the most characters of a title, where it has a limit of its own, `heads` is more headlines than
@@ -57,7 +57,7 @@ class Fitted:
     message: Message
 
 
-def first_of(draft: Draft, room: Room) -> Fitted:
+def first_of(draft: Draft, limits: MessageLimits) -> Fitted:
     """The message of the first happenings of a draft; it fits.
 
     There are as few messages as can be, about equally long, and each has as much detail as fits then. Where
@@ -65,19 +65,19 @@ def first_of(draft: Draft, room: Room) -> Fitted:
     """
 
     def made(number: int, detail: Detail) -> Message:
-        if room.title is not None:
-            detail = replace(detail, title=min(detail.title, room.title))
+        if limits.title is not None:
+            detail = replace(detail, title=min(detail.title, limits.title))
         return draft.message(detail, 0, number)
 
-    fits, too_many = 1, min(len(draft), room.heads, TOGETHER_MOST) + 1
+    fits, too_many = 1, min(len(draft), limits.heads, TOGETHER_MOST) + 1
     middle = too_many - 1
     while too_many - fits > 1:
-        if room.takes(made(middle, _BARE)):
+        if limits.takes(made(middle, _BARE)):
             fits = middle
         else:
             too_many = middle
         middle = (fits + too_many) // 2
     number = ceil(len(draft) / ceil(len(draft) / fits))
     ladder = (made(number, detail) for detail in (_GROUP if number > 1 else _ONE))
-    found = next((message for message in ladder if room.takes(message)), None)
+    found = next((message for message in ladder if limits.takes(message)), None)
     return Fitted(number, found or made(number, _BARE if number > 1 else _ONE[-1]))

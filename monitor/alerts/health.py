@@ -66,7 +66,7 @@ class Health:
             self._trial_at = now + backoff(self._trials, self._first, self._most, spread)
         return became
 
-    def hurry(self, now: float) -> None:
+    def retry_soon(self, now: float) -> None:
         """Something new waits: a channel that is down is tried early, but not more often than at first."""
         if self.down:
             self._trial_at = min(self._trial_at, max(now, self._tried_at + DOWN_AFTER))

@@ -22,7 +22,7 @@ _HEAD_LEAST: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Dressed:
+class FormattedMessage:
     """A message as it is handed to Apprise."""
 
     title: str
@@ -31,9 +31,9 @@ class Dressed:
     body_format: Any
 
 
-def dress(
+def format_message(
     apprise: ModuleType, service: Any, message: Message, redact: Callable[[str], str]
-) -> Dressed:
+) -> FormattedMessage:
     """The message in the form that a service takes; the redactor has the last word."""
     formats = apprise.NotifyFormat
     plugins = apprise.plugins.N_MGR
@@ -49,7 +49,7 @@ def dress(
     title, most = redact(message.title), int(service.title_maxlen)
     if 0 < most < len(title):  # only where the redactor made it longer
         title = f"{title[: most - 1]}…"
-    return Dressed(title, redact(body), body_format)
+    return FormattedMessage(title, redact(body), body_format)
 
 
 class Measure:
@@ -88,18 +88,18 @@ class Measure:
         lines = int(service.body_max_line_count)
         if self._plain and lines <= 0:
             # What is far below needs no preparing, whatever is hidden in it and added to it.
-            bare = dress(self._apprise, service, message, str)
+            bare = format_message(self._apprise, service, message, str)
             if _GROWTH * _units(bare.body + bare.title) < service.body_maxlen:
                 return True
-        dressed = dress(self._apprise, service, message, self._redact)
-        body = dressed.body.strip()
+        formatted = format_message(self._apprise, service, message, self._redact)
+        body = formatted.body.strip()
         # What is too long before Apprise adds to it needs none either.
         if _units(body) > service.body_maxlen or 0 < lines <= body.count("\n"):
             return False
         self._sent.clear()
         sender = self._apprise.Apprise()
         sender.add(service)
-        sender.notify(body=body, title=dressed.title, body_format=dressed.body_format)
+        sender.notify(body=body, title=formatted.title, body_format=formatted.body_format)
         return bool(self._sent) and all(self._fits(*one) for one in self._sent)
 
     def _keep(self, body: str = "", title: str = "", **_more: Any) -> bool:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from monitor.access.happening import Happening
-from monitor.alerts.fitting import Room
+from monitor.alerts.fitting import MessageLimits
 from monitor.alerts.messages import Message
 
 
@@ -96,9 +96,9 @@ class Sender(Protocol):
         """Seconds that it wants between two messages."""
         return 0.0
 
-    async def room(self) -> Room:
+    async def message_limits(self) -> MessageLimits:
         """What one message may hold."""
-        return Room()
+        return MessageLimits()
 
     async def send(self, message: Message) -> None:
         """Deliver one message, or raise DeliveryError."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
-from monitor.access.secrecy import HIDDEN
+from monitor.access.masking import HIDDEN
 
 #: Where the host is a host. Of other services it is a token as often as not.
 _HOST_IS_A_HOST = frozenset(

@@ -235,7 +235,7 @@ class ChannelWorker:
     def _take_in(self, rows: Sequence[Pending], now: datetime, at: float) -> None:
         new = [row for row in rows if row.id not in self._waiting]
         if new:
-            self._health.hurry(at)
+            self._health.retry_soon(at)
         for row in new:
             self._ages[row.id] = now - row.created_at, at
         self._waiting.add(new)
@@ -286,12 +286,12 @@ class ChannelWorker:
         """The message of as many rows of the group as fit one; the others wait for their turn."""
         draft = self._draft(group)
         try:
-            room = await self._channel.room()
+            message_limits = await self._channel.message_limits()
             fitted: Fitted | None
             if len(group.rows) > QUICK_MOST:
-                fitted = await asyncio.to_thread(first_of, draft, room)
+                fitted = await asyncio.to_thread(first_of, draft, message_limits)
             else:
-                fitted = first_of(draft, room)
+                fitted = first_of(draft, message_limits)
         except Exception:  # the attempt may do better, and knows how to fail
             log.exception("notification.unmeasured", channel=self._channel.name)
             fitted = None

@@ -21,7 +21,7 @@ from monitor.cli.common import (
     utc,
     when_taken,
 )
-from monitor.cli.outlet import redactor
+from monitor.cli.redacted_output import redactor
 
 if TYPE_CHECKING:
     from monitor.config import Settings

@@ -18,7 +18,7 @@ def backup(
     it, stop the daemon, move the database and its -wal and -shm files away, and put the copy in place.
     """
     from monitor.store.backup import backup as copy
-    from monitor.store.errors import PlaceError
+    from monitor.store.errors import DestinationError
 
     if not file.name:
         fail(f"FILE {str(file)!r} names no file")
@@ -26,6 +26,6 @@ def backup(
     with plain_errors():
         try:
             copy(settings.database, file)
-        except PlaceError as error:
+        except DestinationError as error:
             fail(str(error))
     note(f"{settings.database} is copied to {file}")

@@ -25,17 +25,17 @@ from monitor.cli.common import (
     print_table,
     select_targets,
 )
-from monitor.cli.outlet import redactor
+from monitor.cli.redacted_output import redactor
 from monitor.cli.spending import OverBudget, Yes, agree, probing, reserving
 
 if TYPE_CHECKING:
     from monitor.access.holds import Reservation
     from monitor.access.target import Target
     from monitor.access.words import Effect
-    from monitor.alerts.fitting import Room
+    from monitor.alerts.fitting import MessageLimits
     from monitor.alerts.messages import Message
     from monitor.config import Settings
-    from monitor.daemon.once import Checked
+    from monitor.daemon.probe_once import Checked
     from monitor.daemon.service import Monitor
 
 _TargetsArgument = Annotated[
@@ -59,7 +59,7 @@ def check(
 
     0 granted, 10 gated (11 after a fresh declaration), 12 locked, 13 blocked, 14 inconclusive.
     """
-    from monitor.daemon.once import Attempts, check_all, worst_case
+    from monitor.daemon.probe_once import Attempts, check_all, worst_case
     from monitor.daemon.signals import run
 
     settings = with_declarations(load_settings(config), datetime.now(UTC))
@@ -80,7 +80,7 @@ def check(
 
 def _announce_cost(settings: "Settings", targets: "Sequence[Target]", *, times: int) -> float:
     """Say the worst case, which is returned."""
-    from monitor.daemon.once import worst_case
+    from monitor.daemon.probe_once import worst_case
 
     prices = [worst_case(settings, target) for target in targets]
     total = sum(price for price, _ in prices) * times
@@ -94,7 +94,7 @@ def _announce_cost(settings: "Settings", targets: "Sequence[Target]", *, times: 
 
 def _print(checked: "Sequence[Checked]") -> None:
     from monitor.access.diagnosis import advise
-    from monitor.access.diagnosis.unanswered import advise_on
+    from monitor.access.diagnosis.no_answer import advise_on
 
     rows = [
         (
@@ -203,7 +203,7 @@ def wait(
     """
     from monitor.daemon.booking import Cost, Wanted
     from monitor.daemon.logs import configure
-    from monitor.daemon.once import worst_case
+    from monitor.daemon.probe_once import worst_case
     from monitor.daemon.signals import run
     from monitor.store import queries
 
@@ -248,10 +248,10 @@ class _Titles:
 
     name, parallel, pace = "console", 1, 0.0
 
-    async def room(self) -> "Room":
-        from monitor.alerts.fitting import Room
+    async def message_limits(self) -> "MessageLimits":
+        from monitor.alerts.fitting import MessageLimits
 
-        return Room()
+        return MessageLimits()
 
     async def send(self, message: "Message") -> None:
         from monitor.alerts.apprise_channel import DeliveryError

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from monitor.cli import outlet
+from monitor.cli import redacted_output
 
 if TYPE_CHECKING:  # the commands start fast: what they need is imported when they need it
     from monitor.access.target import Target
@@ -89,13 +89,13 @@ def load_settings(config: Path | None, *, reading: bool = False) -> "Settings":
     A command that is only `reading` the database needs no secrets, and warns of nothing. From here on
     whatever is printed goes through the redactor.
     """
-    outlet.install()
+    redacted_output.install()
     with plain_errors():
         settings = read_settings(config, secrets=not reading)
     if not reading:
         from monitor.daemon.channels import learn
 
-        learn(outlet.redactor(), settings)
+        learn(redacted_output.redactor(), settings)
         for warning in (*settings.warnings, *_open_to_all(settings)):
             note(f"warning: {warning}")
         if not settings.source:

@@ -39,7 +39,7 @@ def declare(
     """Tell the monitor that a verification was completed or rejected, or clear what was declared."""
     from monitor.access.states import RETRY_AFTER_REJECTION
     from monitor.cli.times import echo, parse_time
-    from monitor.store import glance
+    from monitor.store import status_queries
     from monitor.store.inbox import submit_declaration
     from monitor.store.migrate import create
 
@@ -52,7 +52,7 @@ def declare(
     targets = _of(settings, subject)
     with plain_errors():
         create(settings.database)  # before the first start, too: it is kept for it
-        status = glance.status(settings.database, now=now)
+        status = status_queries.status(settings.database, now=now)
         submit_declaration(settings.database, kind, subject, told_at, now)
     print(f"{kind}: {subject}, at {echo(told_at)} ({ago(told_at, now)})")
     print(_touched(settings, targets, status))

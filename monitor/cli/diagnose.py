@@ -19,7 +19,7 @@ from monitor.cli.common import (
     print_table,
     printable,
 )
-from monitor.cli.outlet import redactor
+from monitor.cli.redacted_output import redactor
 from monitor.cli.spending import OverBudget, Yes, agree, probing
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def diagnose(
     14 inconclusive.
     """
     from monitor.daemon.checkup import checkup
-    from monitor.daemon.once import Attempts, worst_case
+    from monitor.daemon.probe_once import Attempts, worst_case
     from monitor.daemon.signals import run
 
     settings = with_declarations(load_settings(config), datetime.now(UTC))

@@ -16,13 +16,13 @@ from monitor.cli.common import (
     print_json,
     select_targets,
 )
-from monitor.cli.outlet import redactor
+from monitor.cli.redacted_output import redactor
 
 if TYPE_CHECKING:
     from monitor.access.target import Target
     from monitor.config import Settings
     from monitor.daemon.checkup.admin import ProjectRules
-    from monitor.store.dossier import Dossier
+    from monitor.store.target_record import TargetRecord
 
 
 class BundleFormat(StrEnum):
@@ -56,7 +56,7 @@ def evidence(
     from monitor.config.references import resolved
     from monitor.daemon.evidence import Asked, bundle
     from monitor.daemon.evidence_text import markdown
-    from monitor.store.dossier import dossier
+    from monitor.store.target_record import target_record
 
     settings = load_settings(config, reading=not admin)
     chosen = select_targets(settings, [target])
@@ -67,7 +67,7 @@ def evidence(
         )
     (one,) = chosen
     with plain_errors():
-        known = dossier(settings.database, one.name)
+        known = target_record(settings.database, one.name)
     rules = _rules(settings, one, known) if admin else None
     secret = resolved(settings.key(one.key).secret, os.environ, _folder(settings))
     asked = Asked(
@@ -86,7 +86,7 @@ def evidence(
         print(markdown(made), end="")
 
 
-def _rules(settings: "Settings", target: "Target", known: "Dossier") -> "ProjectRules":
+def _rules(settings: "Settings", target: "Target", known: "TargetRecord") -> "ProjectRules":
     """What the admin key reads; ends the command where there is none, or nothing to ask for."""
     from monitor.access.words import Contract
     from monitor.daemon.checkup.admin import project_rules

@@ -10,7 +10,7 @@ import typer
 
 from monitor.access.words import Code, Surface
 from monitor.cli.common import Format, FormatOption, as_json, fail, note, print_json, printable
-from monitor.cli.outlet import install, redactor
+from monitor.cli.redacted_output import install, redactor
 
 if TYPE_CHECKING:
     from monitor.access.diagnosis.explaining import Explained

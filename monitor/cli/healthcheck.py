@@ -16,12 +16,12 @@ def healthcheck(config: ConfigOption = None) -> None:
     """
     from monitor.config import SettingsError, find, named_database
     from monitor.daemon.health import trouble
-    from monitor.store import glance
+    from monitor.store import status_queries
     from monitor.store.errors import StoreError
 
     try:
         database = named_database(find(config, os.environ), os.environ)
-        daemon = glance.daemon(database)
+        daemon = status_queries.daemon(database)
     except (SettingsError, StoreError) as error:
         problem: str | None = str(error)
     else:

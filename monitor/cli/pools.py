@@ -16,7 +16,7 @@ LISTED_MOST = 50
 _NEWS = timedelta(hours=1)
 
 
-def told_apart(
+def pool_summaries(
     targets: "Sequence[TargetStatus]", pools: Collection[str], stale: timedelta, now: datetime
 ) -> "tuple[list[str], list[TargetStatus], int]":
     """A summary of each pool; the targets to list; how many more of pools are out of the ordinary.

@@ -30,8 +30,8 @@ from monitor.cli.common import (
 
 if TYPE_CHECKING:
     from monitor.config import Settings
-    from monitor.store.glance import Money
     from monitor.store.records import DaemonRow, HistoryRow, TargetStatus
+    from monitor.store.status_queries import Money
 
 #: Routes are compared by what they answered lately.
 _COMPARED = timedelta(days=7)
@@ -51,8 +51,8 @@ def status(
 
     With --routes: for each model and route the states, how fast it answered, and what, in 7 days.
     """
-    from monitor.cli.pools import told_apart
-    from monitor.store import glance
+    from monitor.cli.pools import pool_summaries
+    from monitor.store import status_queries
     from monitor.store.shapes import as_json
 
     settings = load_settings(config, reading=True)
@@ -61,11 +61,13 @@ def status(
         _routes(settings, now, output)
         return
     with plain_errors():
-        found = glance.status(settings.database, now=now)
+        found = status_queries.status(settings.database, now=now)
     if output is Format.JSON:
         print_json(as_json(found))
         return
-    pools, targets, more = told_apart(found.targets, settings.pools, settings.deadlines.stale, now)
+    pools, targets, more = pool_summaries(
+        found.targets, settings.pools, settings.deadlines.stale, now
+    )
     if pools:
         print("\n".join([*pools, ""]))
     rows = [
@@ -86,13 +88,13 @@ def status(
         print_table(columns, rows)
     if any(one.last_diagnosis is Code.NETWORK_ERROR for one in found.targets):
         with plain_errors():
-            for why, who in glance.unanswered(settings.database):
+            for why, who in status_queries.no_answer_reasons(settings.database):
                 print()
                 print(printable(f"no answer to {_short(who)}: {why}"))
     if more:
         print(f"and {more} more of pools that are out of the ordinary: --format json has all")
     with plain_errors():
-        for line in gone(settings, glance.money(settings.database, now=now)):
+        for line in gone(settings, status_queries.money(settings.database, now=now)):
             print(f"\n{printable(line)}")
     oldest = found.oldest_pending_s
     waits = "" if oldest is None else f" (the oldest for {span(oldest)})"

@@ -14,7 +14,7 @@ from monitor.cli.common import (
     plain_errors,
     read_settings,
 )
-from monitor.cli.outlet import redactor
+from monitor.cli.redacted_output import redactor
 
 if TYPE_CHECKING:
     from monitor.alerts.apprise_channel import Channel
@@ -25,7 +25,7 @@ def run(config: ConfigOption = None) -> None:
     """Watch the targets of the settings and tell people of every change, until stopped."""
     from monitor.daemon.channels import learn, senders_of
     from monitor.daemon.logs import configure, log_uncaught
-    from monitor.daemon.notify import Manager
+    from monitor.daemon.notify import ServiceManager
     from monitor.daemon.running import serve
     from monitor.daemon.service import Monitor
 
@@ -34,7 +34,7 @@ def run(config: ConfigOption = None) -> None:
     configure(redactor(), log_format=settings.log_format, level=settings.log_level, queued=True)
     log_uncaught()
     enough_descriptors()
-    manager = Manager()
+    manager = ServiceManager()
 
     def read() -> "tuple[Settings, list[Channel]]":
         again = read_settings(config)
@@ -54,7 +54,7 @@ def run(config: ConfigOption = None) -> None:
 def announce(settings: "Settings") -> None:
     """Say what will be done and what it may cost at most, before it is done."""
     from monitor.config import month
-    from monitor.daemon.once import worst_case
+    from monitor.daemon.probe_once import worst_case
     from monitor.probing import proxy_for
 
     targets = settings.targets()

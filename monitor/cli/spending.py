@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from monitor.access.target import Target
     from monitor.config import Settings
     from monitor.daemon.booking import Cost, Wanted
-    from monitor.daemon.once import Attempts
+    from monitor.daemon.probe_once import Attempts
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")]
 OverBudget = Annotated[

@@ -2,7 +2,7 @@
 
 from monitor.config.costs import month, price_of
 from monitor.config.loading import default_from_environment, load
-from monitor.config.places import default_database, find, named_database
+from monitor.config.locations import default_database, find, named_database
 from monitor.config.presenting import example, schema, show
 from monitor.config.problems import Problem, SettingsError
 from monitor.config.references import Secret

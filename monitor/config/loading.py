@@ -14,11 +14,11 @@ from monitor.access.diagnosis import OwnRule
 from monitor.access.limits import Budget, Cadence, Confirmation, Deadlines, Delivery
 from monitor.access.words import DEFAULT_EVENTS, Contract
 from monitor.catalog import builtin
-from monitor.config import costs, upkeep
+from monitor.config import costs, maintenance
 from monitor.config.checks import Context
 from monitor.config.files import UnreadableError, read_file
 from monitor.config.lines import find_lines, line_of
-from monitor.config.places import FILE_CAP, default_database
+from monitor.config.locations import FILE_CAP, default_database
 from monitor.config.problems import Path as Place
 from monitor.config.problems import Problem, SettingsError, place
 from monitor.config.schema import OPENAI, OPENAI_URL, File
@@ -237,7 +237,7 @@ def _resolved(file: Any, context: Context, path: Path | None, database: Path) ->
         for one in file.channels
     )
     deadlines = Deadlines(**_values(file, "deadlines"))
-    for text in upkeep.warnings(
+    for text in maintenance.warnings(
         keys + tuple(pools.values()),
         routes,
         context.catalog,

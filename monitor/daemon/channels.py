@@ -61,8 +61,10 @@ def subscriptions_of(settings: Settings) -> list[Subscription]:
     return [Subscription(c.name, c.events, c.targets) for c in settings.channels]
 
 
-async def bury_the_orphans(recorder: Recorder, channels: Sequence[Sender], now: datetime) -> None:
+async def dead_letter_removed_channels(
+    recorder: Recorder, channels: Sequence[Sender], now: datetime
+) -> None:
     """Give up what is pending for channels that are gone: it would wait for ever, without a word."""
-    buried = await recorder.bury_others([channel.name for channel in channels], now)
-    if buried:
-        log.error("undeliverable", notifications=buried, why="their channel is gone")
+    dead = await recorder.dead_letter_others([channel.name for channel in channels], now)
+    if dead:
+        log.error("undeliverable", notifications=dead, why="their channel is gone")

@@ -17,9 +17,9 @@ from monitor.access.states import advance
 from monitor.access.words import Code, Effect, EventKind, Hold, ProbeKind, Reason, State
 from monitor.daemon.answers import Result, answer_of
 from monitor.daemon.clock import Clock
+from monitor.daemon.event_builder import EventBuilder
 from monitor.daemon.lateness import Lateness
-from monitor.daemon.narrator import Narrator
-from monitor.daemon.network import NetworkSense
+from monitor.daemon.network_state import NetworkState
 from monitor.daemon.silences import Silences, stale_of
 from monitor.daemon.watches import Watch, Watches
 from monitor.store.records import Change, Declaration, Recorded, Told
@@ -44,8 +44,8 @@ class Engine:
         *,
         watches: Watches,
         queue: WriteQueue,
-        narrator: Narrator,
-        network: NetworkSense,
+        event_builder: EventBuilder,
+        network: NetworkState,
         clock: Clock,
         rules: Rules,
         probe_at: Callable[..., None],
@@ -55,7 +55,7 @@ class Engine:
     ) -> None:
         self._watches = watches
         self._queue = queue
-        self._narrator = narrator
+        self._event_builder = event_builder
         self._network = network
         self._clock = clock
         self._rules = rules
@@ -64,7 +64,7 @@ class Engine:
         self._evidence = evidence
         self._lateness = lateness
         self._watching_since = clock.now()
-        self._silences = Silences(watches, narrator, rules)
+        self._silences = Silences(watches, event_builder, rules)
 
     async def answered(self, result: Result) -> None:
         """A probe came back: decide, date the next one, write, and hasten the siblings it opened for."""
@@ -108,7 +108,7 @@ class Engine:
         watch.kind = plan.kind
         watch.memory = changed(decision.memory, next_probe_at=plan.at, held_by=plan.held_by)
         told = tuple(
-            self._narrator.of_target(watch, telling, now, diagnosis)
+            self._event_builder.of_target(watch, telling, now, diagnosis)
             for telling in decision.tellings
         )
         changes = [
@@ -160,12 +160,12 @@ class Engine:
         if self._queue.calm:
             await self.write([Change(target=watch.name, memory=watch.memory)], patient=True)
 
-    def succeed(self, old: "Engine") -> None:
-        """Go on in the place of another, with what it knew of the network and of silence."""
+    def take_over(self, old: "Engine") -> None:
+        """Take over from another, with what it knew of the network and of silence."""
         # ruff: noqa: SLF001 - another of this class
         self._watching_since = old._watching_since
-        self._silences.succeed(old._silences)
-        self._network.succeed(old._network)
+        self._silences.take_over(old._silences)
+        self._network.take_over(old._network)
 
     async def declared(self, declaration: Declaration) -> None:
         """A person told something of an organization or a key; taken once."""
@@ -245,7 +245,11 @@ class Engine:
         await self.write(
             [
                 Change(
-                    told=(self._narrator.of_monitor(event, reason, self._clock.now(), facts=facts),)
+                    told=(
+                        self._event_builder.of_monitor(
+                            event, reason, self._clock.now(), facts=facts
+                        ),
+                    )
                 )
             ]
         )
@@ -283,7 +287,9 @@ class Engine:
             every = full_interval(watch.memory, now, watch.cadence, watch.shutdown)
             more["every_s"] = every.total_seconds()
         told = tuple(
-            self._narrator.of_target(watch, replace(telling, facts={**telling.facts, **more}), now)
+            self._event_builder.of_target(
+                watch, replace(telling, facts={**telling.facts, **more}), now
+            )
             for telling in decision.tellings
             if telling.event is not without
         )
@@ -318,7 +324,7 @@ class Engine:
                 causes = [self._network.causes.get(name, ("", "")) for name in routes]
                 facts["message"] = "; ".join(dict.fromkeys(words for _, words in causes if words))
                 facts["rules"] = list(dict.fromkeys(rule for rule, _ in causes if rule))
-            told = self._narrator.of_monitor(event, reason, self._clock.now(), facts=facts)
+            told = self._event_builder.of_monitor(event, reason, self._clock.now(), facts=facts)
             yield Change(told=(told,))
 
 

@@ -1,4 +1,4 @@
-"""The bundle that support asks for, composed of what is recorded: pure, from a dossier to JSON values.
+"""The bundle that support asks for, made of what is recorded: pure, from a target's record to JSON values.
 
 `evidence_text.markdown` writes it as text. No secret goes in: of the key there are its reference and
 its fingerprint, and who prints it redacts once more.
@@ -17,8 +17,8 @@ from monitor.access.target import Capability
 from monitor.access.words import Code, Effect
 from monitor.catalog import Catalog, probe_request
 from monitor.config.settings import Route
-from monitor.store.dossier import Dossier, Granted
 from monitor.store.records import Run
+from monitor.store.target_record import Granted, TargetRecord
 
 if TYPE_CHECKING:
     from monitor.daemon.checkup.admin import ProjectRules
@@ -54,7 +54,7 @@ class Asked:
     rules: "ProjectRules | None" = None
 
 
-def bundle(known: Dossier, asked: Asked, now: datetime) -> dict[str, Any]:
+def bundle(known: TargetRecord, asked: Asked, now: datetime) -> dict[str, Any]:
     """Everything, as JSON values; times are RFC 3339 in UTC. `now` is when it was composed."""
     status, memory = known.status, known.memory
     model = asked.catalog.get(status.model)
@@ -134,7 +134,7 @@ def bundle(known: Dossier, asked: Asked, now: datetime) -> dict[str, Any]:
     }
 
 
-def _request(known: Dossier, asked: Asked) -> dict[str, Any]:
+def _request(known: TargetRecord, asked: Asked) -> dict[str, Any]:
     probe = probe_request(asked.catalog, Capability(known.status.model, known.status.surface))
     return {
         "method": probe.method,
@@ -176,7 +176,7 @@ def _identity(run: Run | None) -> dict[str, Any] | None:
     }
 
 
-def _other(known: Dossier, owner: str, what: str, codes: tuple[Code, ...]) -> dict[str, Any]:
+def _other(known: TargetRecord, owner: str, what: str, codes: tuple[Code, ...]) -> dict[str, Any]:
     """Whether something else was the cause: ruled out by answers of the gate and none, or none later."""
     seen: Counter[str] = Counter()
     seen_at = gate_at = None
@@ -217,7 +217,7 @@ def _other(known: Dossier, owner: str, what: str, codes: tuple[Code, ...]) -> di
     }
 
 
-def _rules(known: Dossier, asked: Asked, now: datetime) -> dict[str, Any] | None:
+def _rules(known: TargetRecord, asked: Asked, now: datetime) -> dict[str, Any] | None:
     rules = asked.rules
     if rules is None:
         return None
@@ -231,7 +231,7 @@ def _rules(known: Dossier, asked: Asked, now: datetime) -> dict[str, Any] | None
     }
 
 
-def _weighed(asked: Asked, known: Dossier, other: dict[str, Any]) -> dict[str, Any]:
+def _weighed(asked: Asked, known: TargetRecord, other: dict[str, Any]) -> dict[str, Any]:
     """The same in the light of what the admin key read: the project's own rules may be the cause."""
     rules = asked.rules
     if rules is None or rules.problem:
@@ -249,7 +249,7 @@ def _weighed(asked: Asked, known: Dossier, other: dict[str, Any]) -> dict[str, A
     return other
 
 
-def _granted_beside(known: Dossier) -> Granted | None:
+def _granted_beside(known: TargetRecord) -> Granted | None:
     """Another target of the same key that was granted since: the key works, and is paid for."""
     for one in known.beside:
         if one.at and one.at >= known.start and one.status.key == known.status.key:

@@ -1,6 +1,6 @@
 """Whether the monitor makes progress: defined here, once, for the watchdog, the heartbeat, the commands.
 
-Pure. The daemon judges its own vitals; the commands judge, in other processes, what the daemon noted.
+Pure. The daemon judges its own progress; the commands judge, in other processes, what the daemon noted.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _TOLD_MOST = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
+class Progress:
     """Seconds since each part last moved, by a clock that never steps.
 
     `probed` is since a probe last ended, or since none was due; `told` since the slowest channel last
@@ -39,13 +39,13 @@ class Vitals:
     delivery_most: float
 
 
-def stalled(vitals: Vitals) -> tuple[str, ...]:
+def stalled(progress: Progress) -> tuple[str, ...]:
     """What does not move, in words for the log and for people; empty while there is progress."""
     parts = (
-        ("the loop has not come round", vitals.beat, _BEAT_MOST),
-        ("nothing could be written to the database", vitals.written, _WRITTEN_MOST),
-        ("probes are due and none has ended", vitals.probed, _PROBED_MOST),
-        ("the outbox has not moved", vitals.told, _TOLD_MOST + vitals.delivery_most),
+        ("the loop has not come round", progress.beat, _BEAT_MOST),
+        ("nothing could be written to the database", progress.written, _WRITTEN_MOST),
+        ("probes are due and none has ended", progress.probed, _PROBED_MOST),
+        ("the outbox has not moved", progress.told, _TOLD_MOST + progress.delivery_most),
     )
     return tuple(
         f"{what} for {seconds:.0f} s (at most {most:.0f})"

@@ -14,7 +14,7 @@ log = structlog.get_logger()
 Ping = Callable[[str], Awaitable[str | None]]
 
 
-class Heart:
+class HeartbeatSender:
     """Calls `URL/start` once, then `URL` every so often while `stalled` is empty.
 
     `URL/fail` is called once when progress ends, and then nothing until it goes on. A call that is not

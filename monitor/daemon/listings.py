@@ -11,7 +11,7 @@ from monitor.access.observation import Observation
 from monitor.catalog.listing import listed
 from monitor.daemon.clock import Clock
 from monitor.daemon.engine import Engine
-from monitor.daemon.looks import Looker
+from monitor.daemon.probe_runner import ProbeRunner
 from monitor.daemon.watches import Watch, Watches
 
 log = structlog.get_logger()
@@ -38,7 +38,7 @@ class Listings:
         self,
         *,
         watches: Watches,
-        looker: Looker,
+        runner: ProbeRunner,
         engine: Engine,
         clock: Clock,
         rules: Sequence[OwnRule],
@@ -48,7 +48,7 @@ class Listings:
         for watch in watches:
             keys = self._routes.setdefault(watch.target.route, {})
             keys.setdefault(_asker(watch), []).append(watch)
-        self._looker = looker
+        self._runner = runner
         self._engine = engine
         self._clock = clock
         self._rules = rules
@@ -87,7 +87,7 @@ class Listings:
             first = watches[0]
             if not self._due(first, len(keys)):
                 continue
-            observation = await self._looker.list_models(first)
+            observation = await self._runner.list_models(first)
             if observation is None:  # the route is held back; the next search asks again
                 for watch in watches:
                     watch.dated = True

@@ -10,7 +10,7 @@ import structlog
 log = structlog.get_logger()
 
 
-class Manager:
+class ServiceManager:
     """The service manager that waits at `$NOTIFY_SOCKET`; without one every call does nothing.
 
     A manager that cannot be reached is logged once and never raised: it is its own to notice.

@@ -1,13 +1,13 @@
 """Takes secrets out of whatever is about to leave the process, by value and by pattern.
 
-What a server says of the key that it was asked with is veiled where it leaves the diagnosis; this is the
+What a server says of the key that it was asked with is masked where it leaves the diagnosis; this is the
 last line, for every key and channel there is: rows, messages, logs, exceptions, what is printed.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from monitor.access.secrecy import Veil
+from monitor.access.masking import Mask
 
 #: Short texts without a secret that are remembered: a log says the same few words again and again.
 _CLEAN_MOST, _SHORT = 4096, 512
@@ -17,15 +17,15 @@ _KNOWN_MOST = 50_000
 
 
 class Redactor:
-    """Hides the given values, however they are disguised, and what looks like a secret.
+    """Hides the given values, however they are encoded, and what has the pattern of one.
 
-    `whole` are values that count only as a whole (see `Veil`). One serves the whole process, so that what
+    `whole` are values that count only as a whole (see `Mask`). One serves the whole process, so that what
     it learns is hidden everywhere at once.
     """
 
     def __init__(self, secrets: Iterable[str] = (), whole: Iterable[str] = ()) -> None:
         self._known: dict[tuple[str, bool], None] = {}
-        self._veil = Veil(())
+        self._mask = Mask(())
         self._clean: set[str] = set()
         self.learn(secrets, whole)
 
@@ -36,7 +36,7 @@ class Redactor:
         for one in list(known)[: max(len(known) - _KNOWN_MOST, 0)]:
             del known[one]
         self._known = known
-        self._veil = Veil(
+        self._mask = Mask(
             (one for one, entire in known if not entire), (one for one, entire in known if entire)
         )
         self._clean = set()  # for the log's thread, which may be about to add to the old one
@@ -46,7 +46,7 @@ class Redactor:
         clean = self._clean
         if text in clean:
             return text
-        hidden = self._veil.text(text)
+        hidden = self._mask.text(text)
         if hidden == text and len(text) <= _SHORT:
             if len(clean) >= _CLEAN_MOST:
                 clean.clear()

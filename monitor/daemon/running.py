@@ -11,7 +11,7 @@ import structlog
 from monitor.alerts.outbox import Sender
 from monitor.config import Settings, SettingsError
 from monitor.daemon import signals
-from monitor.daemon.notify import Manager
+from monitor.daemon.notify import ServiceManager
 from monitor.daemon.service import Monitor, ReloadError
 from monitor.store.errors import StoreError
 
@@ -26,7 +26,7 @@ _GARBAGE = (10_000, 20, 20)
 Read = Callable[[], tuple[Settings, Sequence[Sender]]]
 
 
-async def serve(monitor: Monitor, manager: Manager, read: Read) -> int:
+async def serve(monitor: Monitor, manager: ServiceManager, read: Read) -> int:
     """Run until SIGTERM or SIGINT, then stop in order (see `signals`).
 
     SIGHUP has the settings read anew: parsed whole first, then swapped; what does not load changes
@@ -79,7 +79,7 @@ def _set_apart() -> None:
     gc.set_threshold(*_GARBAGE)
 
 
-async def _reload(monitor: Monitor, manager: Manager, read: Read) -> None:
+async def _reload(monitor: Monitor, manager: ServiceManager, read: Read) -> None:
     manager.reloading()
     try:
         settings, channels = await asyncio.to_thread(read)

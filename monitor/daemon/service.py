@@ -16,25 +16,30 @@ from monitor.alerts.outbox import Sender
 from monitor.config import Settings
 from monitor.daemon import console
 from monitor.daemon.answers import Result
-from monitor.daemon.channels import bury_the_orphans, learn, redactor_of, subscriptions_of
+from monitor.daemon.budgets import Budgets
+from monitor.daemon.channels import (
+    dead_letter_removed_channels,
+    learn,
+    redactor_of,
+    subscriptions_of,
+)
 from monitor.daemon.clock import Clock
-from monitor.daemon.dating import date_all, remember_the_forgotten, soon
-from monitor.daemon.enclosing import enclosed
+from monitor.daemon.clock_watch import ClockWatch
 from monitor.daemon.engine import Engine
-from monitor.daemon.heartbeat import Heart
+from monitor.daemon.event_builder import EventBuilder
+from monitor.daemon.evidence_attachment import evidence_markdown
+from monitor.daemon.first_probes import first_probe_at, reschedule_lost, schedule_all
+from monitor.daemon.health_reporter import HealthReporter
+from monitor.daemon.heartbeat import HeartbeatSender
+from monitor.daemon.inbox_reader import InboxReader
 from monitor.daemon.lateness import Lateness
 from monitor.daemon.listings import Listings
-from monitor.daemon.looks import Looker
-from monitor.daemon.narrator import Narrator
-from monitor.daemon.network import NetworkSense
-from monitor.daemon.notify import Manager
-from monitor.daemon.pulse import Pulse
+from monitor.daemon.network_state import NetworkState
+from monitor.daemon.notify import ServiceManager
+from monitor.daemon.probe_runner import ProbeRunner
 from monitor.daemon.redaction import Redactor
-from monitor.daemon.requests import Requests
 from monitor.daemon.schedule import Schedule
-from monitor.daemon.timekeeper import Timekeeper
-from monitor.daemon.treasury import Treasury
-from monitor.daemon.watches import Watch, Watches, succeed, watches_of
+from monitor.daemon.watches import Watch, Watches, take_over, watches_of
 from monitor.probing import Prober, ping
 from monitor.store.errors import GoneError, StoreError
 from monitor.store.recorder import Recorder
@@ -67,16 +72,16 @@ class Monitor:
 
     watches: Watches
     _recorder: Recorder
-    _treasury: Treasury
-    _requests: Requests
+    _budgets: Budgets
+    _inbox_reader: InboxReader
     _prober: Prober
-    _narrator: Narrator
+    _event_builder: EventBuilder
     _dispatcher: Dispatcher
     _engine: Engine
-    _looker: Looker
+    _runner: ProbeRunner
     _listings: Listings
     _schedule: Schedule
-    _pulse: Pulse
+    _reporter: HealthReporter
 
     def __init__(
         self,
@@ -84,7 +89,7 @@ class Monitor:
         channels: Sequence[Sender],
         *,
         clock: Clock | None = None,
-        manager: Manager | None = None,
+        manager: ServiceManager | None = None,
         allowance: Mapping[str, float] | None = None,
         redactor: Redactor | None = None,
     ) -> None:
@@ -94,10 +99,10 @@ class Monitor:
         self._allowance = allowance
         self._clock = clock or Clock()
         # Of its own only in a process that is a service: a demo started by one must not speak for it.
-        self._manager = manager or Manager({})
+        self._manager = manager or ServiceManager({})
         self._helpers: list[asyncio.Task[None]] = []
         self._channels = list(channels) or [console.Console()]
-        self._timekeeper = Timekeeper(self._clock)
+        self._clock_watch = ClockWatch(self._clock)
         self._lateness = Lateness()
         self._beats = 0
         self._change = asyncio.Event()
@@ -113,19 +118,19 @@ class Monitor:
             since = await self._recorder.events_since(before.started_at) if before else {}
             await self._recorder.register(settings.targets())
             self.watches = watches_of(settings, await self._recorder.load_memories())
-            self._treasury = Treasury(self._recorder, settings.budget, self._tell, self._allowance)
-            await self._treasury.load(clock.now().date())
-            self._treasury.follow(self.watches)
+            self._budgets = Budgets(self._recorder, settings.budget, self._tell, self._allowance)
+            await self._budgets.load(clock.now().date())
+            self._budgets.follow(self.watches)
             self._open()
             self._build()
-            self._schedule.start(self._looker.begin)
+            self._schedule.start(self._runner.begin)
             self._dispatch = asyncio.create_task(self._dispatcher.run(), name="dispatcher")
             await self._compare()
-            await self._bury_the_orphans()
-            date_all(self.watches, settings, clock, self._schedule)
-            await self._requests.tell_newcomers(self.watches)
-            await self._requests.declare_from(settings)
-            await self._requests.take()
+            await self._dead_letter_removed_channels()
+            schedule_all(self.watches, settings, clock, self._schedule)
+            await self._inbox_reader.apply_earlier_declarations(self.watches)
+            await self._inbox_reader.declare_from(settings)
+            await self._inbox_reader.take()
             self._dispatcher.wake()
             counts = self.watches.counts()
             await self._engine.tell(
@@ -133,7 +138,7 @@ class Monitor:
                 Reason.DAEMON_STARTED,
                 {"targets": len(self.watches), "counts": counts, "since_last_start": since},
             )
-            await self._pulse.ready(self.watches)
+            await self._reporter.ready(self.watches)
         except BaseException:
             await self._recorder.aclose()
             raise
@@ -148,7 +153,7 @@ class Monitor:
         while True:
             await asyncio.sleep(BEAT)
             try:
-                self._recorder.require_place()
+                self._recorder.require_files()
                 async with self._turn:
                     await self._beat()
             except GoneError:
@@ -159,7 +164,7 @@ class Monitor:
 
     async def say_ready(self) -> None:
         """Tell the service manager once more that the monitor is up."""
-        await self._pulse.ready(self.watches)
+        await self._reporter.ready(self.watches)
 
     async def changed(self) -> None:
         """Wait until something was recorded that people are told of, since the last call."""
@@ -172,7 +177,7 @@ class Monitor:
         self._manager.stopping()
         await self._stop_helpers()
         self._schedule.stop()
-        await self._looker.drain(_END_PROBES)
+        await self._runner.drain(_END_PROBES)
         counts = self.watches.counts()
         # what cannot be written, the queue says; marks that stay count as spent at the next start
         with suppress(TimeoutError, StoreError):
@@ -180,7 +185,7 @@ class Monitor:
                 facts = {"targets": len(self.watches), "counts": counts}
                 await self._engine.tell(EventKind.STOPPING, Reason.DAEMON_STOPPING, facts)
                 await self._recorder.queue.written()
-                await self._treasury.close()
+                await self._budgets.close()
         await self._dispatcher.drain(_END_ALERTS)
         await self._end_dispatch()
         await self._prober.aclose()
@@ -211,7 +216,7 @@ class Monitor:
         # Nothing is hurried: what is being sent is waited for, or it would be sent again.
         await self._dispatcher.halt((self._settings.delivery.timeout + _MARGIN).total_seconds())
         await self._end_dispatch()
-        before, looker, engine = self.watches, self._looker, self._engine
+        before, runner, engine = self.watches, self._runner, self._engine
         coming = {target.name: target for target in settings.targets()}
         leaving = [watch for watch in before if not watch.stays(coming.get(watch.name))]
         try:
@@ -227,41 +232,41 @@ class Monitor:
             raise ReloadError(str(error)) from error
         self._settings = settings
         self._channels = list(channels) or [console.Console()]
-        self.watches, concerned = succeed(before, watches_of(settings, memories))
+        self.watches, concerned = take_over(before, watches_of(settings, memories))
         for watch in before:
             if self.watches.get(watch.name) is not watch:
                 self._schedule.remove(watch)
-                await self._treasury.forget(watch)
+                await self._budgets.forget(watch)
         self._prober.catalog = settings.catalog
-        self._treasury.use(settings.budget)
-        self._treasury.follow(self.watches)
+        self._budgets.use(settings.budget)
+        self._budgets.follow(self.watches)
         self._build()
-        self._looker.succeed(looker)
-        self._engine.succeed(engine)
-        self._schedule.start(self._looker.begin)
+        self._runner.take_over(runner)
+        self._engine.take_over(engine)
+        self._schedule.start(self._runner.begin)
         self._begin_dispatch()
         for watch in concerned:
             if not watch.busy:
                 self._schedule.at(
-                    watch, soon(watch, settings, len(self.watches), self._clock.now())
+                    watch, first_probe_at(watch, settings, len(self.watches), self._clock.now())
                 )
         try:
-            await self._bury_the_orphans()
-            await self._requests.tell_newcomers(self.watches)
-            await self._requests.declare_from(settings)
+            await self._dead_letter_removed_channels()
+            await self._inbox_reader.apply_earlier_declarations(self.watches)
+            await self._inbox_reader.declare_from(settings)
         except StoreError as error:
             self._recorder.queue.refused(error)
             log.error("reload_incomplete", why="its declarations are read by the next one")  # noqa: TRY400
         self._dispatcher.wake()
         self._start_helpers()
-        await self._pulse.ready(self.watches)
+        await self._reporter.ready(self.watches)
         log.info("reloaded", targets=len(self.watches), new_or_changed=len(concerned))
 
     def _start_helpers(self) -> None:
         self._helpers = [asyncio.create_task(self._listings.run(), name="model lists")]
         if self._settings.heartbeat:
-            heart = Heart(self._settings.heartbeat, ping, self._pulse.stalled)
-            self._helpers.append(asyncio.create_task(heart.run(), name="heartbeat"))
+            heartbeat = HeartbeatSender(self._settings.heartbeat, ping, self._reporter.stalled)
+            self._helpers.append(asyncio.create_task(heartbeat.run(), name="heartbeat"))
 
     async def _stop_helpers(self) -> None:
         for task in self._helpers:
@@ -270,7 +275,7 @@ class Monitor:
 
     def _begin_dispatch(self) -> None:
         self._dispatcher = self._new_dispatcher()
-        self._pulse.follow(self._dispatcher, self._settings.delivery.timeout)
+        self._reporter.follow(self._dispatcher, self._settings.delivery.timeout)
         self._dispatch = asyncio.create_task(self._dispatcher.run(), name="dispatcher")
 
     async def _end_dispatch(self) -> None:
@@ -282,7 +287,7 @@ class Monitor:
         self._prober = Prober(catalog=self._settings.catalog, limit_in_flight=_IN_FLIGHT_MOST)
         self._schedule = Schedule(self._clock)
         self._dispatcher = self._new_dispatcher()
-        self._pulse = Pulse(
+        self._reporter = HealthReporter(
             recorder=self._recorder,
             dispatcher=self._dispatcher,
             manager=self._manager,
@@ -302,12 +307,12 @@ class Monitor:
         settings, clock, watches = self._settings, self._clock, self.watches
         routes = {watch.target.route for watch in watches}
         sizes = {route: sum(w.target.route == route for w in watches) for route in routes}
-        self._narrator = Narrator(subscriptions_of(settings), watches)
+        self._event_builder = EventBuilder(subscriptions_of(settings), watches)
         self._engine = Engine(
             watches=watches,
             queue=self._recorder.queue,
-            narrator=self._narrator,
-            network=NetworkSense(sizes),
+            event_builder=self._event_builder,
+            network=NetworkState(sizes),
             clock=clock,
             rules=Rules(settings.confirmation, settings.deadlines),
             probe_at=self._schedule.at,
@@ -315,11 +320,11 @@ class Monitor:
             evidence=self._evidence_of,
             lateness=self._lateness,
         )
-        self._looker = Looker(
+        self._runner = ProbeRunner(
             watches=watches,
             routes=settings.routes,
             prober=self._prober,
-            treasury=self._treasury,
+            budgets=self._budgets,
             catalog=settings.catalog,
             cadence=settings.cadence,
             rules=settings.rules,
@@ -328,10 +333,10 @@ class Monitor:
             answered=self._answered,
             held=self._engine.held,
         )
-        self._requests = Requests(self._recorder, self._engine, self._treasury, self._revived)
+        self._inbox_reader = InboxReader(self._recorder, self._engine, self._budgets, self._revived)
         self._listings = Listings(
             watches=watches,
-            looker=self._looker,
+            runner=self._runner,
             engine=self._engine,
             clock=clock,
             rules=settings.rules,
@@ -344,22 +349,22 @@ class Monitor:
         await self._engine.answered(result)
 
     async def _evidence_of(self, watch: Watch) -> str:
-        return await enclosed(self._settings, watch, self._clock.now())
+        return await evidence_markdown(self._settings, watch, self._clock.now())
 
     async def _revived(self) -> None:
-        await self._bury_the_orphans()
+        await self._dead_letter_removed_channels()
         self._dispatcher.wake(anew=True)
 
     def _committed(self, recorded: Sequence[Recorded]) -> None:
         self._dispatcher.offer(recorded)
         self._change.set()
 
-    async def _bury_the_orphans(self) -> None:
-        await bury_the_orphans(self._recorder, self._channels, self._clock.now())
+    async def _dead_letter_removed_channels(self) -> None:
+        await dead_letter_removed_channels(self._recorder, self._channels, self._clock.now())
 
     async def _beat(self) -> None:
         self._beats += 1
-        self._timekeeper.beat(self.watches, self._engine, self._schedule, self._pulse)
+        self._clock_watch.beat(self.watches, self._engine, self._schedule, self._reporter)
         if self._recorder.queue.refusing is None:
             try:
                 await self._with_the_database()
@@ -371,19 +376,19 @@ class Monitor:
         ):
             await self._engine.time_passed()
         if self._beats % _TIDY_EVERY == 1:
-            remember_the_forgotten(self.watches, self._clock, self._schedule)
-        await self._pulse.beat(
-            self.watches, probes=self._looker.made, next_probe=self._schedule.earliest()
+            reschedule_lost(self.watches, self._clock, self._schedule)
+        await self._reporter.beat(
+            self.watches, probes=self._runner.made, next_probe=self._schedule.earliest()
         )
 
     async def _with_the_database(self) -> None:
-        await self._timekeeper.tell(self._recorder)
-        await self._requests.take()
+        await self._clock_watch.tell(self._recorder)
+        await self._inbox_reader.take()
         if self._beats % _COMPARE_EVERY == 0:
             await self._compare()
         if self._beats % _TIDY_EVERY == 1:
             now = self._clock.now()
-            await self._treasury.tidy(now.date())
+            await self._budgets.tidy(now.date())
             if gone := await self._recorder.prune(now):
                 log.info("runs_forgotten", runs=gone)
 
@@ -391,7 +396,7 @@ class Monitor:
         """Keep in mind how long openings took, for the messages that say so."""
         openings, now = await self._recorder.openings(), self._clock.now()
         waits = [propagation.waiting_of(watch.target, watch.memory, now) for watch in self.watches]
-        self._narrator.compare(openings, [wait for wait in waits if wait])
+        self._event_builder.compare(openings, [wait for wait in waits if wait])
 
     async def _tell(self, event: EventKind, reason: Reason, facts: dict[str, Any]) -> None:
         await self._engine.tell(event, reason, facts)

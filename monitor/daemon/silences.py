@@ -10,7 +10,7 @@ from monitor.access.cadence import full_interval
 from monitor.access.events import Decision, Rules, Telling, TimePassed
 from monitor.access.states import advance
 from monitor.access.words import Code, EventKind, Reason, Silence
-from monitor.daemon.narrator import Narrator
+from monitor.daemon.event_builder import EventBuilder
 from monitor.daemon.watches import Watch, Watches
 from monitor.store.records import Change
 
@@ -21,9 +21,9 @@ _NAMED_MOST = 10
 class Silences:
     """Knows when each route was last answered conclusively, and which were told of as silent."""
 
-    def __init__(self, watches: Watches, narrator: Narrator, rules: Rules) -> None:
+    def __init__(self, watches: Watches, event_builder: EventBuilder, rules: Rules) -> None:
         self._watches = watches
-        self._narrator = narrator
+        self._event_builder = event_builder
         self._rules = rules
         self._answered: dict[str, datetime] = {}
         #: routes that were told of, and since when such a one is answered again
@@ -36,8 +36,8 @@ class Silences:
             if watch.memory.stale is Silence.ROUTE:
                 self._told.add(route)
 
-    def succeed(self, old: "Silences") -> None:
-        """Go on in the place of another, with what it knew."""
+    def take_over(self, old: "Silences") -> None:
+        """Take over from another, with what it knew."""
         # ruff: noqa: SLF001 - another of this class
         self._answered, self._told, self._again = old._answered, old._told, old._again
 
@@ -101,7 +101,7 @@ class Silences:
         for found in alone.values():
             if len(found) == 1:
                 watch, telling = found[0]
-                told = self._narrator.of_target(watch, telling, now)
+                told = self._event_builder.of_target(watch, telling, now)
                 yield Change(target=watch.name, told=(told,))
                 continue
             shortest = min(telling.facts["waited_s"] for _, telling in found)
@@ -125,7 +125,7 @@ class Silences:
         if alone and first.pool:
             facts["pool"] = first.pool.name
         codes: Counter[Code | None] = Counter(watch.memory.last_diagnosis for watch in watches)
-        told = self._narrator.of_monitor(
+        told = self._event_builder.of_monitor(
             EventKind.STALE,
             Reason.NOTHING_CONCLUSIVE,
             now,

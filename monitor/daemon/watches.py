@@ -10,7 +10,7 @@ from monitor.access import pools
 from monitor.access.cadence import phase_of
 from monitor.access.limits import Cadence
 from monitor.access.memory import TargetState
-from monitor.access.pacing import Place
+from monitor.access.pacing import GapSlot
 from monitor.access.target import Capability, Target
 from monitor.access.words import Contract, ProbeKind, State
 from monitor.config import Pool, Settings, price_of
@@ -55,8 +55,8 @@ class Watch:
     leaving: bool = False
     #: no longer in the settings
     removed: bool = False
-    gap_place: Place | None = None
-    bucket_place: float | None = None
+    gap_slot: GapSlot | None = None
+    bucket_slot: float | None = None
     #: what the last answer was, and how many equal ones in a row
     answered: tuple[object, ...] = ()
     equal: int = 0
@@ -198,7 +198,7 @@ class Watches:
             watch.memory = watch.memory.shifted(step)
 
 
-def succeed(before: Watches, after: Watches) -> tuple[Watches, list[Watch]]:
+def take_over(before: Watches, after: Watches) -> tuple[Watches, list[Watch]]:
     """The watches that follow on a reload, and those to probe soon: new, changed or blocked ones.
 
     A target that is still the same keeps its watch, for its memory and its probe under way; one that now

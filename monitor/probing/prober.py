@@ -13,8 +13,8 @@ from functools import cache
 
 import httpx
 
+from monitor.access.masking import Mask
 from monitor.access.observation import Failure, Observation, Timings
-from monitor.access.secrecy import Veil
 from monitor.access.target import Capability
 from monitor.access.words import ProbeKind, Surface
 from monitor.catalog import Catalog, ProbeRequest, listing_request, probe_request
@@ -51,7 +51,7 @@ class _Exchange:
     clock: Callable[[], float]
     began: float
     #: what is kept of an answer has gone through it: servers echo the key
-    veil: Veil
+    mask: Mask
     #: what was asked, drawn for this exchange
     nouns: tuple[str, str] | None = None
     #: called when the request is about to be sent
@@ -181,7 +181,7 @@ class Prober:
             sender = self._senders[credentials] = Sender(credentials)
         nouns = draw() if probe.asks else None
         async with self._slots:
-            exchange = _Exchange(self._clock, self._clock(), sender.veil, nouns, leaving)
+            exchange = _Exchange(self._clock, self._clock(), sender.mask, nouns, leaving)
             self._bodies[id(exchange)] = exchange.body
             try:
                 failure, text = await self._try(sender, probe, surface, seconds, exchange)
@@ -208,7 +208,7 @@ class Prober:
             question=question(*nouns) if nouns and not makes_images else "",
             image=image_in(whole) if makes_images and exchange.succeeded else None,
             host=sender.host,
-            veil=sender.veil.text,
+            mask=sender.mask.text,
         )
 
     async def aclose(self) -> None:
@@ -275,7 +275,7 @@ async def _read(
 ) -> None:
     try:
         exchange.status = answer.status
-        exchange.headers = kept_headers(answer.headers, exchange.veil.text)
+        exchange.headers = kept_headers(answer.headers, exchange.mask.text)
         exchange.truncated = True  # until the end was seen
         exchange.truncated = await read_capped(
             answer.chunks(),

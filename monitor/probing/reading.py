@@ -72,16 +72,16 @@ _MOST_IMAGES = 8
 
 
 def kept_headers(
-    headers: Iterable[tuple[bytes, bytes]], veiled: Callable[[str], str]
+    headers: Iterable[tuple[bytes, bytes]], mask: Callable[[str], str]
 ) -> dict[str, str]:
-    """The headers worth keeping, names in lower case, values veiled, capped and printable."""
+    """The headers worth keeping, names in lower case, values masked, capped and printable."""
     kept: dict[str, str] = {}
     wanted = [(lower, _text(value)) for name, value in headers if (lower := _wanted(name))]
     together = "\n".join(text for _, text in wanted)
-    hides = veiled(together) != together
+    hides = mask(together) != together
     for lower, whole in wanted:
         if len(kept) < _MOST_HEADERS:
-            text = (veiled(whole) if hides else whole)[:_LONGEST_VALUE]
+            text = (mask(whole) if hides else whole)[:_LONGEST_VALUE]
             if not text.isprintable():
                 text = "".join(c if c.isprintable() else " " for c in text)
             text = text.strip()

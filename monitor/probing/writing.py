@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from monitor import __version__
-from monitor.access.secrecy import Veil
+from monitor.access.masking import Mask
 from monitor.catalog import ProbeRequest
 from monitor.catalog.questions import BLANK
 
@@ -69,13 +69,13 @@ class Sender:
     """What is the same in all that one key sends: making it takes as long as sending it."""
 
     credentials: Credentials
-    veil: Veil = field(init=False)
+    mask: Mask = field(init=False)
     #: of its route; empty where the base URL has none
     host: str = field(init=False)
     _requests: dict[Written, Ready] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.veil = Veil([self.credentials.secret])
+        self.mask = Mask([self.credentials.secret])
         self.host = _host(self.credentials.base_url)
 
     def request(self, probe: Written) -> Ready:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from urllib.parse import quote
 
 from monitor.simulator.answers import Answer, Ending, encode, refused
-from monitor.simulator.strike import Strike
+from monitor.simulator.fault_context import FaultContext
 
 #: Bytes of the nested answer.
 NESTED = 10 * 1024 * 1024
@@ -25,46 +25,46 @@ HOSTILE = (
 HOSTILE_ID = "req_<!here>`<b>x</b>\u00a0\u009b2J"
 
 
-def _dripping(strike: Strike) -> Answer:
-    return strike.changed(ending=Ending.DRIP, silence=strike.fault.seconds)
+def _dripping(context: FaultContext) -> Answer:
+    return context.changed(ending=Ending.DRIP, silence=context.fault.seconds)
 
 
-def _endless(strike: Strike) -> Answer:
+def _endless(context: FaultContext) -> Answer:
     """Of the right kind and never whole: spaces before a JSON value may be as many as one likes."""
-    return strike.changed(ending=Ending.ENDLESS, body=b" " * 65536, frames=())
+    return context.changed(ending=Ending.ENDLESS, body=b" " * 65536, frames=())
 
 
-def _endless_headers(strike: Strike) -> Answer:
+def _endless_headers(context: FaultContext) -> Answer:
     line = b"x-filler: " + b"f" * 4096 + b"\r\n"
-    return strike.changed(ending=Ending.FLOOD, before=b"HTTP/1.1 200 OK\r\n", body=line)
+    return context.changed(ending=Ending.FLOOD, before=b"HTTP/1.1 200 OK\r\n", body=line)
 
 
-def _interim(strike: Strike) -> Answer:
+def _interim(context: FaultContext) -> Answer:
     """As it may be: the final answer follows."""
     hint = b"HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n"
-    return strike.changed(before=b"HTTP/1.1 100 Continue\r\n\r\n" + hint * 2)
+    return context.changed(before=b"HTTP/1.1 100 Continue\r\n\r\n" + hint * 2)
 
 
-def _endless_interim(strike: Strike) -> Answer:
-    return strike.changed(ending=Ending.FLOOD, body=b"HTTP/1.1 100 Continue\r\n\r\n")
+def _endless_interim(context: FaultContext) -> Answer:
+    return context.changed(ending=Ending.FLOOD, body=b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-def _garbage(strike: Strike) -> Answer:
-    return strike.changed(ending=Ending.RAW, body=b"220 mail.example ESMTP\r\n\x00\xff\r\n\r\n")
+def _garbage(context: FaultContext) -> Answer:
+    return context.changed(ending=Ending.RAW, body=b"220 mail.example ESMTP\r\n\x00\xff\r\n\r\n")
 
 
-def _redirect(strike: Strike) -> Answer:
+def _redirect(context: FaultContext) -> Answer:
     """To another place: whoever follows takes the key along."""
-    return Answer(strike.fault.what, 307, headers={"location": "/elsewhere/v1/models"})
+    return Answer(context.fault.what, 307, headers={"location": "/elsewhere/v1/models"})
 
 
-def _nested(strike: Strike) -> Answer:
-    return strike.changed(body=b"[" * (NESTED // 2) + b"]" * (NESTED // 2), frames=())
+def _nested(context: FaultContext) -> Answer:
+    return context.changed(body=b"[" * (NESTED // 2) + b"]" * (NESTED // 2), frames=())
 
 
-def _echo(strike: Strike) -> Answer:
+def _echo(context: FaultContext) -> Answer:
     """The key in body and headers: as it is, in base64, quoted for a URL."""
-    secret = strike.ask.secret or ""
+    secret = context.ask.secret or ""
     packed = b64encode(f"Bearer {secret}".encode()).decode()
     words = f"You sent Authorization: Bearer {secret} ({packed}, {quote(secret, safe='')}). "
     echoed = {
@@ -74,25 +74,28 @@ def _echo(strike: Strike) -> Answer:
         "server": "s" * 190 + secret,
         "x-echo": f"Bearer {secret}",
     }
-    return _with_words(strike, words, headers=echoed)
+    return _with_words(context, words, headers=echoed)
 
 
-def _hostile(strike: Strike) -> Answer:
-    return _with_words(strike, HOSTILE, headers={"x-request-id": HOSTILE_ID})
+def _hostile(context: FaultContext) -> Answer:
+    return _with_words(context, HOSTILE, headers={"x-request-id": HOSTILE_ID})
 
 
-def _long_winded(strike: Strike) -> Answer:
-    return _with_words(strike, "", "w" * LONG)
+def _long_winded(context: FaultContext) -> Answer:
+    return _with_words(context, "", "w" * LONG)
 
 
 def _with_words(
-    strike: Strike, before: str, after: str = "", headers: Mapping[str, str] = MappingProxyType({})
+    context: FaultContext,
+    before: str,
+    after: str = "",
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Answer:
     """The same answer, with more words: around a refusal's own, else beside the payload."""
-    answer = strike.changed(headers={**strike.answer.headers, **headers})
+    answer = context.changed(headers={**context.answer.headers, **headers})
     if answer.refusal is not None:
         message = f"{before}{answer.refusal.message}{after}"
-        said = refused(strike.ask, strike.key, replace(answer.refusal, message=message))
+        said = refused(context.ask, context.key, replace(answer.refusal, message=message))
         return replace(answer, body=said.body)
     try:
         value = json.loads(answer.body)
@@ -103,7 +106,7 @@ def _with_words(
 
 
 #: What a scenario may do to a key under `faults`, beside what is in `faults` itself.
-ABUSES: Mapping[str, Callable[[Strike], Answer]] = MappingProxyType(
+ABUSES: Mapping[str, Callable[[FaultContext], Answer]] = MappingProxyType(
     {
         "dripping": _dripping,
         "endless": _endless,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from monitor.simulator.answers import Answer, encode, headers_for, refused
 from monitor.simulator.asking import Ask
 from monitor.simulator.models import Model
-from monitor.simulator.refusals import INVALID, MISFORTUNES, Refusal, Stage, masked
+from monitor.simulator.refusals import INVALID, REFUSALS, Refusal, Stage, masked
 from monitor.simulator.scenario import Admin, Scenario
 
 _PROJECTS = "/organization/projects/"
@@ -42,8 +42,8 @@ def _stranger(scenario: Scenario, ask: Ask) -> Refusal:
     """An ordinary key lacks the scope; any other secret is unknown."""
     secret = ask.secret or ""
     if any(key.secret == secret for key in scenario.keys):
-        return replace(MISFORTUNES["missing_scope"].filled(scope=_SCOPE), status=403)
-    return MISFORTUNES["invalid_api_key"].filled(masked=masked(secret))
+        return replace(REFUSALS["missing_scope"].filled(scope=_SCOPE), status=403)
+    return REFUSALS["invalid_api_key"].filled(masked=masked(secret))
 
 
 def _projects(scenario: Scenario, admin: Admin) -> set[str]:

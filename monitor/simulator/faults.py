@@ -11,10 +11,10 @@ from types import MappingProxyType
 from monitor.simulator.abuse import ABUSES
 from monitor.simulator.answers import Answer, Ending, encode, error_of
 from monitor.simulator.asking import Ask
-from monitor.simulator.deceivers import DECEIVERS
+from monitor.simulator.false_answers import FALSE_ANSWERS
+from monitor.simulator.fault_context import FaultContext
 from monitor.simulator.refusals import Refusal, Stage
 from monitor.simulator.scenario import PROVIDER, Fault, Key, Scenario
-from monitor.simulator.strike import Strike
 
 _GATEWAY_PAGE = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
@@ -26,79 +26,79 @@ _EDGE_PAGE = (
 )
 
 
-def _rate_limited(strike: Strike) -> Answer:
-    wait = strike.fault.retry_after
+def _rate_limited(context: FaultContext) -> Answer:
+    wait = context.fault.retry_after
     hint = "" if wait is None else f" Please try again in {wait:g}s."
     message = (
-        f"Rate limit reached for {strike.ask.model} in organization {strike.key.organization} on"
+        f"Rate limit reached for {context.ask.model} in organization {context.key.organization} on"
         f" requests per min (RPM): Limit 5, Used 5, Requested 1.{hint}"
     )
-    return strike.error(429, message, "requests", "rate_limit_exceeded")
+    return context.error(429, message, "requests", "rate_limit_exceeded")
 
 
-def _server_error(strike: Strike) -> Answer:
+def _server_error(context: FaultContext) -> Answer:
     message = "The server had an error while processing your request. Sorry about that!"
-    return strike.error(500, message, "server_error")
+    return context.error(500, message, "server_error")
 
 
-def _overloaded(strike: Strike) -> Answer:
+def _overloaded(context: FaultContext) -> Answer:
     message = "The engine is currently overloaded, please try again later."
-    return strike.error(503, message, "service_unavailable_error")
+    return context.error(503, message, "service_unavailable_error")
 
 
-def _bad_gateway(strike: Strike) -> Answer:
-    return strike.page(502, _GATEWAY_PAGE)
+def _bad_gateway(context: FaultContext) -> Answer:
+    return context.page(502, _GATEWAY_PAGE)
 
 
-def _edge_forbidden(strike: Strike) -> Answer:
-    return strike.page(403, _EDGE_PAGE)
+def _edge_forbidden(context: FaultContext) -> Answer:
+    return context.page(403, _EDGE_PAGE)
 
 
-def _reset(strike: Strike) -> Answer:
-    return strike.changed(status=0, ending=Ending.RESET)
+def _reset(context: FaultContext) -> Answer:
+    return context.changed(status=0, ending=Ending.RESET)
 
 
-def _cut(strike: Strike) -> Answer:
-    return strike.changed(ending=Ending.CUT)
+def _cut(context: FaultContext) -> Answer:
+    return context.changed(ending=Ending.CUT)
 
 
-def _timeout(strike: Strike) -> Answer:
-    return strike.changed(status=0, ending=Ending.SILENCE, silence=strike.fault.seconds)
+def _timeout(context: FaultContext) -> Answer:
+    return context.changed(status=0, ending=Ending.SILENCE, silence=context.fault.seconds)
 
 
-def _slow(strike: Strike) -> Answer:
+def _slow(context: FaultContext) -> Answer:
     """Only late: it keeps its name."""
-    return replace(strike.answer, delay=strike.answer.delay + strike.fault.seconds)
+    return replace(context.answer, delay=context.answer.delay + context.fault.seconds)
 
 
-def _broken_json(strike: Strike) -> Answer:
+def _broken_json(context: FaultContext) -> Answer:
     """Half of it: what a proxy sends that closed too early and counted again."""
-    frames, body = strike.answer.frames, strike.answer.body
+    frames, body = context.answer.frames, context.answer.body
     halves = b"".join(frames)[: len(b"".join(frames)) // 2]
-    return strike.changed(frames=(halves,) if frames else (), body=body[: len(body) // 2])
+    return context.changed(frames=(halves,) if frames else (), body=body[: len(body) // 2])
 
 
-def _empty_data(strike: Strike) -> Answer:
+def _empty_data(context: FaultContext) -> Answer:
     """A relay hides whatever happened behind an empty success."""
     body = b'{"created":0,"data":[]}'
-    return Answer(strike.fault.what, 200, body, headers=strike.answer.headers)
+    return Answer(context.fault.what, 200, body, headers=context.answer.headers)
 
 
-def _error_frame(strike: Strike) -> Answer:
+def _error_frame(context: FaultContext) -> Answer:
     """A refusal, or else an outage, in an event of a 200."""
     message = "The server had an error while processing your request."
     outage = Refusal("", Stage.CONTENT, 500, message, "server_error")
-    refusal = strike.answer.refusal or outage
-    error = error_of(refusal, provider=strike.key.contract == PROVIDER)
-    answer = Answer(strike.fault.what, 200, headers=strike.answer.headers)
-    if strike.ask.stream:
+    refusal = context.answer.refusal or outage
+    error = error_of(refusal, provider=context.key.contract == PROVIDER)
+    answer = Answer(context.fault.what, 200, headers=context.answer.headers)
+    if context.ask.stream:
         event = encode({"type": "error", "sequence_number": 0, "error": error})
         return replace(answer, frames=(b"event: error\ndata: %b\n\n" % event,))
     return replace(answer, body=encode({"error": error}))
 
 
 #: What a scenario may do to a key under `faults`. A new one is a function and a line here.
-FAULTS: Mapping[str, Callable[[Strike], Answer]] = MappingProxyType(
+FAULTS: Mapping[str, Callable[[FaultContext], Answer]] = MappingProxyType(
     {
         "rate_limited": _rate_limited,
         "server_error": _server_error,
@@ -113,12 +113,12 @@ FAULTS: Mapping[str, Callable[[Strike], Answer]] = MappingProxyType(
         "empty_data": _empty_data,
         "error_frame": _error_frame,
         **ABUSES,
-        **DECEIVERS,
+        **FALSE_ANSWERS,
     }
 )
 
 
-class Misfortune:
+class FaultInjector:
     """Which faults strike, counting and throwing dice; one for each playing of a scenario."""
 
     def __init__(self, scenario: Scenario) -> None:
@@ -131,7 +131,7 @@ class Misfortune:
         for number, fault in enumerate(key.faults):
             if fault.when.matches(at, ask.model, ask.surface) and self._strikes(key, number, fault):
                 delay = answer.delay
-                answer = FAULTS[fault.what](Strike(fault, key, ask, answer))
+                answer = FAULTS[fault.what](FaultContext(fault, key, ask, answer))
                 answer.delay = max(answer.delay, delay)
         return answer
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from monitor.simulator.faults import FAULTS
 from monitor.simulator.models import BUILT_IN, Model, Surface
-from monitor.simulator.refusals import MISFORTUNES
+from monitor.simulator.refusals import REFUSALS
 from monitor.simulator.scenario import (
     ALLOW_LIST,
     ALWAYS,
@@ -239,7 +239,7 @@ def _what(table: Table, known: Mapping[str, object]) -> str:
 
 
 def _block(table: Table, models: Mapping[str, Model]) -> Block:
-    block = Block(_what(table, MISFORTUNES), _matching(table, models))
+    block = Block(_what(table, REFUSALS), _matching(table, models))
     table.finish()
     return block
 

@@ -231,7 +231,7 @@ _LIST = (
 )
 
 #: What a scenario may do to a key under `blocks`.
-MISFORTUNES: Mapping[str, Refusal] = MappingProxyType({item.what: item for item in _LIST})
+REFUSALS: Mapping[str, Refusal] = MappingProxyType({item.what: item for item in _LIST})
 
 
 def masked(secret: str) -> str:

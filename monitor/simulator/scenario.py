@@ -70,7 +70,7 @@ class Matching:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A misfortune that has nothing to do with the gate: a name of `refusals.MISFORTUNES`."""
+    """A refusal that has nothing to do with the gate: a name of `refusals.REFUSALS`."""
 
     what: str
     when: Matching = Matching()

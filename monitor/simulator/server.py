@@ -1,4 +1,4 @@
-"""The stand-in's HTTP server: reads, lets judge, spoils, writes down, sends."""
+"""The stand-in's HTTP server: reads, decides, applies faults, records, sends."""
 
 import asyncio
 import socket
@@ -16,11 +16,11 @@ from aiohttp.http import RawRequestMessage
 
 from monitor.simulator.answers import Answer, Ending, encode, refused, retry_after
 from monitor.simulator.asking import Ask, read
-from monitor.simulator.faults import Misfortune
-from monitor.simulator.judging import Judge, bases_of
+from monitor.simulator.faults import FaultInjector
 from monitor.simulator.ledger import Ledger
 from monitor.simulator.reading import parse_scenario
 from monitor.simulator.refusals import Refusal, bad_parameter
+from monitor.simulator.responder import Responder, bases_of
 from monitor.simulator.scenario import Scenario, ScenarioError
 
 #: Bytes of a request. A probe has a few hundred, an edit's picture a few thousand.
@@ -31,12 +31,12 @@ READ_TIMEOUT = 30.0
 
 
 class _Play:
-    """One playing of a scenario: its judge, its dice, and when it began."""
+    """One playing of a scenario: its responder, its dice, and when it began."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
-        self.judge = Judge(scenario)
-        self.misfortune = Misfortune(scenario)
+        self.responder = Responder(scenario)
+        self.fault_injector = FaultInjector(scenario)
         self.bases = bases_of(scenario)
         self.began = time.monotonic()
 
@@ -125,10 +125,10 @@ class Simulator:
         except ConnectionError:
             return web.Response()  # the client went before it had asked; nobody reads this
         at = play.now()
-        answer = play.judge.answer(ask, at)
-        key = play.judge.key_of(ask)
+        answer = play.responder.answer(ask, at)
+        key = play.responder.key_of(ask)
         if key is not None and key.base == ask.base:
-            answer = play.misfortune.apply(key, ask, answer, at)
+            answer = play.fault_injector.apply(key, ask, answer, at)
         if answer.delay:
             await self._pause(answer.delay / play.scenario.time_scale)
         if answer.retry_after is not None:
@@ -160,13 +160,13 @@ class Simulator:
         return response
 
     def _record(self, play: _Play, ask: Ask, answer: Answer) -> None:
-        key, model = play.judge.key_of(ask), ask.model
+        key, model = play.responder.key_of(ask), ask.model
         self.ledger.record(
             elapsed=time.monotonic() - self._began,
             key=key.name if key else "(unknown)",
             path=ask.path,
             # What a client makes up must not fill the totals.
-            model=model if not model or play.judge.model_of(model) else "(unknown)",
+            model=model if not model or play.responder.model_of(model) else "(unknown)",
             surface=ask.surface or "",
             status=answer.status,
             what=answer.what,

@@ -6,8 +6,8 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from monitor.store.engine import require, told_plainly
-from monitor.store.errors import PlaceError
+from monitor.store.engine import as_store_errors, require
+from monitor.store.errors import DestinationError
 
 #: What the names of a database's own files end with: itself, SQLite's logs, and the lock.
 _ENDINGS = ("", "-wal", "-shm", "-journal", ".lock")
@@ -17,10 +17,10 @@ def backup(source: Path, destination: Path) -> None:
     """Copy a database, live or not, to a file of mode 0600, which appears whole or not at all.
 
     A file already there is replaced. Raises StoreError when one of them cannot be read or written, and
-    PlaceError for what is no regular file, and for the database's own files.
+    DestinationError for what is no regular file, and for the database's own files.
     """
     require(source)
-    with told_plainly(destination):
+    with as_store_errors(destination):
         _require_replaceable(source, destination)
         with closing(_read_only(source)) as original:
             write_copy(original, destination)
@@ -32,10 +32,12 @@ def _require_replaceable(source: Path, destination: Path) -> None:
     place = destination.resolve()
     # by name, too: a log that is not there now is made with the next write
     if place in own or any(place.exists() and o.exists() and place.samefile(o) for o in own):
-        raise PlaceError(f"{destination}: this is the database itself, or one of its files")
+        raise DestinationError(f"{destination}: this is the database itself, or one of its files")
     # a device, a folder, or a link, which could lead to either
     if destination.is_symlink() or (destination.exists() and not destination.is_file()):
-        raise PlaceError(f"{destination}: this is no regular file; name one that may be replaced")
+        raise DestinationError(
+            f"{destination}: this is no regular file; name one that may be replaced"
+        )
 
 
 def write_copy(original: sqlite3.Connection, destination: Path) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 from monitor.access.holds import Posting, Reservation
 from monitor.access.spending import Ledger
 from monitor.store import tables
-from monitor.store.engine import FileLock, make_file, reading, told_plainly, writing_engine
+from monitor.store.engine import FileLock, as_store_errors, make_file, reading, writing_engine
 from monitor.store.inbox import settle
 from monitor.store.migrate import migrate
 from monitor.store.transaction import Memo, Transaction
@@ -55,7 +55,7 @@ def open_books(path: Path, ledger: Ledger, now: datetime) -> Iterator[Books]:
     lock = FileLock(path)
     try:
         migrate(path)
-        with told_plainly(path), writing_engine(path).begin() as connection:
+        with as_store_errors(path), writing_engine(path).begin() as connection:
             first = now.date().replace(day=1)
             spent = connection.execute(select(tables.spend).where(_spend.day >= first))
             held = connection.execute(select(tables.holds).order_by(_holds.id))

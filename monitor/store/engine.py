@@ -76,13 +76,13 @@ def reading(path: Path) -> Iterator[Connection]:
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
 
-    with told_plainly(path), engine.connect() as connection:
+    with as_store_errors(path), engine.connect() as connection:
         require_head(path, connection)
         yield connection
 
 
 @contextmanager
-def told_plainly(path: Path) -> Iterator[None]:
+def as_store_errors(path: Path) -> Iterator[None]:
     """Turn the library's exceptions into a StoreError that names the file and the cause."""
     try:
         yield
@@ -154,7 +154,7 @@ def make_file(path: Path) -> None:
 
     The log files beside it get the file's own mode from SQLite.
     """
-    with told_plainly(path):
+    with as_store_errors(path):
         if not path.parent.exists():
             path.parent.mkdir(mode=0o700, parents=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -168,7 +168,7 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         self._path = path.with_name(path.name + ".lock")
-        with told_plainly(self._path):
+        with as_store_errors(self._path):
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

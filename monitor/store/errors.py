@@ -20,5 +20,5 @@ class GoneError(StoreError):
     """The file was deleted or replaced while it was in use."""
 
 
-class PlaceError(StoreError):
-    """The place that somebody named is none to write to: it is another that is to be named."""
+class DestinationError(StoreError):
+    """The named destination cannot be written to: another one has to be named."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from monitor.access.words import DeclarationKind
 from monitor.store import tables
-from monitor.store.engine import require, require_head, told_plainly, writing_engine
+from monitor.store.engine import as_store_errors, require, require_head, writing_engine
 from monitor.store.records import InboxItem
 
 _its = tables.inbox.c
@@ -22,7 +22,7 @@ def submit(path: Path, kind: str, payload: Mapping[str, Any], now: datetime) -> 
     Raises StoreError when there is no database yet, it is of another revision, or it stays locked.
     """
     require(path)
-    with told_plainly(path), writing_engine(path).begin() as connection:
+    with as_store_errors(path), writing_engine(path).begin() as connection:
         require_head(path, connection)
         row = {"kind": kind, "payload": json.dumps(dict(payload)), "created_at": now}
         id_: int = connection.execute(insert(tables.inbox).returning(_its.id), row).scalar_one()

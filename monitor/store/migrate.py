@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from monitor.store.backup import backup
-from monitor.store.engine import FileLock, make_file, revision, told_plainly, writing_engine
+from monitor.store.engine import FileLock, as_store_errors, make_file, revision, writing_engine
 from monitor.store.errors import StoreError
 from monitor.store.revision import BUSY_TIMEOUT, HEAD
 from monitor.store.tables import metadata
@@ -37,7 +37,7 @@ def migrate(path: Path) -> str | None:
     """
     # foreign keys off: a table that a migration rebuilds is dropped for a moment
     engine = writing_engine(path, foreign_keys=False)
-    with told_plainly(path):
+    with as_store_errors(path):
         with engine.connect() as connection:
             found = revision(connection)
             tables = connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar()
@@ -90,7 +90,7 @@ def create(path: Path) -> None:
 def _hand_over(path: Path) -> None:
     owner = path.parent.stat()
     if os.geteuid() == 0 and owner.st_uid:
-        with told_plainly(path):
+        with as_store_errors(path):
             for file in (path, path.with_name(path.name + ".lock")):
                 os.chown(file, owner.st_uid, owner.st_gid)
 

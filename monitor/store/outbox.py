@@ -68,7 +68,7 @@ def pending(
     ]
 
 
-def bury_others(connection: Connection, channels: Sequence[str], at: datetime) -> int:
+def dead_letter_others(connection: Connection, channels: Sequence[str], at: datetime) -> int:
     """Mark as dead what is pending for a channel that is none of these: nobody would ever send it."""
     done = connection.execute(
         update(_rows)

@@ -19,9 +19,9 @@ from monitor.access.propagation import Opening
 from monitor.access.target import Target
 from monitor.access.words import DeclarationKind, EventKind
 from monitor.store import inbox, openings, outbox, registry, retention, tables
-from monitor.store.engine import FileLock, make_file, require_sound, told_plainly, writing_engine
+from monitor.store.database_files import DatabaseFiles
+from monitor.store.engine import FileLock, as_store_errors, make_file, require_sound, writing_engine
 from monitor.store.migrate import migrate
-from monitor.store.place import Place
 from monitor.store.records import (
     Change,
     DaemonRow,
@@ -53,12 +53,12 @@ class Recorder:
     """
 
     def __init__(
-        self, queue: WriteQueue, lock: FileLock, place: Place, before: DaemonRow | None
+        self, queue: WriteQueue, lock: FileLock, files: DatabaseFiles, before: DaemonRow | None
     ) -> None:
         #: for results that are kept when the database refuses them
         self.queue = queue
         self._lock = lock
-        self._place = place
+        self._files = files
         self._pruned_to = 0
         self._closed = False
         #: the daemon that had the database before; one without `stopped_at` was killed
@@ -80,9 +80,9 @@ class Recorder:
         file, a newer version migrated it, it is damaged, or its place cannot keep a WAL.
         """
         lock, connection, memo, before = await asyncio.to_thread(_open, path, clock())
-        place = Place(path)
-        writer = Writer(connection, memo, clock, place.save, hide)
-        return cls(WriteQueue(writer, most=most), lock, place, before)
+        files = DatabaseFiles(path)
+        writer = Writer(connection, memo, clock, files.save, hide)
+        return cls(WriteQueue(writer, most=most), lock, files, before)
 
     async def aclose(self) -> None:
         """Write what waits, note the stop, and let another instance have the file."""
@@ -94,9 +94,9 @@ class Recorder:
         finally:
             self._lock.release()
 
-    def require_place(self) -> None:
+    def require_files(self) -> None:
         """Raise GoneError when the file was deleted or replaced; what it held is saved by `aclose`."""
-        self._place.require()
+        self._files.require()
 
     async def prune(self, now: datetime) -> int:
         """Forget a little of what `retention` lets go, in turn; how many runs went."""
@@ -264,9 +264,11 @@ class Recorder:
         """Let what was given up, all or these, be tried again; how many it were."""
         return await self.queue.do(lambda work: outbox.retry(work.flush(), ids, work.now))
 
-    async def bury_others(self, channels: Sequence[str], at: datetime) -> int:
+    async def dead_letter_others(self, channels: Sequence[str], at: datetime) -> int:
         """Give up what is pending for channels that there are no longer; how many they were."""
-        return await self._do(lambda connection: outbox.bury_others(connection, channels, at))
+        return await self._do(
+            lambda connection: outbox.dead_letter_others(connection, channels, at)
+        )
 
     async def shift_pending(self, step: timedelta) -> None:
         """The wall clock was stepped: what waits moves with it."""
@@ -284,7 +286,7 @@ def _open(path: Path, now: datetime) -> tuple[FileLock, Connection, Memo, Daemon
         found = migrate(path)
         if found != HEAD:
             log.info("database_migrated", before=found, after=HEAD)
-        with told_plainly(path):
+        with as_store_errors(path):
             connection = writing_engine(path).connect()
             undo.callback(connection.close)
             require_sound(path, connection)

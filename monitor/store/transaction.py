@@ -27,8 +27,8 @@ from monitor.access.holds import Posting
 from monitor.access.memory import TargetState, to_json
 from monitor.access.words import ProbeKind
 from monitor.store import inbox, tables
+from monitor.store.compiled_statements import run_many
 from monitor.store.errors import StoreError
-from monitor.store.hot import run_many
 from monitor.store.latencies import Counts, added, from_text, to_text
 from monitor.store.records import (
     Answer,
@@ -118,7 +118,7 @@ class OpenRun:
     latencies: Counts
 
 
-Slot = tuple[int, ProbeKind]
+RunKey = tuple[int, ProbeKind]
 
 #: Takes secrets out of a text, or out of nested values; has the last word on every row.
 Hide = Callable[[Any], Any]
@@ -132,9 +132,9 @@ class Memo:
     """
 
     targets: dict[str, Known] = field(default_factory=dict)
-    runs: dict[Slot, OpenRun] = field(default_factory=dict)
+    runs: dict[RunKey, OpenRun] = field(default_factory=dict)
     new_targets: dict[str, Known] = field(default_factory=dict)
-    new_runs: dict[Slot, OpenRun] = field(default_factory=dict)
+    new_runs: dict[RunKey, OpenRun] = field(default_factory=dict)
 
     def committed(self) -> None:
         """Keep what the transaction added."""
@@ -151,9 +151,9 @@ class Memo:
         """The target of this name, if it was ever registered."""
         return self.new_targets.get(name) or self.targets.get(name)
 
-    def run(self, slot: Slot) -> OpenRun | None:
+    def run(self, run_key: RunKey) -> OpenRun | None:
         """The open run of a target and kind of probe, if it was asked for before."""
-        return self.new_runs.get(slot) or self.runs.get(slot)
+        return self.new_runs.get(run_key) or self.runs.get(run_key)
 
 
 class Transaction:
@@ -231,11 +231,11 @@ class Transaction:
         self._gather(_UPDATE_TARGET, row)
 
     def _observe(self, target: Known, answer: Answer, declared_at: datetime | None) -> None:
-        slot = (target.id, answer.kind)
+        run_key = (target.id, answer.kind)
         # the route is part of it: what a provider granted never goes on what OpenAI granted
         message = self.hide(answer.message)
         key = (target.route, answer.diagnosis, answer.status, answer.gate, message)
-        run = self._memo.run(slot) or self._last_run(slot)
+        run = self._memo.run(run_key) or self._last_run(run_key)
         goes_on = run is not None and run.key == key
         if run and declared_at and run.last_at < declared_at <= answer.at:
             goes_on = False  # the evidence counts the answers since the declaration
@@ -254,17 +254,17 @@ class Transaction:
             row_id = run.id
             self._gather(_UPDATE_RUN, common | _continued(row_id, answer))
         else:
-            row_id = self._insert_run(slot, key, common, answer)
-        self._memo.new_runs[slot] = OpenRun(row_id, key, answer.at, request_ids, latencies)
+            row_id = self._insert_run(run_key, key, common, answer)
+        self._memo.new_runs[run_key] = OpenRun(row_id, key, answer.at, request_ids, latencies)
 
     def _insert_run(
-        self, slot: Slot, key: tuple[Any, ...], common: Mapping[str, Any], answer: Answer
+        self, run_key: RunKey, key: tuple[Any, ...], common: Mapping[str, Any], answer: Answer
     ) -> int:
         route, diagnosis, status, gate, message = key
         row = dict(common) | {
-            "target_id": slot[0],
+            "target_id": run_key[0],
             "route": route,
-            "kind": slot[1],
+            "kind": run_key[1],
             "diagnosis": diagnosis,
             "status": status,
             "gate": gate,
@@ -283,9 +283,9 @@ class Transaction:
         }
         return self._insert(_INSERT_RUN, row)
 
-    def _last_run(self, slot: Slot) -> OpenRun | None:
+    def _last_run(self, run_key: RunKey) -> OpenRun | None:
         row = self._connection.execute(
-            _LAST_RUN, {"target": slot[0], "kind": slot[1]}
+            _LAST_RUN, {"target": run_key[0], "kind": run_key[1]}
         ).one_or_none()
         if row is None:
             return None

@@ -22,7 +22,7 @@ from monitor.access.diagnosis.rule import read_rules
 from monitor.access.observation import BODY_CAP, Observation
 from monitor.access.words import Surface
 from monitor.simulator.models import Surface as SimulatedSurface
-from monitor.simulator.refusals import MISFORTUNES, gate_refusal
+from monitor.simulator.refusals import REFUSALS, gate_refusal
 
 ORDINARY_LIMIT, LARGE_LIMIT, TABLE_LIMIT = 100.0, 2_500.0, 15_000.0
 ROUNDS = 7
@@ -53,7 +53,7 @@ ORDINARY = {
     "the gate": (403, GATE_BODY),
     "the gate, streaming": (400, json.dumps({"error": gate_refusal(SimulatedSurface.STREAM, "o3").error()})),
     **{
-        name: (MISFORTUNES[name].status, json.dumps({"error": MISFORTUNES[name].error()}))
+        name: (REFUSALS[name].status, json.dumps({"error": REFUSALS[name].error()}))
         for name in (
             "invalid_api_key", "mismatched_organization", "missing_scope", "insufficient_quota",
             "tier_limit_zero", "project_denied", "model_not_found", "no_channel", "moderation_blocked",

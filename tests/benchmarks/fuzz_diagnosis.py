@@ -29,7 +29,7 @@ from monitor.access.diagnosis.explaining import Given, explain, explain_row
 from monitor.access.observation import Observation
 from monitor.access.words import Effect, Surface
 from monitor.simulator.models import Surface as SimulatedSurface
-from monitor.simulator.refusals import LOCKED, MISFORTUNES, gate_refusal
+from monitor.simulator.refusals import LOCKED, REFUSALS, gate_refusal
 
 SLOW, TOO_SLOW = 0.020, 0.200
 #: Of all answers, how many may be slow.
@@ -49,7 +49,7 @@ class Seed:
 
 def own_seeds() -> list[Seed]:
     """Refusals as the simulator writes them, as relays rewrite them, and a few successes."""
-    refusals = [*MISFORTUNES.values(), LOCKED]
+    refusals = [*REFUSALS.values(), LOCKED]
     refusals += [gate_refusal(surface, "gpt-image-2") for surface in SimulatedSurface]
     seeds = []
     for refusal in refusals:

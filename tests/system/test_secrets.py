@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from monitor.simulator.faults import FAULTS
-from monitor.simulator.refusals import MISFORTUNES
+from monitor.simulator.refusals import REFUSALS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
@@ -32,7 +32,7 @@ WITHOUT_ECHO = {
     "nested",
     "long_winded",
 }
-BLOCKS = sorted(MISFORTUNES)
+BLOCKS = sorted(REFUSALS)
 SPOILT = sorted(set(FAULTS) - WITHOUT_ECHO)
 NAMES = ["open", "gated", "locked", "accident", *BLOCKS, *SPOILT]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from monitor.access.diagnosis import envelope, own, proof, unanswered
+from monitor.access.diagnosis import envelope, no_answer, own, proof
 from monitor.access.diagnosis import rules as built_in
 from monitor.access.diagnosis.advice import Advice, advise
 from monitor.access.diagnosis.answer import Answer, Kind, read
@@ -137,8 +137,8 @@ def _no_answer(observation: Observation) -> Diagnosis:
     failure = observation.failure
     return Diagnosis(
         Code.NETWORK_ERROR,
-        unanswered.owner_of(failure),
-        f"{unanswered.RULE}{failure}",
+        no_answer.owner_of(failure),
+        f"{no_answer.RULE}{failure}",
         message=_shown(observation, observation.failure_text) or str(failure).replace("_", " "),
         status=observation.status,
         request_id=request_id_of(observation),
@@ -172,7 +172,7 @@ def _diagnosis(
 
 def _shown(observation: Observation, text: str) -> str:
     """Words as they leave the diagnosis: without the secret that was sent, and cut only then."""
-    return clean(observation.veil(clean(text, 4 * MESSAGE_CAP)))
+    return clean(observation.mask(clean(text, 4 * MESSAGE_CAP)))
 
 
 def _message(answer: Answer) -> str:

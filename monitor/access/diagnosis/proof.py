@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from monitor.access.diagnosis import said as saying
 from monitor.access.diagnosis.answer import Answer, Kind
-from monitor.access.diagnosis.imaged import cut_image
+from monitor.access.diagnosis.image_proof import cut_image
 from monitor.access.diagnosis.said import End, Said, Shape
 from monitor.access.diagnosis.text import fold
 from monitor.access.observation import Observation

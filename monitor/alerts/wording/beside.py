@@ -1,7 +1,7 @@
 """The words for what happens beside the gate: blockers, silence, shutdowns, money, the monitor itself."""
 
 from monitor.access.diagnosis.advice import advise
-from monitor.access.diagnosis.unanswered import failure_of, steps_of
+from monitor.access.diagnosis.no_answer import failure_of, steps_of
 from monitor.access.words import Code, Reason, Silence
 from monitor.alerts.clean import count, duration
 from monitor.alerts.facts import Facts

@@ -19,7 +19,7 @@ def demo(
     """
     if importlib.util.find_spec("aiosmtpd") is None:
         fail("the demo's mail server is an extra: pip install 'access-monitor[demo]'")
-    from monitor.cli.demo.show import show
+    from monitor.cli.demo.demo_run import show
     from monitor.daemon.signals import run
 
     raise typer.Exit(run(show(seconds)))

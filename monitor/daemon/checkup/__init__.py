@@ -8,11 +8,11 @@ from monitor.access.words import Code, Owner
 from monitor.config import Settings
 from monitor.daemon.checkup import admin, control, gate, identity, model, reach, secret, variables
 from monitor.daemon.checkup.admin import ProjectRules, project_rules
-from monitor.daemon.checkup.course import Course
+from monitor.daemon.checkup.checkup_context import CheckupContext
 from monitor.daemon.checkup.plan import Plan, cost, plan_of
 from monitor.daemon.checkup.results import Check, Finding, Report, Result, Verdict
 from monitor.daemon.checkup.verdict import verdict_of
-from monitor.daemon.once import Attempts, check_all
+from monitor.daemon.probe_once import Attempts, check_all
 from monitor.probing import Prober
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "project_rules",
 ]
 
-_Step = Callable[[Course], Awaitable[Finding | None]]
+_Step = Callable[[CheckupContext], Awaitable[Finding | None]]
 
 #: The steps in order, with the names of the checks each one makes; a new one is a file and a line here.
 #: Those of `admin` are made only where there is an admin key.
@@ -60,35 +60,35 @@ async def checkup(
     """
     prober = Prober(catalog=settings.catalog, limit_in_flight=8)
     attempts = attempts or Attempts()
-    course = Course(settings, plan, prober, environ, now, attempts)
+    context = CheckupContext(settings, plan, prober, environ, now, attempts)
     try:
         finding, others = await asyncio.gather(
-            _run(course), check_all(settings, plan.others, attempts)
+            _run(context), check_all(settings, plan.others, attempts)
         )
     finally:
         await prober.aclose()
-    own = [probe for probe in course.probes if probe.target == plan.target]
+    own = [probe for probe in context.probes if probe.target == plan.target]
     return Report(
         key=plan.target.key,
         target=plan.target.name,
-        checks=tuple(course.checks),
+        checks=tuple(context.checks),
         routes=(*own, *others),
-        verdict=verdict_of(course, finding, others),
-        probes=(*course.probes, *others),
+        verdict=verdict_of(context, finding, others),
+        probes=(*context.probes, *others),
     )
 
 
-async def _run(course: Course) -> Finding:
+async def _run(context: CheckupContext) -> Finding:
     """The steps until one decides; those after it are named as skipped."""
     finding: Finding | None = None
     decided = ""
     for step, names in _STEPS:
         if finding:
             for name in names:
-                course.skipped(name, f"not needed: {decided} decides")
+                context.skipped(name, f"not needed: {decided} decides")
             continue
-        finding = await step(course)
+        finding = await step(context)
         if finding:
-            problems = [check.name for check in course.checks if check.result is Result.PROBLEM]
-            decided = problems[-1] if problems else course.checks[-1].name
+            problems = [check.name for check in context.checks if check.result is Result.PROBLEM]
+            decided = problems[-1] if problems else context.checks[-1].name
     return finding or Finding(Code.UNRECOGNIZED, Owner.ROUTE)

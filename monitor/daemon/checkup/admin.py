@@ -15,7 +15,7 @@ from monitor.access.observation import Observation
 from monitor.access.words import Contract
 from monitor.catalog import Catalog
 from monitor.config import Settings
-from monitor.daemon.checkup.course import Course, said
+from monitor.daemon.checkup.checkup_context import CheckupContext, said
 from monitor.daemon.checkup.results import Finding
 from monitor.probing import Credentials, Prober
 
@@ -99,41 +99,43 @@ def _object(answer: Observation) -> Mapping[str, Any]:
     return value if answer.status == 200 and isinstance(value, dict) else {}
 
 
-async def check(course: Course) -> Finding | None:
+async def check(context: CheckupContext) -> Finding | None:
     """Tells the project's allow-list from a gate that is not open yet. Nothing without an admin key."""
-    target, listing = course.plan.target, course.listing
+    target, listing = context.plan.target, context.listing
     project = target.project or (listing.headers.get("openai-project") if listing else None)
     if target.contract is not Contract.DIRECT:
         return None
     model = target.capability.model
-    rules = await project_rules(course.settings, course.prober, target.organization, project, model)
+    rules = await project_rules(
+        context.settings, context.prober, target.organization, project, model
+    )
     if rules is None:
-        if target.organization in course.settings.organizations:
-            course.skipped(PERMISSIONS, "no project is configured, and the answers name none")
+        if target.organization in context.settings.organizations:
+            context.skipped(PERMISSIONS, "no project is configured, and the answers name none")
         return None
     if rules.problem:
-        course.skipped(PERMISSIONS, f"could not be read: {rules.problem}")
-        course.skipped(LIMITS, "could not be read")
+        context.skipped(PERMISSIONS, f"could not be read: {rules.problem}")
+        context.skipped(LIMITS, "could not be read")
         return None
-    course.allowed = rules.allows(course.settings.catalog, model)
+    context.allowed = rules.allows(context.settings.catalog, model)
     policy = rules.permissions
     what = f"{policy['mode']} of {len(policy['model_ids'])} models" if policy else "none are set"
-    if course.allowed:
-        course.ok(PERMISSIONS, f"{what}: {rules.project} may use {model}")
+    if context.allowed:
+        context.ok(PERMISSIONS, f"{what}: {rules.project} may use {model}")
     else:
-        course.problem(PERMISSIONS, f"{what}: {rules.project} may not use {model}")
-    _limits(course, rules.limit)
+        context.problem(PERMISSIONS, f"{what}: {rules.project} may not use {model}")
+    _limits(context, rules.limit)
     return None
 
 
-def _limits(course: Course, row: Mapping[str, Any] | None) -> None:
+def _limits(context: CheckupContext, row: Mapping[str, Any] | None) -> None:
     if row is None:
-        course.skipped(LIMITS, "the project has no row for the model")
+        context.skipped(LIMITS, "the project has no row for the model")
         return
     figures = {name: value for name, value in row.items() if name.startswith("max_")}
     text = ", ".join(
         f"{name.removeprefix('max_').replace('_', ' ')}: {value}" for name, value in figures.items()
     )
-    images = course.plan.target.capability.surface.makes_images
-    course.limit_zero = images and row.get("max_images_per_1_minute") == 0
-    (course.problem if course.limit_zero else course.ok)(LIMITS, text)
+    images = context.plan.target.capability.surface.makes_images
+    context.limit_zero = images and row.get("max_images_per_1_minute") == 0
+    (context.problem if context.limit_zero else context.ok)(LIMITS, text)

@@ -1,9 +1,9 @@
 """The gate itself, on each surface of the model."""
 
 from monitor.access.words import Code, Effect
-from monitor.daemon.checkup.course import Course, finding_of, said
+from monitor.daemon.checkup.checkup_context import CheckupContext, finding_of, said
 from monitor.daemon.checkup.results import Finding
-from monitor.daemon.once import Checked, check_all
+from monitor.daemon.probe_once import Checked, check_all
 
 GATE = "gate"
 
@@ -19,43 +19,45 @@ _SAME_EVERYWHERE = (
 )
 
 
-async def check(course: Course) -> Finding | None:
+async def check(context: CheckupContext) -> Finding | None:
     """The target's own answer decides; the other surfaces are shown, for they have been seen to differ."""
-    target = course.plan.target
-    (own,) = await check_all(course.settings, [target], course.attempts)
-    _note(course, own)
+    target = context.plan.target
+    (own,) = await check_all(context.settings, [target], context.attempts)
+    _note(context, own)
     why = ""
     if own.diagnosis.code in _SAME_EVERYWHERE:
         why = "would be answered the same"
     elif own.diagnosis.effect is Effect.INCONCLUSIVE:
         why = "not while such answers come: they use up limits, and may be billed"
     if why:
-        for other in course.plan.surfaces:
-            course.skipped(_name(other.capability.surface), why)
+        for other in context.plan.surfaces:
+            context.skipped(_name(other.capability.surface), why)
         return finding_of(own.diagnosis)
     sent = int(target.capability.surface.makes_images)
-    rest = await check_all(course.settings, course.plan.surfaces, course.attempts, images_sent=sent)
+    rest = await check_all(
+        context.settings, context.plan.surfaces, context.attempts, images_sent=sent
+    )
     for made in rest:
-        _note(course, made)
+        _note(context, made)
     opened = [str(one.target.capability.surface) for one in rest if _granted(one)]
     shut = [str(one.target.capability.surface) for one in rest if _gated(one)]
     if opened and not _granted(own):
-        course.notes.append(f"The same model is open already through: {', '.join(opened)}.")
+        context.notes.append(f"The same model is open already through: {', '.join(opened)}.")
     if shut and _granted(own):
-        course.notes.append(f"The same model is still gated through: {', '.join(shut)}.")
+        context.notes.append(f"The same model is still gated through: {', '.join(shut)}.")
     return finding_of(own.diagnosis)
 
 
-def _note(course: Course, made: Checked) -> None:
-    course.probes.append(made)
+def _note(context: CheckupContext, made: Checked) -> None:
+    context.probes.append(made)
     name, took = _name(made.target.capability.surface), made.observation.timings.total
     if _granted(made):
-        course.ok(name, f"{said(made.diagnosis)}, ${made.cost_usd:.5f}", took)
+        context.ok(name, f"{said(made.diagnosis)}, ${made.cost_usd:.5f}", took)
     elif made.diagnosis.effect is Effect.INCONCLUSIVE:
-        course.skipped(name, f"could not be told: {said(made.diagnosis)}", took)
+        context.skipped(name, f"could not be told: {said(made.diagnosis)}", took)
     else:
         id_ = made.diagnosis.request_id
-        course.problem(name, said(made.diagnosis) + (f" ({id_})" if id_ else ""), took)
+        context.problem(name, said(made.diagnosis) + (f" ({id_})" if id_ else ""), took)
 
 
 def _name(surface: str) -> str:

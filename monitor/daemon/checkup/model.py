@@ -7,72 +7,72 @@ from monitor.access.target import Capability
 from monitor.access.words import Code, Effect, Owner, ProbeKind, Surface
 from monitor.catalog import Model
 from monitor.catalog.listing import listed as dates_of
-from monitor.daemon.checkup.course import Course, said
+from monitor.daemon.checkup.checkup_context import CheckupContext, said
 from monitor.daemon.checkup.results import Finding
 
 LISTED, MODEL, ENDPOINT = "listed", "model", "endpoint"
 
 
-async def check(course: Course) -> Finding | None:
+async def check(context: CheckupContext) -> Finding | None:
     """A model that is gone never opens: the checkup ends there, unless the API still lists it."""
-    target = course.plan.target
+    target = context.plan.target
     name = target.capability.model
-    seen = await course.prober.probe(
-        course.credentials, Capability(name, Surface.MODELS), ProbeKind.FULL
+    seen = await context.prober.probe(
+        context.credentials, Capability(name, Surface.MODELS), ProbeKind.FULL
     )
-    answer, took = diagnose(seen, course.settings.rules), seen.timings.total
+    answer, took = diagnose(seen, context.settings.rules), seen.timings.total
     listed = answer.effect is Effect.GRANTED
     if listed:
-        course.ok(LISTED, f"GET /models/{name}; this proves nothing of the gate", took)
+        context.ok(LISTED, f"GET /models/{name}; this proves nothing of the gate", took)
     elif answer.effect is Effect.BLOCKED:
-        course.problem(LISTED, f"{said(answer)}; this alone proves nothing of the gate", took)
+        context.problem(LISTED, f"{said(answer)}; this alone proves nothing of the gate", took)
     else:
-        course.skipped(LISTED, f"could not be told: {said(answer)}", took)
-    known = course.settings.catalog.get(name)
+        context.skipped(LISTED, f"could not be told: {said(answer)}", took)
+    known = context.settings.catalog.get(name)
     # the date that the API itself sends wins over the catalog's
-    told = dates_of(course.listing.body).get(name) if course.listing else None
-    return _dated(course, known, told or (known.shutdown if known else None), listed=listed)
+    told = dates_of(context.listing.body).get(name) if context.listing else None
+    return _dated(context, known, told or (known.shutdown if known else None), listed=listed)
 
 
 def _dated(
-    course: Course, known: Model | None, shutdown: date | None, *, listed: bool
+    context: CheckupContext, known: Model | None, shutdown: date | None, *, listed: bool
 ) -> Finding | None:
-    name, today = course.plan.target.capability.model, course.now.date()
-    if not course.direct:
-        course.skipped(MODEL, "what a provider serves under a name, and until when, is its own")
+    name, today = context.plan.target.capability.model, context.now.date()
+    if not context.direct:
+        context.skipped(MODEL, "what a provider serves under a name, and until when, is its own")
     elif shutdown and shutdown <= today and not listed:
-        course.problem(MODEL, f"{name} was shut down on {shutdown}")
+        context.problem(MODEL, f"{name} was shut down on {shutdown}")
         return Finding(
             Code.MODEL_UNAVAILABLE, Owner.MODEL, note=f"{name} was shut down on {shutdown}."
         )
-    elif shutdown and shutdown - today <= course.settings.deadlines.retiring:
-        course.problem(MODEL, f"{name} will be shut down on {shutdown}")
-        course.notes.append(f"{name} will be shut down on {shutdown}: plan for its successor.")
+    elif shutdown and shutdown - today <= context.settings.deadlines.retiring:
+        context.problem(MODEL, f"{name} will be shut down on {shutdown}")
+        context.notes.append(f"{name} will be shut down on {shutdown}: plan for its successor.")
     elif known is None:
-        near = course.settings.catalog.nearest(name)
-        course.skipped(
+        near = context.settings.catalog.nearest(name)
+        context.skipped(
             MODEL, "the catalog does not know it" + (f"; it knows {near}" if near else "")
         )
     else:
-        course.ok(MODEL, f"in service{f' until {shutdown}' if shutdown else ''}")
+        context.ok(MODEL, f"in service{f' until {shutdown}' if shutdown else ''}")
     return None
 
 
-async def check_endpoint(course: Course) -> Finding | None:
+async def check_endpoint(context: CheckupContext) -> Finding | None:
     """By the catalog; a provider may serve a model where it likes."""
-    capability = course.plan.target.capability
-    known = course.settings.catalog.get(capability.model)
-    if known is None or not course.direct:
+    capability = context.plan.target.capability
+    known = context.settings.catalog.get(capability.model)
+    if known is None or not context.direct:
         why = "the catalog does not know the model" if known is None else "the provider's own"
-        course.skipped(ENDPOINT, f"could not be told: {why}")
+        context.skipped(ENDPOINT, f"could not be told: {why}")
     elif capability.surface not in known.surfaces and capability.surface is not Surface.MODELS:
         usual = ", ".join(surface for surface in known.surfaces if surface is not Surface.MODELS)
-        course.problem(ENDPOINT, f"{capability.model} is not used through {capability.surface}")
+        context.problem(ENDPOINT, f"{capability.model} is not used through {capability.surface}")
         return Finding(
             Code.WRONG_ENDPOINT,
             Owner.REQUEST,
             note=f"{capability.model} is not used through {capability.surface}; it has: {usual}.",
         )
     else:
-        course.ok(ENDPOINT, f"{capability.surface} is one of the model's")
+        context.ok(ENDPOINT, f"{capability.surface} is one of the model's")
     return None

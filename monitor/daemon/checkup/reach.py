@@ -6,10 +6,10 @@ import socket
 import time
 from urllib.parse import urlsplit
 
-from monitor.access.diagnosis.unanswered import owner_of, steps_of
+from monitor.access.diagnosis.no_answer import owner_of, steps_of
 from monitor.access.observation import Failure, Observation
 from monitor.access.words import Code, Owner, ProbeKind
-from monitor.daemon.checkup.course import Course
+from monitor.daemon.checkup.checkup_context import CheckupContext
 from monitor.daemon.checkup.results import Finding
 from monitor.probing import proxy_for
 
@@ -19,19 +19,19 @@ NAME, CONNECTION, TLS, FIRST_BYTE = "name_resolution", "connection", "tls", "fir
 _RESOLVE = 15.0
 
 
-async def check(course: Course) -> Finding | None:
+async def check(context: CheckupContext) -> Finding | None:
     """The way to the route's host, or to the proxy before it. Without an answer there is no more to ask."""
-    proxy = proxy_for(course.route.base_url)
-    url = urlsplit(proxy or course.route.base_url)
+    proxy = proxy_for(context.route.base_url)
+    url = urlsplit(proxy or context.route.base_url)
     host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
-    if not await _resolves(course, host, port):
+    if not await _resolves(context, host, port):
         for name in (CONNECTION, TLS, FIRST_BYTE):
-            course.skipped(name, "the name has no address")
+            context.skipped(name, "the name has no address")
         return _stopped(f"The name {host} cannot be resolved here.")
-    course.listing = listing = await course.prober.probe(
-        course.credentials, course.plan.target.capability, ProbeKind.LISTING
+    context.listing = listing = await context.prober.probe(
+        context.credentials, context.plan.target.capability, ProbeKind.LISTING
     )
-    failed = _failed(listing, tls=course.route.base_url.startswith("https:"))
+    failed = _failed(listing, tls=context.route.base_url.startswith("https:"))
     where = f"{host} port {port}" + (f", the proxy {proxy}" if proxy else "")
     steps = (
         (CONNECTION, listing.timings.connect, where),
@@ -40,25 +40,25 @@ async def check(course: Course) -> Finding | None:
     )
     for number, (name, took, evidence) in enumerate(steps):
         if name == failed:
-            course.problem(name, listing.failure_text, listing.timings.total)
+            context.problem(name, listing.failure_text, listing.timings.total)
             for later, _, _ in steps[number + 1 :]:
-                course.skipped(later, f"not reached: {name} failed")
+                context.skipped(later, f"not reached: {name} failed")
             said = f"{name.replace('_', ' ').capitalize()} failed: {listing.failure_text}."
             return _stopped(f"{said} {steps_of(listing.failure)}", owner_of(listing.failure))
-        if name == TLS and not course.route.base_url.startswith("https:"):
-            course.skipped(name, "plain HTTP, on this machine")
+        if name == TLS and not context.route.base_url.startswith("https:"):
+            context.skipped(name, "plain HTTP, on this machine")
         else:
-            course.ok(name, evidence, took)
+            context.ok(name, evidence, took)
     return None
 
 
-async def _resolves(course: Course, host: str, port: int) -> bool:
+async def _resolves(context: CheckupContext, host: str, port: int) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
         pass
     else:
-        course.ok(NAME, f"{host} is an address")
+        context.ok(NAME, f"{host} is an address")
         return True
     began = time.monotonic()
     try:
@@ -69,10 +69,10 @@ async def _resolves(course: Course, host: str, port: int) -> bool:
             isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN
         )
         why = "no name server answers" if silent else "the name is unknown"
-        course.problem(NAME, f"{host}: {why}", _since(began))
+        context.problem(NAME, f"{host}: {why}", _since(began))
         return False
     addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
-    course.ok(NAME, f"{host}: {', '.join(addresses[:4])}", _since(began))
+    context.ok(NAME, f"{host}: {', '.join(addresses[:4])}", _since(began))
     return True
 
 

@@ -4,7 +4,7 @@ import re
 
 from monitor.access.words import Code, Owner
 from monitor.config import Secret
-from monitor.daemon.checkup.course import Course
+from monitor.daemon.checkup.checkup_context import CheckupContext
 from monitor.daemon.checkup.results import Finding
 
 SECRET = "secret"  # noqa: S105 - the check's name
@@ -17,19 +17,19 @@ _PLACEHOLDER = re.compile(
 _FEWEST = 16
 
 
-async def check(course: Course) -> Finding | None:
+async def check(context: CheckupContext) -> Finding | None:
     """A secret that cannot be one stops the checkup before it is sent anywhere."""
-    secret = course.settings.key(course.plan.target.key).secret
+    secret = context.settings.key(context.plan.target.key).secret
     where = f"{secret.reference}, {secret.fingerprint}, {len(secret.reveal())} characters"
-    wrong = _wrong(secret, direct=course.direct)
+    wrong = _wrong(secret, direct=context.direct)
     if wrong:
-        course.problem(SECRET, f"{wrong} ({where})")
+        context.problem(SECRET, f"{wrong} ({where})")
         note = f"What {secret.reference} holds {wrong}: it was not sent."
         return Finding(Code.INVALID_CREDENTIALS, Owner.KEY, note=note)
-    if course.direct and not secret.reveal().startswith("sk-"):
-        course.problem(SECRET, f"does not begin with sk-, as OpenAI's keys do ({where})")
+    if context.direct and not secret.reveal().startswith("sk-"):
+        context.problem(SECRET, f"does not begin with sk-, as OpenAI's keys do ({where})")
     else:
-        course.ok(SECRET, f"well-formed ({where})")
+        context.ok(SECRET, f"well-formed ({where})")
     return None
 
 

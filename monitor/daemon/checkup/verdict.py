@@ -7,9 +7,9 @@ from datetime import timedelta
 from monitor.access.diagnosis import advise
 from monitor.access.providers import PROVIDER_QUESTIONS
 from monitor.access.words import Code, Contract, Effect, Owner
-from monitor.daemon.checkup.course import Course
+from monitor.daemon.checkup.checkup_context import CheckupContext
 from monitor.daemon.checkup.results import Finding, Verdict
-from monitor.daemon.once import Checked
+from monitor.daemon.probe_once import Checked
 
 _VERIFY = "Verifying or declaring a verification: the gate was not what refused."
 _AGAIN = "Trying again in a loop: the answer stays the same until something is changed."
@@ -49,17 +49,17 @@ _NOT_WORTH: dict[Code, tuple[str, ...]] = {
 }
 
 
-def verdict_of(course: Course, finding: Finding, others: Sequence[Checked]) -> Verdict:
+def verdict_of(context: CheckupContext, finding: Finding, others: Sequence[Checked]) -> Verdict:
     """The verdict on the target; `others` are the same model over other routes, never merged with it."""
-    finding = _weighed(course, finding)
+    finding = _weighed(context, finding)
     advice = advise(finding.code, finding.gate, finding.owner)
     granted = finding.code is Code.ACCESS_GRANTED
-    steps = [finding.note, advice.meaning, *course.notes, advice.advice]
+    steps = [finding.note, advice.meaning, *context.notes, advice.advice]
     if finding.code is Code.VERIFICATION_REQUIRED:
-        steps.append(_declared(course))
-    if granted and not course.direct:
+        steps.append(_declared(context))
+    if granted and not context.direct:
         steps.append("This is provider access: it says nothing of an OpenAI organization.")
-    if course.direct and not granted:
+    if context.direct and not granted:
         steps += _elsewhere(others)
     return Verdict(
         owner=finding.owner,
@@ -69,29 +69,29 @@ def verdict_of(course: Course, finding: Finding, others: Sequence[Checked]) -> V
     )
 
 
-def _weighed(course: Course, finding: Finding) -> Finding:
+def _weighed(context: CheckupContext, finding: Finding) -> Finding:
     """The target's own answer, read in the light of what an admin key told."""
-    if finding.code is Code.MODEL_UNAVAILABLE and course.allowed is False:
+    if finding.code is Code.MODEL_UNAVAILABLE and context.allowed is False:
         note = (
             "The project's model permissions leave the model out: it is the project's allow-list."
         )
         return replace(finding, code=Code.PROJECT_DENIED, owner=Owner.PROJECT, note=note)
-    if finding.code is Code.MODEL_UNAVAILABLE and course.allowed and not finding.note:
+    if finding.code is Code.MODEL_UNAVAILABLE and context.allowed and not finding.note:
         note = (
             "The project's model permissions allow the model: it is not the project's allow-list."
         )
         return replace(finding, note=f"{note} It may not be open or visible yet.")
-    if finding.code is Code.RATE_LIMITED and course.limit_zero:
+    if finding.code is Code.RATE_LIMITED and context.limit_zero:
         note = "The project's limit for images of this model is zero."
         return replace(finding, code=Code.TIER_UNSUPPORTED, owner=Owner.BILLING, note=note)
     return finding
 
 
-def _declared(course: Course) -> str:
-    at = course.settings.key(course.plan.target.key).verified_at
+def _declared(context: CheckupContext) -> str:
+    at = context.settings.key(context.plan.target.key).verified_at
     if at is None:
         return ""
-    waited = course.now - at
+    waited = context.now - at
     late = waited > timedelta(hours=24)
     return f"The verification was declared at {at:%Y-%m-%dT%H:%M:%SZ}" + (
         ", more than a day ago: write to support with the evidence." if late else ": wait."

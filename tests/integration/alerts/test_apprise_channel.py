@@ -167,7 +167,7 @@ async def test_a_service_gets_as_many_messages_at_once_as_its_pace_lets(
 ) -> None:
     sender = channel(url)
     assert sender.parallel == 1
-    await sender.room()
+    await sender.message_limits()
     assert sender.parallel == most
 
 

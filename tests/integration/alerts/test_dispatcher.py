@@ -158,7 +158,7 @@ class Picky:
 
     def __init__(self, hook: Channel, word: str) -> None:
         self.name, self.parallel, self.pace = "ops", 1, 0.0
-        self.room = hook.room
+        self.message_limits = hook.message_limits
         self._hook, self._word = hook, word
 
     async def send(self, message: Message) -> None:

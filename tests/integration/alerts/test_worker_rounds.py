@@ -9,7 +9,7 @@ import pytest
 from monitor.access.limits import Delivery
 from monitor.alerts.apprise_channel import DeliveryError
 from monitor.alerts.dispatcher import Dispatcher
-from monitor.alerts.fitting import Room
+from monitor.alerts.fitting import MessageLimits
 from monitor.alerts.outbox import Sender
 from monitor.store.records import Recorded
 
@@ -134,8 +134,8 @@ async def test_each_message_that_is_refused_has_its_own_waits(outbox, light):
 class Small(Picky):
     """Takes messages of three happenings at most, and refuses like the other."""
 
-    async def room(self) -> Room:
-        return Room(lambda message: message.text.count("[#") <= 3)
+    async def message_limits(self) -> MessageLimits:
+        return MessageLimits(lambda message: message.text.count("[#") <= 3)
 
 
 async def test_each_part_of_a_long_message_is_claimed_and_marked_alone(outbox, light):

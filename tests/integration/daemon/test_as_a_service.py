@@ -10,7 +10,7 @@ import pytest
 
 from monitor.daemon import health
 from monitor.daemon.health import trouble
-from monitor.daemon.notify import Manager
+from monitor.daemon.notify import ServiceManager
 from monitor.daemon.service import Monitor
 from monitor.store import queries
 
@@ -23,7 +23,7 @@ def manager():
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as end:
         end.bind("")
         end.setblocking(False)
-        yield end, Manager({"NOTIFY_SOCKET": "@" + end.getsockname()[1:].decode()})
+        yield end, ServiceManager({"NOTIFY_SOCKET": "@" + end.getsockname()[1:].decode()})
 
 
 async def heard(end, wanted):
@@ -79,10 +79,10 @@ async def test_a_note_that_can_be_written_is_no_progress_while_results_cannot(
     path = bench.folder / "monitor.db"
     with contextlib.closing(sqlite3.connect(path)) as database:
         database.execute("ALTER TABLE runs RENAME TO elsewhere")
-    await bench.until(monitor._pulse.stalled)
+    await bench.until(monitor._reporter.stalled)
     with contextlib.closing(sqlite3.connect(path)) as database:
         database.execute("ALTER TABLE elsewhere RENAME TO runs")
-    await bench.until(lambda: not monitor._pulse.stalled())
+    await bench.until(lambda: not monitor._reporter.stalled())
 
 
 async def test_a_start_tells_what_happened_since_the_last_one(bench, key, simulated):

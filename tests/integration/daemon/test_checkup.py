@@ -1,4 +1,4 @@
-"""`diagnose` against the simulator: each scripted misfortune, and the owner it must name."""
+"""`diagnose` against the simulator: each scripted fault, and the owner it must name."""
 
 import socket
 from contextlib import AsyncExitStack
@@ -51,7 +51,7 @@ MANAGED = '[organizations.org-acme]\nadmin_key = "env:ADMIN"\nroute = "sim"\n'
 UNLISTED = block("model_not_found") + 'models = ["gpt-image-2"]\n'
 
 #: what happens; the scenario's key; the settings besides; the owner; the diagnosis; the deciding check
-MISFORTUNES = [
+REFUSALS = [
     ("a quoted secret", OPEN, {"secret": f'"{SECRET}"'}, "key", "invalid_credentials", "secret"),
     ("a placeholder", OPEN, {"secret": "your-api-key"}, "key", "invalid_credentials", "secret"),
     ("another vendor's key", OPEN, {"secret": "sk-ant-FAKE-000000000001"}, "key",
@@ -156,12 +156,10 @@ def results(report):
 
 @pytest.mark.parametrize(
     ("scenario", "given", "owner", "diagnosis", "decides"),
-    [row[1:] for row in MISFORTUNES],
-    ids=[row[0] for row in MISFORTUNES],
+    [row[1:] for row in REFUSALS],
+    ids=[row[0] for row in REFUSALS],
 )
-async def test_each_misfortune_is_laid_at_the_right_door(
-    ward, scenario, given, owner, diagnosis, decides
-):
+async def test_each_fault_names_its_owner(ward, scenario, given, owner, diagnosis, decides):
     await ward.simulate(KEY + scenario)
     besides = {name: value for name, value in given.items() if name != "model"}
     report = await ward.examine(ward.settings(**besides), given.get("model"))

@@ -9,8 +9,8 @@ import pytest
 
 from monitor.access.words import Code, DeclarationKind, Hold
 from monitor.daemon.clock import Clock
-from monitor.daemon.dating import remember_the_forgotten
-from monitor.store import glance
+from monitor.daemon.first_probes import reschedule_lost
+from monitor.store import status_queries
 from monitor.store.shapes import as_json
 
 pytestmark = pytest.mark.anyio
@@ -109,7 +109,7 @@ async def test_rejected_declared_for_an_organization_with_one_open_and_one_gated
     monitor = await bench.run(bench.settings(key("acme", "gpt-5.1:summary", "gpt-image-2")))
     await bench.until(lambda: "available" in bench.events("acme/gpt-5.1:summary"))
     await monitor._recorder.declare(DeclarationKind.REJECTED, "org-acme", datetime.now(UTC), "test")
-    await monitor._requests.take_declarations()
+    await monitor._inbox_reader.take_declarations()
     await bench.until(lambda: "locked" in bench.events("acme/gpt-image-2:images"))
     assert bench.events("acme/gpt-5.1:summary")[-1] == "available"
 
@@ -156,7 +156,7 @@ async def test_a_target_that_lost_its_next_probe_gets_another(bench, key, simula
     await bench.until(lambda: not watch.busy)
     monitor._schedule._dates.clear()
     gated = bench.simulator.ledger.count(what="gated")
-    remember_the_forgotten(monitor.watches, monitor._clock, monitor._schedule)
+    reschedule_lost(monitor.watches, monitor._clock, monitor._schedule)
     await bench.until(lambda: bench.simulator.ledger.count(what="gated") > gated + 2)
 
 
@@ -187,12 +187,12 @@ async def test_what_holds_a_target_back_is_shown_in_its_place(bench, key, simula
     await bench.run(bench.settings(key("acme")))
 
     def held():
-        (found,) = glance.status(bench.folder / "monitor.db", now=datetime.now(UTC)).targets
+        (found,) = status_queries.status(bench.folder / "monitor.db", now=datetime.now(UTC)).targets
         return found
 
     await bench.until(lambda: bench.simulator.ledger.count() and held().held_by is Hold.BREAKER)
     assert held().next_probe_at > datetime.now(UTC)
-    shown = as_json(glance.status(bench.folder / "monitor.db", now=datetime.now(UTC)))
+    shown = as_json(status_queries.status(bench.folder / "monitor.db", now=datetime.now(UTC)))
     assert shown["targets"][0]["held_by"] == "breaker"
 
 
@@ -211,7 +211,7 @@ async def test_a_target_that_settles_does_not_wait_behind_the_others_of_its_orga
     assert told["available"] - told["first_light"] < timedelta(seconds=3)
 
 
-DECEIVERS = (
+FALSE_ANSWERS = (
     "refusal_as_text", "error_as_text", "page_as_text", "parrot", "replayed", "failed_call",
     "code_beside_data",
 )  # fmt: skip
@@ -224,7 +224,7 @@ GATED = (
 async def test_no_relay_that_hands_out_a_refusal_as_a_success_makes_a_target_available(
     bench, key, simulated
 ):
-    names = {what.replace("_", "-"): what for what in DECEIVERS}
+    names = {what.replace("_", "-"): what for what in FALSE_ANSWERS}
     scenario = "".join(
         simulated(name, more=f'[[keys.faults]]\nwhat = "{what}"') for name, what in names.items()
     )

@@ -9,11 +9,11 @@ from monitor.access.memory import TargetState
 from monitor.access.target import Capability
 from monitor.access.words import Code, Contract, DeclarationKind, ProbeKind, State, Surface
 from monitor.store import comparing, queries
-from monitor.store.dossier import dossier
 from monitor.store.errors import StoreError
 from monitor.store.latencies import added, from_text, merged, percentile, to_text
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change
+from monitor.store.target_record import target_record
 
 pytestmark = pytest.mark.anyio
 
@@ -84,7 +84,7 @@ async def test_the_first_answer_after_a_declaration_begins_a_run(path, recorder,
         clock.move(seconds=25)
         await recorder.write([Change(name, memory, make.answer())])
     assert [run.count for run in queries.runs(path, name)] == [1, 3]
-    found = dossier(path, name)
+    found = target_record(path, name)
     assert (found.start, found.declared) == (declared, True)
     assert [run.count for run in found.runs] == [3]
 
@@ -109,7 +109,7 @@ async def test_a_dossier_has_the_target_its_declarations_and_its_neighbours(
             Change(relay.name, answer=granted),
         ]
     )
-    found = dossier(path, here.name)
+    found = target_record(path, here.name)
     assert found.status.target == here.name
     assert found.memory == make.gated
     assert [(one.kind, one.subject) for one in found.declarations] == [("verified", "org-acme")]
@@ -118,7 +118,7 @@ async def test_a_dossier_has_the_target_its_declarations_and_its_neighbours(
     assert [(one.status.target, one.request_id) for one in found.beside] == [
         (text.name, "req_text")
     ]
-    assert dossier(path, relay.name).beside == ()
+    assert target_record(path, relay.name).beside == ()
 
 
 async def test_a_dossier_is_bounded_and_says_what_it_left_out(path, recorder, make):
@@ -126,14 +126,14 @@ async def test_a_dossier_is_bounded_and_says_what_it_left_out(path, recorder, ma
     await recorder.write(
         [Change(name, make.gated, make.answer(message=f"{number}")) for number in range(50)]
     )
-    found = dossier(path, name)
+    found = target_record(path, name)
     assert (len(found.runs), found.runs_left_out) == (40, 10)
     assert found.runs[-1].message == "49"
 
 
 async def test_a_target_that_was_never_watched_has_no_dossier(path, recorder, make):
     with pytest.raises(StoreError, match="nothing is known of acme/x:chat yet"):
-        dossier(path, "acme/x:chat")
+        target_record(path, "acme/x:chat")
 
 
 async def test_routes_are_compared_and_never_merged(path, recorder, make, clock):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.store import glance, queries
+from monitor.store import queries, status_queries
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change, NotificationState, Told
 
@@ -82,7 +82,7 @@ async def test_what_is_given_up_is_listed_and_may_be_retried(path, recorder, clo
     assert [(row.id, row.last_error, row.dead_at) for row in dead] == [
         (id_, "gave up", clock.now) for id_ in three[:2]
     ]
-    assert glance.status(path, now=clock.now).dead == 2
+    assert status_queries.status(path, now=clock.now).dead == 2
 
     clock.move(days=2)
     assert await recorder.retry(three[1:]) == 1

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
 from monitor.access.words import DeclarationKind, EventKind, Reason
-from monitor.store import engine, glance, queries
+from monitor.store import engine, queries, status_queries
 from monitor.store.errors import StoreError
 from monitor.store.inbox import submit_declaration
 from monitor.store.records import Change, NotificationState, Told
@@ -80,7 +80,7 @@ async def test_status_has_the_json_form_of_the_design(path, recorder, clock, mak
     today = clock.now.date()
     await recorder.write([make.spent(0.0017, today)])
     await recorder.write([make.spent(1.0, today - timedelta(days=1))])
-    status = as_json(glance.status(path, now=clock.move(seconds=41.5)))
+    status = as_json(status_queries.status(path, now=clock.move(seconds=41.5)))
     assert json.loads(json.dumps(status)) == {
         "targets": [
             {
@@ -108,7 +108,7 @@ async def test_status_has_the_json_form_of_the_design(path, recorder, clock, mak
 async def test_status_shows_active_targets_only_and_the_daemon(path, recorder, clock, make):
     await recorder.register([make.target("acme-dev")])
     await recorder.progress({"probes": 7})
-    status = glance.status(path, now=clock.now)
+    status = status_queries.status(path, now=clock.now)
     assert [target.key for target in status.targets] == ["acme-dev"]
     assert status.daemon == queries.daemon(path)
     assert as_json(status.daemon)["status"] == {"probes": 7}
@@ -177,7 +177,7 @@ async def test_a_database_at_rest_can_be_read(path, recorder, make):
 
 async def test_without_a_database_it_says_what_to_start(path, clock):
     with pytest.raises(StoreError, match="start `access-monitor run` first"):
-        glance.status(path, now=clock.now)
+        status_queries.status(path, now=clock.now)
     path.parent.mkdir()
     path.touch()
     with pytest.raises(StoreError, match="start `access-monitor run` first"):
@@ -198,9 +198,9 @@ async def test_a_value_that_this_program_never_wrote_is_said_to_be_damage(
     ask("UPDATE happenings SET facts = '{dam'")
     ask("UPDATE daemon SET status = '{dam'")
     for read in (
-        lambda: glance.status(path, now=clock.now),
+        lambda: status_queries.status(path, now=clock.now),
         lambda: queries.history(path),
-        lambda: glance.daemon(path),
+        lambda: status_queries.daemon(path),
     ):
         with pytest.raises(StoreError, match=f"^{path}: the database is damaged"):
             read()

@@ -7,9 +7,9 @@ import pytest
 from echoes import FORMS, HOWS, KEYS, WINDOW, answer, remains, spell
 
 from monitor.access.diagnosis import diagnose, read_listing
-from monitor.access.diagnosis.repeated import Reader
+from monitor.access.diagnosis.diagnosis_cache import DiagnosisCache
+from monitor.access.masking import HIDDEN, Mask
 from monitor.access.observation import Observation
-from monitor.access.secrecy import HIDDEN, Veil
 from monitor.access.words import ProbeKind, Surface
 
 SECRETS = {name: f"{key}-QwErTy-0123456789-LongEnough" for name, key in KEYS.items()}
@@ -30,7 +30,7 @@ def test_the_search_of_these_tests_finds_every_form_whole_and_cut(which, form):
 @pytest.mark.parametrize("which", SECRETS)
 def test_a_key_that_is_echoed_leaves_the_diagnosis_in_no_form(which, form):
     secret = SECRETS[which]
-    veil = Veil([secret]).text
+    mask = Mask([secret]).text
     for cut in CUTS:
         for how in (*HOWS, "frame"):
             status, kind, body = answer(secret, form, cut, how)
@@ -42,9 +42,9 @@ def test_a_key_that_is_echoed_leaves_the_diagnosis_in_no_form(which, form):
                     surface=surface,
                     model="gpt-5.1",
                     kind=ProbeKind.LISTING if surface is Surface.MODELS else ProbeKind.FULL,
-                    veil=veil,
+                    mask=mask,
                 )
-                for made in (diagnose(seen), read_listing(seen), Reader().read(seen)):
+                for made in (diagnose(seen), read_listing(seen), DiagnosisCache().read(seen)):
                     if made is not None:
                         assert remains(made.message, (secret,), 3) == [], (cut, how, surface)
 
@@ -54,7 +54,7 @@ def test_a_key_that_is_echoed_leaves_the_diagnosis_in_no_form(which, form):
 def test_the_rest_of_a_sentence_stays(which, form):
     secret = SECRETS[which]
     text = f"Incorrect API key provided: {spell(secret, form, None)}. See https://acme.example/keys"
-    shown = Veil([secret]).text(text)
+    shown = Mask([secret]).text(text)
     assert shown.startswith("Incorrect API key provided: ")
     assert shown.endswith(". See https://acme.example/keys")
     assert HIDDEN in shown
@@ -63,7 +63,7 @@ def test_the_rest_of_a_sentence_stays(which, form):
 @pytest.mark.parametrize("which", SECRETS)
 def test_every_beginning_that_tells_is_hidden_wherever_it_stops(which):
     secret = SECRETS[which]
-    hide = Veil([secret]).text
+    hide = Mask([secret]).text
     least = len("sk-proj-") + 1 if which == "openai" else WINDOW
     for length in range(least, len(secret) + 1):
         for text in (f"key {secret[:length]}", f'{{"key": "{secret[:length]}…"}}', secret[:length]):
@@ -97,7 +97,7 @@ def test_ordinary_words_models_paths_and_ids_stay(text):
         "relay-key-0001",
         "verification-password",
     ]
-    assert Veil(secrets).text(text) == text
+    assert Mask(secrets).text(text) == text
 
 
 def _dump(secret: str, form: str, between: str) -> str:
@@ -129,14 +129,14 @@ def test_any_part_of_a_key_that_gives_it_away_is_hidden(which, form):
     secret = SECRETS[which]
     spelt = PARTS[form](secret)
     for many in ([secret], [*SECRETS.values(), *(f"acme-key-{n:04}-FAKE" for n in range(10))]):
-        shown = Veil(many).text(f"Incorrect API key: {spelt}")
+        shown = Mask(many).text(f"Incorrect API key: {spelt}")
         assert remains(shown, (secret,), 3) == []
         assert spelt[-8:] not in shown
         assert shown.startswith("Incorrect API ke")
 
 
 def test_a_part_of_a_key_that_may_be_words_stays():
-    hide = Veil(["sk-FAKE-organization_mismatch-of-acme-example-7Q2x9"]).text
+    hide = Mask(["sk-FAKE-organization_mismatch-of-acme-example-7Q2x9"]).text
     for text in ("organization_mismatch", "organization mismatch of acme example", "acme.example"):
         assert hide(text) == text
 
@@ -145,13 +145,13 @@ def test_a_text_of_nothing_but_a_key_is_read_in_time():
     secret = SECRETS["openai"]
     for text in (f"{secret[9:30]}!" * 2_000, secret * 500, "ab 12 " * 5_000, "<b" * 10_000):
         began = time.process_time()
-        Veil([secret]).text(text)
+        Mask([secret]).text(text)
         assert time.process_time() - began < 3
 
 
 def test_whole_values_are_hidden_only_whole():
     url = "https://hooks.acme.example/in/0001"
-    hide = Veil([], [url]).text
+    hide = Mask([], [url]).text
     assert hide(f"POST {url.upper()} failed") == f"POST {HIDDEN} failed"
     assert hide("POST https://hooks.acme.example/in/ failed") == (
         "POST https://hooks.acme.example/in/ failed"
@@ -159,13 +159,13 @@ def test_whole_values_are_hidden_only_whole():
 
 
 def test_a_secret_that_begins_another_is_hidden_beside_it():
-    hide = Veil(["acme-key", "acme-key-10", "acme-key-1"]).text
+    hide = Mask(["acme-key", "acme-key-10", "acme-key-1"]).text
     assert hide("acme-key. acme-key-1. acme-key-10.") == f"{HIDDEN}. {HIDDEN}. {HIDDEN}."
     assert hide("acme-key-12") == f"{HIDDEN}2"
 
 
 def test_escapes_without_end_and_broken_ones_are_read_and_raise_nothing():
-    hide = Veil([SECRETS["openai"]]).text
+    hide = Mask([SECRETS["openai"]]).text
     for text in (
         "%" * 3000,
         "\\" * 3000,

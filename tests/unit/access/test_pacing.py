@@ -37,7 +37,7 @@ def test_a_target_that_settles_goes_before_those_that_wait():
     waiting = [gap.reserve(1) for _ in range(3)]
     settling = gap.reserve(5, first=True)
     assert settling.at == 20
-    assert [gap.holds(place) for place in waiting] == [False] * 3
+    assert [gap.holds(slot) for slot in waiting] == [False] * 3
     second = gap.reserve(6, first=True)
     assert (second.at, gap.holds(settling), gap.holds(second)) == (40, True, True)
     gap.sent(20)
@@ -47,9 +47,9 @@ def test_a_target_that_settles_goes_before_those_that_wait():
 def test_a_429_voids_the_place_of_a_target_that_settles_too():
     gap = ImageGap(Cadence())
     gap.sent(0)
-    place = gap.reserve(1, first=True)
+    slot = gap.reserve(1, first=True)
     gap.answered(Code.RATE_LIMITED, {}, 2)
-    assert not gap.holds(place)
+    assert not gap.holds(slot)
     assert gap.reserve(20, first=True).at == 62
 
 
@@ -64,15 +64,15 @@ def test_who_settles_alone_takes_nobodys_place():
 
 @given(st.lists(st.tuples(st.floats(0, 200), st.booleans()), min_size=2, max_size=30))
 def test_whoever_goes_first_the_gap_is_kept_and_everybody_has_a_turn(probes):
-    gap, sent, places = ImageGap(Cadence()), [], {}
+    gap, sent, slots = ImageGap(Cadence()), [], {}
     waiting = [(at, n, first) for n, (at, first) in enumerate(probes)]
     heapify(waiting)
     while waiting:
         now, n, first = heappop(waiting)
-        if not gap.holds(places.get(n)):
-            places[n] = gap.reserve(now, first=first)
-        if places[n].at > now:
-            heappush(waiting, (places[n].at, n, first))
+        if not gap.holds(slots.get(n)):
+            slots[n] = gap.reserve(now, first=first)
+        if slots[n].at > now:
+            heappush(waiting, (slots[n].at, n, first))
             continue
         gap.sent(now)
         sent.append(now)
@@ -98,19 +98,19 @@ def test_never_more_than_half_of_an_announced_limit():
 
 def test_a_bucket_lets_a_burst_through_and_then_its_rate():
     bucket = TokenBucket(5)
-    places = [bucket.reserve(100.0) for _ in range(15)]
-    assert places[:5] == pytest.approx([100.0] * 5)
-    assert places[14] == pytest.approx(102.0)
+    slots = [bucket.reserve(100.0) for _ in range(15)]
+    assert slots[:5] == pytest.approx([100.0] * 5)
+    assert slots[14] == pytest.approx(102.0)
 
 
 @given(st.lists(st.floats(0, 3), min_size=2, max_size=100), st.floats(0.5, 20))
 def test_a_bucket_never_gives_more_than_rate_and_burst_within_a_second(waits, rate):
-    bucket, now, places = TokenBucket(rate), 0.0, []
+    bucket, now, slots = TokenBucket(rate), 0.0, []
     for wait in waits:
         now += wait
-        places.append(bucket.reserve(now))
-    for place in places:
-        within = sum(place <= other < place + 1 for other in places)
+        slots.append(bucket.reserve(now))
+    for slot in slots:
+        within = sum(slot <= other < slot + 1 for other in slots)
         assert within <= max(rate, 1) + rate + 1
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from monitor.access.happening import Happening
 from monitor.access.words import EventKind, Reason
-from monitor.alerts.fitting import Room, first_of
+from monitor.alerts.fitting import MessageLimits, first_of
 from monitor.alerts.messages import Draft, Message, Told
 
 NOW = datetime(2026, 11, 20, 14, 22, 31, tzinfo=UTC)
@@ -19,11 +19,11 @@ EVIDENCE = "# Access evidence\n" + "| 403 | `verification_required` |\n" * 60
 Make = Callable[..., Happening]
 
 
-def room(size: int) -> Room:
-    return Room(lambda message: len(message.title) + len(message.text) <= size)
+def room(size: int) -> MessageLimits:
+    return MessageLimits(lambda message: len(message.title) + len(message.text) <= size)
 
 
-def told(items: list[Happening], within: Room) -> list[Message]:
+def told(items: list[Happening], within: MessageLimits) -> list[Message]:
     left = [Told(n, one) for n, one in enumerate(items, 1)]
     messages = []
     while left:
@@ -82,7 +82,7 @@ def test_a_text_message_holds_the_headline_and_the_id(overdue: Happening) -> Non
 
 
 def test_a_short_title_leaves_the_rest_of_the_message_whole(overdue: Happening) -> None:
-    (message,) = told([overdue], Room(title=50))
+    (message,) = told([overdue], MessageLimits(title=50))
     assert len(message.title) <= 50
     assert message.title.endswith("… [#1]")
     assert "Access evidence" in message.text

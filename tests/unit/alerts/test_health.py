@@ -49,7 +49,7 @@ def test_while_it_is_down_trials_get_rarer_and_something_new_hastens_one():
         at = health.ready_at(0.0)
         health.failed(n, at, 0.0)
     assert health.ready_at(at) - at > 60
-    health.hurry(at + 20)
+    health.retry_soon(at + 20)
     assert health.ready_at(at + 20) == at + 20
     assert health.succeeded() is True
     assert not health.down

@@ -4,7 +4,7 @@ import pytest
 
 from monitor.cli.reading import gone
 from monitor.config import load
-from monitor.store.glance import Money
+from monitor.store.status_queries import Money
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from monitor.access.words import Code, Contract, State, Surface
-from monitor.cli.pools import LISTED_MOST, told_apart
+from monitor.cli.pools import LISTED_MOST, pool_summaries
 from monitor.store.records import TargetStatus
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -37,7 +37,7 @@ def test_a_pool_is_counted_by_state_and_by_blocker(target: Make) -> None:
     targets = [target(n) for n in range(812)]
     targets += [target(1000 + n, state=State.UNVERIFIED) for n in range(40)]
     targets += [target(2000 + n, blocker=Code.INVALID_CREDENTIALS) for n in range(3)]
-    lines, listed, more = told_apart(targets, ["pool-a", "pool-b"], STALE, NOW)
+    lines, listed, more = pool_summaries(targets, ["pool-a", "pool-b"], STALE, NOW)
     assert lines == [
         "pool-a: 812 available, 40 unverified, 3 invalid credentials",
         "pool-b: no targets",
@@ -56,16 +56,16 @@ def test_what_is_in_no_pool_is_listed_first_and_the_worst_of_the_pools_next(targ
     ordinary = [target(6), target(7, state=State.UNKNOWN, since=recent)]
     own = target(key="acme-prod")
     targets = [late, mute, news, locked, blocked, *ordinary, own]
-    _, listed, _ = told_apart(targets, ["pool-a"], STALE, NOW)
+    _, listed, _ = pool_summaries(targets, ["pool-a"], STALE, NOW)
     assert listed == [own, blocked, locked, news, late, mute]
 
 
 def test_so_many_are_listed_and_the_rest_is_counted(target: Make) -> None:
     targets = [target(n, since=NOW) for n in range(10_000)]
-    _, listed, more = told_apart(targets, ["pool-a"], STALE, NOW)
+    _, listed, more = pool_summaries(targets, ["pool-a"], STALE, NOW)
     assert (len(listed), more) == (LISTED_MOST, 10_000 - LISTED_MOST)
 
 
 def test_without_pools_everything_is_listed(target: Make) -> None:
     targets = [target(1), target(2)]
-    assert told_apart(targets, [], STALE, NOW) == ([], targets, 0)
+    assert pool_summaries(targets, [], STALE, NOW) == ([], targets, 0)

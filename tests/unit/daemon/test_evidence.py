@@ -23,8 +23,8 @@ from monitor.config import Route
 from monitor.daemon.checkup import ProjectRules
 from monitor.daemon.evidence import Asked, bundle
 from monitor.daemon.evidence_text import markdown
-from monitor.store.dossier import Dossier, Granted
 from monitor.store.records import Declaration, Run, TargetStatus
+from monitor.store.target_record import Granted, TargetRecord
 
 DECLARED = datetime(2026, 11, 20, 14, 5, tzinfo=UTC)
 NOW = DECLARED + timedelta(hours=1)
@@ -86,8 +86,8 @@ def status(**values: Any) -> TargetStatus:
     return replace(made, **values)
 
 
-def known(*runs: Run, **values: Any) -> Dossier:
-    made = Dossier(
+def known(*runs: Run, **values: Any) -> TargetRecord:
+    made = TargetRecord(
         status=status(),
         memory=TargetState(State.PROPAGATING, DECLARED, declared_at=DECLARED, gated_seen=True),
         declarations=(Declaration(1, DeclarationKind.VERIFIED, "org-acme", DECLARED, "settings"),),
@@ -101,14 +101,14 @@ def known(*runs: Run, **values: Any) -> Dossier:
     return replace(made, **values)
 
 
-def made_of(dossier: Dossier, **asked: Any) -> dict[str, Any]:
+def made_of(target_record: TargetRecord, **asked: Any) -> dict[str, Any]:
     values = {
         "route": ROUTE,
         "catalog": builtin(),
         "reference": "env:KEY",
         "fingerprint": "sha256:0a0b",
     }
-    return bundle(dossier, Asked(**(values | asked)), NOW)
+    return bundle(target_record, Asked(**(values | asked)), NOW)
 
 
 def test_it_has_all_that_support_asks_for() -> None:

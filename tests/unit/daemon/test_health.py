@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitor.daemon.health import FRESH, NOTE_EVERY, Vitals, stalled, trouble
+from monitor.daemon.health import FRESH, NOTE_EVERY, Progress, stalled, trouble
 from monitor.store.records import DaemonRow
 
-WELL = Vitals(beat=1, written=14, probed=100, told=14, delivery_most=10)
+WELL = Progress(beat=1, written=14, probed=100, told=14, delivery_most=10)
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 ROW = DaemonRow(
     pid=42,
@@ -42,7 +42,7 @@ def test_a_slow_channel_has_the_time_that_one_delivery_may_take():
 
 
 def test_everything_that_stands_still_is_said():
-    assert len(stalled(Vitals(1000, 1000, 1000, 1000, 10))) == 4
+    assert len(stalled(Progress(1000, 1000, 1000, 1000, 10))) == 4
 
 
 def test_a_daemon_that_noted_progress_lately_is_well():

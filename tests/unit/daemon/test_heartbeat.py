@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from monitor.config import Heartbeat, Secret
-from monitor.daemon.heartbeat import Heart, address
+from monitor.daemon.heartbeat import HeartbeatSender, address
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +49,7 @@ class Calls:
 
 async def beating(calls, stalled):
     heartbeat = Heartbeat(Secret(URL, "env:HEARTBEAT_URL"), timedelta(milliseconds=5))
-    return asyncio.create_task(Heart(heartbeat, calls, stalled).run())
+    return asyncio.create_task(HeartbeatSender(heartbeat, calls, stalled).run())
 
 
 async def end(task):

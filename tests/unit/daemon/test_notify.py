@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from monitor.daemon.notify import Manager
+from monitor.daemon.notify import ServiceManager
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -25,7 +25,7 @@ def listening(request, tmp_path):
 
 def test_each_call_is_one_datagram_of_lines(listening):
     end, environ = listening
-    manager = Manager(environ)
+    manager = ServiceManager(environ)
     manager.ready("2 targets: 2 unknown; 0 alerts pending")
     assert end.recv(1000) == b"READY=1\nSTATUS=2 targets: 2 unknown; 0 alerts pending"
     manager.alive()
@@ -37,7 +37,7 @@ def test_each_call_is_one_datagram_of_lines(listening):
 def test_reloading_carries_the_monotonic_time_as_it_is_wanted(listening):
     end, environ = listening
     before = time.monotonic_ns() // 1000
-    Manager(environ).reloading()
+    ServiceManager(environ).reloading()
     reloading, stamp = end.recv(1000).decode().split("\n")
     assert reloading == "RELOADING=1"
     name, _, value = stamp.partition("=")
@@ -47,7 +47,7 @@ def test_reloading_carries_the_monotonic_time_as_it_is_wanted(listening):
 
 def test_a_status_is_told_when_it_changes_only(listening):
     end, environ = listening
-    manager = Manager(environ)
+    manager = ServiceManager(environ)
     manager.ready("one")
     manager.status("one")
     manager.status("two")
@@ -62,15 +62,15 @@ def test_a_status_is_told_when_it_changes_only(listening):
 
 @pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "vsock:2:1"}])
 def test_without_a_manager_nothing_is_done(environ):
-    manager = Manager(environ)
+    manager = ServiceManager(environ)
     assert not manager.there
     manager.ready("")
     manager.alive()
 
 
 def test_a_manager_that_is_gone_or_does_not_read_is_no_error(tmp_path, listening):
-    Manager({"NOTIFY_SOCKET": str(tmp_path / "gone")}).alive()
+    ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "gone")}).alive()
     _, environ = listening
-    manager = Manager(environ)
+    manager = ServiceManager(environ)
     for _ in range(10_000):  # far more than a socket holds
         manager.alive()

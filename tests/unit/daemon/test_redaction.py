@@ -12,7 +12,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.access.secrecy import HIDDEN, without_looks
+from monitor.access.masking import HIDDEN, mask_patterns
 from monitor.daemon.logs import configure
 from monitor.daemon.redaction import Redactor
 from monitor.store.errors import UnavailableError
@@ -102,12 +102,12 @@ def test_nothing_but_the_secret_goes(before, after):
 
 
 def test_what_looks_like_a_key_is_one_and_what_does_not_is_none():
-    assert without_looks("sk-proj-FAKEFAKEFAKE") == HIDDEN
+    assert mask_patterns("sk-proj-FAKEFAKEFAKE") == HIDDEN
     for text in (
         "a desk-lamp, task-oriented",
         "keys begin with sk-proj-, sk-svcacct- or sk-service-",
     ):
-        assert without_looks(text) == text
+        assert mask_patterns(text) == text
 
 
 def test_short_values_do_not_hide_ordinary_words():

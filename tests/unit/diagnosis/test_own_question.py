@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from monitor.access.diagnosis import diagnose
-from monitor.access.diagnosis.repeated import Reader
+from monitor.access.diagnosis.diagnosis_cache import DiagnosisCache
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Code, Effect, Gate, Surface
 
@@ -99,7 +99,7 @@ def test_the_joined_word_is_the_proof(shape: str, text: str, *, cut: bool) -> No
     assert (found.code, found.unproven) == (Code.ACCESS_GRANTED, False)
 
 
-DECEIVERS = {
+FALSE_ANSWERS = {
     "a sorry": (f"Sorry: {GATE}", Effect.GATED),
     "a number": (f"❌ Error code: 403 - {ERROR}", Effect.GATED),
     "an exception": (f"openai.PermissionDeniedError: Error code: 403 - {ERROR}", Effect.GATED),
@@ -123,7 +123,7 @@ DECEIVERS = {
 @each_shape
 @cut_or_not
 @pytest.mark.parametrize("word", [WORD, ""], ids=["asked", "explained"])
-@pytest.mark.parametrize(("text", "effect"), DECEIVERS.values(), ids=DECEIVERS)
+@pytest.mark.parametrize(("text", "effect"), FALSE_ANSWERS.values(), ids=FALSE_ANSWERS)
 def test_a_refusal_in_the_models_words_is_never_granted(
     shape: str, text: str, effect: Effect | None, word: str, *, cut: bool
 ) -> None:
@@ -366,7 +366,7 @@ def test_a_whole_answer_as_one_data_line_is_read_as_what_it_is(read_answer) -> N
 
 
 def test_a_success_is_judged_each_time_though_an_equal_one_was_read() -> None:
-    reader = Reader()
+    reader = DiagnosisCache()
     body = json.dumps(chat(WORD)).encode()
     asked = {"surface": Surface.CHAT, "model": "gpt-5.1"}
     first = reader.read(Observation(200, body=body, word=WORD, **asked))

@@ -16,7 +16,7 @@ def _parse(text: str):
 
 
 def test_the_built_in_scenarios_are_all_readable() -> None:
-    assert scenario_names() == ["demo", "gated", "misfortunes", "open"]
+    assert scenario_names() == ["demo", "faults", "gated", "open"]
     assert [load_scenario(name).name for name in scenario_names()] == scenario_names()
 
 
@@ -197,7 +197,7 @@ def test_a_scenario_that_is_not_there_is_told_with_those_that_are(tmp_path) -> N
     with pytest.raises(ScenarioError) as caught:
         load_scenario(place)
     assert str(caught.value) == (
-        f"{place}: No such file or directory; name a file or one of: demo, gated, misfortunes, open"
+        f"{place}: No such file or directory; name a file or one of: demo, faults, gated, open"
     )
 
 

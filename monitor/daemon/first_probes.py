@@ -17,13 +17,13 @@ log = structlog.get_logger()
 _FIRST_PROBES = timedelta(seconds=25)
 
 
-def soon(watch: Watch, settings: Settings, count: int, now: datetime) -> datetime:
+def first_probe_at(watch: Watch, settings: Settings, count: int, now: datetime) -> datetime:
     """A first probe: at once where the targets are few, spread where they are many (`count`)."""
     spread = timedelta(seconds=count / settings.routes[watch.target.route].rate)
     return now + watch.phase * min(spread, _FIRST_PROBES, watch.cadence.eager)
 
 
-def date_all(watches: Watches, settings: Settings, clock: Clock, schedule: Schedule) -> None:
+def schedule_all(watches: Watches, settings: Settings, clock: Clock, schedule: Schedule) -> None:
     """Date every target at the start.
 
     Missed probes are not made up for, only spread; one still to come stands, if it is no later than one
@@ -31,7 +31,7 @@ def date_all(watches: Watches, settings: Settings, clock: Clock, schedule: Sched
     """
     now = clock.now()
     for watch in watches:
-        memory, at = watch.memory, soon(watch, settings, len(watches), now)
+        memory, at = watch.memory, first_probe_at(watch, settings, len(watches), now)
         plan = next_probe(memory, now, watch.cadence, phase=watch.phase, shutdown=watch.shutdown)
         due = memory.next_probe_at
         if due and due > now and not (memory.blocker or memory.suspect):
@@ -41,7 +41,7 @@ def date_all(watches: Watches, settings: Settings, clock: Clock, schedule: Sched
         schedule.at(watch, at)
 
 
-def remember_the_forgotten(watches: Watches, clock: Clock, schedule: Schedule) -> None:
+def reschedule_lost(watches: Watches, clock: Clock, schedule: Schedule) -> None:
     """No target may be left without a next probe, whatever went wrong: an alert would never come."""
     schedule.catch_up()
     for watch in watches:

@@ -33,7 +33,7 @@ _SHUT = frozenset(
 _OPEN = frozenset((EventKind.FIRST_LIGHT, EventKind.AVAILABLE, EventKind.BASELINE))
 
 
-class Narrator:
+class EventBuilder:
     """Knows the subscriptions, and the targets beside the one that is told of."""
 
     def __init__(self, subscriptions: Sequence[Subscription], watches: Watches) -> None:

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 Tell = Callable[[EventKind, Reason, dict[str, Any]], Awaitable[None]]
 
 
-class Treasury:
+class Budgets:
     """Keeps the ledger and the database in step. `tell` records and tells an event of the monitor."""
 
     def __init__(
@@ -138,17 +138,17 @@ class Treasury:
             self._lent += [(ends, hold) for hold in reserved.holds]
         return True
 
-    async def gone(self, watch: Watch, today: date) -> None:
+    async def tell_exhausted(self, watch: Watch, today: date) -> None:
         """There is no price left for the target: told once a day for each key, once a month for all."""
         month = watch.price > self.ledger.left_of_month(today)
         await self._say(watch, today, month=month, more={})
 
-    async def lost(self, watch: Watch, today: date) -> None:
+    async def tell_lost(self, watch: Watch, today: date) -> None:
         """The full probe that an answered listing brought is in doubt, too."""
         month = watch.price > self.ledger.left_of_month(today)
         await self._say(watch, today, month=month, more={"lost": True})
 
-    async def cut(self, watch: Watch, day: date, claimed: float, usd: float) -> None:
+    async def tell_bounded(self, watch: Watch, day: date, claimed: float, usd: float) -> None:
         """An answer's usage claimed more than was left: the bound was reached."""
         log.warning("usage_bounded", target=watch.name, booked_usd=usd)
         # what a server claims may have any number of digits

@@ -10,7 +10,7 @@ from monitor.access.target import Capability
 from monitor.access.words import Contract, Surface
 from monitor.catalog import builtin
 from monitor.config import Key, Route, Secret, Settings, load
-from monitor.config.upkeep import warnings
+from monitor.config.maintenance import warnings
 
 DIRECT = Route("openai", "https://api.openai.com/v1", Contract.DIRECT)
 RELAY = Route("relay", "https://relay.example/v1", Contract.PROVIDER)

@@ -5,16 +5,16 @@ import pytest
 from monitor.simulator import load_scenario, parse_scenario
 from monitor.simulator.answers import Answer
 from monitor.simulator.asking import Ask, Endpoint
-from monitor.simulator.judging import Judge
 from monitor.simulator.ledger import Ledger
 from monitor.simulator.models import BUILT_IN, Surface, image_tokens
+from monitor.simulator.responder import Responder
 
 KEY = '[[keys]]\nname = "acme"\nsecret = "sk-test-FAKE-acme-prod-0001"\n'
 
 
-def _ask(judge: Judge, key: str, model: str = "gpt-image-2") -> Ask:
+def _ask(responder: Responder, key: str, model: str = "gpt-image-2") -> Ask:
     """An image, or a reasoning summary of a text model."""
-    owner = next(item for item in judge.scenario.keys if item.name == key)
+    owner = next(item for item in responder.scenario.keys if item.name == key)
     image = model.startswith("gpt-image")
     body = {"model": model, "prompt": "a grey dot"} if image else {"model": model, "input": "hi"}
     return Ask(
@@ -31,42 +31,45 @@ def _ask(judge: Judge, key: str, model: str = "gpt-image-2") -> Ask:
     )
 
 
-def _story(judge: Judge, ask: Ask, *times: float) -> list[str]:
-    return [judge.answer(ask, at).what for at in times]
+def _story(responder: Responder, ask: Ask, *times: float) -> list[str]:
+    return [responder.answer(ask, at).what for at in times]
 
 
 def test_the_demos_first_target_flickers_and_its_sibling_follows() -> None:
-    judge = Judge(load_scenario("demo"))
-    image, summary = _ask(judge, "acme-prod"), _ask(judge, "acme-prod", "gpt-5.1")
-    assert _story(judge, image, 8.9, 10, 12, 13, 40) == [
+    responder = Responder(load_scenario("demo"))
+    image, summary = _ask(responder, "acme-prod"), _ask(responder, "acme-prod", "gpt-5.1")
+    assert _story(responder, image, 8.9, 10, 12, 13, 40) == [
         "gated",
         "granted",
         "gated",
         "granted",
         "granted",
     ]
-    assert _story(judge, summary, 0, 21, 22, 40) == ["gated", "gated", "granted", "granted"]
+    assert _story(responder, summary, 0, 21, 22, 40) == ["gated", "gated", "granted", "granted"]
 
 
 def test_the_demos_other_targets_are_what_they_are_called() -> None:
-    judge = Judge(load_scenario("demo"))
-    assert _story(judge, _ask(judge, "acme-lab"), 0, 11, 12, 40) == [
+    responder = Responder(load_scenario("demo"))
+    assert _story(responder, _ask(responder, "acme-lab"), 0, 11, 12, 40) == [
         "gated",
         "gated",
         "locked",
         "locked",
     ]
-    assert _story(judge, _ask(judge, "acme-stray"), 0, 40) == ["mismatched_organization"] * 2
     assert (
-        _story(judge, _ask(judge, "example-old", "gpt-image-1"), 0, 40) == ["model_deprecated"] * 2
+        _story(responder, _ask(responder, "acme-stray"), 0, 40) == ["mismatched_organization"] * 2
     )
-    assert _story(judge, _ask(judge, "example-empty"), 0, 40) == ["insufficient_quota"] * 2
-    assert _story(judge, _ask(judge, "example-new"), 27, 28) == ["gated", "granted"]
-    assert _story(judge, _ask(judge, "relay-one"), 0, 40) == ["granted"] * 2
+    assert (
+        _story(responder, _ask(responder, "example-old", "gpt-image-1"), 0, 40)
+        == ["model_deprecated"] * 2
+    )
+    assert _story(responder, _ask(responder, "example-empty"), 0, 40) == ["insufficient_quota"] * 2
+    assert _story(responder, _ask(responder, "example-new"), 27, 28) == ["gated", "granted"]
+    assert _story(responder, _ask(responder, "relay-one"), 0, 40) == ["granted"] * 2
 
 
 def test_a_gate_may_close_again_and_a_block_may_pass() -> None:
-    judge = Judge(
+    responder = Responder(
         parse_scenario(f"""name = "test"\n{KEY}
 [keys.gate]
 open = [[0, 20]]
@@ -75,7 +78,7 @@ what = "region"
 between = [[5, 10]]
 """)
     )
-    assert _story(judge, _ask(judge, "acme"), 4, 5, 10, 20) == [
+    assert _story(responder, _ask(responder, "acme"), 4, 5, 10, 20) == [
         "granted",
         "region",
         "granted",
@@ -84,17 +87,17 @@ between = [[5, 10]]
 
 
 def test_an_image_limit_forgets_after_a_minute() -> None:
-    judge = Judge(parse_scenario(f'name = "test"\n{KEY}images_per_minute = 2\n'))
-    ask = _ask(judge, "acme")
-    assert _story(judge, ask, 0, 10, 59, 60, 61, 70) == [
+    responder = Responder(parse_scenario(f'name = "test"\n{KEY}images_per_minute = 2\n'))
+    ask = _ask(responder, "acme")
+    assert _story(responder, ask, 0, 10, 59, 60, 61, 70) == [
         "gated", "gated", "rate_limited", "gated", "rate_limited", "gated",
     ]  # fmt: skip
 
 
 def test_a_shutdown_date_is_judged_on_the_scenarios_day() -> None:
     for today, what in (("2026-11-30", "gated"), ("2026-12-01", "model_deprecated")):
-        judge = Judge(parse_scenario(f'name = "test"\ntoday = {today}\n{KEY}'))
-        assert _story(judge, _ask(judge, "acme", "gpt-image-1.5"), 0) == [what]
+        responder = Responder(parse_scenario(f'name = "test"\ntoday = {today}\n{KEY}'))
+        assert _story(responder, _ask(responder, "acme", "gpt-image-1.5"), 0) == [what]
 
 
 @pytest.mark.parametrize(
@@ -132,6 +135,6 @@ def test_the_log_is_bounded_and_the_totals_are_not() -> None:
 
 
 def test_a_faultless_answer_ends_well() -> None:
-    judge = Judge(load_scenario("open"))
-    answer: Answer = judge.answer(_ask(judge, "acme-open"), 0)
+    responder = Responder(load_scenario("open"))
+    answer: Answer = responder.answer(_ask(responder, "acme-open"), 0)
     assert (answer.delay, answer.silence, answer.ending.value) == (0, 0, "complete")

@@ -1,6 +1,6 @@
-"""What a text says once its disguises are undone: escapes, entities, percent-encoding, base64, wraps. Pure.
+"""What a text says once it is decoded: escapes, entities, percent-encoding, base64, wraps. Pure.
 
-A secret that is echoed need not be spelt as it was sent. Each way to read a text is a `Layer` that can say
+A secret that is echoed need not be spelt as it was sent. Each way to read a text is a `Decoding` that can say
 where in the text its characters stand.
 """
 
@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 
-#: Where characters of a layer stand in the text: begin and end of a span to begin and end.
+#: Where characters of a decoding stand in the text: begin and end of a span to begin and end.
 Back = Callable[[int, int], tuple[int, int]]
 
 #: Ways to read one text, and more for a long one: whoever nests deeper means to hide it from us.
 _WAYS, _WAY_PER = 48, 256
 
-#: A secret begins with so many characters at least before it counts as one (see `secrecy`).
+#: A secret begins with so many characters at least before it counts as one (see `masking`).
 _WORTH = 8
 
 _SIGNS = ("\\", "%", "&", "<")
@@ -75,7 +75,7 @@ _PACKS = _quick()
 _PACKS_HEX = re.compile("[2-7][0-9a-fA-F]" * (_WORTH - 1))
 
 
-class Layer:
+class Decoding:
     """One way to read a text, without whitespace and what does not show, in its own case."""
 
     def __init__(self, read: str, back: Back) -> None:
@@ -110,8 +110,8 @@ class Layer:
         return end - begin
 
 
-def layers(text: str) -> Iterator[Layer]:
-    """The text as it stands, and every way to read it that undoing a disguise finds, repeatedly.
+def decodings(text: str) -> Iterator[Decoding]:
+    """The text as it stands, and every way to read it that decoding finds, repeatedly.
 
     Escapes first: each step makes the text shorter, while what is unpacked may be anything.
     """
@@ -121,20 +121,20 @@ def layers(text: str) -> Iterator[Layer]:
     while todo and left:
         left -= 1
         read, back = todo.popleft()
-        layer = Layer(read, back)
-        yield layer
+        decoding = Decoding(read, back)
+        yield decoding
         if any(sign in read for sign in _SIGNS):
             plain = _ESCAPED.sub(_meant, read)
             if plain != read:
                 todo.appendleft((plain, _through_escapes(read, back)))
             # a line's end may have come between the characters of an escape
-            joined = _ESCAPED.sub(_meant, layer.text)
+            joined = _ESCAPED.sub(_meant, decoding.text)
             if joined != "".join(plain.split()):
-                todo.appendleft((joined, _through_escapes(layer.text, layer.back)))
+                todo.appendleft((joined, _through_escapes(decoding.text, decoding.back)))
         for listed in _LISTED.finditer(read):
             todo.extend((said, _all_of(listed.span(), back)) for said in _listing(listed[0]))
-        if len(layer.text) > _WORTH:
-            for packed, unpacked in _unpacked(layer, seen):
+        if len(decoding.text) > _WORTH:
+            for packed, unpacked in _unpacked(decoding, seen):
                 todo.append((packed, unpacked))
 
 
@@ -228,37 +228,37 @@ def _through_escapes(read: str, back: Back) -> Back:
     return through
 
 
-def _unpacked(layer: Layer, seen: set[str]) -> Iterator[tuple[str, Back]]:
+def _unpacked(decoding: Decoding, seen: set[str]) -> Iterator[tuple[str, Back]]:
     """What shows of base64 and of hexadecimal digits in it, whichever character they begin at."""
-    if _PACKS.search(layer.text):
-        for run in _BASE64.finditer(layer.text):
+    if _PACKS.search(decoding.text):
+        for run in _BASE64.finditer(decoding.text):
             if run[0] not in seen:
                 seen.add(run[0])
                 packed = run[0].translate(_FROM_URLS)
                 for skipped in range(4):
                     digits = packed[skipped:]
                     data = binascii.a2b_base64(digits + "A" * (-len(digits) % 4))
-                    yield from _showing(data, layer, run.start() + skipped, run.end(), 6)
-    if _PACKS_HEX.search(layer.text):
-        for run in _HEX.finditer(layer.text):
+                    yield from _showing(data, decoding, run.start() + skipped, run.end(), 6)
+    if _PACKS_HEX.search(decoding.text):
+        for run in _HEX.finditer(decoding.text):
             for skipped in range(2):
                 digits = run[0][skipped:]
                 data = bytes.fromhex(digits[: len(digits) & ~1])
-                yield from _showing(data, layer, run.start() + skipped, run.end(), 4)
+                yield from _showing(data, decoding, run.start() + skipped, run.end(), 4)
 
 
 def _showing(
-    data: bytes, layer: Layer, start: int, most: int, bits: int
+    data: bytes, decoding: Decoding, start: int, most: int, bits: int
 ) -> Iterator[tuple[str, Back]]:
     """What shows of bytes that characters of so many bits hold, from `start` on."""
     for shows in _SHOWS.finditer(data):
-        yield shows[0].decode("ascii"), _through_packing(layer, start, shows.start(), most, bits)
+        yield shows[0].decode("ascii"), _through_packing(decoding, start, shows.start(), most, bits)
 
 
-def _through_packing(layer: Layer, start: int, skipped: int, most: int, bits: int) -> Back:
+def _through_packing(decoding: Decoding, start: int, skipped: int, most: int, bits: int) -> Back:
     def through(begin: int, end: int) -> tuple[int, int]:
         first = start + (skipped + begin) * 8 // bits
         last = start + -(-(skipped + end) * 8 // bits)
-        return layer.back(first, min(last, most))
+        return decoding.back(first, min(last, most))
 
     return through

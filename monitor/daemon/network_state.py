@@ -6,7 +6,7 @@ from monitor.access.observation import Diagnosis
 from monitor.access.words import Code, EventKind
 
 
-class NetworkSense:
+class NetworkState:
     """Tells `offline` once when every route fails to be reached, and `online` at the first answer.
 
     `sizes` says how many targets each route has: one with many must fail several times in a row,
@@ -20,7 +20,7 @@ class NetworkSense:
         #: by route, why the last failure was one: a diagnosis' rule, and its words
         self.causes: dict[str, tuple[str, str]] = {}
 
-    def succeed(self, old: "NetworkSense") -> None:
+    def take_over(self, old: "NetworkState") -> None:
         """Go on with what another knew: whether it is down, and the failures of routes that remain."""
         self.offline, self.causes = old.offline, dict(old.causes)
         for route in self._failures.keys() & old._failures.keys():  # noqa: SLF001 - of this class

@@ -8,9 +8,9 @@ import openai
 import pytest
 
 from monitor.simulator import load_scenario
-from monitor.simulator.deceivers import DECEIVERS
+from monitor.simulator.false_answers import FALSE_ANSWERS
 from monitor.simulator.faults import FAULTS
-from monitor.simulator.refusals import MISFORTUNES
+from monitor.simulator.refusals import REFUSALS
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +62,7 @@ BILLED |= {"garbage"}
 
 #: What does not raise, and has tests of its own below.
 QUIET = {"slow", "broken_json", "empty_data", "error_frame", "endless", "interim", "redirect"}
-QUIET |= set(DECEIVERS)
+QUIET |= set(FALSE_ANSWERS)
 QUIET |= {"endless_interim", "nested", "echo", "hostile", "long_winded"}
 
 
@@ -77,26 +77,26 @@ what = "{fault}"
 """
 
 
-def test_every_misfortune_and_fault_has_a_key_and_a_case_here() -> None:
-    named = {key.name for key in load_scenario("misfortunes").keys}
-    assert named == {name.replace("_", "-") for name in (*MISFORTUNES, *FAULTS)}
-    assert set(BLOCKS) == set(MISFORTUNES)
+def test_every_refusal_and_fault_has_a_key_and_a_case_here() -> None:
+    named = {key.name for key in load_scenario("faults").keys}
+    assert named == {name.replace("_", "-") for name in (*REFUSALS, *FAULTS)}
+    assert set(BLOCKS) == set(REFUSALS)
     assert set(FAILURES) == set(FAULTS) - QUIET
 
 
 @pytest.mark.parametrize("what", BLOCKS)
 async def test_a_block_is_refused_for_nothing(start, client, what: str) -> None:
-    simulator = await start("misfortunes")
+    simulator = await start("faults")
     kind, words = BLOCKS[what]
     with pytest.raises(kind, match=words) as caught:
         await client(simulator, what.replace("_", "-")).images.generate(**IMAGE)
-    assert caught.value.status_code == MISFORTUNES[what].status
-    assert simulator.ledger.count(what=what, status=MISFORTUNES[what].status) == 1
+    assert caught.value.status_code == REFUSALS[what].status
+    assert simulator.ledger.count(what=what, status=REFUSALS[what].status) == 1
     assert simulator.ledger.billed() == 0
 
 
 async def test_a_secret_is_quoted_by_its_ends_only(start, client) -> None:
-    simulator = await start("misfortunes")
+    simulator = await start("faults")
     api = client(simulator, api_key="sk-test-FAKE-unknown-key-9876")
     with pytest.raises(openai.AuthenticationError, match=r"sk-\*{8}9876"):
         await api.models.list()
@@ -152,9 +152,9 @@ async def test_an_empty_success_holds_no_image(start, client) -> None:
 
 
 @pytest.mark.parametrize(
-    "what", [what for what in DECEIVERS if what not in ("failed_call", "code_beside_data")]
+    "what", [what for what in FALSE_ANSWERS if what not in ("failed_call", "code_beside_data")]
 )
-async def test_a_deceiver_hands_out_words_as_a_success_on_each_surface(
+async def test_a_false_answer_hands_out_words_as_a_success_on_each_surface(
     start, client, what: str
 ) -> None:
     simulator = await start(_key(what).replace("always", "never"))
@@ -193,8 +193,8 @@ async def test_a_code_stands_beside_a_real_picture(start, client) -> None:
     assert b64decode(answer.data[0].b64_json).startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("what", DECEIVERS)
-async def test_a_deceiver_hides_the_gate_and_nothing_else(start, raw, what: str) -> None:
+@pytest.mark.parametrize("what", FALSE_ANSWERS)
+async def test_a_false_answer_hides_the_gate_and_nothing_else(start, raw, what: str) -> None:
     simulator = await start(
         _key(what).replace(
             "[[keys.faults]]", '[[keys.blocks]]\nwhat = "insufficient_quota"\n[[keys.faults]]'

@@ -27,7 +27,7 @@ _TARGETS = """
 """
 
 #: Why no answer came, in the words of the last one of each target.
-_UNANSWERED = """
+_NO_ANSWER = """
     SELECT message, group_concat(name, ', ') FROM (
         SELECT r.message, t.name FROM targets t
         JOIN runs r ON r.id = (SELECT max(id) FROM runs WHERE target_id = t.id AND diagnosis = ?)
@@ -70,11 +70,11 @@ def daemon(path: Path) -> DaemonRow | None:
         return _daemon(connection)
 
 
-def unanswered(path: Path) -> list[tuple[str, str]]:
+def no_answer_reasons(path: Path) -> list[tuple[str, str]]:
     """Why no answer came, and to which targets, of those whose last probe brought none."""
     with _reading(path) as connection:
         code = str(Code.NETWORK_ERROR)
-        return [(str(why), str(who)) for why, who in connection.execute(_UNANSWERED, (code, code))]
+        return [(str(why), str(who)) for why, who in connection.execute(_NO_ANSWER, (code, code))]
 
 
 def status(path: Path, *, now: datetime) -> Status:

@@ -10,10 +10,10 @@ from types import MappingProxyType
 from monitor.simulator import pictures, texts
 from monitor.simulator.answers import Answer, encode, error_of
 from monitor.simulator.asking import Endpoint
+from monitor.simulator.fault_context import FaultContext
 from monitor.simulator.models import BUILT_IN
 from monitor.simulator.refusals import Refusal, Stage, gate_refusal
 from monitor.simulator.scenario import PROVIDER
-from monitor.simulator.strike import Strike
 
 #: What the relay answered when it was asked for the first time.
 _REMEMBERED = ("violet", "walrus")
@@ -22,54 +22,54 @@ _PAGE = (
 )
 
 
-def _refusal_as_text(strike: Strike) -> Answer:
-    return _as_success(strike, f"Sorry: {_refusal(strike).message}")
+def _refusal_as_text(context: FaultContext) -> Answer:
+    return _as_success(context, f"Sorry: {_refusal(context).message}")
 
 
-def _error_as_text(strike: Strike) -> Answer:
-    error = error_of(_refusal(strike), provider=strike.key.contract == PROVIDER)
-    return _as_success(strike, f"```json\n{json.dumps({'error': error}, indent=2)}\n```")
+def _error_as_text(context: FaultContext) -> Answer:
+    error = error_of(_refusal(context), provider=context.key.contract == PROVIDER)
+    return _as_success(context, f"```json\n{json.dumps({'error': error}, indent=2)}\n```")
 
 
-def _page_as_text(strike: Strike) -> Answer:
-    return _as_success(strike, _PAGE)
+def _page_as_text(context: FaultContext) -> Answer:
+    return _as_success(context, _PAGE)
 
 
-def _parrot(strike: Strike) -> Answer:
+def _parrot(context: FaultContext) -> Answer:
     """A mock: it says what it was told."""
-    ask = strike.ask
+    ask = context.ask
     if ask.endpoint is Endpoint.CHAT:
-        return _as_success(strike, texts.prompt_of(ask))
-    return _as_success(strike, str(ask.body.get("input", ask.body.get("prompt", ""))))
+        return _as_success(context, texts.prompt_of(ask))
+    return _as_success(context, str(ask.body.get("input", ask.body.get("prompt", ""))))
 
 
-def _replayed(strike: Strike) -> Answer:
+def _replayed(context: FaultContext) -> Answer:
     """A cache that compares the model only."""
-    return _as_success(strike, *_REMEMBERED)
+    return _as_success(context, *_REMEMBERED)
 
 
-def _failed_call(strike: Strike) -> Answer:
+def _failed_call(context: FaultContext) -> Answer:
     """The hosted tool's call failed, and the response is completed all the same."""
-    if not strike.ask.tool:
-        return strike.answer
-    answer = _as_success(strike, "")
-    if not answer.body or answer is strike.answer:
+    if not context.ask.tool:
+        return context.answer
+    answer = _as_success(context, "")
+    if not answer.body or answer is context.answer:
         return answer
     whole = json.loads(answer.body)
     call = {"id": "ig_1", "type": "image_generation_call", "status": "failed", "result": None}
     return replace(answer, body=encode(whole | {"output": [call]}))
 
 
-def _code_beside_data(strike: Strike) -> Answer:
+def _code_beside_data(context: FaultContext) -> Answer:
     """An envelope that says 403 around a picture."""
-    if strike.ask.endpoint not in (Endpoint.IMAGES, Endpoint.EDITS) or not _concerns(strike):
-        return strike.answer
+    if context.ask.endpoint not in (Endpoint.IMAGES, Endpoint.EDITS) or not _concerns(context):
+        return context.answer
     item = {"b64_json": pictures.picture("1024x1024").decode()}
-    return _answer(strike, {"code": 403, "success": False, "data": [item]})
+    return _answer(context, {"code": 403, "success": False, "data": [item]})
 
 
 #: By name, for `faults.FAULTS`.
-DECEIVERS: Mapping[str, Callable[[Strike], Answer]] = MappingProxyType(
+FALSE_ANSWERS: Mapping[str, Callable[[FaultContext], Answer]] = MappingProxyType(
     {
         "refusal_as_text": _refusal_as_text,
         "error_as_text": _error_as_text,
@@ -82,26 +82,26 @@ DECEIVERS: Mapping[str, Callable[[Strike], Answer]] = MappingProxyType(
 )
 
 
-def _refusal(strike: Strike) -> Refusal:
-    refusal, ask = strike.answer.refusal, strike.ask
+def _refusal(context: FaultContext) -> Refusal:
+    refusal, ask = context.answer.refusal, context.ask
     return refusal or gate_refusal(ask.surfaces[0], ask.model)
 
 
-def _concerns(strike: Strike) -> bool:
+def _concerns(context: FaultContext) -> bool:
     """It deceives of the gate only: any other refusal stays what it is."""
-    refusal = strike.answer.refusal
+    refusal = context.answer.refusal
     return refusal is None or refusal.stage is Stage.GATE
 
 
-def _as_success(strike: Strike, *words: str) -> Answer:
+def _as_success(context: FaultContext, *words: str) -> Answer:
     """These words as the answer that was asked for: a text, or base64 in a picture's place."""
-    ask = strike.ask
-    if ask.endpoint in (None, Endpoint.MODELS) or not _concerns(strike):
-        return strike.answer
+    ask = context.ask
+    if ask.endpoint in (None, Endpoint.MODELS) or not _concerns(context):
+        return context.answer
     text = "".join(words)
     if ask.endpoint in (Endpoint.IMAGES, Endpoint.EDITS):
         item = {"b64_json": b64encode(text.encode()).decode()}
-        return _answer(strike, {"created": int(time()), "data": [item]})
+        return _answer(context, {"created": int(time()), "data": [item]})
     name = str(ask.body["model"])
     model = BUILT_IN.get(name, BUILT_IN["gpt-5.1"])
     written = texts.Written(0, words, complete=True)
@@ -109,9 +109,9 @@ def _as_success(strike: Strike, *words: str) -> Answer:
         made = texts.completed(ask, model, name, written)
     else:
         made = texts.told(ask, model, None, name, written)
-    headers = strike.answer.headers
-    return replace(made, what=strike.fault.what, headers=headers, charges=())
+    headers = context.answer.headers
+    return replace(made, what=context.fault.what, headers=headers, charges=())
 
 
-def _answer(strike: Strike, value: object) -> Answer:
-    return Answer(strike.fault.what, 200, encode(value), headers=strike.answer.headers)
+def _answer(context: FaultContext, value: object) -> Answer:
+    return Answer(context.fault.what, 200, encode(value), headers=context.answer.headers)

@@ -1,16 +1,16 @@
-"""Finds secrets in a text by value, whatever they are disguised as, and what looks like one. Pure.
+"""Finds secrets in a text by value, however they are encoded, and what has the pattern of one. Pure.
 
 What counts is a whole secret, and the beginning of one from 8 characters on: a server cuts what it
 echoes, and so do we. Of few secrets it is any part with 12 letters and digits, too, whatever stands between
 them: a server masks the head, or takes it off. Compared is without case and whitespace, in every reading of
-`disguises`.
+`decoding`.
 """
 
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
-from monitor.access.disguises import Layer, layers
+from monitor.access.decoding import Decoding, decodings
 
 HIDDEN = "[hidden]"
 
@@ -45,10 +45,10 @@ _NO_SIGNS = {code: None for code in range(128) if not chr(code).isalnum()}
 _FEW = 12
 _STEM = 3
 
-# What a secret looks like, what becomes of it, and a word without which there is none: to look for that
+# The pattern of a secret, what becomes of it, and a word without which there is none: to look for that
 # first makes most texts quick. Each is one run of characters: nothing can explode. After "bearer" stands
 # an ordinary word often enough: a token is longer.
-_LOOKS = (
+_PATTERNS = (
     ("sk-", re.compile(r"\bsk-(?!(?:svcacct|service)-(?![\w-]))[A-Za-z0-9_\-]{8,}"), HIDDEN),
     ("earer", re.compile(r"(?i)\bbearer\s+[A-Za-z0-9_\-.=+/]{16,}"), HIDDEN),
     ("EARER", re.compile(r"\bBEARER\s+[A-Za-z0-9_\-.=+/]{16,}"), HIDDEN),
@@ -59,15 +59,15 @@ _LOOKS = (
 Span = tuple[int, int]
 
 
-def without_looks(text: str) -> str:
-    """The text without what looks like a key, a token, a webhook or a password in a URL."""
-    for word, pattern, instead in _LOOKS:
+def mask_patterns(text: str) -> str:
+    """The text without what has the pattern of a key, a token, a webhook or a password in a URL."""
+    for word, pattern, instead in _PATTERNS:
         if word in text:
             text = pattern.sub(instead, text)
     return text
 
 
-class Veil:
+class Mask:
     """Hides these values, the beginnings of them, and what looks like a secret.
 
     `whole` are values that count only as a whole, such as a URL: its beginning is everybody's.
@@ -111,17 +111,17 @@ class Veil:
                     parts += [text[done:begin], HIDDEN]
                 done = max(done, end)
             text = "".join([*parts, text[done:]])
-        return without_looks(text)
+        return mask_patterns(text)
 
     def _spans(self, text: str) -> Iterator[Span]:
-        for layer in layers(text):
-            folded = _folded(layer.text)
+        for decoding in decodings(text):
+            folded = _folded(decoding.text)
             if self._may_be_in(folded):
-                for begin, end in self._found(folded, layer):
-                    yield layer.back(begin, end)
+                for begin, end in self._found(folded, decoding):
+                    yield decoding.back(begin, end)
             if self._parted:
                 for begin, end in self._parts(folded):
-                    yield layer.back(begin, end)
+                    yield decoding.back(begin, end)
 
     def _parts(self, folded: str) -> Iterator[Span]:
         """Where parts of secrets begin and end, by their letters and digits, whatever stands between."""
@@ -138,26 +138,26 @@ class Veil:
         places = range(len(folded) - SHORTEST + 1)
         return not self._heads.isdisjoint([folded[at : at + SHORTEST] for at in places])
 
-    def _found(self, folded: str, layer: Layer) -> Iterator[Span]:
+    def _found(self, folded: str, decoding: Decoding) -> Iterator[Span]:
         """Where secrets begin and end."""
         for at in range(len(folded) - SHORTEST + 1):
             if folded[at : at + SHORTEST] in self._heads:
-                length = self._length(folded, at, layer)
+                length = self._length(folded, at, decoding)
                 if length:
                     yield at, at + length
 
-    def _length(self, folded: str, at: int, layer: Layer) -> int:
+    def _length(self, folded: str, at: int, decoding: Decoding) -> int:
         """How many characters from `at` on are a secret, or enough of its beginning; 0 for none."""
         best = 0
         for value in self._whole.get(folded[at : at + SHORTEST], ()):
             if folded.startswith(value, at):
-                best = max(best, _counts(value, len(value), folded, at, layer))
+                best = max(best, _counts(value, len(value), folded, at, decoding))
         rest = folded[at : at + self._longest]
         place = bisect_left(self._folded, rest)
         for near in (place - 1, place):
             if 0 <= near < len(self._folded):
                 length = _common(self._folded[near], rest)
-                best = max(best, _counts(self._plain[near], length, folded, at, layer))
+                best = max(best, _counts(self._plain[near], length, folded, at, decoding))
         return best
 
 
@@ -188,9 +188,9 @@ def _joined(spans: Iterable[Span]) -> Iterator[Span]:
         yield first, last
 
 
-def _counts(secret: str, length: int, folded: str, at: int, layer: Layer) -> int:
+def _counts(secret: str, length: int, folded: str, at: int, decoding: Decoding) -> int:
     """How much of what a text has in common with a secret gives the secret away; 0 for none of it."""
-    unbroken = layer.unbroken(at, at + length) if length else 0
+    unbroken = decoding.unbroken(at, at + length) if length else 0
     if length == len(secret) and (unbroken == length or length >= _WORDY):
         return length
     if unbroken < length:
@@ -200,7 +200,7 @@ def _counts(secret: str, length: int, folded: str, at: int, layer: Layer) -> int
     if not _tells(secret[:length]):
         return 0
     # The end of a word and the head of a key are alike now and then: "a task-project".
-    apart = at == 0 or not folded[at - 1].isalnum() or layer.unbroken(at - 1, at + 1) == 1
+    apart = at == 0 or not folded[at - 1].isalnum() or decoding.unbroken(at - 1, at + 1) == 1
     return length if apart or length >= _WORDY or not _HEAD.match(secret) else 0
 
 

@@ -10,7 +10,7 @@ from monitor.simulator.scenario import Fault, Key
 
 
 @dataclass(frozen=True, slots=True)
-class Strike:
+class FaultContext:
     """A fault that strikes the answer to a request."""
 
     fault: Fault

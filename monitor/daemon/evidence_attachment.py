@@ -9,13 +9,13 @@ from monitor.config import Settings
 from monitor.daemon.evidence import Asked, bundle
 from monitor.daemon.evidence_text import markdown
 from monitor.daemon.watches import Watch
-from monitor.store.dossier import dossier
 from monitor.store.errors import StoreError
+from monitor.store.target_record import target_record
 
 log = structlog.get_logger()
 
 
-async def enclosed(settings: Settings, watch: Watch, now: datetime) -> str:
+async def evidence_markdown(settings: Settings, watch: Watch, now: datetime) -> str:
     """The bundle as Markdown; empty when the database cannot be read now."""
     if watch.removed:
         return ""
@@ -27,7 +27,7 @@ async def enclosed(settings: Settings, watch: Watch, now: datetime) -> str:
         fingerprint=secret.fingerprint,
     )
     try:
-        known = await asyncio.to_thread(dossier, settings.database, watch.name)
+        known = await asyncio.to_thread(target_record, settings.database, watch.name)
     except StoreError as error:
         log.warning("evidence_unreadable", target=watch.name, error=str(error))
         return ""

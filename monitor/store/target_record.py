@@ -15,7 +15,7 @@ from monitor.store.errors import StoreError
 from monitor.store.records import Declaration, Run, TargetStatus
 from monitor.store.rows import run_of, target_of
 
-#: Runs of answers, and other targets, that a dossier has at most.
+#: Runs of answers, and other targets, that a record has at most.
 _RUNS = 40
 _BESIDE = 20
 
@@ -34,7 +34,7 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
-class Dossier:
+class TargetRecord:
     """A target, what was declared of it, and its answers since `start`, oldest first.
 
     `start` is the declaration that holds, else the change to the present state; `declared` says which.
@@ -53,7 +53,7 @@ class Dossier:
     beside: tuple[Granted, ...]
 
 
-def dossier(path: Path, target: str) -> Dossier:
+def target_record(path: Path, target: str) -> TargetRecord:
     """What is known of the active target of that name.
 
     Raises StoreError when the database cannot be read, or no daemon has watched the target yet.
@@ -82,7 +82,7 @@ def dossier(path: Path, target: str) -> Dossier:
         )
         runs = tuple(run_of(run) for run in reversed(connection.execute(newest).all()))
         count = connection.execute(select(func.count()).where(since)).scalar_one()
-        return Dossier(
+        return TargetRecord(
             status=target_of(row),
             memory=memory,
             declarations=_declared(connection, row.organization, row.key),

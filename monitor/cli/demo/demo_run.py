@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from monitor.cli.common import Exit
+from monitor.cli.demo.demo_settings import write_settings
 from monitor.cli.demo.receivers import Receivers
-from monitor.cli.demo.stage import write_settings
 from monitor.cli.reading import print_history
 from monitor.simulator import Simulator, load_scenario
-from monitor.store import glance, queries
+from monitor.store import queries, status_queries
 from monitor.store.errors import StoreError
 
 #: Seconds within which the daemon stops when asked.
@@ -25,17 +25,17 @@ _STOP = 10
 async def show(seconds: int) -> Exit:
     """Run the demo for that long. Returns DONE when all went as it should."""
     with tempfile.TemporaryDirectory(prefix="access-monitor-demo-") as name:
-        stage = _Stage(Path(name))
+        screen = _Screen(Path(name))
         simulator = Simulator(load_scenario("demo"))
         base_url = await simulator.start()
         try:
-            async with Receivers(stage.arrived) as receivers:
-                return await _play(stage, simulator, receivers, base_url, seconds)
+            async with Receivers(screen.arrived) as receivers:
+                return await _play(screen, simulator, receivers, base_url, seconds)
         finally:
             await simulator.stop()
 
 
-class _Stage:
+class _Screen:
     """The temporary folder, and what is printed: lines that stay, and one that moves on a terminal."""
 
     def __init__(self, folder: Path) -> None:
@@ -66,49 +66,49 @@ class _Stage:
 
 
 async def _play(
-    stage: _Stage, simulator: Simulator, receivers: Receivers, base_url: str, seconds: int
+    screen: _Screen, simulator: Simulator, receivers: Receivers, base_url: str, seconds: int
 ) -> Exit:
     settings, environ = write_settings(
-        stage.folder,
+        screen.folder,
         base_url,
         simulator.scenario,
         webhook_url=receivers.webhook_url,
         mail_url=receivers.mail_url,
     )
-    stage.say(
+    screen.say(
         "Eight targets of two organizations and a relay, against a simulated API on this machine.\n"
         "No account, no network; it would cost a cent or two if it were real. A daemon watches them,\n"
         "a webhook and a mailbox are told. Ctrl-C ends it.\n"
     )
-    with (stage.folder / "daemon.log").open("wb") as log:
+    with (screen.folder / "daemon.log").open("wb") as log:
         daemon = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "monitor", "run", "--config", str(settings),
             env=environ, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
         try:
-            await _watch(stage, simulator, receivers, daemon, seconds)
+            await _watch(screen, simulator, receivers, daemon, seconds)
         finally:
             status = await _stop(daemon)
     if status != 0:
-        stage.say(f"the daemon ended with status {status}; its log ends with")
-        stage.say("\n".join((stage.folder / "daemon.log").read_text().splitlines()[-15:]))
+        screen.say(f"the daemon ended with status {status}; its log ends with")
+        screen.say("\n".join((screen.folder / "daemon.log").read_text().splitlines()[-15:]))
         return Exit.FAILED
-    return _conclude(stage, simulator, receivers)
+    return _conclude(screen, simulator, receivers)
 
 
 async def _watch(
-    stage: _Stage,
+    screen: _Screen,
     simulator: Simulator,
     receivers: Receivers,
     daemon: asyncio.subprocess.Process,
     seconds: int,
 ) -> None:
     ended = asyncio.create_task(daemon.wait())
-    stage.began = time.monotonic()
-    while stage.seconds < seconds and not ended.done():
+    screen.began = time.monotonic()
+    while screen.seconds < seconds and not ended.done():
         await asyncio.wait({ended}, timeout=1.0)
-        stage.progress(
-            f"{stage.seconds:5.0f} s  {_states(stage.folder)} | {simulator.ledger.count()} requests"
+        screen.progress(
+            f"{screen.seconds:5.0f} s  {_states(screen.folder)} | {simulator.ledger.count()} requests"
             f" | told: webhook {receivers.counts['webhook']}, mail {receivers.counts['mail']}"
         )
     ended.cancel()
@@ -116,7 +116,7 @@ async def _watch(
 
 def _states(folder: Path) -> str:
     try:
-        found = glance.status(folder / "demo.db", now=datetime.now(UTC))
+        found = status_queries.status(folder / "demo.db", now=datetime.now(UTC))
     except StoreError:
         return "starting"
     counts = Counter(str(target.state) for target in found.targets)
@@ -135,15 +135,15 @@ async def _stop(daemon: asyncio.subprocess.Process) -> int:
         return await daemon.wait()
 
 
-def _conclude(stage: _Stage, simulator: Simulator, receivers: Receivers) -> Exit:
-    database = stage.folder / "demo.db"
-    stage.say("\nWhat happened, as `access-monitor history` shows it:\n")
+def _conclude(screen: _Screen, simulator: Simulator, receivers: Receivers) -> Exit:
+    database = screen.folder / "demo.db"
+    screen.say("\nWhat happened, as `access-monitor history` shows it:\n")
     print_history(queries.history(database))
     now = datetime.now(UTC)
-    status = glance.status(database, now=now)
+    status = status_queries.status(database, now=now)
     spent = sum(row.settled_usd for row in queries.spend(database, now.date()))
     ledger = simulator.ledger
-    stage.say(
+    screen.say(
         f"\n{ledger.count()} requests: {ledger.count(what='granted')} granted,"
         f" {ledger.count(what='gated')} gated.\n"
         f"They would have cost ${ledger.billed():.5f}; the monitor booked ${spent:.5f}.\n"

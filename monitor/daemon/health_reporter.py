@@ -1,4 +1,4 @@
-"""Feels the monitor's pulse at each beat, and passes it on: watchdog, status line, database, heartbeat."""
+"""Checks at each beat that all parts move, and reports it: watchdog, status line, database, heartbeat."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ import structlog
 from monitor.access.words import State
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.daemon.clock import Clock
-from monitor.daemon.health import NOTE_EVERY, Vitals, stalled
+from monitor.daemon.health import NOTE_EVERY, Progress, stalled
 from monitor.daemon.lateness import Lateness
-from monitor.daemon.notify import Manager
+from monitor.daemon.notify import ServiceManager
 from monitor.daemon.watches import Watches
 from monitor.store.errors import StoreError
 from monitor.store.recorder import Recorder
@@ -20,7 +20,7 @@ from monitor.store.recorder import Recorder
 log = structlog.get_logger()
 
 
-class Pulse:
+class HealthReporter:
     """Knows when each part last moved. `beat` is called by the monitor's own, `stalled` by anybody."""
 
     def __init__(
@@ -28,7 +28,7 @@ class Pulse:
         *,
         recorder: Recorder,
         dispatcher: Dispatcher,
-        manager: Manager,
+        manager: ServiceManager,
         clock: Clock,
         delivery_most: timedelta,
         lateness: Lateness,
@@ -62,7 +62,7 @@ class Pulse:
         now = self._loop.time()
         told_at = self._dispatcher.progress
         return stalled(
-            Vitals(
+            Progress(
                 beat=now - self._beat_at,
                 written=0.0 if excused else now - self._written_at,
                 probed=0.0 if excused else now - self._probed_at,

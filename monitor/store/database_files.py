@@ -13,7 +13,7 @@ log = structlog.get_logger()
 Identity = tuple[int, int] | None
 
 
-class Place:
+class DatabaseFiles:
     """Remembers which files were opened; made while the database is open and was written to.
 
     A file that is deleted or replaced is still written to by whoever has it open, and all of it is

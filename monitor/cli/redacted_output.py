@@ -19,7 +19,7 @@ def redactor() -> "Redactor":
     return Redactor()
 
 
-class Outlet:
+class RedactedStream:
     """A text stream that lets whole lines out, each without secrets."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -61,5 +61,5 @@ def install() -> None:
     """Have this process print through the redactor from now on."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is not None and not isinstance(stream, Outlet):
-            setattr(sys, name, Outlet(stream))
+        if stream is not None and not isinstance(stream, RedactedStream):
+            setattr(sys, name, RedactedStream(stream))

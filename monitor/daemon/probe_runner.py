@@ -1,4 +1,4 @@
-"""Makes the probes: waits for the places a probe needs, reserves its price, sends it, reads the answer."""
+"""Makes the probes: waits for the slots a probe needs, reserves its price, sends it, reads the answer."""
 
 import asyncio
 from collections import defaultdict
@@ -10,7 +10,7 @@ import structlog
 
 from monitor.access.cadence import next_probe, settles
 from monitor.access.diagnosis import OwnRule
-from monitor.access.diagnosis.repeated import Reader
+from monitor.access.diagnosis.diagnosis_cache import DiagnosisCache
 from monitor.access.holds import Need, Reservation, cost_of, fate_of
 from monitor.access.limits import Cadence
 from monitor.access.observation import Diagnosis, Observation
@@ -19,16 +19,16 @@ from monitor.access.words import Code, Hold, ProbeKind
 from monitor.catalog import Catalog, bill
 from monitor.config.settings import Route
 from monitor.daemon.answers import Result
+from monitor.daemon.budgets import Budgets
 from monitor.daemon.clock import Clock
 from monitor.daemon.schedule import Schedule
-from monitor.daemon.treasury import Treasury
 from monitor.daemon.watches import Watch, Watches
 from monitor.probing import Prober
 from monitor.store.errors import StoreError
 
 log = structlog.get_logger()
 
-#: Probes under way over one route: one that hangs must not use up the places of the others.
+#: Probes under way over one route: one that hangs must not use up the slots of the others.
 IN_FLIGHT_PER_ROUTE = 256
 
 #: These come from before the server, or say that it does not serve now.
@@ -44,7 +44,7 @@ _SOON = 5.0
 _WORTH_TELLING = 10.0
 
 
-class Looker:
+class ProbeRunner:
     """Owns the probes under way. `begin` is called when a target's time has come and returns at once."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Looker:
         watches: Watches,
         routes: Mapping[str, Route],
         prober: Prober,
-        treasury: Treasury,
+        budgets: Budgets,
         catalog: Catalog,
         cadence: Cadence,
         rules: Sequence[OwnRule],
@@ -68,16 +68,16 @@ class Looker:
         self._buckets = {name: TokenBucket(route.rate) for name, route in routes.items()}
         trial = cadence.trial.total_seconds()
         self._breakers = {name: Breaker(len(keys[name]), trial) for name in routes}
-        self._places = {name: asyncio.Semaphore(IN_FLIGHT_PER_ROUTE) for name in routes}
+        self._slots = {name: asyncio.Semaphore(IN_FLIGHT_PER_ROUTE) for name in routes}
         self._gaps: dict[tuple[str, str], ImageGap] = {}
         self._routes = routes
         self._prober = prober
-        self._treasury = treasury
-        self._ledger = treasury.ledger
+        self._budgets = budgets
+        self._ledger = budgets.ledger
         self._catalog = catalog
         # when others have reserved what is left of the budget for the moment
         self._soon = min(_SOON, cadence.eager.total_seconds())
-        self._reader = Reader(rules)
+        self._cache = DiagnosisCache(rules)
         self._clock = clock
         self._schedule = schedule
         self._answered = answered
@@ -87,8 +87,8 @@ class Looker:
         #: probes that ended since the start
         self.made = 0
 
-    def succeed(self, old: "Looker") -> None:
-        """Go on in the place of another: its probes under way end as they began, its waits hold on."""
+    def take_over(self, old: "ProbeRunner") -> None:
+        """Take over from another: its probes under way end as they began, its waits hold on."""
         # ruff: noqa: SLF001 - another of this class
         old._stopping = True
         self._tasks, self.made = old._tasks, old.made
@@ -97,7 +97,7 @@ class Looker:
             self._breakers[name] = old._breakers[name]
 
     async def begin(self, watch: Watch) -> None:
-        """Begin a probe of the watch, unless one is under way or a place is not free yet."""
+        """Begin a probe of the watch, unless one is under way or a slot is not free yet."""
         if watch.busy or self._stopping:
             return
         wait, hold = self._wait(watch)
@@ -118,7 +118,7 @@ class Looker:
             return None
         now = self._clock.even()
         await asyncio.sleep(self._buckets[route].reserve(now) - now)
-        async with self._places[route]:
+        async with self._slots[route]:
             return await self._prober.probe(
                 watch.credentials, watch.target.capability, ProbeKind.LISTING
             )
@@ -134,7 +134,7 @@ class Looker:
         await asyncio.gather(*cut, return_exceptions=True)
 
     def _wait(self, watch: Watch) -> tuple[float, Hold]:
-        """Seconds until the probe may be sent, and what it waits for; 0 takes the places it needs."""
+        """Seconds until the probe may be sent, and what it waits for; 0 takes the slots it needs."""
         now = self._clock.even()
         route = watch.target.route
         breaker = self._breakers[route]
@@ -145,15 +145,15 @@ class Looker:
         if watch.kind is ProbeKind.FULL and watch.target.capability.surface.makes_images:
             gap = self._gap(watch)
             first = settles(watch.memory)
-            if not gap.holds(watch.gap_place):
-                watch.gap_place = gap.reserve(now, first=first)
-            if watch.gap_place and watch.gap_place.at > now:
-                return watch.gap_place.at - now, watch.gap_place.held_by
-        if watch.bucket_place is None:
-            watch.bucket_place = self._buckets[route].reserve(now)
-        if watch.bucket_place > now:
-            return watch.bucket_place - now, Hold.RATE
-        watch.gap_place = watch.bucket_place = None
+            if not gap.holds(watch.gap_slot):
+                watch.gap_slot = gap.reserve(now, first=first)
+            if watch.gap_slot and watch.gap_slot.at > now:
+                return watch.gap_slot.at - now, watch.gap_slot.held_by
+        if watch.bucket_slot is None:
+            watch.bucket_slot = self._buckets[route].reserve(now)
+        if watch.bucket_slot > now:
+            return watch.bucket_slot - now, Hold.RATE
+        watch.gap_slot = watch.bucket_slot = None
         breaker.sent(now)
         if gap:
             gap.sent(now)
@@ -196,7 +196,7 @@ class Looker:
             paying = found
         kind, credentials = paying.kind, watch.credentials
         try:
-            async with self._places[watch.target.route]:
+            async with self._slots[watch.target.route]:
                 asked_at = self._clock.even()
                 observation = await self._prober.probe(
                     credentials, watch.target.capability, kind,
@@ -221,7 +221,7 @@ class Looker:
     async def _pay(self, watch: Watch) -> "_Paying | None":
         """Hold the price of a full probe, durably, or make it a listing; None when it is worth waiting."""
         today, ledger = self._clock.now().date(), self._ledger
-        self._treasury.stake(watch)
+        self._budgets.stake(watch)
         if not watch.waiting and self._stretched(watch):
             return _Paying(ProbeKind.LISTING)
         need = self._need(watch, today)
@@ -231,7 +231,7 @@ class Looker:
             if not ledger.has_room(
                 watch.target.key, today, watch.price, Need.ANSWERED, in_time=True
             ):
-                await self._treasury.gone(watch, today)
+                await self._budgets.tell_exhausted(watch, today)
             return _Paying(ProbeKind.LISTING, over=True)
         found = ledger.reserve(watch.account, watch.target.key, today, watch.price, need)
         if found is None:
@@ -240,7 +240,7 @@ class Looker:
         hold, posting = found
         if posting:
             try:
-                await self._treasury.write(posting)
+                await self._budgets.write(posting)
             except StoreError:
                 # the database refuses what may be owed: until it takes it, only what costs nothing
                 ledger.dropped(hold)
@@ -295,7 +295,7 @@ class Looker:
         diagnosis: Diagnosis | None
         cost: float | None = None
         try:
-            diagnosis = self._reader.read(observation)
+            diagnosis = self._cache.read(observation)
             code, now = diagnosis.code if diagnosis else None, self._clock.even()
             self._breakers[route].answered(watch.target.key, code, now)
             if code and kind is ProbeKind.FULL and watch.target.capability.surface.makes_images:
@@ -329,11 +329,11 @@ class Looker:
     ) -> None:
         hold = paying.hold
         if hold and claimed:
-            await self._treasury.cut(watch, hold.day, claimed, result.cost)
+            await self._budgets.tell_bounded(watch, hold.day, claimed, result.cost)
         if hold and paying.tries and self._ledger.is_doubted(hold):
             # what is left now is kept for a while: what swallows probes seldom ends at once
             watch.kept_until = self._clock.even() + watch.cadence.eager_for.total_seconds()
-            await self._treasury.lost(watch, hold.day)
+            await self._budgets.tell_lost(watch, hold.day)
 
     def _cost(self, watch: Watch, observation: Observation, diagnosis: Diagnosis) -> float | None:
         # nothing else has a usage, and to search for it costs as much as to read the answer

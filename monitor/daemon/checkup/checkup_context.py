@@ -9,12 +9,12 @@ from monitor.access.words import Contract
 from monitor.config import Route, Settings
 from monitor.daemon.checkup.plan import Plan
 from monitor.daemon.checkup.results import Check, Finding, Result
-from monitor.daemon.once import Attempts, Checked
+from monitor.daemon.probe_once import Attempts, Checked
 from monitor.probing import Credentials, Prober
 
 
 @dataclass(slots=True)
-class Course:
+class CheckupContext:
     """One checkup under way. A step adds checks, and returns a finding where going on makes no sense."""
 
     settings: Settings

@@ -7,8 +7,8 @@ import structlog
 
 from monitor.access.words import Contract, DeclarationKind, State
 from monitor.config import Settings
+from monitor.daemon.budgets import Budgets
 from monitor.daemon.engine import Engine
-from monitor.daemon.treasury import Treasury
 from monitor.daemon.watches import Watches
 from monitor.store.inbox import read_declaration
 from monitor.store.recorder import Recorder
@@ -17,7 +17,7 @@ from monitor.store.records import InboxItem
 log = structlog.get_logger()
 
 
-class Requests:
+class InboxReader:
     """Takes what waits in the inbox and in the declarations, each once.
 
     `revived` is called when dead notifications are pending again.
@@ -27,19 +27,19 @@ class Requests:
         self,
         recorder: Recorder,
         engine: Engine,
-        treasury: Treasury,
+        budgets: Budgets,
         revived: Callable[[], Awaitable[None]],
     ) -> None:
         self._recorder = recorder
         self._engine = engine
-        self._treasury = treasury
+        self._budgets = budgets
         self._revived = revived
 
     async def take(self) -> None:
         """Do what other processes left in the inbox; what was done is settled after it."""
         for item in await self._recorder.inbox():
             log.info("asked", kind=item.kind)
-            if await self._treasury.asked(item):
+            if await self._budgets.asked(item):
                 continue
             await self._do(item)
             await self._recorder.settle_inbox([item.id])
@@ -71,7 +71,7 @@ class Requests:
         for declaration in await self._recorder.untaken_declarations():
             await self._engine.declared(declaration)
 
-    async def tell_newcomers(self, watches: Watches) -> None:
+    async def apply_earlier_declarations(self, watches: Watches) -> None:
         """A target that is new knows what was declared of its organization or key before it came."""
         declared = await self._recorder.newest_declarations()
         for watch in watches:

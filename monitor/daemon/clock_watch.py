@@ -6,7 +6,7 @@ import structlog
 
 from monitor.daemon.clock import Clock
 from monitor.daemon.engine import Engine
-from monitor.daemon.pulse import Pulse
+from monitor.daemon.health_reporter import HealthReporter
 from monitor.daemon.schedule import Schedule
 from monitor.daemon.watches import Watches
 from monitor.store.errors import StoreError
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 _SLEPT = 30.0
 
 
-class Timekeeper:
+class ClockWatch:
     """Steps of the wall clock, a wall clock that stands still, a machine that slept."""
 
     def __init__(self, clock: Clock) -> None:
@@ -27,7 +27,9 @@ class Timekeeper:
         #: steps that the outbox was not told of yet
         self._owed = timedelta()
 
-    def beat(self, watches: Watches, engine: Engine, schedule: Schedule, pulse: Pulse) -> None:
+    def beat(
+        self, watches: Watches, engine: Engine, schedule: Schedule, reporter: HealthReporter
+    ) -> None:
         """Follow the clocks; measured times and due times move with a step."""
         stood, step = self._clock.stands, self._clock.step()
         if self._clock.stands != stood:
@@ -36,7 +38,7 @@ class Timekeeper:
             log.warning("clock_stepped", seconds=round(step.total_seconds(), 1))
             self._owed += step
             engine.clock_stepped(step)
-            pulse.note_soon()
+            reporter.note_soon()
             for watch in watches:
                 if watch.memory.next_probe_at:
                     schedule.at(watch, watch.memory.next_probe_at)

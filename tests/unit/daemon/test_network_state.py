@@ -2,14 +2,14 @@
 
 from monitor.access.observation import Diagnosis
 from monitor.access.words import Code, EventKind, Owner
-from monitor.daemon.network import NetworkSense
+from monitor.daemon.network_state import NetworkState
 
 DOWN = Diagnosis(Code.NETWORK_ERROR, Owner.NETWORK, "no_answer_refused", message="refused")
 OTHER = Diagnosis(Code.SERVER_ERROR, Owner.PROVIDER, "status_5xx")
 
 
 def test_every_route_must_fail_and_it_is_told_once():
-    sense = NetworkSense({"openai": 1, "relay": 1})
+    sense = NetworkState({"openai": 1, "relay": 1})
     assert [sense.answered("openai", DOWN) for _ in range(9)] == [None] * 9
     assert sense.answered("relay", DOWN) is None
     assert sense.answered("relay", DOWN) is EventKind.OFFLINE
@@ -17,7 +17,7 @@ def test_every_route_must_fail_and_it_is_told_once():
 
 
 def test_any_answer_of_any_route_is_online_again():
-    sense = NetworkSense({"openai": 1})
+    sense = NetworkState({"openai": 1})
     sense.answered("openai", DOWN)
     assert sense.answered("openai", DOWN) is EventKind.OFFLINE
     assert sense.answered("openai", OTHER) is EventKind.ONLINE
@@ -25,7 +25,7 @@ def test_any_answer_of_any_route_is_online_again():
 
 
 def test_two_unlucky_connections_among_many_are_no_outage():
-    sense = NetworkSense({"openai": 100})
+    sense = NetworkState({"openai": 100})
     assert [sense.answered("openai", DOWN) for _ in range(4)] == [None] * 4
     sense.answered("openai", None)
     assert [sense.answered("openai", DOWN) for _ in range(4)] == [None] * 4
@@ -33,6 +33,6 @@ def test_two_unlucky_connections_among_many_are_no_outage():
 
 
 def test_why_a_route_failed_last_is_kept_for_the_message():
-    sense = NetworkSense({"openai": 1})
+    sense = NetworkState({"openai": 1})
     sense.answered("openai", DOWN)
     assert sense.causes == {"openai": ("no_answer_refused", "refused")}

@@ -12,7 +12,7 @@ from monitor.simulator.asking import LONGEST_NAME, Ask, Endpoint
 from monitor.simulator.models import IMAGE_SURFACES, Model, Surface
 from monitor.simulator.refusals import (
     LOCKED,
-    MISFORTUNES,
+    REFUSALS,
     SCOPES,
     Refusal,
     Stage,
@@ -30,7 +30,7 @@ _WINDOW = 60.0
 _NOT_FOR_LISTS = frozenset({Stage.BILLING, Stage.RATE, Stage.GATE, Stage.CONTENT})
 
 
-class Judge:
+class Responder:
     """Decides by a scenario; knows the time only as it is told. Keeps the windows of the rate limits."""
 
     def __init__(self, scenario: Scenario) -> None:
@@ -68,10 +68,10 @@ class Judge:
 
     def _refusal(self, ask: Ask, key: Key, at: float) -> Refusal | None:
         scripted = {
-            MISFORTUNES[block.what].stage: MISFORTUNES[block.what]
+            REFUSALS[block.what].stage: REFUSALS[block.what]
             for block in reversed(key.blocks)
             if block.when.matches(at, ask.model, ask.surface)
-            and _concerns(MISFORTUNES[block.what].stage, ask, block.when.surfaces)
+            and _concerns(REFUSALS[block.what].stage, ask, block.when.surfaces)
         }
         for stage in Stage:
             found = scripted.get(stage)
@@ -125,17 +125,17 @@ class Judge:
     def _model_refusal(self, ask: Ask, key: Key) -> Refusal | None:
         if ask.endpoint is Endpoint.MODELS:
             hidden = ask.model and not any(model.name == ask.model for model in self._listed(key))
-            return MISFORTUNES["model_not_found"].filled(model=ask.model) if hidden else None
+            return REFUSALS["model_not_found"].filled(model=ask.model) if hidden else None
         text_model = str(ask.body["model"])[:LONGEST_NAME]
         for name in (ask.model, text_model) if ask.tool else (ask.model,):
             model = self.model_of(name)
             if model is None:
-                return MISFORTUNES["model_not_found"].filled(model=name)
+                return REFUSALS["model_not_found"].filled(model=name)
             if self._dead(model):
-                return MISFORTUNES["model_deprecated"].filled(model=name)
+                return REFUSALS["model_deprecated"].filled(model=name)
             if not self._permitted(key, model):
                 project = ask.project or key.projects[0]
-                return MISFORTUNES["project_denied"].filled(project=project, model=name)
+                return REFUSALS["project_denied"].filled(project=project, model=name)
         return self._endpoint_refusal(ask)
 
     def _endpoint_refusal(self, ask: Ask) -> Refusal | None:
@@ -214,7 +214,7 @@ def bases_of(scenario: Scenario) -> frozenset[str]:
 
 def _unknown_key(ask: Ask, key: Key | None) -> Refusal:
     """No secret, one nobody has, or one of a key (given) that belongs to another route."""
-    invalid = MISFORTUNES["invalid_api_key"]
+    invalid = REFUSALS["invalid_api_key"]
     if ask.secret is None:
         message = (
             "You didn't provide an API key. You need to provide your API key in an Authorization"
@@ -228,9 +228,9 @@ def _unknown_key(ask: Ask, key: Key | None) -> Refusal:
 
 def _mismatch(ask: Ask, key: Key) -> Refusal | None:
     if ask.organization is not None and ask.organization != key.organization:
-        return MISFORTUNES["mismatched_organization"]
+        return REFUSALS["mismatched_organization"]
     if ask.project is not None and ask.project not in key.projects:
-        return MISFORTUNES["mismatched_project"]
+        return REFUSALS["mismatched_project"]
     return None
 
 

@@ -12,7 +12,7 @@ from monitor.access.words import ProbeKind
 _MOST, _LONGEST = 512, 4096
 
 
-class Reader:
+class DiagnosisCache:
     """`diagnose` and `read_listing` by the kind of probe, with these rules of the user's own.
 
     What an answer means follows from its status, body and content type, from what was asked, and from
