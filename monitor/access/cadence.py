@@ -38,7 +38,7 @@ _EARLY, _EARLY_MOST = 0.1, timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class NextProbe:
     """The next probe of a target: when (UTC), of which kind, and which row of the table says so.
 
     It may be made by `early` before its time, together with others. Nothing that a server or the state
@@ -69,7 +69,7 @@ def next_probe(
     over_budget: bool = False,
     at_once: bool = False,
     behind: bool = False,
-) -> Plan:
+) -> NextProbe:
     """Decide the next probe after the one that ended at `now`.
 
     `retry_after` is the server's wish in seconds: the probe is never earlier. `over_budget`: this one was
@@ -101,7 +101,7 @@ def next_probe(
         wished, early = now + timedelta(seconds=retry_after), timedelta()
         if wished > at:
             at, held = wished, Hold.RETRY_AFTER
-    return Plan(at, kind, situation, early, held)
+    return NextProbe(at, kind, situation, early, held)
 
 
 def full_interval(

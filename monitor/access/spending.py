@@ -58,7 +58,7 @@ class _Stake:
 
 
 @dataclass(slots=True)
-class Ledger:
+class BudgetLedger:
     """Spending by key and day, and what is held.
 
     `allowance` is for a monitor beside the daemon: what each key may spend in all, whatever the day.

@@ -66,7 +66,7 @@ class DeliveryError(Exception):
         return self.ended is not None
 
 
-class Channel:
+class AppriseChannel:
     """One Apprise URL, under a name that may be shown; the URL is a secret and never is.
 
     `timeout` bounds one delivery as a whole, and each wait for the network within it. `parallel` messages

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from monitor.access.diagnosis.waiting import retry_after
+from monitor.access.diagnosis.retry_after import retry_after
 
 #: Bytes of a service's answer that are read. A webhook answers with a word, or with a sentence.
 ANSWER_CAP = 256 * 1024

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from monitor.access.limits import Delivery
-from monitor.alerts.outbox import Outbox, Recorded, Sender
+from monitor.alerts.interfaces import Committed, Outbox, Sender
 from monitor.alerts.worker import ChannelWorker
 
 
@@ -52,7 +52,7 @@ class Dispatcher:
         known = [at for at in times if at is not None]
         return min(known) if known and len(known) == len(times) else None
 
-    def offer(self, committed: Sequence[Recorded]) -> None:
+    def offer(self, committed: Sequence[Committed]) -> None:
         """This was committed to the outbox just now: it need not be read there."""
         for name, worker in self._workers.items():
             rows = [one.pending[name] for one in committed if name in one.pending]

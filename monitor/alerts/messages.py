@@ -43,7 +43,7 @@ from datetime import datetime
 from functools import cached_property
 
 from monitor.access.happening import Happening
-from monitor.access.propagation import under
+from monitor.access.wait_times import under
 from monitor.access.words import Code, EventKind
 from monitor.alerts import render
 from monitor.alerts.clean import TITLE_CAP, clean, count, duration, name, title

@@ -11,7 +11,7 @@ from itertools import count
 
 from monitor.access.happening import Happening
 from monitor.access.words import EventKind
-from monitor.alerts.outbox import Pending
+from monitor.alerts.interfaces import Pending
 
 #: A group that failed so often may be the fault of one of its rows: then it is tried in so many pieces.
 STUBBORN, PIECES = 3, 8

@@ -11,10 +11,10 @@ import structlog
 
 from monitor.access.limits import Delivery
 from monitor.alerts.apprise_channel import DeliveryError
+from monitor.alerts.channel_health import ChannelHealth, backoff
 from monitor.alerts.fitting import TOGETHER_MOST, Fitted, first_of
-from monitor.alerts.health import Health, backoff
+from monitor.alerts.interfaces import Outbox, Pending, Sender
 from monitor.alerts.messages import Draft, Message, Told
-from monitor.alerts.outbox import Outbox, Pending, Sender
 from monitor.alerts.waiting import Group, Waiting
 
 log = structlog.get_logger()
@@ -73,7 +73,7 @@ class ChannelWorker:
         self._first = delivery.retry_first.total_seconds()
         self._most = delivery.retry_most.total_seconds()
         self._waiting = Waiting(delivery.group_within.total_seconds())
-        self._health = Health(self._first, self._most)
+        self._health = ChannelHealth(self._first, self._most)
         self._wake = asyncio.Event()
         self._one_round = asyncio.Lock()
         self._sends: set[asyncio.Task[None]] = set()

@@ -2,15 +2,15 @@
 
 from monitor.catalog.billing import bill, open_price
 from monitor.catalog.entries import CatalogError
+from monitor.catalog.known_models import Catalog, builtin, family
 from monitor.catalog.model import Model, Price
-from monitor.catalog.models import Catalog, builtin, family
-from monitor.catalog.requests import Part, ProbeRequest, listing_request, probe_request
+from monitor.catalog.requests import FormPart, ProbeRequest, listing_request, probe_request
 
 __all__ = [
     "Catalog",
     "CatalogError",
+    "FormPart",
     "Model",
-    "Part",
     "Price",
     "ProbeRequest",
     "bill",

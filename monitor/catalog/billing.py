@@ -7,8 +7,8 @@ from typing import Any
 from monitor.access.target import Capability
 from monitor.access.words import Surface
 from monitor.catalog.image_size import image_tokens
+from monitor.catalog.known_models import Catalog
 from monitor.catalog.model import Price
-from monitor.catalog.models import Catalog
 from monitor.catalog.requests import FEWEST_TOKENS, TOOL_DRIVER, TOOL_TOKENS, probe_size
 
 #: Tokens of our own prompts, a little above what they can be: 7 or 8 of frame, and about 17 of the

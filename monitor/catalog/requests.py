@@ -11,7 +11,7 @@ from urllib.parse import quote
 from monitor.access.target import Capability
 from monitor.access.words import Surface
 from monitor.catalog.image_size import SQUARE, cheapest_size
-from monitor.catalog.models import Catalog
+from monitor.catalog.known_models import Catalog
 from monitor.catalog.questions import EXAMPLE, picture, question
 
 #: Seconds. A cut image connection is still billed, so images get long; text is short.
@@ -28,7 +28,7 @@ TOOL_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FormPart:
     """One part of a multipart body; `filename` and `content_type` are for a file."""
 
     name: str
@@ -47,7 +47,7 @@ class ProbeRequest:
     method: str
     path: str
     json: Mapping[str, Any] | None = None
-    multipart: tuple[Part, ...] | None = None
+    multipart: tuple[FormPart, ...] | None = None
     stream: bool = False
     timeout: float = TEXT_TIMEOUT
 
@@ -64,8 +64,8 @@ def probe_request(
             )
         case Surface.EDITS:
             fields = _image(catalog, model, nouns).items()
-            parts = [Part(name, str(value)) for name, value in fields]
-            dot = Part("image", small_png(), "dot.png", "image/png")
+            parts = [FormPart(name, str(value)) for name, value in fields]
+            dot = FormPart("image", small_png(), "dot.png", "image/png")
             return ProbeRequest(
                 "POST", "/images/edits", multipart=(*parts, dot), timeout=IMAGE_TIMEOUT
             )

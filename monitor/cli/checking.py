@@ -26,7 +26,7 @@ from monitor.cli.common import (
     select_targets,
 )
 from monitor.cli.redacted_output import redactor
-from monitor.cli.spending import OverBudget, Yes, agree, probing, reserving
+from monitor.cli.reservations import OverBudget, Yes, agree, probing, reserving
 
 if TYPE_CHECKING:
     from monitor.access.holds import Reservation

@@ -16,9 +16,9 @@ from monitor.cli import (
     explain,
     healthcheck,
     propagation,
-    reading,
-    running,
+    run,
     simulate,
+    status,
 )
 from monitor.cli.demo import demo
 
@@ -49,11 +49,11 @@ def root(
     """Watches when an API key may use a gated model, and tells you the minute it may."""
 
 
-app.command("run")(running.run)
+app.command("run")(run.run)
 app.command("check")(checking.check)
 app.command("wait")(checking.wait)
-app.command("status")(reading.status)
-app.command("history")(reading.history)
+app.command("status")(status.status)
+app.command("history")(status.history)
 app.command("propagation")(propagation.propagation)
 app.command("declare")(declare.declare)
 app.command("explain")(explain.explain)

@@ -20,11 +20,11 @@ from monitor.cli.common import (
     printable,
 )
 from monitor.cli.redacted_output import redactor
-from monitor.cli.spending import OverBudget, Yes, agree, probing
+from monitor.cli.reservations import OverBudget, Yes, agree, probing
 
 if TYPE_CHECKING:
     from monitor.config import Settings
-    from monitor.daemon.checkup import Plan
+    from monitor.daemon.checkup import CheckupPlan
 
 
 def diagnose(
@@ -65,7 +65,7 @@ def diagnose(
     raise typer.Exit(status_of(settings, report.key, report.verdict.diagnosis.effect))
 
 
-def _plan(settings: "Settings", key: str, model: str | None) -> "Plan":
+def _plan(settings: "Settings", key: str, model: str | None) -> "CheckupPlan":
     from monitor.daemon.checkup import plan_of
 
     known = [one.name for one in settings.keys]
@@ -77,7 +77,7 @@ def _plan(settings: "Settings", key: str, model: str | None) -> "Plan":
         fail(f"--model: {error}")
 
 
-def _announce(settings: "Settings", plan: "Plan") -> float:
+def _announce(settings: "Settings", plan: "CheckupPlan") -> float:
     """Say what will be probed and the worst case, which is returned."""
     from monitor.daemon.checkup import cost
 

@@ -15,7 +15,7 @@ from monitor.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from monitor.access.propagation import Opening, Summary, Waiting
+    from monitor.access.wait_times import OngoingWait, Opening, Summary
 
 #: Records that the text shows, the newest.
 _SHOWN = 20
@@ -29,7 +29,7 @@ _RECORDS = (
 
 def propagation(config: ConfigOption = None, output: FormatOption = Format.TEXT) -> None:
     """Show how long openings took, by model and organization, direct and provider routes apart."""
-    from monitor.access.propagation import summaries
+    from monitor.access.wait_times import summaries
     from monitor.store.openings import propagation as read
 
     settings = load_settings(config, reading=True)
@@ -43,7 +43,7 @@ def propagation(config: ConfigOption = None, output: FormatOption = Format.TEXT)
 
 
 def _as_json(
-    groups: "list[Summary]", openings: "list[Opening]", waiting: "list[Waiting]"
+    groups: "list[Summary]", openings: "list[Opening]", waiting: "list[OngoingWait]"
 ) -> dict[str, Any]:
     from dataclasses import asdict
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from monitor.access.pools import DIGITS
+from monitor.access.pool_names import DIGITS
 from monitor.config.problems import shown
 from monitor.config.references import Secret, UnresolvedError, fault_of, read_reference
 

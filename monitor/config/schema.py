@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, create_model
 
-from monitor.access.pools import pool_of
+from monitor.access.pool_names import pool_of
 from monitor.access.words import Contract, Surface
 from monitor.catalog import CatalogError
 from monitor.config import checks, urls

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from monitor.access.holds import Fate, Need, Posting, Reservation
-from monitor.access.spending import Ledger
+from monitor.access.spending import BudgetLedger
 from monitor.config import Settings
 from monitor.store.books import open_books, reply_to
 from monitor.store.errors import LockedError, StoreError
@@ -89,7 +89,7 @@ def settle(settings: Settings, costs: Sequence[Cost]) -> str | None:
     now = datetime.now(UTC)
 
     try:
-        ledger = Ledger(settings.budget)
+        ledger = BudgetLedger(settings.budget)
         with open_books(settings.database, ledger, now) as books:
             for cost in costs:
                 books.post(booked(ledger, cost))
@@ -105,7 +105,7 @@ def settle(settings: Settings, costs: Sequence[Cost]) -> str | None:
 
 
 def take(
-    ledger: Ledger, wanted: Sequence[Wanted], day: date, need: Need, *, over: bool
+    ledger: BudgetLedger, wanted: Sequence[Wanted], day: date, need: Need, *, over: bool
 ) -> tuple[Reserved, Posting]:
     """Hold all that is wanted or nothing, and what is to be written of it."""
     left = {one.key: ledger.left_of_day(one.key, day, need) for one in wanted}
@@ -128,7 +128,7 @@ def take(
     return Reserved(tuple(holds), left, month), posting
 
 
-def booked(ledger: Ledger, cost: Cost) -> Posting:
+def booked(ledger: BudgetLedger, cost: Cost) -> Posting:
     """Settle one hold of a command; it may be in doubt since a restart, or decided meanwhile."""
     if not ledger.resume(cost.hold):
         hold = cost.hold
@@ -197,7 +197,7 @@ def _reserved(
     began = time.monotonic()
     while time.monotonic() < began + _PATIENCE:
         try:
-            ledger = Ledger(settings.budget)
+            ledger = BudgetLedger(settings.budget)
             with open_books(path, ledger, now) as books:
                 if item is not None and (reply := books.withdraw(item)) is not None:
                     return _replied(reply)

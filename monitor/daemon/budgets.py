@@ -9,7 +9,7 @@ import structlog
 
 from monitor.access.holds import Need, Posting, Reservation
 from monitor.access.limits import Budget
-from monitor.access.spending import Ledger
+from monitor.access.spending import BudgetLedger
 from monitor.access.words import EventKind, Reason
 from monitor.daemon.booking import (
     RESERVE,
@@ -43,7 +43,7 @@ class Budgets:
         tell: Tell,
         allowance: Mapping[str, float] | None = None,
     ) -> None:
-        self.ledger = Ledger(budget, allowance)
+        self.ledger = BudgetLedger(budget, allowance)
         self._recorder = recorder
         self._budget = budget
         self._tell = tell

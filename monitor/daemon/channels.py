@@ -6,8 +6,8 @@ from datetime import datetime
 import structlog
 
 from monitor.access.words import DEFAULT_EVENTS, EventKind
-from monitor.alerts.apprise_channel import Channel
-from monitor.alerts.outbox import Sender
+from monitor.alerts.apprise_channel import AppriseChannel
+from monitor.alerts.interfaces import Sender
 from monitor.alerts.subscriptions import Subscription
 from monitor.alerts.url_secrets import url_secrets, whole_urls
 from monitor.config import Settings
@@ -38,11 +38,11 @@ def learn(redactor: Redactor, settings: Settings) -> None:
     )
 
 
-def senders_of(settings: Settings, redactor: Redactor | None = None) -> list[Channel]:
+def senders_of(settings: Settings, redactor: Redactor | None = None) -> list[AppriseChannel]:
     """A sender for each channel, in the order of the file; what they say goes through the redactor."""
     redactor = redactor or redactor_of(settings)
     return [
-        Channel(
+        AppriseChannel(
             channel.name,
             channel.url.reveal(),
             timeout=settings.delivery.timeout,

@@ -4,8 +4,8 @@ import sys
 from typing import TextIO
 
 from monitor.alerts.apprise_channel import DeliveryError
+from monitor.alerts.interfaces import Sender
 from monitor.alerts.messages import Message
-from monitor.alerts.outbox import Sender
 
 NAME = "console"
 

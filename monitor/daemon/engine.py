@@ -12,14 +12,14 @@ from monitor.access.cadence import full_interval, next_probe
 from monitor.access.events import Answered, Declared, Event, Rules, SiblingOpened, Telling
 from monitor.access.memory import changed
 from monitor.access.observation import Diagnosis, Observation
-from monitor.access.propagation import opening_of
 from monitor.access.states import advance
+from monitor.access.wait_times import opening_of
 from monitor.access.words import Code, Effect, EventKind, Hold, ProbeKind, Reason, State
-from monitor.daemon.answers import Result, answer_of
 from monitor.daemon.clock import Clock
 from monitor.daemon.event_builder import EventBuilder
 from monitor.daemon.lateness import Lateness
 from monitor.daemon.network_state import NetworkState
+from monitor.daemon.probe_result import ProbeResult, answer_of
 from monitor.daemon.silences import Silences, stale_of
 from monitor.daemon.watches import Watch, Watches
 from monitor.store.records import Change, Declaration, Recorded, Told
@@ -66,7 +66,7 @@ class Engine:
         self._watching_since = clock.now()
         self._silences = Silences(watches, event_builder, rules)
 
-    async def answered(self, result: Result) -> None:
+    async def answered(self, result: ProbeResult) -> None:
         """A probe came back: decide, date the next one, write, and hasten the siblings it opened for."""
         watch, diagnosis, now = result.watch, result.diagnosis, self._clock.now()
         code = diagnosis.code if diagnosis else None
@@ -192,7 +192,9 @@ class Engine:
             [
                 Change(
                     target=watch.name,
-                    answer=answer_of(Result(watch, ProbeKind.LISTING, observation, diagnosis), now),
+                    answer=answer_of(
+                        ProbeResult(watch, ProbeKind.LISTING, observation, diagnosis), now
+                    ),
                 )
                 for watch in watches
             ]
@@ -311,7 +313,7 @@ class Engine:
             yield self._apply(watch, SiblingOpened(opened.name))
             self._probe_at(watch, now)
 
-    def _of_network(self, route: str, result: Result) -> Iterable[Change]:
+    def _of_network(self, route: str, result: ProbeResult) -> Iterable[Change]:
         event = self._network.answered(route, result.diagnosis)
         if event:
             self.probing_resumed()
@@ -328,7 +330,7 @@ class Engine:
             yield Change(told=(told,))
 
 
-def _worth_a_line(watch: Watch, result: Result) -> bool:
+def _worth_a_line(watch: Watch, result: ProbeResult) -> bool:
     """Count equal answers in a row; whether this is the first of them, or one in so many."""
     diagnosis = result.diagnosis
     code = diagnosis.code if diagnosis else None

@@ -7,8 +7,8 @@ from typing import Any
 from monitor.access.events import Telling
 from monitor.access.happening import Happening
 from monitor.access.observation import Diagnosis
-from monitor.access.pools import scope_of
-from monitor.access.propagation import Opening, Waiting, typical_wait
+from monitor.access.pool_names import scope_of
+from monitor.access.wait_times import OngoingWait, Opening, typical_wait
 from monitor.access.words import Code, Contract, EventKind, Reason
 from monitor.alerts.subscriptions import Subscription, channels_for
 from monitor.daemon.watches import Watch, Watches
@@ -42,7 +42,7 @@ class EventBuilder:
         self._pools = {watch.pool.name: watch.pool for watch in watches if watch.pool}
         self._typical: dict[Contract, tuple[float, int]] = {}
 
-    def compare(self, openings: Sequence[Opening], waiting: Sequence[Waiting]) -> None:
+    def compare(self, openings: Sequence[Opening], waiting: Sequence[OngoingWait]) -> None:
         """Let messages say how the waits compare: with the openings there were, and who still waits."""
         found = {contract: typical_wait(contract, openings, waiting) for contract in Contract}
         self._typical = {contract: typical for contract, typical in found.items() if typical}

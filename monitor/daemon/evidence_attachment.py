@@ -6,7 +6,7 @@ from datetime import datetime
 import structlog
 
 from monitor.config import Settings
-from monitor.daemon.evidence import Asked, bundle
+from monitor.daemon.evidence_bundle import Asked, bundle
 from monitor.daemon.evidence_text import markdown
 from monitor.daemon.watches import Watch
 from monitor.store.errors import StoreError

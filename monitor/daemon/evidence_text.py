@@ -15,7 +15,7 @@ _BESIDE = ("Target", "State", "Last answer", "Last granted", "Request id")
 
 
 def markdown(made: Mapping[str, Any]) -> str:
-    """What `evidence.bundle` made, as one Markdown document that ends with a line's end."""
+    """What `evidence_bundle.bundle` made, as one Markdown document that ends with a line's end."""
     parts = [
         f"# Access evidence: {_code(made['target'])}",
         _summary(made),

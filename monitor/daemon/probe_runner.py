@@ -18,9 +18,9 @@ from monitor.access.pacing import Breaker, ImageGap, TokenBucket
 from monitor.access.words import Code, Hold, ProbeKind
 from monitor.catalog import Catalog, bill
 from monitor.config.settings import Route
-from monitor.daemon.answers import Result
 from monitor.daemon.budgets import Budgets
 from monitor.daemon.clock import Clock
+from monitor.daemon.probe_result import ProbeResult
 from monitor.daemon.schedule import Schedule
 from monitor.daemon.watches import Watch, Watches
 from monitor.probing import Prober
@@ -59,7 +59,7 @@ class ProbeRunner:
         rules: Sequence[OwnRule],
         clock: Clock,
         schedule: Schedule,
-        answered: Callable[[Result], Awaitable[None]],
+        answered: Callable[[ProbeResult], Awaitable[None]],
         held: Callable[[Watch, Hold, float], Awaitable[None]],
     ) -> None:
         keys: dict[str, set[str]] = defaultdict(set)
@@ -285,7 +285,7 @@ class ProbeRunner:
 
     def _evaluated(
         self, watch: Watch, paying: "_Paying", observation: Observation, asked_at: float
-    ) -> tuple[Result, float]:
+    ) -> tuple[ProbeResult, float]:
         """What an answer means and costs, and what it claims to cost beyond what was left.
 
         Whatever goes wrong: the answer is recorded, what was held for it is in doubt, and the next probe
@@ -309,7 +309,7 @@ class ProbeRunner:
         watch.heard = code not in _NOT_HEARD and (observation.status or 500) < 500
         brings = paying.over and watch.waiting and watch.heard and self._may_try(watch)
         if not hold or not code:
-            return Result(
+            return ProbeResult(
                 watch, kind, observation, diagnosis, over_budget=paying.over, brings=brings,
                 asked_at=asked_at,
             ), 0.0  # fmt: skip
@@ -319,13 +319,13 @@ class ProbeRunner:
         settled = self._ledger.settle(
             hold, cost, fate, again=not watch.removed, estimated=watch.estimated
         )
-        result = Result(
+        result = ProbeResult(
             watch, kind, observation, diagnosis, settled.usd, settled.posting, asked_at=asked_at
         )
         return result, (cost or 0.0) if settled.cut else 0.0
 
     async def _tell_of(
-        self, watch: Watch, paying: "_Paying", result: Result, claimed: float
+        self, watch: Watch, paying: "_Paying", result: ProbeResult, claimed: float
     ) -> None:
         hold = paying.hold
         if hold and claimed:

@@ -8,14 +8,13 @@ from typing import Any
 
 import structlog
 
-from monitor.access import propagation
+from monitor.access import wait_times
 from monitor.access.events import Rules
 from monitor.access.words import EventKind, ProbeKind, Reason
 from monitor.alerts.dispatcher import Dispatcher
-from monitor.alerts.outbox import Sender
+from monitor.alerts.interfaces import Sender
 from monitor.config import Settings
 from monitor.daemon import console
-from monitor.daemon.answers import Result
 from monitor.daemon.budgets import Budgets
 from monitor.daemon.channels import (
     dead_letter_removed_channels,
@@ -36,6 +35,7 @@ from monitor.daemon.lateness import Lateness
 from monitor.daemon.listings import Listings
 from monitor.daemon.network_state import NetworkState
 from monitor.daemon.notify import ServiceManager
+from monitor.daemon.probe_result import ProbeResult
 from monitor.daemon.probe_runner import ProbeRunner
 from monitor.daemon.redaction import Redactor
 from monitor.daemon.schedule import Schedule
@@ -343,7 +343,7 @@ class Monitor:
             probe_at=self._schedule.at,
         )
 
-    async def _answered(self, result: Result) -> None:
+    async def _answered(self, result: ProbeResult) -> None:
         if result.kind is ProbeKind.LISTING:
             self._listings.seen(result.watch, result.observation)
         await self._engine.answered(result)
@@ -395,7 +395,7 @@ class Monitor:
     async def _compare(self) -> None:
         """Keep in mind how long openings took, for the messages that say so."""
         openings, now = await self._recorder.openings(), self._clock.now()
-        waits = [propagation.waiting_of(watch.target, watch.memory, now) for watch in self.watches]
+        waits = [wait_times.waiting_of(watch.target, watch.memory, now) for watch in self.watches]
         self._event_builder.compare(openings, [wait for wait in waits if wait])
 
     async def _tell(self, event: EventKind, reason: Reason, facts: dict[str, Any]) -> None:

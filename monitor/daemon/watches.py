@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import islice
 
-from monitor.access import pools
+from monitor.access import pool_names
 from monitor.access.cadence import phase_of
 from monitor.access.limits import Cadence
 from monitor.access.memory import TargetState
@@ -90,7 +90,7 @@ class Watch:
     @property
     def scope(self) -> str:
         """What happens to targets of one scope may share a message: the pool, else the organization."""
-        return pools.scope_of(self.pool.name) if self.pool else self.target.scope
+        return pool_names.scope_of(self.pool.name) if self.pool else self.target.scope
 
     def stays(self, target: Target | None) -> bool:
         """Whether what the settings now have under this name is still the same target."""
@@ -180,7 +180,7 @@ class Watches:
         if not watches or not watches[0].pool:
             return None
         memories = [watch.memory for watch in watches]
-        return pools.summary(watches[0].pool.name, ((m.state, m.blocker) for m in memories))
+        return pool_names.summary(watches[0].pool.name, ((m.state, m.blocker) for m in memories))
 
     def counts(self) -> dict[str, int]:
         """How many targets are in each state; blocked ones once more under `blocked`."""

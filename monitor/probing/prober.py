@@ -22,7 +22,7 @@ from monitor.catalog.questions import BLANKS, draw, question
 from monitor.catalog.requests import LISTING_TIMEOUT
 from monitor.probing.failing import failed, timed_out
 from monitor.probing.proxies import proxy_with_credentials
-from monitor.probing.reading import (
+from monitor.probing.response_body import (
     body_cap,
     encoding_of,
     image_in,
@@ -31,8 +31,8 @@ from monitor.probing.reading import (
     reduced,
     reduced_list,
 )
-from monitor.probing.transport import Answer, DirectTransport, ProxiedTransport, Transport
-from monitor.probing.writing import USER_AGENT, Credentials, Sender, Written, write
+from monitor.probing.transport import DirectTransport, HttpAnswer, ProxiedTransport, Transport
+from monitor.probing.writing import USER_AGENT, Credentials, PreparedProbe, RequestBuilder, write
 
 #: Seconds for name and connection, and again for TLS: a request that was never sent costs nothing to end.
 _CONNECT_TIMEOUT = 5.0
@@ -112,8 +112,8 @@ class Prober:
         self._limit = limit_in_flight
         #: of the exchanges under way
         self._bodies: dict[int, bytearray] = {}
-        self._written: dict[Capability | None, Written] = {}
-        self._senders: dict[Credentials, Sender] = {}
+        self._prepared: dict[Capability | None, PreparedProbe] = {}
+        self._builders: dict[Credentials, RequestBuilder] = {}
         #: by proxy; None is the direct way
         self._transports: dict[str | None, Transport] = {}
         self._proxies: dict[str, str | None] = {}
@@ -126,8 +126,8 @@ class Prober:
     @catalog.setter
     def catalog(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._written.clear()
-        self._senders.clear()
+        self._prepared.clear()
+        self._builders.clear()
 
     async def probe(
         self,
@@ -146,10 +146,10 @@ class Prober:
         """
         free = kind is ProbeKind.LISTING
         asked = None if free else capability
-        probe = self._written.get(asked)
+        probe = self._prepared.get(asked)
         if probe is None:
             request = probe_request(self.catalog, asked, BLANKS) if asked else listing_request()
-            probe = self._written[asked] = write(request)
+            probe = self._prepared[asked] = write(request)
         seconds = probe.timeout if deadline is None else deadline
         return await self._observe(credentials, probe, seconds, kind, capability, leaving=leaving)
 
@@ -165,7 +165,7 @@ class Prober:
     async def _observe(
         self,
         credentials: Credentials,
-        probe: Written,
+        probe: PreparedProbe,
         seconds: float,
         kind: ProbeKind | None = None,
         capability: Capability | None = None,
@@ -174,17 +174,17 @@ class Prober:
     ) -> Observation:
         """Make an exchange; one that is no probe is read like a free one."""
         surface = capability.surface if capability and kind is ProbeKind.FULL else None
-        sender = self._senders.get(credentials)
-        if sender is None:
-            if len(self._senders) >= _SENDERS_MOST:
-                self._senders.clear()
-            sender = self._senders[credentials] = Sender(credentials)
+        builder = self._builders.get(credentials)
+        if builder is None:
+            if len(self._builders) >= _SENDERS_MOST:
+                self._builders.clear()
+            builder = self._builders[credentials] = RequestBuilder(credentials)
         nouns = draw() if probe.asks else None
         async with self._slots:
-            exchange = _Exchange(self._clock, self._clock(), sender.mask, nouns, leaving)
+            exchange = _Exchange(self._clock, self._clock(), builder.mask, nouns, leaving)
             self._bodies[id(exchange)] = exchange.body
             try:
-                failure, text = await self._try(sender, probe, surface, seconds, exchange)
+                failure, text = await self._try(builder, probe, surface, seconds, exchange)
             finally:
                 del self._bodies[id(exchange)]
             timings = exchange.timings()
@@ -207,8 +207,8 @@ class Prober:
             word="".join(nouns) if nouns and not makes_images else "",
             question=question(*nouns) if nouns and not makes_images else "",
             image=image_in(whole) if makes_images and exchange.succeeded else None,
-            host=sender.host,
-            mask=sender.mask.text,
+            host=builder.host,
+            mask=builder.mask.text,
         )
 
     async def aclose(self) -> None:
@@ -218,18 +218,18 @@ class Prober:
 
     async def _try(
         self,
-        sender: Sender,
-        probe: Written,
+        builder: RequestBuilder,
+        probe: PreparedProbe,
         surface: Surface | None,
         seconds: float,
         exchange: _Exchange,
     ) -> tuple[Failure | None, str]:
         try:
-            request = sender.request(probe)
+            request = builder.request(probe)
         except (httpx.InvalidURL, ValueError, TypeError) as error:
             # The error's own text may hold the header's value, which is the key.
             return Failure.PROTOCOL, f"the request could not be built ({type(error).__name__})"
-        base_url = sender.credentials.base_url
+        base_url = builder.credentials.base_url
         try:
             transport = self._transport_for(base_url)
         except (ImportError, ValueError, httpx.InvalidURL) as error:  # its text may hold a password
@@ -271,7 +271,7 @@ class Prober:
 
 
 async def _read(
-    answer: Answer, surface: Surface | None, exchange: _Exchange, crowded: Callable[[], bool]
+    answer: HttpAnswer, surface: Surface | None, exchange: _Exchange, crowded: Callable[[], bool]
 ) -> None:
     try:
         exchange.status = answer.status

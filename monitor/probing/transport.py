@@ -96,7 +96,7 @@ class _CutError(aiohttp.ClientError):
     """The connection ended before the answer did."""
 
 
-class Answer(Protocol):
+class HttpAnswer(Protocol):
     """An answer of which the head has come."""
 
     status: int
@@ -112,7 +112,7 @@ class Answer(Protocol):
 class Transport(Protocol):
     """A pool of connections. No retries, no cookies, no redirects, no netrc."""
 
-    async def send(self, request: Ready, body: bytes, mark: Mark) -> Answer:
+    async def send(self, request: Ready, body: bytes, mark: Mark) -> HttpAnswer:
         """Send a request; its answer's body is still to be read. Raises httpx's errors."""
 
     async def aclose(self) -> None:
@@ -131,7 +131,7 @@ class DirectTransport:
         self._tls = telling_context()
         self._session: aiohttp.ClientSession | None = None
 
-    async def send(self, request: Ready, body: bytes, mark: Mark) -> Answer:
+    async def send(self, request: Ready, body: bytes, mark: Mark) -> HttpAnswer:
         """Send a request."""
         _mark.set(mark)
         try:
@@ -217,7 +217,7 @@ class ProxiedTransport:
         # The whole is bounded by who sends; a wait for the pool would be our own fault.
         self._timeout = {"connect": connect, "read": None, "write": None, "pool": None}
 
-    async def send(self, request: Ready, body: bytes, mark: Mark) -> Answer:
+    async def send(self, request: Ready, body: bytes, mark: Mark) -> HttpAnswer:
         """Send a request."""
 
         async def trace(event: str, info: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Written:
+class PreparedProbe:
     """A probe as it is sent: the same for every key."""
 
     method: str
@@ -65,20 +65,20 @@ class Ready:
 
 
 @dataclass(slots=True)
-class Sender:
+class RequestBuilder:
     """What is the same in all that one key sends: making it takes as long as sending it."""
 
     credentials: Credentials
     mask: Mask = field(init=False)
     #: of its route; empty where the base URL has none
     host: str = field(init=False)
-    _requests: dict[Written, Ready] = field(default_factory=dict)
+    _requests: dict[PreparedProbe, Ready] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.mask = Mask([self.credentials.secret])
         self.host = _host(self.credentials.base_url)
 
-    def request(self, probe: Written) -> Ready:
+    def request(self, probe: PreparedProbe) -> Ready:
         """A probe's request.
 
         Raises httpx.InvalidURL, ValueError or TypeError for a URL or a header that cannot be; the text may
@@ -92,7 +92,7 @@ class Sender:
         return known
 
 
-def write(probe: ProbeRequest) -> Written:
+def write(probe: ProbeRequest) -> PreparedProbe:
     """A probe with its body encoded."""
     parts = probe.multipart or ()
     request = httpx.Request(
@@ -102,7 +102,7 @@ def write(probe: ProbeRequest) -> Written:
         files=[(p.name, (p.filename, p.value, p.content_type)) for p in parts] or None,
     )
     body = request.read()
-    return Written(
+    return PreparedProbe(
         method=probe.method,
         path=probe.path,
         accept="text/event-stream" if probe.stream else "application/json",
@@ -113,7 +113,7 @@ def write(probe: ProbeRequest) -> Written:
     )
 
 
-def _build(credentials: Credentials, probe: Written) -> Ready:
+def _build(credentials: Credentials, probe: PreparedProbe) -> Ready:
     headers = {
         "Authorization": f"Bearer {credentials.secret}",
         "User-Agent": USER_AGENT,

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from monitor.simulator.answers import Answer, encode, headers_for, refused
 from monitor.simulator.asking import Ask
-from monitor.simulator.models import Model
 from monitor.simulator.refusals import INVALID, REFUSALS, Refusal, Stage, masked
 from monitor.simulator.scenario import Admin, Scenario
+from monitor.simulator.simulated_models import SimulatedModel
 
 _PROJECTS = "/organization/projects/"
 _SCOPE = "api.management.read"
@@ -61,7 +61,7 @@ def _rate_limits(scenario: Scenario, admin: Admin) -> dict[str, object]:
     return {"object": "list", "data": rows, **ends, "has_more": False}
 
 
-def _row(model: Model, admin: Admin) -> dict[str, object]:
+def _row(model: SimulatedModel, admin: Admin) -> dict[str, object]:
     row: dict[str, object] = {
         "object": "project.rate_limit",
         "id": f"rl-{model.name}",

@@ -9,9 +9,9 @@ from math import ceil
 from uuid import uuid4
 
 from monitor.simulator.asking import Ask
-from monitor.simulator.models import IMAGE_SURFACES
 from monitor.simulator.refusals import Refusal, Stage
-from monitor.simulator.scenario import PROVIDER, Key
+from monitor.simulator.scenario import PROVIDER, SimulatedKey
+from monitor.simulator.simulated_models import IMAGE_SURFACES
 
 
 class Ending(Enum):
@@ -81,7 +81,7 @@ def encode(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
 
 
-def refused(ask: Ask, key: Key | None, refusal: Refusal) -> Answer:
+def refused(ask: Ask, key: SimulatedKey | None, refusal: Refusal) -> Answer:
     """The error in the envelope of the key's contract."""
     provider = ask.base != "/v1" if key is None else key.contract == PROVIDER
     headers = headers_for(ask, key, early=refusal.stage <= Stage.ORGANIZATION)
@@ -108,7 +108,7 @@ def retry_after(seconds: float) -> dict[str, str]:
     return {"retry-after": str(ceil(seconds)), "retry-after-ms": str(ceil(seconds * 1000))}
 
 
-def headers_for(ask: Ask, key: Key | None, *, early: bool = False) -> dict[str, str]:
+def headers_for(ask: Ask, key: SimulatedKey | None, *, early: bool = False) -> dict[str, str]:
     """The headers of every answer; an early refusal does not know the organization yet."""
     if key.contract == PROVIDER if key is not None else ask.base != "/v1":
         return {"x-oneapi-request-id": uuid4().hex, "server": "nginx"}
@@ -128,7 +128,7 @@ def headers_for(ask: Ask, key: Key | None, *, early: bool = False) -> dict[str, 
     return headers
 
 
-def limits(ask: Ask, key: Key, used: int) -> Mapping[str, str]:
+def limits(ask: Ask, key: SimulatedKey, used: int) -> Mapping[str, str]:
     """The rate limits that a granted answer announces; a relay announces none.
 
     Where the scenario sets no limit a high one is told, for a client may hold itself to it.

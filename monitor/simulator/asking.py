@@ -9,8 +9,8 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_request import FileField
 
-from monitor.simulator.models import Surface
 from monitor.simulator.refusals import Refusal, bad_parameter
+from monitor.simulator.simulated_models import SimulatedSurface
 
 
 class Endpoint(StrEnum):
@@ -41,7 +41,7 @@ class Ask:
     organization: str | None
     project: str | None
     endpoint: Endpoint | None = None
-    surfaces: tuple[Surface, ...] = ()
+    surfaces: tuple[SimulatedSurface, ...] = ()
     model: str = ""
     body: Mapping[str, Any] = field(default_factory=dict)
     #: Bytes of the first image of an edit.
@@ -49,7 +49,7 @@ class Ask:
     problem: Refusal | None = None
 
     @property
-    def surface(self) -> Surface | None:
+    def surface(self) -> SimulatedSurface | None:
         """The surface it is counted under."""
         return self.surfaces[0] if self.surfaces else None
 
@@ -93,7 +93,7 @@ async def read(request: web.BaseRequest, bases: frozenset[str]) -> Ask:
 
 async def _dispatch(ask: Ask, request: web.BaseRequest, rest: str) -> None:
     if rest == Endpoint.MODELS or rest.startswith("/models/"):
-        ask.endpoint, ask.surfaces = Endpoint.MODELS, (Surface.MODELS,)
+        ask.endpoint, ask.surfaces = Endpoint.MODELS, (SimulatedSurface.MODELS,)
         ask.model = rest.removeprefix("/models").removeprefix("/")[:LONGEST_NAME]
     elif rest in set(Endpoint):
         ask.endpoint = Endpoint(rest)
@@ -164,17 +164,17 @@ def _reasoning(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return reasoning if isinstance(reasoning, dict) else {}
 
 
-def _surfaces(ask: Ask) -> tuple[Surface, ...]:
+def _surfaces(ask: Ask) -> tuple[SimulatedSurface, ...]:
     if ask.endpoint is Endpoint.IMAGES:
-        return (Surface.IMAGES,)
+        return (SimulatedSurface.IMAGES,)
     if ask.endpoint is Endpoint.EDITS:
-        return (Surface.EDITS,)
+        return (SimulatedSurface.EDITS,)
     if ask.tool:
-        return (Surface.IMAGE_TOOL,)
+        return (SimulatedSurface.IMAGE_TOOL,)
     wanted = []
     if ask.endpoint is Endpoint.RESPONSES and _reasoning(ask.body).get("summary"):
-        wanted.append(Surface.SUMMARY)
+        wanted.append(SimulatedSurface.SUMMARY)
     if ask.stream:
-        wanted.append(Surface.STREAM)
-    plain = Surface.CHAT if ask.endpoint is Endpoint.CHAT else Surface.RESPONSES
+        wanted.append(SimulatedSurface.STREAM)
+    plain = SimulatedSurface.CHAT if ask.endpoint is Endpoint.CHAT else SimulatedSurface.RESPONSES
     return tuple(wanted) or (plain,)

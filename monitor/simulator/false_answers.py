@@ -11,9 +11,9 @@ from monitor.simulator import pictures, texts
 from monitor.simulator.answers import Answer, encode, error_of
 from monitor.simulator.asking import Endpoint
 from monitor.simulator.fault_context import FaultContext
-from monitor.simulator.models import BUILT_IN
 from monitor.simulator.refusals import Refusal, Stage, gate_refusal
 from monitor.simulator.scenario import PROVIDER
+from monitor.simulator.simulated_models import BUILT_IN
 
 #: What the relay answered when it was asked for the first time.
 _REMEMBERED = ("violet", "walrus")

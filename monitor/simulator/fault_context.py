@@ -6,7 +6,7 @@ from typing import Any
 from monitor.simulator.answers import Answer, refused
 from monitor.simulator.asking import Ask
 from monitor.simulator.refusals import Refusal, Stage
-from monitor.simulator.scenario import Fault, Key
+from monitor.simulator.scenario import Fault, SimulatedKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class FaultContext:
     """A fault that strikes the answer to a request."""
 
     fault: Fault
-    key: Key
+    key: SimulatedKey
     ask: Ask
     answer: Answer
 

@@ -14,7 +14,7 @@ from monitor.simulator.asking import Ask
 from monitor.simulator.false_answers import FALSE_ANSWERS
 from monitor.simulator.fault_context import FaultContext
 from monitor.simulator.refusals import Refusal, Stage
-from monitor.simulator.scenario import PROVIDER, Fault, Key, Scenario
+from monitor.simulator.scenario import PROVIDER, Fault, Scenario, SimulatedKey
 
 _GATEWAY_PAGE = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
@@ -126,7 +126,7 @@ class FaultInjector:
         self._struck: dict[tuple[str, int], int] = {}
         self._dice: dict[tuple[str, int], Random] = {}
 
-    def apply(self, key: Key, ask: Ask, answer: Answer, at: float) -> Answer:
+    def apply(self, key: SimulatedKey, ask: Ask, answer: Answer, at: float) -> Answer:
         """The answer after all faults of the key that strike, in their order."""
         for number, fault in enumerate(key.faults):
             if fault.when.matches(at, ask.model, ask.surface) and self._strikes(key, number, fault):
@@ -135,7 +135,7 @@ class FaultInjector:
                 answer.delay = max(answer.delay, delay)
         return answer
 
-    def _strikes(self, key: Key, number: int, fault: Fault) -> bool:
+    def _strikes(self, key: SimulatedKey, number: int, fault: Fault) -> bool:
         place = (key.name, number)
         if fault.first is not None:
             self._struck[place] = self._struck.get(place, 0) + 1

@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Any
 
 from monitor.simulator.asking import LONGEST_NAME, Ask, Endpoint
-from monitor.simulator.models import Model
 from monitor.simulator.refusals import Refusal, bad_parameter
+from monitor.simulator.simulated_models import SimulatedModel
 
 CLASSIC_SIZES = ("1024x1024", "1024x1536", "1536x1024")
 QUALITIES = ("low", "medium", "high")
@@ -25,7 +25,7 @@ _TYPES: dict[type, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ParameterRule:
     """One parameter: its types, its values or least and greatest, and whether it must be there."""
 
     types: tuple[type, ...]
@@ -35,38 +35,46 @@ class Rule:
     required: bool = False
 
 
-_TEXT, _FLAG, _ANY = Rule((str,)), Rule((bool,)), Rule((str, int, float, bool, list, dict))
-_OBJECT, _ARRAY, _NUMBER = Rule((dict,)), Rule((list,)), Rule((int, float))
-_MODEL, _PROMPT = Rule((str,), required=True), Rule((str,), required=True)
+_TEXT, _FLAG, _ANY = (
+    ParameterRule((str,)),
+    ParameterRule((bool,)),
+    ParameterRule((str, int, float, bool, list, dict)),
+)
+_OBJECT, _ARRAY, _NUMBER = (
+    ParameterRule((dict,)),
+    ParameterRule((list,)),
+    ParameterRule((int, float)),
+)
+_MODEL, _PROMPT = ParameterRule((str,), required=True), ParameterRule((str,), required=True)
 
 
-def _free(names: str) -> dict[str, Rule]:
+def _free(names: str) -> dict[str, ParameterRule]:
     return dict.fromkeys(names.split(), _ANY)
 
 
 _IMAGE = {
     "model": _MODEL,
     "prompt": _PROMPT,
-    "n": Rule((int,), least=1, most=10),
+    "n": ParameterRule((int,), least=1, most=10),
     "size": _TEXT,
-    "quality": Rule((str,), (*QUALITIES, "auto")),
-    "background": Rule((str,), ("transparent", "opaque", "auto")),
-    "output_format": Rule((str,), ("png", "webp", "jpeg")),
-    "output_compression": Rule((int,), least=0, most=100),
+    "quality": ParameterRule((str,), (*QUALITIES, "auto")),
+    "background": ParameterRule((str,), ("transparent", "opaque", "auto")),
+    "output_format": ParameterRule((str,), ("png", "webp", "jpeg")),
+    "output_compression": ParameterRule((int,), least=0, most=100),
     **_free("safety_identifier user"),
 }
 
 #: By endpoint. Names that are taken unchecked are those of the official client 3.51.0.
-RULES: Mapping[Endpoint, Mapping[str, Rule]] = MappingProxyType(
+RULES: Mapping[Endpoint, Mapping[str, ParameterRule]] = MappingProxyType(
     {
-        Endpoint.IMAGES: _IMAGE | {"moderation": Rule((str,), ("low", "auto"))},
+        Endpoint.IMAGES: _IMAGE | {"moderation": ParameterRule((str,), ("low", "auto"))},
         Endpoint.EDITS: _IMAGE
-        | {"image": Rule((str,), required=True)}
+        | {"image": ParameterRule((str,), required=True)}
         | _free("mask input_fidelity"),
         Endpoint.RESPONSES: {
             "model": _MODEL,
-            "input": Rule((str, list), required=True),
-            "max_output_tokens": Rule((int,), least=16),
+            "input": ParameterRule((str, list), required=True),
+            "max_output_tokens": ParameterRule((int,), least=16),
             "store": _FLAG,
             "stream": _FLAG,
             "reasoning": _OBJECT,
@@ -81,11 +89,11 @@ RULES: Mapping[Endpoint, Mapping[str, Rule]] = MappingProxyType(
         },
         Endpoint.CHAT: {
             "model": _MODEL,
-            "messages": Rule((list,), required=True),
-            "max_completion_tokens": Rule((int,), least=1),
-            "max_tokens": Rule((int,), least=1),
-            "reasoning_effort": Rule((str,), EFFORTS),
-            "n": Rule((int,), least=1, most=1),
+            "messages": ParameterRule((list,), required=True),
+            "max_completion_tokens": ParameterRule((int,), least=1),
+            "max_tokens": ParameterRule((int,), least=1),
+            "reasoning_effort": ParameterRule((str,), EFFORTS),
+            "n": ParameterRule((int,), least=1, most=1),
             "store": _FLAG,
             "stream": _FLAG,
             "temperature": _NUMBER,
@@ -101,18 +109,18 @@ RULES: Mapping[Endpoint, Mapping[str, Rule]] = MappingProxyType(
 )
 
 _REASONING = {
-    "effort": Rule((str,), EFFORTS),
-    "summary": Rule((str,), ("auto", "concise", "detailed")),
+    "effort": ParameterRule((str,), EFFORTS),
+    "summary": ParameterRule((str,), ("auto", "concise", "detailed")),
     "generate_summary": _ANY,
 }
 _TOOL = {
-    "type": Rule((str,), required=True),
+    "type": ParameterRule((str,), required=True),
     **{name: rule for name, rule in _IMAGE.items() if name not in ("model", "prompt", "n")},
     **_free("model action moderation input_fidelity input_image_mask partial_images"),
 }
 
 
-def problem(ask: Ask, model: Model | None) -> Refusal | None:
+def problem(ask: Ask, model: SimulatedModel | None) -> Refusal | None:
     """The first thing wrong with a request, or None. `model` is None where the name is not known."""
     if ask.problem is not None or ask.endpoint is None or ask.endpoint is Endpoint.MODELS:
         return ask.problem
@@ -134,7 +142,9 @@ def size_of(text: str) -> tuple[int, int] | None:
     return None
 
 
-def _check(body: Mapping[str, Any], rules: Mapping[str, Rule], prefix: str = "") -> Refusal | None:
+def _check(
+    body: Mapping[str, Any], rules: Mapping[str, ParameterRule], prefix: str = ""
+) -> Refusal | None:
     for name in body:
         if name not in rules:
             shown = f"{prefix}{name}"[:LONGEST_NAME]
@@ -152,7 +162,7 @@ def _check(body: Mapping[str, Any], rules: Mapping[str, Rule], prefix: str = "")
     return None
 
 
-def _check_value(name: str, value: Any, rule: Rule) -> Refusal | None:
+def _check_value(name: str, value: Any, rule: ParameterRule) -> Refusal | None:
     if type(value) not in rule.types:
         wanted = " or ".join(_TYPES[kind] for kind in rule.types)
         message = (
@@ -184,7 +194,7 @@ def _invalid_value(name: str, value: object, known: tuple[str, ...]) -> Refusal:
     return bad_parameter(message, name, "invalid_value")
 
 
-def _of_model(ask: Ask, model: Model) -> Refusal | None:
+def _of_model(ask: Ask, model: SimulatedModel) -> Refusal | None:
     """What only some models take."""
     if model.makes_images:
         size = (ask.tool or ask.body).get("size") or "auto"
@@ -206,7 +216,7 @@ def _of_model(ask: Ask, model: Model) -> Refusal | None:
     return None
 
 
-def _size_problem(ask: Ask, model: Model, size: str) -> Refusal | None:
+def _size_problem(ask: Ask, model: SimulatedModel, size: str) -> Refusal | None:
     param = "tools[0].size" if ask.tool else "size"
     if not model.free_size:
         return _invalid_value(param, size, (*CLASSIC_SIZES, "auto"))

@@ -7,9 +7,9 @@ from time import time
 
 from monitor.simulator.answers import Answer, Charge, encode
 from monitor.simulator.asking import Ask
-from monitor.simulator.models import Model, image_tokens
 from monitor.simulator.parameters import size_of
 from monitor.simulator.rasters import jpeg, png, png_size, webp
+from monitor.simulator.simulated_models import SimulatedModel, image_tokens
 
 
 def prompt_tokens(text: object) -> int:
@@ -18,7 +18,7 @@ def prompt_tokens(text: object) -> int:
     return 7 + ceil(length / 4)
 
 
-def images(ask: Ask, model: Model) -> Answer:
+def images(ask: Ask, model: SimulatedModel) -> Answer:
     """The answer of `/images/generations` and `/images/edits`."""
     number = ask.body.get("n", 1)
     text_in = prompt_tokens(ask.body["prompt"])
@@ -63,7 +63,7 @@ def tool_call(ask: Ask, identity: str) -> dict[str, object]:
     }
 
 
-def tool_usage(ask: Ask, model: Model) -> tuple[dict[str, object], Charge]:
+def tool_usage(ask: Ask, model: SimulatedModel) -> tuple[dict[str, object], Charge]:
     """The usage of the hosted tool's image model, and its cost."""
     text_in = prompt_tokens(ask.body["input"])
     size, quality = _choice(ask.tool)
@@ -85,7 +85,7 @@ def picture(size: str, form: str = "png") -> bytes:
     return b64encode(draw(*(size_of(size) or (1024, 1024))))
 
 
-def tokens_of(model: Model, size: str, quality: str) -> int:
+def tokens_of(model: SimulatedModel, size: str, quality: str) -> int:
     """Output tokens of one image of that size."""
     return image_tokens(model, quality, *(size_of(size) or (1024, 1024)))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from types import MappingProxyType
 
-from monitor.simulator.models import IMAGE_SURFACES, Surface
+from monitor.simulator.simulated_models import IMAGE_SURFACES, SimulatedSurface
 
 
 class Stage(IntEnum):
@@ -63,15 +63,15 @@ _PROPAGATION = (
 )
 
 
-def gate_refusal(surface: Surface, model: str) -> Refusal:
+def gate_refusal(surface: SimulatedSurface, model: str) -> Refusal:
     """What a shut gate answers on this surface."""
     verify = f"Your organization must be verified to use the model `{model}`.{_PROPAGATION}"
     if surface in IMAGE_SURFACES:
         return Refusal("gated", Stage.GATE, 403, verify)
-    if surface is Surface.STREAM:
+    if surface is SimulatedSurface.STREAM:
         verify = f"Your organization must be verified to stream this model.{_PROPAGATION}"
         return Refusal("gated", Stage.GATE, 400, verify, param="stream", code="unsupported_value")
-    if surface is Surface.SUMMARY:
+    if surface is SimulatedSurface.SUMMARY:
         verify = (
             f"Your organization must be verified to generate reasoning summaries.{_PROPAGATION}"
         )

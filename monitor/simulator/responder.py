@@ -9,7 +9,6 @@ from math import ceil
 from monitor.simulator import admin, parameters, pictures, texts
 from monitor.simulator.answers import Answer, encode, headers_for, limits, refused
 from monitor.simulator.asking import LONGEST_NAME, Ask, Endpoint
-from monitor.simulator.models import IMAGE_SURFACES, Model, Surface
 from monitor.simulator.refusals import (
     LOCKED,
     REFUSALS,
@@ -21,7 +20,8 @@ from monitor.simulator.refusals import (
     rate_limited,
     wrong_endpoint,
 )
-from monitor.simulator.scenario import PROVIDER, Key, Scenario
+from monitor.simulator.scenario import PROVIDER, Scenario, SimulatedKey
+from monitor.simulator.simulated_models import IMAGE_SURFACES, SimulatedModel, SimulatedSurface
 
 #: Seconds of the window in which calls of image surfaces are counted.
 _WINDOW = 60.0
@@ -40,11 +40,11 @@ class Responder:
         self._models = {name: model for model in models for name in (model.snapshot, model.name)}
         self._calls: dict[tuple[str, str], deque[float]] = {}
 
-    def key_of(self, ask: Ask) -> Key | None:
+    def key_of(self, ask: Ask) -> SimulatedKey | None:
         """The key whose secret was sent, on whichever route."""
         return self._keys.get(ask.secret or "")
 
-    def model_of(self, name: object) -> Model | None:
+    def model_of(self, name: object) -> SimulatedModel | None:
         """A model by its name or its snapshot's name."""
         return self._models.get(name) if isinstance(name, str) else None
 
@@ -66,7 +66,7 @@ class Responder:
             answer.headers |= limits(ask, key, used=len(self._calls_of(key)) or 1)
         return answer
 
-    def _refusal(self, ask: Ask, key: Key, at: float) -> Refusal | None:
+    def _refusal(self, ask: Ask, key: SimulatedKey, at: float) -> Refusal | None:
         scripted = {
             REFUSALS[block.what].stage: REFUSALS[block.what]
             for block in reversed(key.blocks)
@@ -88,7 +88,7 @@ class Responder:
                 return found
         return None
 
-    def _natural(self, stage: Stage, ask: Ask, key: Key, at: float) -> Refusal | None:
+    def _natural(self, stage: Stage, ask: Ask, key: SimulatedKey, at: float) -> Refusal | None:
         """What is refused without a script."""
         match stage:
             case Stage.ORGANIZATION:
@@ -104,7 +104,7 @@ class Responder:
             case _:
                 return None
 
-    def _over_limit(self, ask: Ask, key: Key, at: float) -> Refusal | None:
+    def _over_limit(self, ask: Ask, key: SimulatedKey, at: float) -> Refusal | None:
         """Failed calls count, too: "unsuccessful requests contribute to your per-minute limit"."""
         limit = key.images_per_minute
         if limit is None or ask.surface not in IMAGE_SURFACES:
@@ -118,11 +118,11 @@ class Responder:
         calls.append(at)
         return None
 
-    def _calls_of(self, key: Key) -> deque[float]:
+    def _calls_of(self, key: SimulatedKey) -> deque[float]:
         """When the latest calls of image surfaces of the key's organization were, if it has a limit."""
         return self._calls.setdefault((key.base, key.organization), deque())
 
-    def _model_refusal(self, ask: Ask, key: Key) -> Refusal | None:
+    def _model_refusal(self, ask: Ask, key: SimulatedKey) -> Refusal | None:
         if ask.endpoint is Endpoint.MODELS:
             hidden = ask.model and not any(model.name == ask.model for model in self._listed(key))
             return REFUSALS["model_not_found"].filled(model=ask.model) if hidden else None
@@ -146,7 +146,7 @@ class Responder:
             )
             message = f"Invalid value: '{ask.model}'. Supported values are: {known}."
             return wrong_endpoint(message, "tools[0].model" if ask.tool else "model", 400)
-        if ask.endpoint is Endpoint.CHAT and Surface.CHAT not in model.surfaces:
+        if ask.endpoint is Endpoint.CHAT and SimulatedSurface.CHAT not in model.surfaces:
             if model.makes_images:
                 return wrong_endpoint(
                     "This is not a chat model and thus not supported in the v1/chat/completions"
@@ -162,7 +162,7 @@ class Responder:
             )
         return None
 
-    def _gate_refusal(self, ask: Ask, key: Key, at: float) -> Refusal | None:
+    def _gate_refusal(self, ask: Ask, key: SimulatedKey, at: float) -> Refusal | None:
         if ask.endpoint is Endpoint.MODELS:
             return None
         for surface in ask.surfaces:
@@ -173,7 +173,7 @@ class Responder:
                 return gate_refusal(surface, ask.model)
         return None
 
-    def _grant(self, ask: Ask, key: Key) -> Answer:
+    def _grant(self, ask: Ask, key: SimulatedKey) -> Answer:
         if ask.endpoint is Endpoint.MODELS:
             return self._list(ask, key)
         model = self._models[ask.model]
@@ -186,24 +186,24 @@ class Responder:
             return texts.chat(ask, text, reported)
         return texts.responses(ask, text, model if ask.tool else None, reported)
 
-    def _list(self, ask: Ask, key: Key) -> Answer:
+    def _list(self, ask: Ask, key: SimulatedKey) -> Answer:
         if ask.model:
             return Answer("listed", 200, encode(self._models[ask.model].listing()))
         data = [model.listing() for model in self._listed(key)]
         return Answer("listed", 200, encode({"object": "list", "data": data}))
 
-    def _listed(self, key: Key) -> Iterator[Model]:
+    def _listed(self, key: SimulatedKey) -> Iterator[SimulatedModel]:
         return (
             model
             for model in self.scenario.models.values()
             if model.name not in key.unlisted and not self._dead(model)
         )
 
-    def _permitted(self, key: Key, model: Model) -> bool:
+    def _permitted(self, key: SimulatedKey, model: SimulatedModel) -> bool:
         admins = (one for one in self.scenario.admins if one.organization == key.organization)
         return key.contract == PROVIDER or all(one.permits(model.name) for one in admins)
 
-    def _dead(self, model: Model) -> bool:
+    def _dead(self, model: SimulatedModel) -> bool:
         return model.shutdown is not None and model.shutdown <= self.scenario.today
 
 
@@ -212,7 +212,7 @@ def bases_of(scenario: Scenario) -> frozenset[str]:
     return frozenset(chain(["/v1"], (key.base for key in scenario.keys)))
 
 
-def _unknown_key(ask: Ask, key: Key | None) -> Refusal:
+def _unknown_key(ask: Ask, key: SimulatedKey | None) -> Refusal:
     """No secret, one nobody has, or one of a key (given) that belongs to another route."""
     invalid = REFUSALS["invalid_api_key"]
     if ask.secret is None:
@@ -226,7 +226,7 @@ def _unknown_key(ask: Ask, key: Key | None) -> Refusal:
     return replace(invalid, what=what).filled(masked=masked(ask.secret))
 
 
-def _mismatch(ask: Ask, key: Key) -> Refusal | None:
+def _mismatch(ask: Ask, key: SimulatedKey) -> Refusal | None:
     if ask.organization is not None and ask.organization != key.organization:
         return REFUSALS["mismatched_organization"]
     if ask.project is not None and ask.project not in key.projects:
@@ -234,8 +234,8 @@ def _mismatch(ask: Ask, key: Key) -> Refusal | None:
     return None
 
 
-def _concerns(stage: Stage, ask: Ask, surfaces: frozenset[Surface]) -> bool:
+def _concerns(stage: Stage, ask: Ask, surfaces: frozenset[SimulatedSurface]) -> bool:
     """Whether a block holds for this kind of request."""
-    if ask.endpoint is not Endpoint.MODELS or Surface.MODELS in surfaces:
+    if ask.endpoint is not Endpoint.MODELS or SimulatedSurface.MODELS in surfaces:
         return True
     return stage not in _NOT_FOR_LISTS and (stage is not Stage.MODEL or bool(ask.model))

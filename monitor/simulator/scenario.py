@@ -1,4 +1,4 @@
-"""What a scenario says, as values. `reading` makes them from TOML; a test may also make them directly.
+"""What a scenario says, as values. `scenario_file` makes them from TOML; a test may also make them directly.
 
 All times are seconds of scenario time: since the start, before `time_scale` divides them.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from math import inf
 
-from monitor.simulator.models import BUILT_IN, Model, Surface
+from monitor.simulator.simulated_models import BUILT_IN, SimulatedModel, SimulatedSurface
 
 DIRECT = "direct"
 PROVIDER = "provider"
@@ -42,7 +42,7 @@ NEVER = Timeline()
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class SimulatedGate:
     """When a gated capability is open, and when it is locked. Locked wins over open."""
 
     open: Timeline = NEVER
@@ -57,9 +57,9 @@ class Matching:
 
     between: Timeline = ALWAYS
     models: frozenset[str] = frozenset()
-    surfaces: frozenset[Surface] = frozenset()
+    surfaces: frozenset[SimulatedSurface] = frozenset()
 
-    def matches(self, at: float, model: str, surface: Surface | None) -> bool:
+    def matches(self, at: float, model: str, surface: SimulatedSurface | None) -> bool:
         """Whether a request at this time, for this model on this surface, is meant."""
         return (
             at in self.between
@@ -92,7 +92,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class SimulatedKey:
     """One secret and everything that happens to it."""
 
     name: str
@@ -102,9 +102,11 @@ class Key:
     projects: tuple[str, ...]
     contract: str = DIRECT
     base: str = BASES[DIRECT]
-    gate: Gate = Gate()
+    gate: SimulatedGate = SimulatedGate()
     #: By model and surface; the surface None stands for all gated surfaces of the model.
-    capabilities: Mapping[tuple[str, Surface | None], Gate] = field(default_factory=dict)
+    capabilities: Mapping[tuple[str, SimulatedSurface | None], SimulatedGate] = field(
+        default_factory=dict
+    )
     blocks: tuple[Block, ...] = ()
     faults: tuple[Fault, ...] = ()
     #: Models that are missing from the list although calls may work.
@@ -112,7 +114,7 @@ class Key:
     #: Calls of image surfaces a minute of the whole organization, failed ones included; None: no limit.
     images_per_minute: int | None = None
 
-    def gate_of(self, model: Model, surface: Surface) -> Gate | None:
+    def gate_of(self, model: SimulatedModel, surface: SimulatedSurface) -> SimulatedGate | None:
         """The gate before a capability, or None where there is none: not gated and not scripted."""
         own = self.capabilities.get((model.name, surface))
         if own is not None:
@@ -153,11 +155,11 @@ class Scenario:
     """A name, the keys, and how fast time runs."""
 
     name: str
-    keys: tuple[Key, ...]
+    keys: tuple[SimulatedKey, ...]
     about: str = ""
     #: Divides every duration: at 10, what is written as 60 s happens after 6 s.
     time_scale: float = 1.0
     seed: int = 0
     today: date = TODAY
-    models: Mapping[str, Model] = field(default_factory=lambda: BUILT_IN)
+    models: Mapping[str, SimulatedModel] = field(default_factory=lambda: BUILT_IN)
     admins: tuple[Admin, ...] = ()

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 from monitor.simulator.answers import Answer, Charge, encode
 from monitor.simulator.asking import Ask
-from monitor.simulator.models import Model
 from monitor.simulator.pictures import prompt_tokens, tool_call, tool_usage
+from monitor.simulator.simulated_models import SimulatedModel
 
 #: The answer to what is no question, a token a word.
 WORDS = ("Hello", "!", " How", " can", " I", " help", " you", " today", "?")
@@ -46,7 +46,7 @@ def reply(prompt: object) -> tuple[str, ...]:
 
 
 def write(
-    model: Model, effort: str | None, limit: int | None, words: tuple[str, ...] = WORDS
+    model: SimulatedModel, effort: str | None, limit: int | None, words: tuple[str, ...] = WORDS
 ) -> Written:
     """Think, then say these words, until the limit."""
     thought = _THOUGHT.get(effort or model.effort or "none", 0)
@@ -56,14 +56,16 @@ def write(
     return Written(reasoning, said, complete=len(said) == len(words))
 
 
-def responses(ask: Ask, text: Model, tool: Model | None, reported: str) -> Answer:
+def responses(ask: Ask, text: SimulatedModel, tool: SimulatedModel | None, reported: str) -> Answer:
     """The answer of `/responses`; `tool` is the image model of the hosted tool."""
     limit = ask.body.get("max_output_tokens")
     written = write(text, ask.effort, limit, reply(ask.body["input"]))
     return told(ask, text, tool, reported, written)
 
 
-def told(ask: Ask, text: Model, tool: Model | None, reported: str, written: Written) -> Answer:
+def told(
+    ask: Ask, text: SimulatedModel, tool: SimulatedModel | None, reported: str, written: Written
+) -> Answer:
     """The answer of `/responses` with these words, whole or as events."""
     identity = uuid4().hex
     tokens_in = prompt_tokens(ask.body["input"])
@@ -131,7 +133,9 @@ def _envelope(ask: Ask, identity: str, reported: str) -> dict[str, Any]:
     }
 
 
-def _output(ask: Ask, written: Written, identity: str, tool: Model | None) -> list[dict[str, Any]]:
+def _output(
+    ask: Ask, written: Written, identity: str, tool: SimulatedModel | None
+) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     if written.reasoning:
         wants_summary = bool((ask.body.get("reasoning") or {}).get("summary"))
@@ -224,7 +228,7 @@ def _drawing(item: dict[str, Any], place: dict[str, Any]) -> _Begun:
     return item | {"status": "in_progress", "result": None}, events
 
 
-def chat(ask: Ask, model: Model, reported: str) -> Answer:
+def chat(ask: Ask, model: SimulatedModel, reported: str) -> Answer:
     """The answer of `/chat/completions`."""
     limit = ask.body.get("max_completion_tokens", ask.body.get("max_tokens"))
     return completed(ask, model, reported, write(model, ask.effort, limit, reply(prompt_of(ask))))
@@ -235,7 +239,7 @@ def prompt_of(ask: Ask) -> str:
     return "".join(map(_content, ask.body["messages"]))
 
 
-def completed(ask: Ask, model: Model, reported: str, written: Written) -> Answer:
+def completed(ask: Ask, model: SimulatedModel, reported: str, written: Written) -> Answer:
     """The answer of `/chat/completions` with these words, whole or as events."""
     tokens_in = prompt_tokens(prompt_of(ask))
     usage = {

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from monitor.access.holds import Posting, Reservation
-from monitor.access.spending import Ledger
+from monitor.access.spending import BudgetLedger
 from monitor.store import tables
-from monitor.store.engine import FileLock, as_store_errors, make_file, reading, writing_engine
+from monitor.store.connections import FileLock, as_store_errors, make_file, reading, writing_engine
 from monitor.store.inbox import settle
 from monitor.store.migrate import migrate
 from monitor.store.transaction import Memo, Transaction
@@ -45,7 +45,7 @@ class Books:
 
 
 @contextmanager
-def open_books(path: Path, ledger: Ledger, now: datetime) -> Iterator[Books]:
+def open_books(path: Path, ledger: BudgetLedger, now: datetime) -> Iterator[Books]:
     """Load the month's books into an empty ledger, and keep them while nobody else can write.
 
     Makes the database where there is none yet. Raises StoreError: `LockedError` when a daemon, or

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from monitor.access.words import Contract, ProbeKind
 from monitor.store import tables
-from monitor.store.engine import reading
+from monitor.store.connections import reading
 from monitor.store.latencies import from_text, merged, percentile
 
 _targets = tables.targets.c

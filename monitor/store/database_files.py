@@ -5,8 +5,8 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Connection
 
-from monitor.store.backup import write_copy
 from monitor.store.errors import GoneError
+from monitor.store.file_copy import write_copy
 
 log = structlog.get_logger()
 

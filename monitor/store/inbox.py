@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from monitor.access.words import DeclarationKind
 from monitor.store import tables
-from monitor.store.engine import as_store_errors, require, require_head, writing_engine
+from monitor.store.connections import as_store_errors, require, require_head, writing_engine
 from monitor.store.records import InboxItem
 
 _its = tables.inbox.c

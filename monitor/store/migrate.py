@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from monitor.store.backup import backup
-from monitor.store.engine import FileLock, as_store_errors, make_file, revision, writing_engine
+from monitor.store.connections import FileLock, as_store_errors, make_file, revision, writing_engine
 from monitor.store.errors import StoreError
+from monitor.store.file_copy import backup
 from monitor.store.revision import BUSY_TIMEOUT, HEAD
 from monitor.store.tables import metadata
 

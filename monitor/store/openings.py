@@ -7,11 +7,11 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 
 from monitor.access.memory import from_json
-from monitor.access.propagation import Began, Opening, Waiting, waiting_of
 from monitor.access.target import Capability, Target
+from monitor.access.wait_times import Began, OngoingWait, Opening, waiting_of
 from monitor.access.words import Contract, State, Surface
 from monitor.store import tables
-from monitor.store.engine import reading
+from monitor.store.connections import reading
 from monitor.store.rows import AnyRow
 
 #: Openings that are compared at most, the newest.
@@ -27,7 +27,7 @@ def latest(connection: Connection, limit: int = LIMIT) -> list[Opening]:
     return [_opening(row) for row in reversed(connection.execute(newest).all())]
 
 
-def propagation(path: Path, *, now: datetime) -> tuple[list[Opening], list[Waiting]]:
+def propagation(path: Path, *, now: datetime) -> tuple[list[Opening], list[OngoingWait]]:
     """The openings, oldest first, and the active targets that wait at `now`, from any process.
 
     Raises StoreError when there is no database yet or it cannot be read.
@@ -59,7 +59,7 @@ def _opening(row: AnyRow) -> Opening:
     )
 
 
-def _waiting(row: AnyRow, now: datetime) -> Waiting | None:
+def _waiting(row: AnyRow, now: datetime) -> OngoingWait | None:
     target = Target(
         key=row.key,
         capability=Capability(row.model, Surface(row.surface)),

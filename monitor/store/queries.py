@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, func, select
 
 from monitor.access.words import DeclarationKind, ProbeKind
 from monitor.store import inbox, tables
-from monitor.store.engine import reading
+from monitor.store.connections import reading
 from monitor.store.records import (
     AlertRow,
     DaemonRow,

@@ -15,12 +15,18 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from monitor.access.holds import Reservation
 from monitor.access.memory import TargetState
-from monitor.access.propagation import Opening
 from monitor.access.target import Target
+from monitor.access.wait_times import Opening
 from monitor.access.words import DeclarationKind, EventKind
 from monitor.store import inbox, openings, outbox, registry, retention, tables
+from monitor.store.connections import (
+    FileLock,
+    as_store_errors,
+    make_file,
+    require_sound,
+    writing_engine,
+)
 from monitor.store.database_files import DatabaseFiles
-from monitor.store.engine import FileLock, as_store_errors, make_file, require_sound, writing_engine
 from monitor.store.migrate import migrate
 from monitor.store.records import (
     Change,

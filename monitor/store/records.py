@@ -9,7 +9,7 @@ from typing import Any
 from monitor.access.happening import Happening
 from monitor.access.holds import NOTHING, Posting
 from monitor.access.memory import TargetState
-from monitor.access.propagation import Opening
+from monitor.access.wait_times import Opening
 from monitor.access.words import (
     Code,
     Contract,
@@ -35,7 +35,7 @@ class NotificationState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerRecord:
     """One answer to a probe. Equal ones in a row are kept as one run; see `Run`.
 
     `message` must be normalised by the caller (no request ids, no times), else no two are equal.
@@ -76,7 +76,7 @@ class Change:
 
     target: str | None = None
     memory: TargetState | None = None
-    answer: Answer | None = None
+    answer: AnswerRecord | None = None
     told: tuple[Told, ...] = ()
     posting: Posting = NOTHING
     declaration: int | None = None

@@ -12,7 +12,7 @@ from typing import ClassVar
 from sqlalchemy import CheckConstraint, Index, MetaData, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from monitor.access.propagation import Began
+from monitor.access.wait_times import Began
 from monitor.access.words import (
     Code,
     Contract,

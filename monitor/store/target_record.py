@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, literal, select
 from monitor.access.memory import TargetState, from_json
 from monitor.access.words import Code, DeclarationKind, ProbeKind
 from monitor.store import tables
-from monitor.store.engine import reading
+from monitor.store.connections import reading
 from monitor.store.errors import StoreError
 from monitor.store.records import Declaration, Run, TargetStatus
 from monitor.store.rows import run_of, target_of

@@ -31,7 +31,7 @@ from monitor.store.compiled_statements import run_many
 from monitor.store.errors import StoreError
 from monitor.store.latencies import Counts, added, from_text, to_text
 from monitor.store.records import (
-    Answer,
+    AnswerRecord,
     Change,
     NotificationState,
     PendingNotification,
@@ -230,7 +230,7 @@ class Transaction:
         row = {"row": target.id, "new_since": memory.since} | memory_columns(memory)
         self._gather(_UPDATE_TARGET, row)
 
-    def _observe(self, target: Known, answer: Answer, declared_at: datetime | None) -> None:
+    def _observe(self, target: Known, answer: AnswerRecord, declared_at: datetime | None) -> None:
         run_key = (target.id, answer.kind)
         # the route is part of it: what a provider granted never goes on what OpenAI granted
         message = self.hide(answer.message)
@@ -258,7 +258,7 @@ class Transaction:
         self._memo.new_runs[run_key] = OpenRun(row_id, key, answer.at, request_ids, latencies)
 
     def _insert_run(
-        self, run_key: RunKey, key: tuple[Any, ...], common: Mapping[str, Any], answer: Answer
+        self, run_key: RunKey, key: tuple[Any, ...], common: Mapping[str, Any], answer: AnswerRecord
     ) -> int:
         route, diagnosis, status, gate, message = key
         row = dict(common) | {
@@ -349,7 +349,7 @@ def memory_columns(memory: TargetState) -> dict[str, Any]:
     }
 
 
-def _continued(run: int, answer: Answer) -> dict[str, Any]:
+def _continued(run: int, answer: AnswerRecord) -> dict[str, Any]:
     return {
         "row": run,
         "ms": answer.latency_ms,

@@ -21,8 +21,8 @@ from monitor.access.diagnosis.explaining import Given, explain
 from monitor.access.diagnosis.rule import read_rules
 from monitor.access.observation import BODY_CAP, Observation
 from monitor.access.words import Surface
-from monitor.simulator.models import Surface as SimulatedSurface
 from monitor.simulator.refusals import REFUSALS, gate_refusal
+from monitor.simulator.simulated_models import SimulatedSurface
 
 ORDINARY_LIMIT, LARGE_LIMIT, TABLE_LIMIT = 100.0, 2_500.0, 15_000.0
 ROUNDS = 7

@@ -28,8 +28,8 @@ from monitor.access.diagnosis import diagnose, read_listing
 from monitor.access.diagnosis.explaining import Given, explain, explain_row
 from monitor.access.observation import Observation
 from monitor.access.words import Effect, Surface
-from monitor.simulator.models import Surface as SimulatedSurface
 from monitor.simulator.refusals import LOCKED, REFUSALS, gate_refusal
+from monitor.simulator.simulated_models import SimulatedSurface
 
 SLOW, TOO_SLOW = 0.020, 0.200
 #: Of all answers, how many may be slow.

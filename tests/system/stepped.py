@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from monitor.alerts.apprise_channel import Channel
+from monitor.alerts.apprise_channel import AppriseChannel
 from monitor.cli.app import main
 from monitor.daemon.engine import Engine
 from monitor.store.recorder import Recorder
@@ -23,7 +23,7 @@ STEPS: dict[str, tuple[type, str, str]] = {
     "before the commit": (Writer, "_carry_out", "before"),
     "after the commit": (Writer, "_carry_out", "after"),
     "after the claim": (Recorder, "claim", "after"),
-    "after the send": (Channel, "send", "after"),
+    "after the send": (AppriseChannel, "send", "after"),
     "before the mark": (Recorder, "delivered", "before"),
 }
 

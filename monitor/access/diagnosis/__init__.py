@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from monitor.access.diagnosis import envelope, no_answer, own, proof
 from monitor.access.diagnosis import rules as built_in
 from monitor.access.diagnosis.advice import Advice, advise
-from monitor.access.diagnosis.answer import Answer, Kind, read
+from monitor.access.diagnosis.answer import Kind, ParsedAnswer, read
 from monitor.access.diagnosis.own import OwnRule
+from monitor.access.diagnosis.retry_after import retry_after
 from monitor.access.diagnosis.rules import Finding
 from monitor.access.diagnosis.text import MESSAGE_CAP, clean, fold
-from monitor.access.diagnosis.waiting import retry_after
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Code, Owner, ProbeKind
 
@@ -28,10 +28,10 @@ _LISTING_BLOCKERS = frozenset(
     )
 )
 _UNPROVEN = {
-    proof.Verdict.OTHER_MODEL: (Code.UNRECOGNIZED, "another_model_answered"),
-    proof.Verdict.FILTERED: (Code.MODERATION_BLOCKED, "ended_by_a_filter"),
-    proof.Verdict.WORDLESS: (Code.UNRECOGNIZED, "answered_something_else"),
-    proof.Verdict.UNPROVEN: (Code.UNRECOGNIZED, "success_without_proof"),
+    proof.ProofVerdict.OTHER_MODEL: (Code.UNRECOGNIZED, "another_model_answered"),
+    proof.ProofVerdict.FILTERED: (Code.MODERATION_BLOCKED, "ended_by_a_filter"),
+    proof.ProofVerdict.WORDLESS: (Code.UNRECOGNIZED, "answered_something_else"),
+    proof.ProofVerdict.UNPROVEN: (Code.UNRECOGNIZED, "success_without_proof"),
 }
 
 
@@ -51,7 +51,7 @@ def diagnose(observation: Observation, rules: Sequence[OwnRule] = ()) -> Diagnos
     if _succeeded(observation) and (answer.kind is Kind.TEXT or not answer.errors):
         judged = proof.judge(answer, observation)
         refusal = _refusal_within(judged, observation)
-        if judged.verdict is proof.Verdict.PROVEN and refusal is None:
+        if judged.verdict is proof.ProofVerdict.PROVEN and refusal is None:
             return _diagnosis(
                 observation, Finding(Code.ACCESS_GRANTED, "proven", Code.ACCESS_GRANTED.owner)
             )
@@ -65,7 +65,7 @@ def diagnose(observation: Observation, rules: Sequence[OwnRule] = ()) -> Diagnos
                 observation,
                 Finding(code, rule, code.owner),
                 inner,
-                unproven=judged.verdict is proof.Verdict.WORDLESS,
+                unproven=judged.verdict is proof.ProofVerdict.WORDLESS,
             )
     folded = _folded(answer)
     return _diagnosis(observation, _judge(rules, answer, folded, observation), answer, folded)
@@ -80,12 +80,12 @@ def _refusal_within(judged: proof.Proof, observation: Observation) -> Finding | 
     return found if found.code is not Code.UNRECOGNIZED else None
 
 
-def _spoken(judged: proof.Proof) -> Answer:
+def _spoken(judged: proof.Proof) -> ParsedAnswer:
     """All of a success's text as an answer of its own: what is an error object in it is that error."""
     layers = [layer for denial in judged.denials for layer in envelope.layers(denial)]
     for text in judged.texts:
         layers += envelope.layers(None, text)
-    return Answer(Kind.TEXT, "\n".join(judged.texts), errors=layers)
+    return ParsedAnswer(Kind.TEXT, "\n".join(judged.texts), errors=layers)
 
 
 def read_listing(observation: Observation, rules: Sequence[OwnRule] = ()) -> Diagnosis | None:
@@ -108,13 +108,13 @@ def read_listing(observation: Observation, rules: Sequence[OwnRule] = ()) -> Dia
 
 
 def _judge(
-    rules: Sequence[OwnRule], answer: Answer, folded: Sequence[str], observation: Observation
+    rules: Sequence[OwnRule], answer: ParsedAnswer, folded: Sequence[str], observation: Observation
 ) -> Finding:
     found = own.find(rules, answer, folded, observation.status) if rules else None
     return found or built_in.judge(answer, folded, observation.status)
 
 
-def _is_list(observation: Observation, answer: Answer) -> bool:
+def _is_list(observation: Observation, answer: ParsedAnswer) -> bool:
     if answer.kind is Kind.JSON and isinstance(answer.value, dict):
         return isinstance(answer.value.get("data"), list) and not answer.errors
     # A relay's list can be longer than our cap; its beginning is enough.
@@ -145,14 +145,14 @@ def _no_answer(observation: Observation) -> Diagnosis:
     )
 
 
-def _folded(answer: Answer) -> list[str]:
+def _folded(answer: ParsedAnswer) -> list[str]:
     return [fold(layer.message) if layer.message else "" for layer in answer.errors]
 
 
 def _diagnosis(
     observation: Observation,
     finding: Finding,
-    answer: Answer | None = None,
+    answer: ParsedAnswer | None = None,
     folded: Sequence[str] = (),
     *,
     unproven: bool = False,
@@ -175,7 +175,7 @@ def _shown(observation: Observation, text: str) -> str:
     return clean(observation.mask(clean(text, 4 * MESSAGE_CAP)))
 
 
-def _message(answer: Answer) -> str:
+def _message(answer: ParsedAnswer) -> str:
     for layer in answer.errors:
         if clean(layer.message):
             return layer.message

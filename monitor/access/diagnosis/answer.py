@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from monitor.access.diagnosis import envelope
-from monitor.access.diagnosis.envelope import Layer
+from monitor.access.diagnosis.envelope import ErrorLayer
 from monitor.access.diagnosis.text import decode, plain_quotes
 from monitor.access.observation import Observation
 
@@ -41,30 +41,30 @@ class Frame(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ParsedAnswer:
     """An answer taken apart. `errors` has the innermost first and is empty where none was found."""
 
     kind: Kind
     text: str = ""
     value: Any = None
     frames: Sequence[Frame] = ()
-    errors: Sequence[Layer] = ()
+    errors: Sequence[ErrorLayer] = ()
     #: Something followed that was not read as part of it: text after the JSON, frames after the cap.
     trailing: bool = False
 
 
-def read(observation: Observation) -> Answer:
+def read(observation: Observation) -> ParsedAnswer:
     """Take an answer apart. Total: every sequence of bytes has a kind."""
     content_type = observation.headers.get("content-type", "")
     text = decode(observation.body, content_type)
     stripped = text.strip().strip("\x00").strip()
     if not stripped:
-        return Answer(Kind.EMPTY)
+        return ParsedAnswer(Kind.EMPTY)
     if stripped.startswith(_STREAM_STARTS):
         frames = list(_frames(stripped))
         if frames:
             cut = len(frames) >= FRAMES_CAP
-            return Answer(
+            return ParsedAnswer(
                 Kind.STREAM, stripped, None, frames, _stream_errors(frames, stripped), trailing=cut
             )
     refused = observation.status is not None and not 200 <= observation.status < 300
@@ -76,13 +76,13 @@ def read(observation: Observation) -> Answer:
     if parsed is not None:
         value, rest = parsed
         found = _json_errors(value, rest, refused=refused)
-        return Answer(Kind.JSON, stripped, value, (), found, trailing=bool(rest))
+        return ParsedAnswer(Kind.JSON, stripped, value, (), found, trailing=bool(rest))
     if _is_html(stripped):
-        return Answer(Kind.HTML, stripped)
-    return Answer(Kind.TEXT, stripped, None, (), envelope.layers(None, stripped))
+        return ParsedAnswer(Kind.HTML, stripped)
+    return ParsedAnswer(Kind.TEXT, stripped, None, (), envelope.layers(None, stripped))
 
 
-def _json_errors(value: Any, rest: str, *, refused: bool) -> list[Layer]:
+def _json_errors(value: Any, rest: str, *, refused: bool) -> list[ErrorLayer]:
     if not refused and _looks_granted(value):
         # Prose in a payload is the model's, not an error; what follows a payload may still be one.
         trailing = envelope.parse(rest) if rest else None
@@ -200,7 +200,7 @@ def _line(event: str, line: str) -> Frame:
     return Frame(event, line if parsed is None else parsed[0])
 
 
-def _stream_errors(frames: Sequence[Frame], text: str) -> list[Layer]:
+def _stream_errors(frames: Sequence[Frame], text: str) -> list[ErrorLayer]:
     folded = text.casefold()
     if not any(sign in folded for sign in _ERROR_SIGNS):
         return []

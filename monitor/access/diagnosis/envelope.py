@@ -114,7 +114,7 @@ _decoder = json.JSONDecoder(strict=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class ErrorLayer:
     """One error as one server wrote it. `codes` are its code, type and reasons, lower case.
 
     `code` and `type` are those two by themselves; a code that is a number is there as its digits.
@@ -151,9 +151,9 @@ def parse_objects(texts: Sequence[str]) -> list[Any]:
     return [text if (parsed := parse(text)) is None else parsed[0] for text in texts]
 
 
-def layers(value: Any, text: str = "") -> list[Layer]:
+def layers(value: Any, text: str = "") -> list[ErrorLayer]:
     """The errors in a parsed value, then those of the text around it; innermost first."""
-    found: list[Layer] = []
+    found: list[ErrorLayer] = []
     if value is not None:
         found.extend(islice(_of_value(value, 1), LAYERS_CAP))
     if text:
@@ -175,7 +175,7 @@ def is_error(value: Any) -> bool:
     return bool(value)
 
 
-def _of_value(value: Any, depth: int) -> Iterator[Layer]:
+def _of_value(value: Any, depth: int) -> Iterator[ErrorLayer]:
     if depth > DEPTH_CAP:
         return
     if isinstance(value, str):
@@ -187,7 +187,7 @@ def _of_value(value: Any, depth: int) -> Iterator[Layer]:
         yield from _of_object(value, depth)
 
 
-def _of_object(value: Mapping[str, Any], depth: int) -> Iterator[Layer]:
+def _of_object(value: Mapping[str, Any], depth: int) -> Iterator[ErrorLayer]:
     fields = {key.casefold(): part for key, part in islice(value.items(), 64)}
     message = _message(fields)
     codes = []
@@ -197,7 +197,7 @@ def _of_object(value: Mapping[str, Any], depth: int) -> Iterator[Layer]:
             if isinstance(part, str) and part is not message and (word := part.strip()):
                 codes.append(word.casefold()[:120])
     param = fields.get("param")
-    own = Layer(
+    own = ErrorLayer(
         message,
         (*codes, *_said_by_numbers(fields), *_comes_back(message)),
         param.casefold()[:120] if isinstance(param, str) else "",
@@ -225,7 +225,7 @@ def _of_object(value: Mapping[str, Any], depth: int) -> Iterator[Layer]:
     yield from _of_others(fields, depth)
 
 
-def _of_others(fields: Mapping[str, Any], depth: int) -> Iterator[Layer]:
+def _of_others(fields: Mapping[str, Any], depth: int) -> Iterator[ErrorLayer]:
     """Errors under names of a gateway's own; what was asked for, and what was made, are none."""
     for name, part in islice(fields.items(), 16):
         if name in _CHILDREN or name in _NO_ERRORS:
@@ -280,18 +280,18 @@ def _comes_back(text: str) -> tuple[str, ...]:
     return (RETRY_WORD,) if "etry" in text and _COMES_BACK.search(text) else ()
 
 
-def _of_text(text: str, depth: int) -> Iterator[Layer]:
+def _of_text(text: str, depth: int) -> Iterator[ErrorLayer]:
     """Prose, and the error embedded in it: SDK prefixes, exceptions' texts, JSON in strings."""
     text = text.strip()
     if not text or depth > DEPTH_CAP:
         return
     # A string that is itself JSON says nothing as prose.
     if not (text[0] in '{["' and parse(text[:EMBEDDED_CAP]) is not None):
-        yield Layer(text, (*_machine_words(text), *_comes_back(text)), depth=depth)
+        yield ErrorLayer(text, (*_machine_words(text), *_comes_back(text)), depth=depth)
     yield from _embedded(text, depth)
 
 
-def _embedded(text: str, depth: int) -> Iterator[Layer]:
+def _embedded(text: str, depth: int) -> Iterator[ErrorLayer]:
     text = text[:EMBEDDED_CAP]
     if text[:1] == '"' and (parsed := parse(text)) and isinstance(parsed[0], str):
         yield from _of_text(parsed[0], depth + 1)
@@ -305,7 +305,7 @@ def _embedded(text: str, depth: int) -> Iterator[Layer]:
         yield from _loose(text, depth + 1)
 
 
-def _loose(text: str, depth: int) -> Iterator[Layer]:
+def _loose(text: str, depth: int) -> Iterator[ErrorLayer]:
     found = loose.fields(text)
     if not found:
         return
@@ -335,7 +335,7 @@ def _loose(text: str, depth: int) -> Iterator[Layer]:
     )
     # The last one is usually the innermost; the others stay, one level further out each.
     for place, message in enumerate(reversed(messages[-BREADTH_CAP:] or [""])):
-        yield Layer(message, codes, param, status, depth + BREADTH_CAP - place, code, kind)
+        yield ErrorLayer(message, codes, param, status, depth + BREADTH_CAP - place, code, kind)
 
 
 def _word(value: Any) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from monitor.access.diagnosis.answer import Answer, Kind
-from monitor.access.diagnosis.envelope import Layer
+from monitor.access.diagnosis.answer import Kind, ParsedAnswer
+from monitor.access.diagnosis.envelope import ErrorLayer
 from monitor.access.diagnosis.rule import Phrase, Rule
 from monitor.access.diagnosis.rules import Finding, gate_of
 from monitor.access.diagnosis.text import fold
@@ -55,20 +55,20 @@ class OwnRule:
             if getattr(self, name) not in (None, "")
         ]
 
-    def matches(self, layer: Layer, message: str, status: int | None) -> bool:
+    def matches(self, layer: ErrorLayer, message: str, status: int | None) -> bool:
         """Whether an error of an answer is what this rule is for; `message` is folded."""
         return self._rule.matches(layer, message, (status, layer.status))
 
 
 def find(
-    rules: Sequence[OwnRule], answer: Answer, folded: Sequence[str], status: int | None
+    rules: Sequence[OwnRule], answer: ParsedAnswer, folded: Sequence[str], status: int | None
 ) -> Finding | None:
     """What the first rule that matches says. `folded`: the errors' messages as rules compare them."""
-    layers: Sequence[tuple[Layer, str]] = list(zip(answer.errors, folded, strict=True))
+    layers: Sequence[tuple[ErrorLayer, str]] = list(zip(answer.errors, folded, strict=True))
     if not layers:
         # a page, an empty body, a payload that proves nothing: its text is all there is
         text = answer.text if answer.kind in (Kind.HTML, Kind.TEXT) else ""
-        layers = [(Layer(), fold(text))]
+        layers = [(ErrorLayer(), fold(text))]
     for number, rule in enumerate(rules, 1):
         if any(rule.matches(layer, message, status) for layer, message in layers):
             code = rule.diagnosis

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from monitor.access.diagnosis import said as saying
-from monitor.access.diagnosis.answer import Answer, Kind
+from monitor.access.diagnosis.answer import Kind, ParsedAnswer
 from monitor.access.diagnosis.image_proof import cut_image
 from monitor.access.diagnosis.said import End, Said, Shape
 from monitor.access.diagnosis.text import fold
@@ -83,7 +83,7 @@ _ROOM, _ROOM_SHORT = 20, 8
 _ENDS: Final = (".", "!", "?", "。", "！", "？")
 
 
-class Verdict(StrEnum):
+class ProofVerdict(StrEnum):
     """What a payload proves."""
 
     PROVEN = "proven"
@@ -98,12 +98,12 @@ class Verdict(StrEnum):
 class Proof:
     """A verdict, and what a refusal may still hide in: the payload's texts and what denies it."""
 
-    verdict: Verdict
+    verdict: ProofVerdict
     texts: Sequence[str] = ()
     denials: Sequence[Any] = ()
 
 
-def judge(answer: Answer, observation: Observation) -> Proof:
+def judge(answer: ParsedAnswer, observation: Observation) -> Proof:
     """What the payload of a success proves on the surface that was asked."""
     surface, model = observation.surface, observation.model
     said = Said(observation.host, observation.image)
@@ -113,15 +113,15 @@ def judge(answer: Answer, observation: Observation) -> Proof:
         saying.of_object(answer.value, said)
     elif answer.kind is Kind.TEXT and observation.truncated and _makes_images(surface):
         proven = answer.text[0] == "{" and cut_image(answer.text, observation.image)
-        return Proof(Verdict.PROVEN if proven else Verdict.UNPROVEN)
+        return Proof(ProofVerdict.PROVEN if proven else ProofVerdict.UNPROVEN)
     else:
-        return Proof(Verdict.UNPROVEN)
+        return Proof(ProofVerdict.UNPROVEN)
     listed = surface is Surface.MODELS
     verdict = _model_object(answer.value, model) if listed else _decide(said, observation)
     # the rest of a stream may be a refusal; an image's is the image
     cut = observation.truncated and not _makes_images(surface)
-    if (answer.trailing or cut) and verdict in (Verdict.PROVEN, Verdict.WORDLESS):
-        verdict = Verdict.UNPROVEN
+    if (answer.trailing or cut) and verdict in (ProofVerdict.PROVEN, ProofVerdict.WORDLESS):
+        verdict = ProofVerdict.UNPROVEN
     return Proof(verdict, tuple(said.texts()), tuple(said.denials))
 
 
@@ -129,10 +129,10 @@ def _makes_images(surface: Surface | None) -> bool:
     return surface is not None and surface.makes_images
 
 
-def _decide(said: Said, observation: Observation) -> Verdict:
+def _decide(said: Said, observation: Observation) -> ProofVerdict:
     surface = observation.surface
     if said.end is End.FILTERED or said.refused:
-        return Verdict.FILTERED
+        return ProofVerdict.FILTERED
     # The stream surface is proven by a stream only: a whole answer may come from a relay that fetched it
     # without streaming, past another gate.
     if (
@@ -142,41 +142,41 @@ def _decide(said: Said, observation: Observation) -> Verdict:
         or said.shape not in _SHAPES[surface]
         or (surface is Surface.STREAM and not said.streamed)
     ):
-        return Verdict.UNPROVEN
+        return ProofVerdict.UNPROVEN
     if said.shape is Shape.IMAGES or surface is Surface.IMAGE_TOOL:
         # The text model can end its turn without calling the tool: then the image gate was never met.
         proven = said.images and not _suspicious("\n".join(said.asides))
-        verdict = Verdict.PROVEN if proven else Verdict.UNPROVEN
+        verdict = ProofVerdict.PROVEN if proven else ProofVerdict.UNPROVEN
     else:
         verdict = _text(said, observation)
-    if verdict is not Verdict.UNPROVEN and _names_another(said, observation):
-        return Verdict.OTHER_MODEL
+    if verdict is not ProofVerdict.UNPROVEN and _names_another(said, observation):
+        return ProofVerdict.OTHER_MODEL
     return verdict
 
 
-def _text(said: Said, observation: Observation) -> Verdict:
+def _text(said: Said, observation: Observation) -> ProofVerdict:
     words, thoughts = "".join(said.words), "".join(said.thoughts)
     asides = "\n".join(said.asides)
     something = bool(words.strip() or thoughts.strip() or said.reasoned or said.made)
     if not something or (
         observation.surface is Surface.SUMMARY and not (said.summarized or said.reasoned)
     ):
-        return Verdict.UNPROVEN
+        return ProofVerdict.UNPROVEN
     if observation.word and observation.word in squeezed(words + thoughts):
         suspicious = _BESIDE.search(fold(f"{words}\n{asides}"))
         refused = suspicious or _refused_beside(words, observation.word)
-        return Verdict.UNPROVEN if refused else Verdict.PROVEN
+        return ProofVerdict.UNPROVEN if refused else ProofVerdict.PROVEN
     if _suspicious(f"{words}\n{asides}\n{said.call()}") or _BESIDE.search(fold(thoughts)):
-        return Verdict.UNPROVEN
+        return ProofVerdict.UNPROVEN
     told = _ALOUD.sub("", words).rstrip()
     repeats = _repeats(told, observation.question)
     cut = said.end is End.CUT and not told.endswith(_ENDS) and not repeats
     if observation.word and cut and not _begins(said, words, observation.word):
-        return Verdict.UNPROVEN
+        return ProofVerdict.UNPROVEN
     if cut or not observation.word:
         # Cut, the word may have been still to come. Where none was asked for, what is left decides.
-        return Verdict.PROVEN
-    return Verdict.WORDLESS
+        return ProofVerdict.PROVEN
+    return ProofVerdict.WORDLESS
 
 
 def _begins(said: Said, words: str, word: str) -> bool:
@@ -248,7 +248,7 @@ def _names_another(said: Said, observation: Observation) -> bool:
     return any(name.strip() and not same_model(model, name) for name in names)
 
 
-def _model_object(value: Any, model: str | None) -> Verdict:
+def _model_object(value: Any, model: str | None) -> ProofVerdict:
     """The model's own entry, on the surface that is nothing but this entry."""
     if model and isinstance(value, dict):
         listed = value.get("data")
@@ -256,8 +256,8 @@ def _model_object(value: Any, model: str | None) -> Verdict:
             if isinstance(entry, dict) and entry.get("id") == model:
                 # a name alone may be the request's, repeated
                 known = not _ENTRY.isdisjoint(entry)
-                return Verdict.PROVEN if known else Verdict.UNPROVEN
-    return Verdict.UNPROVEN
+                return ProofVerdict.PROVEN if known else ProofVerdict.UNPROVEN
+    return ProofVerdict.UNPROVEN
 
 
 def same_model(asked: str, named: str) -> bool:

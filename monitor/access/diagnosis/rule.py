@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
-from monitor.access.diagnosis.envelope import Layer
+from monitor.access.diagnosis.envelope import ErrorLayer
 from monitor.access.words import Code, Owner
 
 _SEPARATOR: Final = " + "
@@ -73,7 +73,7 @@ class Rule:
         object.__setattr__(self, "_single_ascii", ascii_only)
         object.__setattr__(self, "_several", tuple(several.items()))
 
-    def matches(self, layer: Layer, message: str, statuses: Sequence[int | None]) -> bool:
+    def matches(self, layer: ErrorLayer, message: str, statuses: Sequence[int | None]) -> bool:
         """True when an error is what this rule is for. `statuses`: those that may be meant."""
         has = message.__contains__
         if self.phrases:

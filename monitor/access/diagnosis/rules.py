@@ -11,8 +11,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from monitor.access.diagnosis.answer import Answer, Kind
-from monitor.access.diagnosis.envelope import Layer
+from monitor.access.diagnosis.answer import Kind, ParsedAnswer
+from monitor.access.diagnosis.envelope import ErrorLayer
 from monitor.access.diagnosis.rule import Rule, read_rules, squeezed
 from monitor.access.words import Code, Gate, Owner
 
@@ -52,7 +52,7 @@ class Finding:
     gate: Gate | None = None
 
 
-def judge(answer: Answer, folded: Sequence[str], status: int | None) -> Finding:
+def judge(answer: ParsedAnswer, folded: Sequence[str], status: int | None) -> Finding:
     """The meaning of a refusal. `folded`: the errors' messages as the rules compare them."""
     folded = [
         _PATH_OF_MODELS.sub(r"\1listing", text) if "/model" in text else text for text in folded
@@ -79,7 +79,9 @@ def _found(code: Code, rule: str, owner: Owner | None = None, gate: Gate | None 
     return Finding(code, rule, owner or code.owner, gate)
 
 
-def _inner_status(errors: Sequence[Layer], folded: Sequence[str], status: int | None) -> int | None:
+def _inner_status(
+    errors: Sequence[ErrorLayer], folded: Sequence[str], status: int | None
+) -> int | None:
     for layer in errors:
         if layer.status is not None:
             return layer.status
@@ -91,7 +93,9 @@ def _inner_status(errors: Sequence[Layer], folded: Sequence[str], status: int | 
     return None
 
 
-def _first_rule(errors: Sequence[Layer], folded: Sequence[str], inner: int | None) -> Rule | None:
+def _first_rule(
+    errors: Sequence[ErrorLayer], folded: Sequence[str], inner: int | None
+) -> Rule | None:
     for stage in _STAGES:
         if isinstance(stage, Mapping):
             rule = next(_by_words(stage, errors, inner), None)
@@ -103,7 +107,7 @@ def _first_rule(errors: Sequence[Layer], folded: Sequence[str], inner: int | Non
 
 
 def _by_message(
-    rules: Sequence[Rule], errors: Sequence[Layer], folded: Sequence[str], inner: int | None
+    rules: Sequence[Rule], errors: Sequence[ErrorLayer], folded: Sequence[str], inner: int | None
 ) -> Rule | None:
     innermost = ""
     seen = set()
@@ -125,11 +129,11 @@ def _by_message(
     return None
 
 
-def _has_beside(rule: Rule, errors: Sequence[Layer]) -> bool:
+def _has_beside(rule: Rule, errors: Sequence[ErrorLayer]) -> bool:
     return not rule.beside or any(rule.beside in layer.codes for layer in errors)
 
 
-def _yielding(rule: Rule, errors: Sequence[Layer], inner: int | None) -> Rule:
+def _yielding(rule: Rule, errors: Sequence[ErrorLayer], inner: int | None) -> Rule:
     """The rule itself, or that of a more specific code of the same answer."""
     if rule.yields_to:
         for stage in _STAGES:
@@ -141,7 +145,7 @@ def _yielding(rule: Rule, errors: Sequence[Layer], inner: int | None) -> Rule:
 
 
 def _by_words(
-    stage: Mapping[str, Rule], errors: Sequence[Layer], inner: int | None
+    stage: Mapping[str, Rule], errors: Sequence[ErrorLayer], inner: int | None
 ) -> Iterator[Rule]:
     for layer in errors:
         for word in layer.codes:
@@ -150,7 +154,7 @@ def _by_words(
                 yield rule
 
 
-def gate_of(errors: Sequence[Layer], folded: Sequence[str]) -> Gate:
+def gate_of(errors: Sequence[ErrorLayer], folded: Sequence[str]) -> Gate:
     """Which of the three: the message says it; where it does not, the parameter does."""
     for text in folded:
         if "reasoning summar" in text or "推理摘要" in text or "推理总结" in text:
@@ -167,7 +171,7 @@ def gate_of(errors: Sequence[Layer], folded: Sequence[str]) -> Gate:
     return Gate.MODEL
 
 
-def _by_status(answer: Answer, folded: Sequence[str], status: int | None) -> Finding:
+def _by_status(answer: ParsedAnswer, folded: Sequence[str], status: int | None) -> Finding:
     if status is None or status < 300:
         return _found(Code.UNRECOGNIZED, "nothing_known")
     if status < 400:
@@ -181,7 +185,7 @@ def _by_status(answer: Answer, folded: Sequence[str], status: int | None) -> Fin
 
 
 def _by_client_status(
-    answer: Answer, folded: Sequence[str], status: int, *, prose: bool
+    answer: ParsedAnswer, folded: Sequence[str], status: int, *, prose: bool
 ) -> Finding:
     named = [_ECHO.sub(" ", text) if prose else text for text in folded]
     if status == 404 and any("model" in text for text in named):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from monitor.access.words import EventKind, Reason
 from monitor.alerts.facts import Facts
-from monitor.alerts.wording import beside, gate
+from monitor.alerts.wording import gate_events, other_events
 from monitor.alerts.wording.shared import Level, Wording, open_elsewhere
 
 __all__ = ["Level", "Wording", "wording"]
@@ -18,32 +18,32 @@ def wording(facts: Facts) -> Wording:
 
 
 _BY_EVENT: dict[EventKind, Callable[[Facts], Wording]] = {
-    EventKind.UNVERIFIED: gate.unverified,
-    EventKind.PROPAGATING: gate.declared,
-    EventKind.FIRST_LIGHT: gate.first_light,
-    EventKind.SHUT_AGAIN: gate.shut_again,
-    EventKind.UNPROVEN: gate.unproven,
-    EventKind.AVAILABLE: gate.available,
-    EventKind.BASELINE: gate.baseline,
-    EventKind.REVOKED: gate.revoked,
-    EventKind.LOCKED: gate.locked,
-    EventKind.OVERDUE: gate.overdue,
-    EventKind.BLOCKED: beside.blocked,
-    EventKind.UNBLOCKED: beside.unblocked,
-    EventKind.STALE: beside.stale,
-    EventKind.RETIRING: beside.retiring,
-    EventKind.BUDGET: beside.budget,
-    EventKind.OFFLINE: beside.offline,
-    EventKind.ONLINE: beside.online,
-    EventKind.STARTED: beside.started,
-    EventKind.STOPPING: beside.stopping,
+    EventKind.UNVERIFIED: gate_events.unverified,
+    EventKind.PROPAGATING: gate_events.declared,
+    EventKind.FIRST_LIGHT: gate_events.first_light,
+    EventKind.SHUT_AGAIN: gate_events.shut_again,
+    EventKind.UNPROVEN: gate_events.unproven,
+    EventKind.AVAILABLE: gate_events.available,
+    EventKind.BASELINE: gate_events.baseline,
+    EventKind.REVOKED: gate_events.revoked,
+    EventKind.LOCKED: gate_events.locked,
+    EventKind.OVERDUE: gate_events.overdue,
+    EventKind.BLOCKED: other_events.blocked,
+    EventKind.UNBLOCKED: other_events.unblocked,
+    EventKind.STALE: other_events.stale,
+    EventKind.RETIRING: other_events.retiring,
+    EventKind.BUDGET: other_events.budget,
+    EventKind.OFFLINE: other_events.offline,
+    EventKind.ONLINE: other_events.online,
+    EventKind.STARTED: other_events.started,
+    EventKind.STOPPING: other_events.stopping,
 }
 
 _BY_REASON: dict[tuple[EventKind, Reason], Callable[[Facts], Wording]] = {
-    (EventKind.UNVERIFIED, Reason.GAVE_UP): gate.gave_up,
-    (EventKind.UNVERIFIED, Reason.CLEARED_DECLARED): gate.cleared,
-    (EventKind.UNVERIFIED, Reason.UNLOCKED_BY_ANSWERS): gate.unlocked,
-    (EventKind.PROPAGATING, Reason.SIBLING_OPENED): gate.sibling,
-    (EventKind.PROPAGATING, Reason.RELAPSE): gate.relapse,
-    (EventKind.LOCKED, Reason.REJECTED_DECLARED): gate.rejected,
+    (EventKind.UNVERIFIED, Reason.GAVE_UP): gate_events.gave_up,
+    (EventKind.UNVERIFIED, Reason.CLEARED_DECLARED): gate_events.cleared,
+    (EventKind.UNVERIFIED, Reason.UNLOCKED_BY_ANSWERS): gate_events.unlocked,
+    (EventKind.PROPAGATING, Reason.SIBLING_OPENED): gate_events.sibling,
+    (EventKind.PROPAGATING, Reason.RELAPSE): gate_events.relapse,
+    (EventKind.LOCKED, Reason.REJECTED_DECLARED): gate_events.rejected,
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 from monitor.cli.common import Exit
 from monitor.cli.demo.demo_settings import write_settings
 from monitor.cli.demo.receivers import Receivers
-from monitor.cli.reading import print_history
+from monitor.cli.status import print_history
 from monitor.simulator import Simulator, load_scenario
 from monitor.store import queries, status_queries
 from monitor.store.errors import StoreError

@@ -6,21 +6,30 @@ from datetime import datetime
 
 from monitor.access.words import Code, Owner
 from monitor.config import Settings
-from monitor.daemon.checkup import admin, control, gate, identity, model, reach, secret, variables
-from monitor.daemon.checkup.admin import ProjectRules, project_rules
+from monitor.daemon.checkup import (
+    control,
+    gate,
+    identity,
+    model_listed,
+    project_check,
+    reach,
+    secret,
+    variables,
+)
 from monitor.daemon.checkup.checkup_context import CheckupContext
-from monitor.daemon.checkup.plan import Plan, cost, plan_of
-from monitor.daemon.checkup.results import Check, Finding, Report, Result, Verdict
+from monitor.daemon.checkup.plan import CheckupPlan, cost, plan_of
+from monitor.daemon.checkup.project_check import ProjectRules, project_rules
+from monitor.daemon.checkup.results import Check, CheckFinding, CheckResult, Report, Verdict
 from monitor.daemon.checkup.verdict import verdict_of
 from monitor.daemon.probe_once import Attempts, check_all
 from monitor.probing import Prober
 
 __all__ = [
     "Check",
-    "Plan",
+    "CheckResult",
+    "CheckupPlan",
     "ProjectRules",
     "Report",
-    "Result",
     "Verdict",
     "checkup",
     "cost",
@@ -28,18 +37,18 @@ __all__ = [
     "project_rules",
 ]
 
-_Step = Callable[[CheckupContext], Awaitable[Finding | None]]
+_Step = Callable[[CheckupContext], Awaitable[CheckFinding | None]]
 
 #: The steps in order, with the names of the checks each one makes; a new one is a file and a line here.
-#: Those of `admin` are made only where there is an admin key.
+#: Those of `project_check` are made only where there is an admin key.
 _STEPS: tuple[tuple[_Step, tuple[str, ...]], ...] = (
     (secret.check, (secret.SECRET,)),
     (variables.check, (variables.VARIABLES,)),
     (reach.check, (reach.NAME, reach.CONNECTION, reach.TLS, reach.FIRST_BYTE)),
     (identity.check, (identity.KEY, identity.BELONGING)),
-    (model.check, (model.LISTED, model.MODEL)),
-    (model.check_endpoint, (model.ENDPOINT,)),
-    (admin.check, ()),
+    (model_listed.check, (model_listed.LISTED, model_listed.MODEL)),
+    (model_listed.check_endpoint, (model_listed.ENDPOINT,)),
+    (project_check.check, ()),
     (control.check, (control.CREDIT, control.CONTROL)),
     (gate.check, (gate.GATE,)),
 )
@@ -47,7 +56,7 @@ _STEPS: tuple[tuple[_Step, tuple[str, ...]], ...] = (
 
 async def checkup(
     settings: Settings,
-    plan: Plan,
+    plan: CheckupPlan,
     environ: Mapping[str, str],
     now: datetime,
     attempts: Attempts | None = None,
@@ -78,9 +87,9 @@ async def checkup(
     )
 
 
-async def _run(context: CheckupContext) -> Finding:
+async def _run(context: CheckupContext) -> CheckFinding:
     """The steps until one decides; those after it are named as skipped."""
-    finding: Finding | None = None
+    finding: CheckFinding | None = None
     decided = ""
     for step, names in _STEPS:
         if finding:
@@ -89,6 +98,8 @@ async def _run(context: CheckupContext) -> Finding:
             continue
         finding = await step(context)
         if finding:
-            problems = [check.name for check in context.checks if check.result is Result.PROBLEM]
+            problems = [
+                check.name for check in context.checks if check.result is CheckResult.PROBLEM
+            ]
             decided = problems[-1] if problems else context.checks[-1].name
-    return finding or Finding(Code.UNRECOGNIZED, Owner.ROUTE)
+    return finding or CheckFinding(Code.UNRECOGNIZED, Owner.ROUTE)

@@ -7,8 +7,8 @@ from datetime import datetime
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Contract
 from monitor.config import Route, Settings
-from monitor.daemon.checkup.plan import Plan
-from monitor.daemon.checkup.results import Check, Finding, Result
+from monitor.daemon.checkup.plan import CheckupPlan
+from monitor.daemon.checkup.results import Check, CheckFinding, CheckResult
 from monitor.daemon.probe_once import Attempts, Checked
 from monitor.probing import Credentials, Prober
 
@@ -18,7 +18,7 @@ class CheckupContext:
     """One checkup under way. A step adds checks, and returns a finding where going on makes no sense."""
 
     settings: Settings
-    plan: Plan
+    plan: CheckupPlan
     prober: Prober
     environ: Mapping[str, str]
     now: datetime
@@ -57,15 +57,15 @@ class CheckupContext:
 
     def ok(self, name: str, evidence: str, took_ms: float | None = None) -> None:
         """Note that a check is fine."""
-        self.checks.append(Check(name, Result.OK, evidence, took_ms))
+        self.checks.append(Check(name, CheckResult.OK, evidence, took_ms))
 
     def problem(self, name: str, evidence: str, took_ms: float | None = None) -> None:
         """Note that a check found something."""
-        self.checks.append(Check(name, Result.PROBLEM, evidence, took_ms))
+        self.checks.append(Check(name, CheckResult.PROBLEM, evidence, took_ms))
 
     def skipped(self, name: str, evidence: str, took_ms: float | None = None) -> None:
         """Note that a check was not made, or could not tell."""
-        self.checks.append(Check(name, Result.SKIPPED, evidence, took_ms))
+        self.checks.append(Check(name, CheckResult.SKIPPED, evidence, took_ms))
 
 
 def said(diagnosis: Diagnosis) -> str:
@@ -74,6 +74,6 @@ def said(diagnosis: Diagnosis) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def finding_of(diagnosis: Diagnosis) -> Finding:
+def finding_of(diagnosis: Diagnosis) -> CheckFinding:
     """The finding that an answer is."""
-    return Finding(diagnosis.code, diagnosis.owner, diagnosis.gate)
+    return CheckFinding(diagnosis.code, diagnosis.owner, diagnosis.gate)

@@ -2,7 +2,7 @@
 
 from monitor.access.words import Code, Effect
 from monitor.daemon.checkup.checkup_context import CheckupContext, finding_of, said
-from monitor.daemon.checkup.results import Finding
+from monitor.daemon.checkup.results import CheckFinding
 from monitor.daemon.probe_once import check_all
 
 CREDIT, CONTROL = "credit", "control"
@@ -17,7 +17,7 @@ _OF_THE_ACCOUNT = (
 )
 
 
-async def check(context: CheckupContext) -> Finding | None:
+async def check(context: CheckupContext) -> CheckFinding | None:
     """Granted: key, project, credit and network are in order, and what else is refused is the model's."""
     target = context.plan.control
     if target is None:

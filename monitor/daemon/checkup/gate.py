@@ -2,7 +2,7 @@
 
 from monitor.access.words import Code, Effect
 from monitor.daemon.checkup.checkup_context import CheckupContext, finding_of, said
-from monitor.daemon.checkup.results import Finding
+from monitor.daemon.checkup.results import CheckFinding
 from monitor.daemon.probe_once import Checked, check_all
 
 GATE = "gate"
@@ -19,7 +19,7 @@ _SAME_EVERYWHERE = (
 )
 
 
-async def check(context: CheckupContext) -> Finding | None:
+async def check(context: CheckupContext) -> CheckFinding | None:
     """The target's own answer decides; the other surfaces are shown, for they have been seen to differ."""
     target = context.plan.target
     (own,) = await check_all(context.settings, [target], context.attempts)

@@ -6,14 +6,14 @@ from monitor.access.diagnosis import read_listing
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Code, Effect, ProbeKind
 from monitor.daemon.checkup.checkup_context import CheckupContext, finding_of, said
-from monitor.daemon.checkup.results import Finding
+from monitor.daemon.checkup.results import CheckFinding
 
 KEY, BELONGING = "key", "organization_and_project"
 
 _OF_THE_KEY = (Code.INVALID_CREDENTIALS, Code.ACCOUNT_DEACTIVATED)
 
 
-async def check(context: CheckupContext) -> Finding | None:
+async def check(context: CheckupContext) -> CheckFinding | None:
     """By the listing; where it was refused for the organization, by another one without naming any."""
     listing = context.listing
     assert listing is not None  # noqa: S101  # `reach` made it
@@ -37,7 +37,7 @@ async def check(context: CheckupContext) -> Finding | None:
     return finding_of(diagnosis)
 
 
-def _belongs(context: CheckupContext, listing: Observation) -> Finding | None:
+def _belongs(context: CheckupContext, listing: Observation) -> CheckFinding | None:
     target, real = context.plan.target, listing.headers.get("openai-project", "")
     named = [name for name in (target.organization, target.project) if name]
     told = f"; the answer names project {real}" if real else ""
@@ -52,7 +52,7 @@ def _belongs(context: CheckupContext, listing: Observation) -> Finding | None:
     return None
 
 
-async def _mismatched(context: CheckupContext, diagnosis: Diagnosis) -> Finding:
+async def _mismatched(context: CheckupContext, diagnosis: Diagnosis) -> CheckFinding:
     """The same request without naming anybody tells a wrong name from a wrong key."""
     bare = replace(context.credentials, organization=None, project=None)
     again = await context.prober.probe(bare, context.plan.target.capability, ProbeKind.LISTING)

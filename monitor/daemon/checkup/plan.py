@@ -17,7 +17,7 @@ _OTHERS_MOST = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CheckupPlan:
     """The target, the other surfaces of its model, the control, and the same model over other routes."""
 
     target: Target
@@ -35,7 +35,7 @@ class Plan:
         yield from self.others
 
 
-def plan_of(settings: Settings, key: str, model: str | None, today: date) -> Plan:
+def plan_of(settings: Settings, key: str, model: str | None, today: date) -> CheckupPlan:
     """The plan for a key of the settings and a model: `MODEL` or `MODEL:SURFACE`.
 
     Without a surface it is the one that the key watches the model on, else the model's usual one;
@@ -52,7 +52,7 @@ def plan_of(settings: Settings, key: str, model: str | None, today: date) -> Pla
         project=asked.project,
     )
     others = _others(settings, target)
-    return Plan(
+    return CheckupPlan(
         target=target,
         surfaces=tuple(
             replace(target, capability=replace(capability, surface=surface))
@@ -64,7 +64,7 @@ def plan_of(settings: Settings, key: str, model: str | None, today: date) -> Pla
     )
 
 
-def cost(settings: Settings, plan: Plan) -> tuple[float, bool]:
+def cost(settings: Settings, plan: CheckupPlan) -> tuple[float, bool]:
     """US dollars if everything is open, and whether that is an estimate."""
     prices = [worst_case(settings, target) for target in plan]
     return sum(price for price, _ in prices), any(estimated for _, estimated in prices)

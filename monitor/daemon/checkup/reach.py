@@ -10,7 +10,7 @@ from monitor.access.diagnosis.no_answer import owner_of, steps_of
 from monitor.access.observation import Failure, Observation
 from monitor.access.words import Code, Owner, ProbeKind
 from monitor.daemon.checkup.checkup_context import CheckupContext
-from monitor.daemon.checkup.results import Finding
+from monitor.daemon.checkup.results import CheckFinding
 from monitor.probing import proxy_for
 
 NAME, CONNECTION, TLS, FIRST_BYTE = "name_resolution", "connection", "tls", "first_byte"
@@ -19,7 +19,7 @@ NAME, CONNECTION, TLS, FIRST_BYTE = "name_resolution", "connection", "tls", "fir
 _RESOLVE = 15.0
 
 
-async def check(context: CheckupContext) -> Finding | None:
+async def check(context: CheckupContext) -> CheckFinding | None:
     """The way to the route's host, or to the proxy before it. Without an answer there is no more to ask."""
     proxy = proxy_for(context.route.base_url)
     url = urlsplit(proxy or context.route.base_url)
@@ -99,8 +99,8 @@ def _failed(listing: Observation, *, tls: bool) -> str | None:
             return FIRST_BYTE
 
 
-def _stopped(note: str, owner: Owner = Owner.NETWORK) -> Finding:
-    return Finding(Code.NETWORK_ERROR, owner, note=note)
+def _stopped(note: str, owner: Owner = Owner.NETWORK) -> CheckFinding:
+    return CheckFinding(Code.NETWORK_ERROR, owner, note=note)
 
 
 def _since(began: float) -> float:

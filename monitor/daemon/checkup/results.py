@@ -8,7 +8,7 @@ from monitor.access.words import Code, Gate, Owner
 from monitor.daemon.probe_once import Checked
 
 
-class Result(StrEnum):
+class CheckResult(StrEnum):
     """How a check came out."""
 
     OK = "ok"
@@ -21,13 +21,13 @@ class Check:
     """One check: its result, what was seen, and milliseconds where something was waited for."""
 
     name: str
-    result: Result
+    result: CheckResult
     evidence: str
     took_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckFinding:
     """What decides a checkup. `note` is said before the code's own advice."""
 
     code: Code

@@ -5,7 +5,7 @@ import re
 from monitor.access.words import Code, Owner
 from monitor.config import Secret
 from monitor.daemon.checkup.checkup_context import CheckupContext
-from monitor.daemon.checkup.results import Finding
+from monitor.daemon.checkup.results import CheckFinding
 
 SECRET = "secret"  # noqa: S105 - the check's name
 
@@ -17,7 +17,7 @@ _PLACEHOLDER = re.compile(
 _FEWEST = 16
 
 
-async def check(context: CheckupContext) -> Finding | None:
+async def check(context: CheckupContext) -> CheckFinding | None:
     """A secret that cannot be one stops the checkup before it is sent anywhere."""
     secret = context.settings.key(context.plan.target.key).secret
     where = f"{secret.reference}, {secret.fingerprint}, {len(secret.reveal())} characters"
@@ -25,7 +25,7 @@ async def check(context: CheckupContext) -> Finding | None:
     if wrong:
         context.problem(SECRET, f"{wrong} ({where})")
         note = f"What {secret.reference} holds {wrong}: it was not sent."
-        return Finding(Code.INVALID_CREDENTIALS, Owner.KEY, note=note)
+        return CheckFinding(Code.INVALID_CREDENTIALS, Owner.KEY, note=note)
     if context.direct and not secret.reveal().startswith("sk-"):
         context.problem(SECRET, f"does not begin with sk-, as OpenAI's keys do ({where})")
     else:

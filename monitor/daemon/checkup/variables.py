@@ -2,12 +2,12 @@
 
 from monitor.config.problems import shown
 from monitor.daemon.checkup.checkup_context import CheckupContext
-from monitor.daemon.checkup.results import Finding
+from monitor.daemon.checkup.results import CheckFinding
 
 VARIABLES = "variables"
 
 
-async def check(context: CheckupContext) -> Finding | None:
+async def check(context: CheckupContext) -> CheckFinding | None:
     """A stale variable redirects other programs silently; the monitor itself goes by its settings."""
     target = context.plan.target
     configured = {

@@ -8,7 +8,7 @@ from monitor.access.diagnosis import advise
 from monitor.access.providers import PROVIDER_QUESTIONS
 from monitor.access.words import Code, Contract, Effect, Owner
 from monitor.daemon.checkup.checkup_context import CheckupContext
-from monitor.daemon.checkup.results import Finding, Verdict
+from monitor.daemon.checkup.results import CheckFinding, Verdict
 from monitor.daemon.probe_once import Checked
 
 _VERIFY = "Verifying or declaring a verification: the gate was not what refused."
@@ -49,7 +49,9 @@ _NOT_WORTH: dict[Code, tuple[str, ...]] = {
 }
 
 
-def verdict_of(context: CheckupContext, finding: Finding, others: Sequence[Checked]) -> Verdict:
+def verdict_of(
+    context: CheckupContext, finding: CheckFinding, others: Sequence[Checked]
+) -> Verdict:
     """The verdict on the target; `others` are the same model over other routes, never merged with it."""
     finding = _weighed(context, finding)
     advice = advise(finding.code, finding.gate, finding.owner)
@@ -69,7 +71,7 @@ def verdict_of(context: CheckupContext, finding: Finding, others: Sequence[Check
     )
 
 
-def _weighed(context: CheckupContext, finding: Finding) -> Finding:
+def _weighed(context: CheckupContext, finding: CheckFinding) -> CheckFinding:
     """The target's own answer, read in the light of what an admin key told."""
     if finding.code is Code.MODEL_UNAVAILABLE and context.allowed is False:
         note = (

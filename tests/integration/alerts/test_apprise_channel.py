@@ -11,7 +11,7 @@ import apprise
 import pytest
 
 from monitor.access.happening import Happening
-from monitor.alerts.apprise_channel import Channel, DeliveryError, check_url
+from monitor.alerts.apprise_channel import AppriseChannel, DeliveryError, check_url
 from monitor.alerts.messages import Message, Told, compose
 
 pytestmark = pytest.mark.anyio
@@ -27,12 +27,12 @@ def message(light: Make) -> Message:
     return compose([Told(123, light(facts=facts))], now=datetime.now(UTC))
 
 
-def channel(url: str, *, seconds: float = 10.0, parallel: int = 8) -> Channel:
+def channel(url: str, *, seconds: float = 10.0, parallel: int = 8) -> AppriseChannel:
     assert check_url(url) is None  # also loads Apprise, which is no part of a timed attempt
-    return Channel("ops", url, timeout=timedelta(seconds=seconds), parallel=parallel)
+    return AppriseChannel("ops", url, timeout=timedelta(seconds=seconds), parallel=parallel)
 
 
-async def failure(sender: Channel, message: Message) -> DeliveryError:
+async def failure(sender: AppriseChannel, message: Message) -> DeliveryError:
     with pytest.raises(DeliveryError) as caught:
         await sender.send(message)
     return caught.value
@@ -112,7 +112,7 @@ async def test_the_callers_redactor_has_the_last_word(webhooks: Any, message: Me
     hook = await webhooks()
     hook.answers = [500]
     url = f"json://127.0.0.1:{hook.port}"
-    sender = Channel(
+    sender = AppriseChannel(
         "ops", url, timeout=timedelta(seconds=10), redact=lambda s: s.replace("no_service", "X")
     )
     assert "no_service" not in (await failure(sender, message)).reason
@@ -176,7 +176,7 @@ async def test_a_url_that_cannot_be_loaded_is_said_without_showing_it(message: M
         said = check_url(url)
         assert said
         assert SECRET not in said
-    sender = Channel("ops", f"slack://{SECRET}", timeout=timedelta(seconds=10))
+    sender = AppriseChannel("ops", f"slack://{SECRET}", timeout=timedelta(seconds=10))
     assert (await failure(sender, message)).reason == "Apprise cannot load this URL"
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from monitor.access.happening import Happening
 from monitor.access.limits import Delivery
 from monitor.access.words import EventKind, Reason
-from monitor.alerts.apprise_channel import Channel, check_url
+from monitor.alerts.apprise_channel import AppriseChannel, check_url
 from monitor.alerts.dispatcher import Dispatcher
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +61,7 @@ async def deliver(outbox: Any, url: str, within: float, *later: Happening) -> No
     """Deliver what the outbox holds and, once that is out, what comes later."""
     assert check_url(url) is None
     delivery = Delivery(group_within=timedelta(seconds=within))
-    channel = Channel("ops", url, timeout=timedelta(seconds=10))
+    channel = AppriseChannel("ops", url, timeout=timedelta(seconds=10))
     dispatcher = Dispatcher(outbox, [channel], delivery, now=outbox.time)
     task = asyncio.create_task(dispatcher.run())
     await outbox.until(lambda: set(outbox.states()) == {"delivered"})

@@ -18,7 +18,7 @@ import structlog
 from monitor.access.happening import Happening
 from monitor.access.limits import Delivery
 from monitor.access.words import EventKind, Reason
-from monitor.alerts.apprise_channel import Channel, DeliveryError, check_url
+from monitor.alerts.apprise_channel import AppriseChannel, DeliveryError, check_url
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.messages import Message
 
@@ -42,10 +42,10 @@ async def running(
     assert task.cancelled()
 
 
-def channel(hook: Any, name: str = "ops", *, seconds: float = 10) -> Channel:
+def channel(hook: Any, name: str = "ops", *, seconds: float = 10) -> AppriseChannel:
     url = f"json://127.0.0.1:{hook.port}"
     assert check_url(url) is None
-    return Channel(name, url, timeout=timedelta(seconds=seconds))
+    return AppriseChannel(name, url, timeout=timedelta(seconds=seconds))
 
 
 def told(hook: Any) -> list[list[int]]:
@@ -101,7 +101,7 @@ async def test_a_hanging_channel_does_not_delay_another(
     hanging, hook = await webhooks(), await webhooks()
     hanging.hangs.set()
     assert check_url(mailbox.url()) is None
-    mail = Channel("mail", mailbox.url(), timeout=timedelta(seconds=10))
+    mail = AppriseChannel("mail", mailbox.url(), timeout=timedelta(seconds=10))
     async with running(outbox, channel(hanging, "stuck", seconds=0.2), channel(hook), mail):
         for name in ("stuck", "ops", "mail"):
             outbox.add(name, light())
@@ -156,7 +156,7 @@ async def test_a_first_light_waits_only_behind_another_first_light(
 class Picky:
     """A service that takes everything but messages that hold a word."""
 
-    def __init__(self, hook: Channel, word: str) -> None:
+    def __init__(self, hook: AppriseChannel, word: str) -> None:
         self.name, self.parallel, self.pace = "ops", 1, 0.0
         self.message_limits = hook.message_limits
         self._hook, self._word = hook, word

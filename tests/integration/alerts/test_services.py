@@ -19,7 +19,7 @@ from aiohttp import web
 from monitor.access.happening import Happening
 from monitor.access.limits import Delivery
 from monitor.access.words import Code, EventKind, Reason, State
-from monitor.alerts.apprise_channel import Channel, check_url
+from monitor.alerts.apprise_channel import AppriseChannel, check_url
 from monitor.alerts.dispatcher import Dispatcher
 
 pytestmark = pytest.mark.anyio
@@ -211,12 +211,12 @@ def _happening(event: EventKind, scope: str | None, number: int = 0) -> Happenin
     )
 
 
-def _channel(name: str, url: str, redact: Callable[[str], str] = str) -> Channel:
+def _channel(name: str, url: str, redact: Callable[[str], str] = str) -> AppriseChannel:
     assert check_url(url) is None
-    return Channel(name, url, timeout=timedelta(seconds=10), redact=redact)
+    return AppriseChannel(name, url, timeout=timedelta(seconds=10), redact=redact)
 
 
-async def _deliver(outbox: Any, channel: Channel) -> None:
+async def _deliver(outbox: Any, channel: AppriseChannel) -> None:
     delivery = Delivery(
         group_within=timedelta(),
         retry_first=timedelta(milliseconds=10),

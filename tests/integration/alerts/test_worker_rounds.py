@@ -10,7 +10,7 @@ from monitor.access.limits import Delivery
 from monitor.alerts.apprise_channel import DeliveryError
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.fitting import MessageLimits
-from monitor.alerts.outbox import Sender
+from monitor.alerts.interfaces import Sender
 from monitor.store.records import Recorded
 
 pytestmark = pytest.mark.anyio

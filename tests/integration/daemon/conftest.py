@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from monitor.alerts.outbox import Sender
+from monitor.alerts.interfaces import Sender
 from monitor.config import load
 from monitor.daemon.clock import Clock
 from monitor.daemon.service import Monitor

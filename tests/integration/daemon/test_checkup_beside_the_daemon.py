@@ -7,7 +7,7 @@ import pytest
 
 from monitor.daemon.booking import Cost, OverBudgetError, Wanted, reserve, settle
 from monitor.daemon.watches import account_of
-from monitor.store.engine import FileLock
+from monitor.store.connections import FileLock
 
 pytestmark = pytest.mark.anyio
 

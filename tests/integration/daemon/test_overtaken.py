@@ -7,7 +7,7 @@ import pytest
 
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Code, ProbeKind
-from monitor.daemon.answers import Result
+from monitor.daemon.probe_result import ProbeResult
 
 pytestmark = pytest.mark.anyio
 
@@ -21,9 +21,9 @@ async def test_an_answer_asked_for_before_the_last_one_is_recorded_and_moves_not
     (watch,) = monitor.watches
     code = Code.ACCESS_GRANTED
 
-    def granted(asked_at: float) -> Result:
+    def granted(asked_at: float) -> ProbeResult:
         diagnosis = Diagnosis(code, code.owner, "a_test", status=200)
-        return Result(watch, ProbeKind.FULL, Observation(200), diagnosis, asked_at=asked_at)
+        return ProbeResult(watch, ProbeKind.FULL, Observation(200), diagnosis, asked_at=asked_at)
 
     await monitor._engine.answered(granted(watch.asked_at - 0.1))
     await monitor._recorder.queue.written()

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitor.access.propagation import Began
+from monitor.access.wait_times import Began
 from monitor.access.words import DeclarationKind
 from monitor.store.inbox import submit, submit_declaration
 from monitor.store.openings import propagation

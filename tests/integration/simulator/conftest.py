@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from monitor.simulator import Simulator, load_scenario, parse_scenario
-from monitor.simulator.scenario import Key
+from monitor.simulator.scenario import SimulatedKey
 
 Start = Callable[[str], Awaitable[Simulator]]
 Client = Callable[..., openai.AsyncOpenAI]
@@ -70,6 +70,6 @@ async def raw() -> AsyncIterator[Callable[..., httpx.AsyncClient]]:
         yield make
 
 
-def key_of(simulator: Simulator, name: str) -> Key:
+def key_of(simulator: Simulator, name: str) -> SimulatedKey:
     """The key of that name, or the first."""
     return next(key for key in simulator.scenario.keys if name in ("", key.name))

@@ -23,7 +23,7 @@ from monitor.access.words import (
     Surface,
 )
 from monitor.store.recorder import Recorder
-from monitor.store.records import Answer, Change, Told
+from monitor.store.records import AnswerRecord, Change, Told
 
 
 @dataclass
@@ -68,8 +68,8 @@ class Make:
         )
         return replace(target, **values)
 
-    def answer(self, **values: object) -> Answer:
-        answer = Answer(
+    def answer(self, **values: object) -> AnswerRecord:
+        answer = AnswerRecord(
             kind=ProbeKind.FULL,
             diagnosis=Code.VERIFICATION_REQUIRED,
             status=403,

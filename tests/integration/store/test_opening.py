@@ -15,9 +15,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from monitor.store import engine, migrate, revision, tables
-from monitor.store.backup import backup
+from monitor.store import connections, migrate, revision, tables
 from monitor.store.errors import StoreError
+from monitor.store.file_copy import backup
 from monitor.store.recorder import Recorder
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +38,7 @@ async def test_the_folder_and_the_files_are_the_owners_alone(path, recorder, mak
 
 
 async def test_the_writer_logs_ahead_syncs_fully_and_heeds_references(path, recorder):
-    with engine.writing_engine(path).connect() as connection:
+    with connections.writing_engine(path).connect() as connection:
         settings = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
@@ -48,12 +48,12 @@ async def test_the_writer_logs_ahead_syncs_fully_and_heeds_references(path, reco
 
 async def test_a_place_that_cannot_log_ahead_is_refused(path):
     with pytest.raises(StoreError, match="write-ahead log"):
-        engine.writing_engine(Path(":memory:")).connect()
+        connections.writing_engine(Path(":memory:")).connect()
 
 
 async def test_migrations_from_empty_make_what_a_first_start_makes(path, recorder):
     config, migrated = migrate._config(), create_engine("sqlite://")
-    with migrated.connect() as wanted, engine.reading(path) as found:
+    with migrated.connect() as wanted, connections.reading(path) as found:
         config.attributes["connection"] = wanted
         command.upgrade(config, "head")
         assert schema(found) == schema(wanted)
@@ -66,8 +66,8 @@ def test_a_first_start_imports_no_alembic(path):
         f"create(Path({str(path)!r})); sys.exit('alembic' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", made], check=False).returncode == 0
-    with engine.reading(path) as found:
-        assert engine.revision(found) == revision.HEAD
+    with connections.reading(path) as found:
+        assert connections.revision(found) == revision.HEAD
 
 
 async def test_the_revision_in_the_code_is_the_newest_migration():
@@ -142,7 +142,7 @@ async def test_a_second_instance_is_refused_and_named_the_first(path, recorder, 
 
 
 def hold(path: Path, ready, done) -> None:
-    engine.FileLock(path)
+    connections.FileLock(path)
     ready.set()
     done.wait()
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from monitor.access.memory import TargetState
-from monitor.access.propagation import Began, Opening
+from monitor.access.wait_times import Began, Opening
 from monitor.access.words import Contract, DeclarationKind, State, Surface
 from monitor.store.errors import StoreError
 from monitor.store.inbox import read_declaration, submit_declaration

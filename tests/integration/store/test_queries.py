@@ -9,7 +9,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
 from monitor.access.words import DeclarationKind, EventKind, Reason
-from monitor.store import engine, queries, status_queries
+from monitor.store import connections, queries, status_queries
 from monitor.store.errors import StoreError
 from monitor.store.inbox import submit_declaration
 from monitor.store.records import Change, NotificationState, Told
@@ -160,7 +160,7 @@ async def test_alerts_and_spend_have_json_forms_too(path, recorder, clock, make)
 
 
 async def test_a_reader_neither_writes_nor_disturbs_the_writer(path, recorder, make):
-    with engine.reading(path) as reader:
+    with connections.reading(path) as reader:
         before = reader.exec_driver_sql("SELECT count(*) FROM happenings").scalar()
         assert await recorder.write([make.change(make.target())]) == [1]
         assert reader.exec_driver_sql("SELECT count(*) FROM happenings").scalar() == before == 0

@@ -6,8 +6,8 @@ import pytest
 
 from monitor.access.holds import Fate, Need
 from monitor.access.limits import Budget
-from monitor.access.propagation import Began, started
-from monitor.access.spending import Ledger
+from monitor.access.spending import BudgetLedger
+from monitor.access.wait_times import Began, started
 from monitor.access.words import Code
 
 DAY = 86400
@@ -45,7 +45,7 @@ def test_restart_between_the_two_granted_answers(story):
 def test_budget_gone_while_settling():
     """What others lose leaves the confirmations: two prices of the key's day."""
     day, price = date(2026, 11, 20), 0.01
-    ledger = Ledger(Budget(per_key_per_day=0.05, per_month=5))
+    ledger = BudgetLedger(Budget(per_key_per_day=0.05, per_month=5))
     for name in ("settling", "other"):
         ledger.stake(name, "acme", price, waiting=True, every=timedelta(days=1))
     while found := ledger.reserve("other", "acme", day, price, Need.WAITING):

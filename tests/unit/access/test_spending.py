@@ -6,7 +6,7 @@ import pytest
 
 from monitor.access.holds import Fate, Need, Reservation, Spend, cost_of, fate_of
 from monitor.access.limits import Budget
-from monitor.access.spending import Ledger
+from monitor.access.spending import BudgetLedger
 from monitor.access.words import Code
 
 DAY = date(2026, 11, 20)
@@ -14,15 +14,15 @@ NEXT_DAY = date(2026, 11, 21)
 A_DAY = timedelta(days=1)
 
 
-def ledger(*prices: float, per_key: float = 0.05, per_month: float = 5.0) -> Ledger:
+def ledger(*prices: float, per_key: float = 0.05, per_month: float = 5.0) -> BudgetLedger:
     """A ledger on which targets of these prices wait, all of the key acme."""
-    made = Ledger(Budget(per_key_per_day=per_key, per_month=per_month))
+    made = BudgetLedger(Budget(per_key_per_day=per_key, per_month=per_month))
     for number, price in enumerate(prices):
         made.stake(f"t{number}", "acme", price, waiting=True, every=A_DAY)
     return made
 
 
-def lose(books: Ledger, usd: float, need: Need = Need.WAITING, day: date = DAY) -> bool:
+def lose(books: BudgetLedger, usd: float, need: Need = Need.WAITING, day: date = DAY) -> bool:
     """A probe that ends in doubt; False when it could not be sent."""
     found = books.reserve("t0", "acme", day, usd, need)
     if found is None:
@@ -31,7 +31,7 @@ def lose(books: Ledger, usd: float, need: Need = Need.WAITING, day: date = DAY) 
     return True
 
 
-def answer(books: Ledger, usd: float, cost: float, fate: Fate, need: Need = Need.WAITING):
+def answer(books: BudgetLedger, usd: float, cost: float, fate: Fate, need: Need = Need.WAITING):
     found = books.reserve("t0", "acme", DAY, usd, need)
     assert found is not None
     return books.settle(found[0], cost, fate)
@@ -105,7 +105,7 @@ def test_what_is_held_for_a_probe_to_come_gives_way():
 
 
 def test_the_month_holds_all_keys_together():
-    books = Ledger(Budget(per_key_per_day=1, per_month=2.5))
+    books = BudgetLedger(Budget(per_key_per_day=1, per_month=2.5))
     books.load({("a", DAY): 1.0, ("b", DAY): 1.0})
     assert not books.reserve("t", "c", NEXT_DAY, 0.6, Need.ANSWERED)
     assert books.reserve("t", "c", NEXT_DAY, 0.5, Need.ANSWERED)
@@ -122,7 +122,7 @@ def test_rechecks_leave_three_prices_of_the_month_to_each_that_waits():
 
 
 def test_rechecks_are_stretched_so_that_the_month_lasts():
-    books = Ledger(Budget(per_month=0.10))
+    books = BudgetLedger(Budget(per_month=0.10))
     for name in "abcdef":
         books.stake(name, name, 0.01, waiting=False, every=A_DAY)
     ten_days_left = datetime(2026, 11, 21, tzinfo=UTC)
@@ -159,14 +159,14 @@ def test_an_idle_hold_never_takes_what_doubts_must_leave():
 
 
 def test_of_an_allowance_no_day_gives_more():
-    books = Ledger(Budget(per_key_per_day=1.0), allowance={"acme": 0.02})
+    books = BudgetLedger(Budget(per_key_per_day=1.0), allowance={"acme": 0.02})
     assert lose(books, 0.01)
     assert lose(books, 0.01, day=NEXT_DAY)
     assert not lose(books, 0.01, day=NEXT_DAY)
 
 
 def test_days_gone_by_are_forgotten_and_the_month_is_not():
-    books = Ledger(Budget(per_month=1.0))
+    books = BudgetLedger(Budget(per_month=1.0))
     books.load({("a", DAY): 1.0})
     books.tidy(NEXT_DAY)
     assert books.committed("a", DAY) == 0

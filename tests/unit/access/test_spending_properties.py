@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from monitor.access.holds import DOUBTS_LEAVE, Fate, Need, Posting, Reservation
 from monitor.access.limits import Budget
-from monitor.access.spending import Ledger
+from monitor.access.spending import BudgetLedger
 
 TINY = 1e-6
 PER_KEY, PER_MONTH = 0.10, 0.40
@@ -53,7 +53,7 @@ class Money(RuleBasedStateMachine):
 
     @initialize(waiting=st.sets(accounts))
     def begin(self, waiting):
-        self.files, self.ledger = Files(), Ledger(Budget(PER_KEY, PER_MONTH))
+        self.files, self.ledger = Files(), BudgetLedger(Budget(PER_KEY, PER_MONTH))
         self.day = date(2026, 11, 1)
         self.waiting = set(waiting)
         self.flying: dict[str, tuple[Reservation, Need]] = {}
@@ -139,7 +139,7 @@ class Money(RuleBasedStateMachine):
     def crash(self):
         self.flying.clear()
         held = list(self.files.held.values())
-        self.ledger = Ledger(Budget(PER_KEY, PER_MONTH))
+        self.ledger = BudgetLedger(Budget(PER_KEY, PER_MONTH))
         self.ledger.load(dict(self.files.settled), held)
         self.stake()
         for account in ACCOUNTS:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.cli.reading import gone
+from monitor.cli.status import gone
 from monitor.config import load
 from monitor.store.status_queries import Money
 

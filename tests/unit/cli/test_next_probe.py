@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from monitor.access.words import Contract, Hold, State, Surface
-from monitor.cli.reading import next_probe_text
+from monitor.cli.status import next_probe_text
 from monitor.store.records import TargetStatus
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from monitor.access.limits import Cadence
-from monitor.access.pools import pool_of
+from monitor.access.pool_names import pool_of
 from monitor.config import Settings, SettingsError, example, load, show
 from monitor.config.pools import FILE_CAP, LINES_MOST
 

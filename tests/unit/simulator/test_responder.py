@@ -6,8 +6,8 @@ from monitor.simulator import load_scenario, parse_scenario
 from monitor.simulator.answers import Answer
 from monitor.simulator.asking import Ask, Endpoint
 from monitor.simulator.ledger import Ledger
-from monitor.simulator.models import BUILT_IN, Surface, image_tokens
 from monitor.simulator.responder import Responder
+from monitor.simulator.simulated_models import BUILT_IN, SimulatedSurface, image_tokens
 
 KEY = '[[keys]]\nname = "acme"\nsecret = "sk-test-FAKE-acme-prod-0001"\n'
 
@@ -25,7 +25,7 @@ def _ask(responder: Responder, key: str, model: str = "gpt-image-2") -> Ask:
         organization=None,
         project=None,
         endpoint=Endpoint.IMAGES if image else Endpoint.RESPONSES,
-        surfaces=(Surface.IMAGES if image else Surface.SUMMARY,),
+        surfaces=(SimulatedSurface.IMAGES if image else SimulatedSurface.SUMMARY,),
         model=model,
         body=body,
     )

@@ -16,7 +16,7 @@ from monitor.access.words import Contract
 from monitor.catalog import Catalog
 from monitor.config import Settings
 from monitor.daemon.checkup.checkup_context import CheckupContext, said
-from monitor.daemon.checkup.results import Finding
+from monitor.daemon.checkup.results import CheckFinding
 from monitor.probing import Credentials, Prober
 
 PERMISSIONS, LIMITS = "model_permissions", "rate_limits"
@@ -99,7 +99,7 @@ def _object(answer: Observation) -> Mapping[str, Any]:
     return value if answer.status == 200 and isinstance(value, dict) else {}
 
 
-async def check(context: CheckupContext) -> Finding | None:
+async def check(context: CheckupContext) -> CheckFinding | None:
     """Tells the project's allow-list from a gate that is not open yet. Nothing without an admin key."""
     target, listing = context.plan.target, context.listing
     project = target.project or (listing.headers.get("openai-project") if listing else None)

@@ -6,7 +6,7 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from monitor.store.engine import as_store_errors, require
+from monitor.store.connections import as_store_errors, require
 from monitor.store.errors import DestinationError
 
 #: What the names of a database's own files end with: itself, SQLite's logs, and the lock.

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from monitor.alerts.outbox import Sender
+from monitor.alerts.interfaces import Sender
 from monitor.config import Settings, SettingsError
 from monitor.daemon import signals
 from monitor.daemon.notify import ServiceManager

@@ -8,12 +8,12 @@ from monitor.access.words import Code, Effect, Owner, ProbeKind, Surface
 from monitor.catalog import Model
 from monitor.catalog.listing import listed as dates_of
 from monitor.daemon.checkup.checkup_context import CheckupContext, said
-from monitor.daemon.checkup.results import Finding
+from monitor.daemon.checkup.results import CheckFinding
 
 LISTED, MODEL, ENDPOINT = "listed", "model", "endpoint"
 
 
-async def check(context: CheckupContext) -> Finding | None:
+async def check(context: CheckupContext) -> CheckFinding | None:
     """A model that is gone never opens: the checkup ends there, unless the API still lists it."""
     target = context.plan.target
     name = target.capability.model
@@ -36,13 +36,13 @@ async def check(context: CheckupContext) -> Finding | None:
 
 def _dated(
     context: CheckupContext, known: Model | None, shutdown: date | None, *, listed: bool
-) -> Finding | None:
+) -> CheckFinding | None:
     name, today = context.plan.target.capability.model, context.now.date()
     if not context.direct:
         context.skipped(MODEL, "what a provider serves under a name, and until when, is its own")
     elif shutdown and shutdown <= today and not listed:
         context.problem(MODEL, f"{name} was shut down on {shutdown}")
-        return Finding(
+        return CheckFinding(
             Code.MODEL_UNAVAILABLE, Owner.MODEL, note=f"{name} was shut down on {shutdown}."
         )
     elif shutdown and shutdown - today <= context.settings.deadlines.retiring:
@@ -58,7 +58,7 @@ def _dated(
     return None
 
 
-async def check_endpoint(context: CheckupContext) -> Finding | None:
+async def check_endpoint(context: CheckupContext) -> CheckFinding | None:
     """By the catalog; a provider may serve a model where it likes."""
     capability = context.plan.target.capability
     known = context.settings.catalog.get(capability.model)
@@ -68,7 +68,7 @@ async def check_endpoint(context: CheckupContext) -> Finding | None:
     elif capability.surface not in known.surfaces and capability.surface is not Surface.MODELS:
         usual = ", ".join(surface for surface in known.surfaces if surface is not Surface.MODELS)
         context.problem(ENDPOINT, f"{capability.model} is not used through {capability.surface}")
-        return Finding(
+        return CheckFinding(
             Code.WRONG_ENDPOINT,
             Owner.REQUEST,
             note=f"{capability.model} is not used through {capability.surface}; it has: {usual}.",

@@ -17,7 +17,7 @@ from monitor.cli.common import (
 from monitor.cli.redacted_output import redactor
 
 if TYPE_CHECKING:
-    from monitor.alerts.apprise_channel import Channel
+    from monitor.alerts.apprise_channel import AppriseChannel
     from monitor.config import Settings
 
 
@@ -26,7 +26,7 @@ def run(config: ConfigOption = None) -> None:
     from monitor.daemon.channels import learn, senders_of
     from monitor.daemon.logs import configure, log_uncaught
     from monitor.daemon.notify import ServiceManager
-    from monitor.daemon.running import serve
+    from monitor.daemon.serve import serve
     from monitor.daemon.service import Monitor
 
     settings = load_settings(config)
@@ -36,7 +36,7 @@ def run(config: ConfigOption = None) -> None:
     enough_descriptors()
     manager = ServiceManager()
 
-    def read() -> "tuple[Settings, list[Channel]]":
+    def read() -> "tuple[Settings, list[AppriseChannel]]":
         again = read_settings(config)
         # before anything is said of the new secrets; the old ones stay hidden
         learn(redactor(), again)

@@ -10,7 +10,6 @@ from math import inf, isfinite
 from pathlib import Path
 
 from monitor.simulator.faults import FAULTS
-from monitor.simulator.models import BUILT_IN, Model, Surface
 from monitor.simulator.refusals import REFUSALS
 from monitor.simulator.scenario import (
     ALLOW_LIST,
@@ -23,14 +22,15 @@ from monitor.simulator.scenario import (
     Admin,
     Block,
     Fault,
-    Gate,
-    Key,
     Matching,
     Scenario,
     ScenarioError,
+    SimulatedGate,
+    SimulatedKey,
     Timeline,
 )
-from monitor.simulator.table import Table
+from monitor.simulator.simulated_models import BUILT_IN, SimulatedModel, SimulatedSurface
+from monitor.simulator.toml_table import TomlTable
 
 #: Bytes of a scenario file. 10,000 keys make about 3 MB.
 LARGEST = 16 * 1024 * 1024
@@ -80,7 +80,7 @@ def parse_scenario(text: str) -> Scenario:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError("scenario", f"not valid TOML: {error}", "mend the syntax") from None
-    top = Table("scenario", raw)
+    top = TomlTable("scenario", raw)
     models = _models(top)
     scenario = Scenario(
         name=top.take("name", str),
@@ -97,7 +97,7 @@ def parse_scenario(text: str) -> Scenario:
     return scenario
 
 
-def _models(top: Table) -> Mapping[str, Model]:
+def _models(top: TomlTable) -> Mapping[str, SimulatedModel]:
     models = dict(BUILT_IN)
     for table in top.tables("models"):
         name, like = table.take("name", str), table.take("like", str)
@@ -109,7 +109,7 @@ def _models(top: Table) -> Mapping[str, Model]:
     return models
 
 
-def _key(table: Table, models: Mapping[str, Model]) -> Key:
+def _key(table: TomlTable, models: Mapping[str, SimulatedModel]) -> SimulatedKey:
     name = table.take("name", str)
     table.place = f"keys.{name}"
     secret = table.take("secret", str)
@@ -125,7 +125,7 @@ def _key(table: Table, models: Mapping[str, Model]) -> Key:
     if rate is not None and rate < 1:
         raise table.wrong("images_per_minute", rate, "give a whole number from 1")
     capabilities = table.table("capabilities")
-    key = Key(
+    key = SimulatedKey(
         name=name,
         secret=secret,
         organization=table.take("organization", str, f"org-{name}"),
@@ -147,7 +147,7 @@ def _key(table: Table, models: Mapping[str, Model]) -> Key:
     return key
 
 
-def _admin(table: Table) -> Admin:
+def _admin(table: TomlTable) -> Admin:
     mode = table.maybe("mode", str)
     if mode not in (None, ALLOW_LIST, DENY_LIST):
         raise table.wrong("mode", mode, f"give one of: {ALLOW_LIST}, {DENY_LIST}")
@@ -162,7 +162,9 @@ def _admin(table: Table) -> Admin:
     return admin
 
 
-def _capability(table: Table, text: str, models: Mapping[str, Model]) -> tuple[str, Surface | None]:
+def _capability(
+    table: TomlTable, text: str, models: Mapping[str, SimulatedModel]
+) -> tuple[str, SimulatedSurface | None]:
     model, _, surface = text.rpartition(":")
     if text in models:
         return text, None
@@ -172,14 +174,14 @@ def _capability(table: Table, text: str, models: Mapping[str, Model]) -> tuple[s
         raise ScenarioError(
             f'{table.place}."{text}"', "unknown model", f"{hint}Or add it under [[models]]"
         )
-    if surface not in set(Surface) - {Surface.MODELS}:
-        known = ", ".join(sorted(set(Surface) - {Surface.MODELS}))
+    if surface not in set(SimulatedSurface) - {SimulatedSurface.MODELS}:
+        known = ", ".join(sorted(set(SimulatedSurface) - {SimulatedSurface.MODELS}))
         raise ScenarioError(f'{table.place}."{text}"', "unknown surface", f"give one of: {known}")
-    return model, Surface(surface)
+    return model, SimulatedSurface(surface)
 
 
-def _gate(table: Table) -> Gate:
-    gate = Gate(
+def _gate(table: TomlTable) -> SimulatedGate:
+    gate = SimulatedGate(
         open=_timeline(table, "open", NEVER),
         locked=_timeline(table, "locked", NEVER),
         answers_as=table.maybe("answers_as", str),
@@ -188,7 +190,7 @@ def _gate(table: Table) -> Gate:
     return gate
 
 
-def _timeline(table: Table, name: str, default: Timeline) -> Timeline:
+def _timeline(table: TomlTable, name: str, default: Timeline) -> Timeline:
     """`"always"`, `"never"`, a number of seconds from which on, or a list of intervals."""
     value = table.raw(name)
     if value is None:
@@ -215,11 +217,11 @@ def _is_number(value: object) -> bool:
     return type(value) is float or (type(value) is int and abs(value) < _LARGEST_NUMBER)
 
 
-def _matching(table: Table, models: Mapping[str, Model]) -> Matching:
+def _matching(table: TomlTable, models: Mapping[str, SimulatedModel]) -> Matching:
     surfaces = table.strings("surfaces")
     for surface in surfaces:
-        if surface not in set(Surface):
-            raise table.wrong("surfaces", surface, f"give some of: {', '.join(Surface)}")
+        if surface not in set(SimulatedSurface):
+            raise table.wrong("surfaces", surface, f"give some of: {', '.join(SimulatedSurface)}")
     names = table.strings("models")
     for model in names:
         if model not in models:
@@ -227,24 +229,24 @@ def _matching(table: Table, models: Mapping[str, Model]) -> Matching:
     return Matching(
         between=_timeline(table, "between", ALWAYS),
         models=frozenset(names),
-        surfaces=frozenset(map(Surface, surfaces)),
+        surfaces=frozenset(map(SimulatedSurface, surfaces)),
     )
 
 
-def _what(table: Table, known: Mapping[str, object]) -> str:
+def _what(table: TomlTable, known: Mapping[str, object]) -> str:
     what = table.take("what", str)
     if what not in known:
         raise table.wrong("what", what, f"give one of: {', '.join(sorted(known))}")
     return what
 
 
-def _block(table: Table, models: Mapping[str, Model]) -> Block:
+def _block(table: TomlTable, models: Mapping[str, SimulatedModel]) -> Block:
     block = Block(_what(table, REFUSALS), _matching(table, models))
     table.finish()
     return block
 
 
-def _fault(table: Table, models: Mapping[str, Model]) -> Fault:
+def _fault(table: TomlTable, models: Mapping[str, SimulatedModel]) -> Fault:
     first = table.maybe("first", int)
     if first is not None and first < 1:
         raise table.wrong("first", first, "give a whole number from 1")
@@ -267,14 +269,14 @@ def _fault(table: Table, models: Mapping[str, Model]) -> Fault:
     return fault
 
 
-def _time_scale(table: Table) -> float:
+def _time_scale(table: TomlTable) -> float:
     value = table.take("time_scale", float, 1.0)
     if not 0.001 <= value <= 1_000_000:
         raise table.wrong("time_scale", value, "give a number from 0.001 to 1000000")
     return value
 
 
-def _distinct(keys: tuple[Key, ...]) -> None:
+def _distinct(keys: tuple[SimulatedKey, ...]) -> None:
     names: set[str] = set()
     secrets: dict[str, str] = {}
     for key in keys:

@@ -9,7 +9,7 @@ from monitor.access.holds import NOTHING, Posting
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Code, ProbeKind
 from monitor.daemon.watches import Watch
-from monitor.store.records import Answer
+from monitor.store.records import AnswerRecord
 
 # What differs between answers that are otherwise equal: ids, and the figures of a rate limit.
 _IDS = re.compile(
@@ -22,7 +22,7 @@ _WORDS = re.compile(r"[a-z][\w.-]*|[\d.]+", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ProbeResult:
     """A probe that was made, what it means, and what it cost in US dollars."""
 
     watch: Watch
@@ -42,10 +42,10 @@ class Result:
     asked_at: float = 0.0
 
 
-def answer_of(result: Result, now: datetime) -> Answer:
+def answer_of(result: ProbeResult, now: datetime) -> AnswerRecord:
     """What is recorded of an answer: equal ones are equal without their ids and figures."""
     diagnosis, observation = result.diagnosis, result.observation
-    return Answer(
+    return AnswerRecord(
         kind=result.kind,
         diagnosis=diagnosis.code if diagnosis else None,
         status=observation.status,

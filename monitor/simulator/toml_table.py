@@ -20,7 +20,7 @@ _KINDS: dict[type, str] = {
 }
 
 
-class Table:
+class TomlTable:
     """A TOML table that is read word by word and then must be empty."""
 
     def __init__(self, place: str, raw: Mapping[str, Any]) -> None:
@@ -58,12 +58,12 @@ class Table:
         self._known.add(name)
         return self._left.pop(name, None)
 
-    def tables(self, name: str) -> list["Table"]:
+    def tables(self, name: str) -> list["TomlTable"]:
         """The tables of an array of tables."""
         items = self.take(name, list, [])
         return [self._sub(f"{name}[{i}]", item) for i, item in enumerate(items, 1)]
 
-    def table(self, name: str) -> "Table":
+    def table(self, name: str) -> "TomlTable":
         """A sub-table, empty when absent."""
         return self._sub(name, self.take(name, dict, {}))
 
@@ -92,10 +92,10 @@ class Table:
             advice = f"did you mean {near[0]}?" if near else f"known here: {known}"
             raise ScenarioError(f"{self.place}.{name}", "unknown key", advice)
 
-    def _sub(self, name: str, raw: object) -> "Table":
+    def _sub(self, name: str, raw: object) -> "TomlTable":
         if not isinstance(raw, dict):
             raise self.wrong(name, raw, "give a table")
-        return Table(f"{self.place}.{name}", raw)
+        return TomlTable(f"{self.place}.{name}", raw)
 
 
 def _quoted(value: object) -> str:

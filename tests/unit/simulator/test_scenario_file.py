@@ -5,8 +5,8 @@ from math import inf
 import pytest
 
 from monitor.simulator import ScenarioError, load_scenario, parse_scenario, scenario_names
-from monitor.simulator.models import Surface
 from monitor.simulator.scenario import ALWAYS, NEVER, Timeline
+from monitor.simulator.simulated_models import SimulatedSurface
 
 KEY = '[[keys]]\nname = "acme"\nsecret = "sk-test-FAKE-acme-prod-0001"\n'
 
@@ -62,10 +62,10 @@ open = 3
     begins = [
         gate.open.spans[0][0] if (gate := key.gate_of(*asked)) else None
         for asked in (
-            (model, Surface.EDITS),
-            (model, Surface.IMAGES),
-            (text, Surface.STREAM),
-            (text, Surface.RESPONSES),
+            (model, SimulatedSurface.EDITS),
+            (model, SimulatedSurface.IMAGES),
+            (text, SimulatedSurface.STREAM),
+            (text, SimulatedSurface.RESPONSES),
         )
     ]
     assert begins == [3, 2, 1, None]
@@ -76,7 +76,7 @@ def test_a_model_of_the_scenarios_own_is_like_another() -> None:
         '[[models]]\nname = "gpt-image-9"\nlike = "gpt-image-2"\nshutdown = 2027-01-02\n'
     )
     assert scenario.models["gpt-image-9"].listing()["shutdown_date"] == "2027-01-02"
-    assert Surface.EDITS in scenario.models["gpt-image-9"].gated
+    assert SimulatedSurface.EDITS in scenario.models["gpt-image-9"].gated
 
 
 #: Below, `acme` stands for a whole key, and a message that ends in `…` goes on with a list.

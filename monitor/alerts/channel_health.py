@@ -21,7 +21,7 @@ def backoff(failures: int, first: float, most: float, spread: float) -> float:
     return min(first * step * (1 + (spread - 0.5) / 4), most)
 
 
-class Health:
+class ChannelHealth:
     """What the tries of one channel tell of it.
 
     While it is down one message is tried at a time, and a new one may try early; the first success

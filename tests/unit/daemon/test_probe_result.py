@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.daemon.answers import _normal
+from monitor.daemon.probe_result import _normal
 
 
 @pytest.mark.parametrize(

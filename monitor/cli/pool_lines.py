@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from monitor.access.pools import pool_of, summary
+from monitor.access.pool_names import pool_of, summary
 from monitor.access.words import Effect, State
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ class Pending(Protocol):
     def created_at(self) -> datetime: ...  # noqa: D102
 
 
-class Recorded(Protocol):
+class Committed(Protocol):
     """A happening that was committed just now, and the notifications of it by channel."""
 
     @property

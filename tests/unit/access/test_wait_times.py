@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.access.events import Answered
-from monitor.access.propagation import (
+from monitor.access.states import advance
+from monitor.access.target import Capability, Target
+from monitor.access.wait_times import (
     Began,
+    OngoingWait,
     Opening,
-    Waiting,
     opening_of,
     percentile,
     summaries,
@@ -18,8 +20,6 @@ from monitor.access.propagation import (
     under,
     waiting_of,
 )
-from monitor.access.states import advance
-from monitor.access.target import Capability, Target
 from monitor.access.words import Code, Contract, Surface
 
 TARGET = Target(
@@ -166,7 +166,7 @@ def test_direct_and_provider_routes_are_never_put_together(story):
     story.answers(403).declares("verified").wait(600)
     record(story)
     direct = record(story.wait(60))
-    relay = Waiting(
+    relay = OngoingWait(
         "acme-relay/gpt-image-2:images", Contract.PROVIDER, "relay", None, "key acme-relay",
         "gpt-image-2", Surface.IMAGES, Began.SIBLING, story.now, 60.0,
     )  # fmt: skip

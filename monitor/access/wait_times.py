@@ -72,7 +72,7 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class OngoingWait:
     """A target that waits for its opening, since `started_at`, for `wait_s` seconds up to now."""
 
     target: str
@@ -151,7 +151,7 @@ def opening_of(
     )
 
 
-def waiting_of(target: Target, memory: TargetState, now: datetime) -> Waiting | None:
+def waiting_of(target: Target, memory: TargetState, now: datetime) -> OngoingWait | None:
     """The target's wait so far, if it waits: also after the monitor gave up on what was declared.
 
     One with a first light that has not settled yet has waited until that.
@@ -162,7 +162,7 @@ def waiting_of(target: Target, memory: TargetState, now: datetime) -> Waiting | 
     if not began.measured or since is None:
         return None
     until = memory.first_light_at or now
-    return Waiting(
+    return OngoingWait(
         target=target.name,
         contract=target.contract,
         route=target.route,
@@ -194,9 +194,9 @@ def percentile(share: float, waits: Iterable[float], still: Iterable[float]) -> 
     return None
 
 
-def summaries(openings: Sequence[Opening], waiting: Sequence[Waiting]) -> list[Summary]:
+def summaries(openings: Sequence[Opening], waiting: Sequence[OngoingWait]) -> list[Summary]:
     """A summary per contract, and one per contract, model and organization; direct routes first."""
-    both: list[Opening | Waiting] = [*openings, *waiting]
+    both: list[Opening | OngoingWait] = [*openings, *waiting]
     groups: set[tuple[Contract, str | None, str | None]] = {
         (one.contract, one.model, one.scope) for one in both
     }
@@ -208,7 +208,7 @@ def summaries(openings: Sequence[Opening], waiting: Sequence[Waiting]) -> list[S
 
 
 def typical_wait(
-    contract: Contract, openings: Sequence[Opening], waiting: Sequence[Waiting]
+    contract: Contract, openings: Sequence[Opening], waiting: Sequence[OngoingWait]
 ) -> tuple[float, int] | None:
     """Half of the openings of a contract took no longer than this (seconds), and how many they are.
 
@@ -223,11 +223,11 @@ def typical_wait(
 def _summary(
     group: tuple[Contract, str | None, str | None],
     openings: Sequence[Opening],
-    waiting: Sequence[Waiting],
+    waiting: Sequence[OngoingWait],
 ) -> Summary:
     contract, model, scope = group
 
-    def belongs(one: Opening | Waiting) -> bool:
+    def belongs(one: Opening | OngoingWait) -> bool:
         return one.contract is contract and (model is None or (one.model, one.scope) == group[1:])
 
     ours = [one for one in openings if belongs(one)]

@@ -11,7 +11,7 @@ from math import ceil
 from types import MappingProxyType
 
 
-class Surface(StrEnum):
+class SimulatedSurface(StrEnum):
     """The part of the API a request uses."""
 
     IMAGES = "images"
@@ -24,18 +24,27 @@ class Surface(StrEnum):
     MODELS = "models"
 
 
-IMAGE_SURFACES = frozenset({Surface.IMAGES, Surface.EDITS, Surface.IMAGE_TOOL})
-_TEXT = frozenset({Surface.RESPONSES, Surface.CHAT, Surface.STREAM, Surface.SUMMARY})
-_REASONING_GATES = frozenset({Surface.STREAM, Surface.SUMMARY})
+IMAGE_SURFACES = frozenset(
+    {SimulatedSurface.IMAGES, SimulatedSurface.EDITS, SimulatedSurface.IMAGE_TOOL}
+)
+_TEXT = frozenset(
+    {
+        SimulatedSurface.RESPONSES,
+        SimulatedSurface.CHAT,
+        SimulatedSurface.STREAM,
+        SimulatedSurface.SUMMARY,
+    }
+)
+_REASONING_GATES = frozenset({SimulatedSurface.STREAM, SimulatedSurface.SUMMARY})
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class SimulatedModel:
     """One model. Prices are whole nano-dollars per token, so sums are exact."""
 
     name: str
-    surfaces: frozenset[Surface]
-    gated: frozenset[Surface]
+    surfaces: frozenset[SimulatedSurface]
+    gated: frozenset[SimulatedSurface]
     snapshot: str
     text_in: int
     out: int
@@ -49,7 +58,7 @@ class Model:
     @property
     def makes_images(self) -> bool:
         """True for a model of the Images API."""
-        return Surface.IMAGES in self.surfaces
+        return SimulatedSurface.IMAGES in self.surfaces
 
     def listing(self) -> dict[str, object]:
         """The model as `GET /models` shows it."""
@@ -64,10 +73,10 @@ class Model:
         }
 
 
-def _image(name: str, snapshot: str = "", shutdown: date | None = None) -> Model:
+def _image(name: str, snapshot: str = "", shutdown: date | None = None) -> SimulatedModel:
     free_size = name.startswith("gpt-image-2")
     text_in, image_in, out = (5_000, 8_000, 30_000) if free_size else (5_000, 10_000, 40_000)
-    return Model(
+    return SimulatedModel(
         name,
         surfaces=IMAGE_SURFACES,
         gated=IMAGE_SURFACES,
@@ -87,11 +96,11 @@ def _text(
     out: int,
     *,
     effort: str = "medium",
-    surfaces: frozenset[Surface] = _TEXT,
-    gated: frozenset[Surface] = _REASONING_GATES,
+    surfaces: frozenset[SimulatedSurface] = _TEXT,
+    gated: frozenset[SimulatedSurface] = _REASONING_GATES,
     shutdown: date | None = None,
-) -> Model:
-    return Model(
+) -> SimulatedModel:
+    return SimulatedModel(
         name,
         surfaces=surfaces,
         gated=gated,
@@ -104,7 +113,7 @@ def _text(
 
 
 _OCTOBER, _DECEMBER, _WINTER = date(2026, 10, 23), date(2026, 12, 1), date(2026, 12, 11)
-_NO_CHAT = _TEXT - {Surface.CHAT}
+_NO_CHAT = _TEXT - {SimulatedSurface.CHAT}
 
 #: Prices and dates of the public list of 2026-11-20; where it names no price, that of the model's elder.
 _MODELS = (
@@ -142,7 +151,7 @@ _MODELS = (
 )
 
 #: By name.
-BUILT_IN: Mapping[str, Model] = MappingProxyType({model.name: model for model in _MODELS})
+BUILT_IN: Mapping[str, SimulatedModel] = MappingProxyType({model.name: model for model in _MODELS})
 
 #: Output tokens of the classic sizes before gpt-image-2: square, and portrait or landscape. At $40 a
 #: million they make the published prices per image.
@@ -150,7 +159,7 @@ _CLASSIC = {"low": (272, 408), "medium": (1056, 1584), "high": (4160, 6240)}
 _AREAS = {"low": 16, "medium": 48, "high": 96}
 
 
-def image_tokens(model: Model, quality: str, width: int, height: int) -> int:
+def image_tokens(model: SimulatedModel, quality: str, width: int, height: int) -> int:
     """Output tokens of one image: the community formula, which reproduces five published figures."""
     if not model.free_size:
         return _CLASSIC[quality][width != height]

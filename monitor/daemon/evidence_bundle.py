@@ -21,7 +21,7 @@ from monitor.store.records import Run
 from monitor.store.target_record import Granted, TargetRecord
 
 if TYPE_CHECKING:
-    from monitor.daemon.checkup.admin import ProjectRules
+    from monitor.daemon.checkup.project_check import ProjectRules
 
 #: Whose problem else it could have been, and the answers that would say so.
 _OTHERS: tuple[tuple[str, str, tuple[Code, ...]], ...] = (

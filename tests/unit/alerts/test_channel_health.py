@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.alerts.health import DOWN_AFTER, DOWN_GROUPS, Health, backoff
+from monitor.alerts.channel_health import DOWN_AFTER, DOWN_GROUPS, ChannelHealth, backoff
 
 
 def test_the_first_waits_are_short_and_then_they_double():
@@ -24,26 +24,26 @@ def test_a_channel_is_down_when_enough_messages_failed_for_long_enough():
         (DOWN_GROUPS - 1, 10 * DOWN_AFTER, False),
         (10 * DOWN_GROUPS, DOWN_AFTER - 0.1, False),
     ):
-        health = Health(1.0, 900.0)
+        health = ChannelHealth(1.0, 900.0)
         assert failing(health, groups=groups, seconds=seconds) is down
         assert health.down is down
 
 
 def test_one_message_that_always_fails_makes_no_channel_down():
-    health = Health(1.0, 900.0)
+    health = ChannelHealth(1.0, 900.0)
     assert not any(health.failed("one", float(at), 0.0) for at in range(100))
     assert health.ready_at(100.0) <= 100.0
 
 
 def test_a_success_in_between_begins_the_count_anew():
-    health = Health(1.0, 900.0)
+    health = ChannelHealth(1.0, 900.0)
     failing(health, groups=DOWN_GROUPS - 1, seconds=DOWN_AFTER)
     assert health.succeeded() is False
     assert not health.failed("next", DOWN_AFTER + 1, 0.0)
 
 
 def test_while_it_is_down_trials_get_rarer_and_something_new_hastens_one():
-    health = Health(1.0, 900.0)
+    health = ChannelHealth(1.0, 900.0)
     failing(health, groups=DOWN_GROUPS, seconds=DOWN_AFTER)
     for n in range(12):
         at = health.ready_at(0.0)
@@ -57,7 +57,7 @@ def test_while_it_is_down_trials_get_rarer_and_something_new_hastens_one():
 
 
 def test_a_service_that_asks_for_time_gets_it():
-    health = Health(1.0, 900.0)
+    health = ChannelHealth(1.0, 900.0)
     health.hold(50.0)
     health.hold(40.0)
     assert health.ready_at(10.0) == 50.0

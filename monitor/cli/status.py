@@ -51,7 +51,7 @@ def status(
 
     With --routes: for each model and route the states, how fast it answered, and what, in 7 days.
     """
-    from monitor.cli.pools import pool_summaries
+    from monitor.cli.pool_lines import pool_summaries
     from monitor.store import status_queries
     from monitor.store.shapes import as_json
 
