@@ -11,7 +11,7 @@ from monitor.access.words import Code, Effect, Hold, ProbeKind, State
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-#: These do not mend by themselves: probing often is of no use to anybody.
+#: These do not end by themselves: frequent probes gain nothing.
 _PATIENT = frozenset({Code.INVALID_CREDENTIALS, Code.ACCOUNT_DEACTIVATED})
 
 
@@ -33,7 +33,7 @@ class Situation(StrEnum):
     OVER_BUDGET = "over budget"
 
 
-#: The part of its interval, and the most, that a probe may be early.
+#: How much earlier than planned a probe may be sent: this share of its interval, and at most so much.
 _EARLY, _EARLY_MOST = 0.1, timedelta(seconds=1)
 
 
@@ -41,15 +41,15 @@ _EARLY, _EARLY_MOST = 0.1, timedelta(seconds=1)
 class NextProbe:
     """The next probe of a target: when (UTC), of which kind, and which row of the table says so.
 
-    It may be made by `early` before its time, together with others. Nothing that a server or the state
-    table set is shortened.
+    It may be sent up to `early` before its time, together with others. `early` is zero for a time that
+    a server or the state table set.
     """
 
     at: datetime
     kind: ProbeKind
     situation: Situation
     early: timedelta = timedelta()
-    #: what makes it later, or less, than the situation asks
+    #: why it is later than the situation asks, or a listing instead of a full probe
     held_by: Hold | None = None
 
 
@@ -72,11 +72,11 @@ def next_probe(
 ) -> NextProbe:
     """Decide the next probe after the one that ended at `now`.
 
-    `retry_after` is the server's wish in seconds: the probe is never earlier. `over_budget`: this one was
-    a listing for want of money. A target that waits for its opening keeps its interval, whatever is
-    affordable then; an open one is probed as often as the model list. `at_once`: the listing was
-    answered, and brings a full probe. `behind`: there are more than can be made; the next is
-    a whole interval away, so that rounds get longer by as much for every target.
+    `retry_after`: seconds that the server asks to wait; the probe is never earlier. `over_budget`: the
+    budget allowed only a listing. A target that waits for its opening keeps its interval even then; an
+    open one is probed at the interval of listings. `at_once`: the listing was answered, so a full
+    probe follows. `behind`: more probes are due than can be sent; the next one is a whole interval
+    away, so that rounds get longer by as much for every target.
     """
     situation, interval = _situation(memory, now, cadence, shutdown)
     kind, early = ProbeKind.FULL, timedelta()
@@ -84,7 +84,7 @@ def next_probe(
     if memory.setbacks and (wait := _backoff(memory, cadence)) < interval:
         situation, at = Situation.INCONCLUSIVE, now + wait
     elif behind or situation in (Situation.SETTLING, Situation.SUSPECT):
-        # exactly, not on the grid: of these the second answer must be far enough from the first
+        # exactly, not on the grid: the second answer must come long enough after the first
         at = now + interval
     else:
         at, early = _on_grid(now, interval, phase), min(interval * _EARLY, _EARLY_MOST)
@@ -107,7 +107,7 @@ def next_probe(
 def full_interval(
     memory: TargetState, now: datetime, cadence: Cadence, shutdown: date | None = None
 ) -> timedelta:
-    """The time between full probes in the present situation, backoff apart."""
+    """The time between full probes in the present situation, without backoff."""
     situation, interval = _situation(memory, now, cadence, shutdown)
     return cadence.full_probe if situation is Situation.AVAILABLE else interval
 
@@ -154,7 +154,7 @@ def _blocked(
 ) -> tuple[Situation, timedelta]:
     situation, interval = Situation.BLOCKED, cadence.blocked
     if memory.suspect is not memory.blocker:
-        # one more probe soon: a person waits to be told
+        # one more probe soon: the blocker is told once it is confirmed
         situation, interval = Situation.SUSPECT, min(cadence.deciding, cadence.blocked)
     elif shutdown and datetime.combine(shutdown, time(), UTC) <= now:
         situation, interval = Situation.RETIRED, cadence.retired
@@ -168,7 +168,7 @@ def _blocked(
 
 
 def _only_watching(memory: TargetState) -> bool:
-    """Available, the last full answer granted, and nothing in the way: listings will do."""
+    """Available, the last full answer granted, and no blocker: listings are enough."""
     return (
         memory.state is State.AVAILABLE
         and memory.last_full is Code.ACCESS_GRANTED

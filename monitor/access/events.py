@@ -24,7 +24,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A person told the monitor something that was so at the time `at`."""
+    """A person declared what became of a verification at the time `at`."""
 
     kind: DeclarationKind
     at: datetime
@@ -39,15 +39,15 @@ class SiblingOpened:
 
 @dataclass(frozen=True, slots=True)
 class TimePassed:
-    """Nothing came; `interval` is the present time between full probes."""
+    """Time passed without an answer; `interval` is the present time between full probes."""
 
     interval: timedelta = timedelta()
     shutdown: date | None = None
-    #: since when this monitor has been probing, and the route answering, without a break that was told
+    #: start of the present time of probing without a suspend, or an outage that was told
     watching_since: datetime | None = None
     #: the last conclusive answer to any target of the route
     route_answered_at: datetime | None = None
-    #: another target of the route is told of as silent: this one with it, if its turn is near
+    #: another target of the route is reported as silent: include this one if it is nearly due
     among_others: bool = False
 
 
@@ -87,7 +87,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The figures the table is applied with."""
+    """The figures that the state table uses."""
 
     confirmation: Confirmation = field(default_factory=Confirmation)
     deadlines: Deadlines = field(default_factory=Deadlines)

@@ -1,4 +1,4 @@
-"""What a probe's money is called: a price that is held, what an answer costs, what becomes of doubts.
+"""The terms of spending: a price that is held, what an answer costs, what becomes of doubts.
 
 See `spending` for how they are kept. Money is in US dollars, days are UTC.
 """
@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from monitor.access.words import Code, Effect
 
-#: Reserved for a probe whose price is not known: costly until a bill is seen.
+#: Reserved for a probe whose price is not known: a high guess until its usage is seen.
 UNKNOWN_PRICE = 0.02
 
 #: Prices that doubts, and rechecks, leave to a target that waits; and the most that this is of a month.
@@ -27,7 +27,7 @@ class Need(Enum):
     WAITING = auto()
     #: the same, and the server was just heard from: all that is left may be used
     ANSWERED = auto()
-    #: an open target is probed
+    #: an open target is probed again
     RECHECK = auto()
 
 

@@ -1,4 +1,4 @@
-"""The figures of the design that people may change: cadence, confirmation, deadlines, budget."""
+"""The figures that settings may change: cadence, confirmation, deadlines, budget."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -54,13 +54,13 @@ class Confirmation:
     locked_confirmations: int = 2
     unlock_confirmations: int = 3
     blocker_confirmations: int = 2
-    #: complete answers without the word that was asked for, until a person is asked
+    #: complete answers without the word that was asked for before `unproven` is told
     unproven_confirmations: int = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """When something that has not happened is told."""
+    """When it is told that something has not happened."""
 
     overdue: tuple[timedelta, ...] = (
         timedelta(minutes=45),

@@ -1,4 +1,4 @@
-"""What is kept with a target and survives a restart."""
+"""What is stored with a target and survives a restart."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -34,9 +34,9 @@ class TargetState:
     #: gated or locked answers in a row, whichever of the two
     refusals: int = 0
     gated_seen: bool = False
-    #: blocked before its first granted answer
+    #: was blocked before its first granted answer
     blocked_seen: bool = False
-    #: granted, ever: what was in doubt before a later refusal may have been billed
+    #: was ever granted: a doubt from before a later refusal may have been billed
     granted_seen: bool = False
     #: the first granted answer of the present opening; None once the opening ended
     first_light_at: datetime | None = None
@@ -64,11 +64,11 @@ class TargetState:
     #: those of the codes that are confirmed and told, the one in the way now last
     blockers: tuple[Code, ...] = ()
     conclusive_at: datetime | None = None
-    #: the first full probe since then that brought nothing conclusive
+    #: the first full probe since then without a conclusive answer
     failing_since: datetime | None = None
     #: answers since then that refused nothing and did not hold the word that was asked for
     unproven: int = 0
-    #: told that nothing conclusive comes, and of whom it was told
+    #: whose silence was reported, if any
     stale: Silence | None = None
     #: the shutdown warning told last: None, "near" or "past"
     retiring_told: str | None = None
@@ -85,12 +85,12 @@ class TargetState:
 
     @property
     def blocker(self) -> Code | None:
-        """What is confirmed to be in the way."""
+        """The confirmed blocker, if there is one."""
         return self.blockers[-1] if self.blockers else None
 
     @property
     def suspect(self) -> Code | None:
-        """What the last blocked answer says is in the way, confirmed or not."""
+        """The blocker that the last blocked answer named, confirmed or not."""
         return self.suspects[-1][0] if self.suspects else None
 
     @property

@@ -1,4 +1,4 @@
-"""What holds a probe back for the sake of others: an organization's gap, a route's bucket and breaker.
+"""Why a probe is held back: an organization's image gap, a route's token bucket and breaker.
 
 All times are seconds on the monotonic clock and come in as values.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from monitor.access.limits import Cadence
 from monitor.access.words import Code, Hold
 
-#: We never use more than this share of a rate limit that the headers announce.
+#: Probes use at most this share of a rate limit that the headers announce.
 _SHARE = 0.5
 _LIMIT_HEADERS = ("x-ratelimit-limit-images", "x-ratelimit-limit-requests")
 
@@ -21,9 +21,9 @@ class GapSlot:
 
     at: float
     order: int
-    #: before all that wait, because its target settles
+    #: ahead of targets that wait, because this one is settling
     first: bool
-    #: why it is not now
+    #: why the slot is later than now
     held_by: Hold
 
 
@@ -42,7 +42,7 @@ class ImageGap:
         self._next_first = float("-inf")
         self._limited_until = float("-inf")
         self._announced = 0.0
-        #: orders of the queue, counted; places of one that is over are void
+        #: generations of the queue, counted; slots of an earlier generation are void
         self._order = self._order_first = 0
 
     def reserve(self, now: float, *, first: bool = False) -> GapSlot:

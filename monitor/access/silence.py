@@ -1,4 +1,4 @@
-"""When a target counts as silent, and whether its route is: what `stale` is told by. Pure."""
+"""When a target, or its whole route, counts as silent; decides when `stale` is told. Pure."""
 
 from datetime import datetime, timedelta
 

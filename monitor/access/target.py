@@ -1,4 +1,4 @@
-"""How capabilities and targets are written, and read back: `MODEL:SURFACE` and `KEY/MODEL:SURFACE`."""
+"""How capabilities and targets are written and read: `MODEL:SURFACE` and `KEY/MODEL:SURFACE`."""
 
 from dataclasses import dataclass
 

@@ -17,7 +17,7 @@ from monitor.access.memory import TargetState
 from monitor.access.target import Target
 from monitor.access.words import Contract, EventKind, Reason, State, Surface
 
-#: A comparison is told from so many openings on; fewer say nothing.
+#: Messages compare a wait with earlier ones once there are so many openings; fewer say nothing.
 ENOUGH = 3
 
 
@@ -29,7 +29,7 @@ class Began(StrEnum):
     SIBLING = "sibling"
     #: it had been open before, and closed again
     AGAIN = "again"
-    #: nobody knows: the first granted answer came before anything was declared
+    #: unknown: the first granted answer came before anything was declared
     UNSEEN = "unseen"
 
     @property
