@@ -21,7 +21,7 @@ _TOOL_TEXT_IN = 2_000
 _EDIT_IMAGE_IN = 1_024
 #: A low-quality 1024x1024 image of GPT Image 1 ($0.011): for models of which no count is known.
 _SQUARE_TOKENS = 272
-#: A server may claim any number of tokens; more than this says no more.
+#: A server may claim any number of tokens; larger counts are cut to this.
 _TOKENS_MOST = 10**12
 
 

@@ -38,7 +38,7 @@ class Catalog:
         return model.surfaces[0] if model else None
 
     def nearest(self, name: str) -> str | None:
-        """The known name most like a mistyped one, or None when none is near."""
+        """The known name nearest to a mistyped one, or None when none is near."""
         near = difflib.get_close_matches(name.rpartition("/")[2].lower(), self.models, n=1)
         return near[0] if near else None
 

@@ -1,4 +1,4 @@
-"""What a probe asks, in words drawn anew for each: so an old answer or an echo is no proof."""
+"""What a probe asks, with new words for each: an old answer or an echo is no proof."""
 
 import random
 from typing import Final
@@ -18,7 +18,7 @@ _PLAIN = """
 #: Plain nouns of six letters: the length of a request does not depend on which are drawn.
 NOUNS: Final = tuple(_PLAIN.split())
 
-#: Two nouns to show a request with.
+#: Two nouns for a request that is only shown.
 EXAMPLE: Final = ("copper", "lizard")
 #: As long as a noun: where the drawn ones go in a request that is kept ready.
 BLANK: Final = "{noun}"
@@ -26,7 +26,7 @@ BLANKS: Final = (BLANK, BLANK)
 
 
 def draw() -> tuple[str, str]:
-    """Two different nouns, by chance."""
+    """Two different nouns, chosen at random."""
     # Nothing secret depends on it, and `random.sample` takes ten times as long.
     first = int(random.random() * len(NOUNS))  # noqa: S311
     step = 1 + int(random.random() * (len(NOUNS) - 1))  # noqa: S311

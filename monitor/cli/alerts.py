@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Notifications.", no_args_is_help=True, rich_markup_mode=None)
 
-#: Notifications that are listed at once.
+#: The most notifications in one listing.
 _PAGE = 1000
 
 _IdsArgument = Annotated[
@@ -43,7 +43,9 @@ _NamesArgument = Annotated[
 def list_(
     *,
     state: Annotated[str | None, typer.Option(help="pending, delivered or dead.")] = None,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="The newest so many.")] = _PAGE,
+    limit: Annotated[
+        int, typer.Option(min=1, metavar="N", help="At most this many, the newest.")
+    ] = _PAGE,
     before: Annotated[
         int | None, typer.Option(metavar="ID", help="Only those before this one: the next page.")
     ] = None,
@@ -51,7 +53,7 @@ def list_(
     config: ConfigOption = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """List notifications and where they stand, oldest first; what is left out is said."""
+    """List notifications and their state, oldest first; say how many are left out."""
     from monitor.store import queries
     from monitor.store.records import NotificationState
     from monitor.store.shapes import as_json
@@ -144,7 +146,7 @@ async def _test(settings: "Settings", names: list[str]) -> int:
 
 @app.command()
 def retry(ids: _IdsArgument = None, config: ConfigOption = None) -> None:
-    """Let the daemon try dead notifications again."""
+    """Ask the daemon to retry dead notifications."""
     from monitor.store import queries
     from monitor.store.inbox import submit
 

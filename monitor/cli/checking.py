@@ -79,7 +79,7 @@ def check(
 
 
 def _announce_cost(settings: "Settings", targets: "Sequence[Target]", *, times: int) -> float:
-    """Say the worst case, which is returned."""
+    """Print what the probes cost at most, and return it."""
     from monitor.daemon.probe_once import worst_case
 
     prices = [worst_case(settings, target) for target in targets]
@@ -215,7 +215,7 @@ def wait(
     prices: dict[str, list[float]] = {}
     for target in targets:
         prices.setdefault(target.key, []).append(worst_case(settings, target)[0])
-    # one more of the dearest: a probe may be lost
+    # one more of the most expensive probe: one may be lost
     wanted = {key: sum(its) * times + max(its) for key, its in prices.items()}
     with tempfile.TemporaryDirectory(prefix="access-monitor-") as folder, plain_errors():
         alone = _only(settings, targets, Path(folder) / "wait.db")
@@ -232,7 +232,7 @@ def wait(
 
 
 def _only(settings: "Settings", targets: "Sequence[Target]", database: Path) -> "Settings":
-    """The settings with these targets alone and a memory of their own, thrown away afterwards."""
+    """The settings with only these targets, and with a temporary database."""
     keys = []
     for key in settings.keys:
         wanted = tuple(target.capability for target in targets if target.key == key.name)
@@ -244,7 +244,7 @@ def _only(settings: "Settings", targets: "Sequence[Target]", database: Path) -> 
 
 
 class _Titles:
-    """A channel that prints what happens, a line each."""
+    """A channel that prints each event as a line."""
 
     name, parallel, pace = "console", 1, 0.0
 

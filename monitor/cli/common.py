@@ -71,7 +71,7 @@ def note(message: str) -> None:
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Settings and database that cannot be used end the command with a sentence, not a traceback."""
+    """End the command with a sentence, not a traceback, when settings or database cannot be used."""
     from monitor.config import SettingsError
     from monitor.store.errors import StoreError
 
@@ -106,7 +106,7 @@ def load_settings(config: Path | None, *, reading: bool = False) -> "Settings":
 
 
 def read_settings(config: Path | None, *, secrets: bool = True) -> "Settings":
-    """The same without a word and without an end: raises SettingsError."""
+    """The same without messages, and without ending the command: raises SettingsError."""
     from monitor.config import default_from_environment, find, load
 
     if secrets:
@@ -118,7 +118,7 @@ def read_settings(config: Path | None, *, secrets: bool = True) -> "Settings":
 
 
 def enough_descriptors() -> None:
-    """Let the process have as many connections as probes may be under way, as far as it is allowed to."""
+    """Raise the limit of open files to what the probes under way may need, as far as allowed."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -128,7 +128,7 @@ def enough_descriptors() -> None:
 
 
 def no_core() -> None:
-    """Whoever holds secrets leaves no core file behind: it would hold them, too.
+    """Write no core file: it would hold the secrets of the process.
 
     Only the soft limit: who needs a core raises it again with `prlimit --core`.
     """
@@ -177,7 +177,7 @@ def _capability(target: "Target") -> tuple[str, str]:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON, laid out on a terminal: for ten thousand targets that takes as long as all the rest."""
+    """Print JSON, indented on a terminal only: for 10,000 targets that takes as long as the rest."""
     from monitor.cli.streams import is_unicode
 
     print(as_json(value, indent=sys.stdout.isatty(), ascii_only=not is_unicode(sys.stdout)))
@@ -232,7 +232,7 @@ def _print_columns(rows: Sequence[Sequence[str]]) -> None:
 
 
 def printable(text: str) -> str:
-    """The text without anything that moves a cursor, rings a bell or turns the direction."""
+    """The text without control characters: nothing moves a cursor or changes the direction of text."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else " " for c in text)
@@ -261,7 +261,7 @@ def utc(at: datetime | None) -> str:
 
 
 def when_taken(daemon: "DaemonRow | None", now: datetime) -> str:
-    """When a daemon takes what was left for it."""
+    """When the daemon takes what is in its inbox, in words."""
     from monitor.daemon.health import trouble
 
     problem = trouble(daemon, now)

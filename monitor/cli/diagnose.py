@@ -78,7 +78,7 @@ def _plan(settings: "Settings", key: str, model: str | None) -> "CheckupPlan":
 
 
 def _announce(settings: "Settings", plan: "CheckupPlan") -> float:
-    """Say what will be probed and the worst case, which is returned."""
+    """Print what will be probed and what it costs at most; return the cost."""
     from monitor.daemon.checkup import cost
 
     total, estimated = cost(settings, plan)

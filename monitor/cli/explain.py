@@ -103,7 +103,7 @@ def _open(file: str | None) -> BinaryIO:
 
 
 def _explain_lines(file: str) -> None:
-    """One object in and one out per line. A line that is none ends all before anything is printed."""
+    """One object in and one out per line. A bad line ends the command before anything is printed."""
     from monitor.access.diagnosis.explaining import explain_row
 
     answers = []

@@ -1,4 +1,4 @@
-"""Pools in `status`: a line for each, and of their targets those that are out of the ordinary."""
+"""Pools in `status`: a line for each, and the targets that are out of the ordinary."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 #: Targets of pools that are listed at most; the rest is counted.
 LISTED_MOST = 50
-#: A change is news for so long.
+#: How long a change counts as recent.
 _NEWS = timedelta(hours=1)
 
 

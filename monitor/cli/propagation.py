@@ -68,7 +68,7 @@ def _print(groups: "list[Summary]", openings: "list[Opening]") -> None:
     unmeasured = sum(group.unmeasured for group in groups if group.model is None)
     if unmeasured:
         print(
-            f"{unmeasured} more openings are in no percentile: nobody knows since when they had waited,"
+            f"{unmeasured} more openings are excluded from percentiles: their start is unknown,"
             "\nor they had been open before."
         )
     if openings:

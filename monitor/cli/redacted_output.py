@@ -1,4 +1,4 @@
-"""Where all that a command prints goes out, results as well as errors: the redactor has the last word."""
+"""Standard output and error of a command: every line goes through the redactor last."""
 
 import sys
 from functools import cache
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from monitor.daemon.redaction import Redactor
 
-#: Characters without a line's end that are held back at most.
+#: The most characters without a line's end that are held back.
 _LINE_MOST = 64 * 1024
 
 
@@ -20,14 +20,14 @@ def redactor() -> "Redactor":
 
 
 class RedactedStream:
-    """A text stream that lets whole lines out, each without secrets."""
+    """A text stream that writes whole lines, each without secrets."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._line = ""
 
     def write(self, text: str) -> int:
-        """Let out what is a whole line now."""
+        """Write the lines that are complete."""
         whole, end, rest = text.rpartition("\n")
         if end or len(self._line) + len(text) > _LINE_MOST:
             out = self._line + (whole + end if end else text)
@@ -44,7 +44,7 @@ class RedactedStream:
             self.write(line)
 
     def flush(self) -> None:
-        """Let out what there is, such as a question that waits for its answer."""
+        """Write the rest, such as a question that waits for its answer."""
         line, self._line = self._line, ""
         if line:
             self._out(line)

@@ -1,4 +1,4 @@
-"""What commands spend: stated, asked for and reserved before anything is sent, and booked after."""
+"""What commands spend: announced, confirmed and reserved before anything is sent, booked afterwards."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _INTERRUPTED = 130
 
 
 def agree(usd: float, *, yes: bool) -> None:
-    """On a terminal, ask before so much is spent; without consent the command ends."""
+    """On a terminal, ask before spending; end the command when the answer is no."""
     if yes or not usd or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
     try:
@@ -45,8 +45,8 @@ def probing(
 ) -> Iterator[None]:
     """Hold what probes may cost, and book after them what became of each (see `reserving`).
 
-    What costs nothing is not held. A target that was not asked cost nothing; one that was sent and not
-    answered, as a signal came between, is in doubt.
+    Probes without a price are not held. A target that was not probed cost nothing; a probe that was sent
+    and not answered, because a signal came first, is in doubt.
     """
     from monitor.daemon.booking import Cost, Wanted
     from monitor.daemon.watches import account_of

@@ -103,7 +103,7 @@ def status(
 
 
 def gone(settings: "Settings", money: "Money") -> list[str]:
-    """Which budgets have no room left for a probe: then the model list is all that is asked for."""
+    """The budgets with no room left for a probe: only listings are sent."""
     from monitor.config import price_of
 
     day, month = settings.budget.per_key_per_day, settings.budget.per_month
@@ -121,8 +121,8 @@ def gone(settings: "Settings", money: "Money") -> list[str]:
     if over:
         more = f" and {len(over) - 5} more" if len(over) > 5 else ""
         said.append(
-            f"budget: today's ${day:g} is gone for {', '.join(over[:5])}{more}; only the model list is"
-            " asked for until 00:00 UTC, or until what is in doubt is given back"
+            f"budget: today's ${day:g} is gone for {', '.join(over[:5])}{more}; only listings are"
+            " sent until 00:00 UTC, or until what is in doubt is given back"
         )
     if money.month and money.month + least > month:
         said.append(f"budget: the month's ${month:g} is gone (${money.month:.4f} booked or held)")
@@ -143,7 +143,7 @@ def _short(names: str) -> str:
 
 
 def _routes(settings: "Settings", now: datetime, output: Format) -> None:
-    """Each route by itself: what a provider grants is never added to what OpenAI does."""
+    """Print each route separately: provider access is never added to OpenAI access."""
     from monitor.store import comparing
     from monitor.store.shapes import routes_as_json
 
@@ -223,7 +223,7 @@ def history(
 
 
 def _print_message(row: "HistoryRow") -> None:
-    """What a channel with little room left out can be read here."""
+    """Print the message in full: a channel with a small limit leaves parts out."""
     from monitor.alerts.messages import Told, compose
     from monitor.daemon.redaction import Redactor
 

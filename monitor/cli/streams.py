@@ -1,4 +1,4 @@
-"""The three standard streams, as whoever starts a process leaves them: closed, full, or in any encoding."""
+"""The three standard streams, which may be closed, full, or in any encoding."""
 
 import codecs
 import errno
@@ -78,7 +78,7 @@ class _Output(io.FileIO):
 
 
 class _Errors(io.FileIO):
-    """Standard error: there is nobody to tell that it takes nothing."""
+    """Standard error: a failure to write to it is ignored, as it cannot be reported."""
 
     def write(self, data: Any) -> int:
         try:

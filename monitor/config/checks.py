@@ -110,7 +110,7 @@ def duration(value: Any) -> timedelta:
 
 
 def at_least_a_second(value: timedelta) -> timedelta:
-    """A duration that does not make a storm of calls."""
+    """A duration of a second or more: a shorter one would send too many calls."""
     if value < timedelta(seconds=1):
         raise refuse("must be at least one second")
     return value
@@ -145,7 +145,7 @@ def header_value(value: Any) -> str:
     """An id that is sent in a header: ASCII, one word."""
     text = text_of(value)
     if looks_secret(text):
-        raise refuse("this looks like a secret: here belongs an id")
+        raise refuse("this looks like a secret: give an id")
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise refuse("must be an id: ASCII characters without whitespace, not empty")
     return text
@@ -242,7 +242,7 @@ def capability(value: Any, info: ValidationInfo) -> Capability:
     if not text or not text.isprintable() or any(char.isspace() for char in text):
         raise refuse("must be MODEL or MODEL:SURFACE, without whitespace")
     if looks_secret(text):
-        raise refuse("this looks like a secret: here belongs a model")
+        raise refuse("this looks like a secret: give a model")
     model, surface = split_capability(text)
     known = context.catalog.get(model)
     if known is None:

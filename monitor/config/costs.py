@@ -1,4 +1,4 @@
-"""What the settings cost in a month, and which budgets make them futile. Pure."""
+"""What the settings cost in a month, and which budgets are too small for them. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -50,13 +50,13 @@ def refusals(settings: Settings) -> Iterator[tuple[str, str]]:
                 name,
                 (
                     f"{LEAST} probes of {dearest.example} cost {_about(dearest)}${wanted:.4f}: one to see it"
-                    f" open, one to confirm it, one that may be lost. With ${usd:g} that could never be"
+                    f" open, one to confirm it, one that may be lost. ${usd:g} is never enough"
                 ),
             )
 
 
 def warnings(settings: Settings) -> Iterator[str]:
-    """What the budget makes futile, or slow, though it is legal."""
+    """Settings that are legal but never reach a result, or only slowly, within the budget."""
     budget, kinds = settings.budget, _kinds(settings)
     waiting = sum(kind.price * kind.targets for kind in kinds) * LEAST
     targets = sum(kind.targets for kind in kinds)
@@ -84,7 +84,9 @@ def month(settings: Settings) -> tuple[str, ...]:
     rechecks = sum(kind.price * kind.targets * (_MONTH / kind.every) for kind in kinds)
     targets = sum(kind.targets for kind in kinds)
     about = "about " if any(kind.estimated for kind in kinds) else ""
-    said = f"rechecks of {_many(targets, 'target')}, should all be open: {about}${rechecks:.2f} a month"
+    said = (
+        f"rechecks of {_many(targets, 'target')}, if all are open: {about}${rechecks:.2f} a month"
+    )
     if rechecks > most:
         said += f"; the budget makes them {rechecks / most:.1f} times rarer" if most else ""
     at_most = (

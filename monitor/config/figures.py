@@ -1,6 +1,6 @@
-"""The sections of figures that people may change, made from the domain's dataclasses.
+"""The sections of figures, made from the domain's dataclasses.
 
-A new field there is a new setting here; it only wants its meaning in the table below (a test says so).
+A new field there is a new setting here; add its meaning to the table below (a test checks it).
 """
 
 from collections.abc import Mapping
@@ -45,25 +45,25 @@ FIGURES: Mapping[str, type[Strict]] = {
         Cadence,
         "How often a target is probed, by situation.",
         {
-            "eager": "Gated, shortly after the first probe, a declaration, an opening beside it, a relapse",
-            "eager_for": "How long shortly after is",
+            "eager": "Gated, soon after the first probe, a declaration, a sibling's opening or a relapse",
+            "eager_for": "How long the eager interval lasts",
             "propagating": "Propagating after that",
-            "propagating_until": "Until propagating for so long; from then on propagating_late",
+            "propagating_until": "How long propagating holds; then propagating_late",
             "propagating_late": "Propagating for longer than propagating_until",
             "unverified": "Unverified after that",
-            "unverified_until": "Until unverified for so long; from then on unverified_late",
+            "unverified_until": "How long unverified holds; then unverified_late",
             "unverified_late": "Unverified for longer than unverified_until",
             "settling": "Granted, and being confirmed",
             "deciding": "Available, and the last full answer was not granted",
-            "listing": "Available: a request that costs nothing and can tell of the key only",
-            "full_probe": "Available: a request that proves access, and costs its price",
+            "listing": "Available: between two listings, which cost nothing and tell of the key only",
+            "full_probe": "Available: between two full probes, which prove access and cost their price",
             "locked": "Locked",
-            "blocked": "Blocked by something else than the gate",
+            "blocked": "Blocked by something other than the gate",
             "blocked_most": "An invalid key or a deactivated account doubles from blocked up to this",
             "retired": "Past the model's shutdown date",
-            "inconclusive": "First wait after an inconclusive answer; doubles up to the situation's own",
+            "inconclusive": "First wait after an inconclusive answer; doubles up to the situation's interval",
             "image_gap": "Between two probes of images of one organization",
-            "image_gap_limited": "The same after an answer 429",
+            "image_gap_limited": "The same after a 429",
             "image_gap_limited_for": "How long image_gap_limited holds",
             "trial": "Between two probes over a route that refuses everybody",
         },
@@ -75,7 +75,7 @@ FIGURES: Mapping[str, type[Strict]] = {
             "confirmations": "Granted answers that make a target available",
             "confirmation_span": "The time they must span",
             "relapse_confirmations": "Gated or locked answers in a row that end an opening",
-            "relapse_within": "A relapse later than this after the opening is a revocation",
+            "relapse_within": "A relapse later than this after the opening counts as a revocation",
             "locked_confirmations": "Locked answers in a row that make a target locked",
             "unlock_confirmations": "Gated answers in a row that end being locked by an answer",
             "blocker_confirmations": "Answers with the same blocker before it is told",
@@ -84,12 +84,12 @@ FIGURES: Mapping[str, type[Strict]] = {
     ),
     "deadlines": _form(
         Deadlines,
-        "When something that has not happened is told.",
+        "When it is told that something has not happened.",
         {
-            "overdue": "Propagating for so long, each told once; an empty list for never",
-            "give_up_after": "Propagating with gated answers for so long: unverified again",
-            "stale": "Nothing conclusive for so long, and for three intervals",
-            "retiring": "So long before a model's shutdown",
+            "overdue": "Propagating for this long, each told once; an empty list for never",
+            "give_up_after": "Propagating with gated answers for this long: unverified again",
+            "stale": "Nothing conclusive for this long, and for three intervals",
+            "retiring": "This long before a model's shutdown",
         },
     ),
     "budget": _form(
@@ -97,7 +97,7 @@ FIGURES: Mapping[str, type[Strict]] = {
         "The most that may be spent, in US dollars; days and months are UTC.",
         {
             "per_key_per_day": "For each key and day",
-            "per_month": "For all keys together and month",
+            "per_month": "For all keys together, each month",
         },
     ),
     "delivery": _form(
@@ -105,9 +105,9 @@ FIGURES: Mapping[str, type[Strict]] = {
         "How notifications are delivered and retried.",
         {
             "group_within": "Later changes of one organization share a message; first lights wait a quarter",
-            "retry_first": "First wait after a failed delivery; eight times that in the end, then doubled",
+            "retry_first": "First wait after a failed delivery; grows to eight times this, then doubles",
             "retry_most": "The longest wait between two attempts",
-            "give_up_after": "A notification that is not delivered for so long is listed as dead",
+            "give_up_after": "A notification that is not delivered within this time is listed as dead",
             "timeout": "One attempt at one service",
             "parallel": "Messages sent to one channel at once; fewer by mail and where a service sets a pace",
         },

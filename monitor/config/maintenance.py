@@ -1,4 +1,4 @@
-"""What a person should see to: models that end, a catalog that grew old, mappings nobody knows. Pure."""
+"""Warnings for a person: models that end, an old catalog, unknown mappings. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta

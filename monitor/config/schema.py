@@ -91,7 +91,7 @@ class RouteSection(Strict):
     timeout: Annotated[Duration, AfterValidator(checks.at_least_a_second)] | None = Field(
         default=None,
         description="The longest that one full probe may take. Default: 3m where images are made, "
-        "as one that is cut is billed all the same; 1m elsewhere",
+        "as one that is cut short is billed too; 1m elsewhere",
     )
 
 
@@ -131,7 +131,7 @@ else:
 
 
 class PoolSection(Strict):
-    """Many keys of one file that are alike: watched like as many [[keys]], told of and shown together."""
+    """Many similar keys in one file: each is watched like one of [[keys]]; shown and told together."""
 
     name: Annotated[Name, AfterValidator(checks.new_name("pool"))] = Field(
         description="Unique; its keys are named NAME-FINGERPRINT"
@@ -159,7 +159,7 @@ class PoolSection(Strict):
         "Default: all, by their targets",
     )
     cadence: CadenceSection = Field(
-        default_factory=CadenceSection, description="What is different of [cadence] for this pool"
+        default_factory=CadenceSection, description="What differs from [cadence] for this pool"
     )
     log_every: LogEvery = LOG_EVERY
 
@@ -177,7 +177,7 @@ class OrganizationSection(Strict):
 
 
 class RuleSection(Strict):
-    """What an answer means that the built-in rules do not know: all that is named must be so."""
+    """The meaning of an answer that the built-in rules do not know: every field that is given must match."""
 
     diagnosis: ACode = Field(description="What it means; never access_granted")
     status: Annotated[int, Field(ge=100, le=599)] | None = Field(
@@ -235,7 +235,7 @@ class PriceSection(Strict):
 
 
 class ModelSection(Strict):
-    """A model of your own, or what is different of a known one."""
+    """A model of your own, or changes to a known one."""
 
     surfaces: Annotated[list[ASurface], Field(min_length=1)] | None = Field(
         default=None,
@@ -381,7 +381,8 @@ class _Known(Strict):
         default=[], description="Without any, messages are printed on standard output"
     )
     heartbeat: HeartbeatSection = Field(
-        default_factory=HeartbeatSection, description="Who is to notice when the monitor is gone"
+        default_factory=HeartbeatSection,
+        description="A dead man's switch, to notice when the monitor is gone",
     )
 
 

@@ -121,7 +121,7 @@ class Settings:
     delivery: Delivery
     catalog: Catalog
     heartbeat: Heartbeat | None = None
-    #: usable, but a person should check it
+    #: what is usable, but should be checked by a person
     warnings: tuple[str, ...] = ()
     #: by id, those with an admin key
     organizations: Mapping[str, Organization] = field(default_factory=dict)

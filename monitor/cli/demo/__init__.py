@@ -13,7 +13,7 @@ def demo(
         int, typer.Option(min=5, max=600, help="How long to watch; the story takes 45 s.")
     ] = 45,
 ) -> None:
-    """Show eight targets of two organizations and a relay living their lives: alerts, history, cost.
+    """Show eight targets of two organizations and a relay: alerts, history, cost.
 
     Everything is real but the API: a simulator stands in for it, on this machine, and nothing leaves it.
     """

@@ -1,4 +1,4 @@
-"""What the demo sets up: the settings of its daemon, with every duration scaled to its 45 s."""
+"""The settings of the demo's daemon, with every duration scaled to its 45 s."""
 
 import os
 from collections.abc import Mapping

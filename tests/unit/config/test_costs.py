@@ -45,4 +45,4 @@ def test_a_month_that_cannot_hold_what_waits_is_warned_of(read):
 def test_what_a_month_costs_is_said(read):
     most, rechecks = month(read("per_key_per_day = 0.1"))
     assert most.startswith("a month costs at most $3.10 ($0.1 a key and day for 1 key, $5 a month")
-    assert rechecks == "rechecks of 1 target, should all be open: $0.05 a month"
+    assert rechecks == "rechecks of 1 target, if all are open: $0.05 a month"
