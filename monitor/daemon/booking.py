@@ -23,7 +23,7 @@ from monitor.store.inbox import submit
 RESERVE, SPEND = "reserve", "spend"
 #: US dollars; more than any probes of one command cost.
 _MOST = 1000.0
-#: Seconds that a daemon has for its reply; it checks every second.
+#: Seconds to wait for the daemon's reply; it reads its inbox every second.
 _PATIENCE, _A_MOMENT, _AGAIN = 10.0, 0.3, 0.05
 
 
@@ -85,7 +85,7 @@ def reserve(settings: Settings, wanted: Sequence[Wanted], *, over: bool) -> Rese
 
 
 def settle(settings: Settings, costs: Sequence[Cost]) -> str | None:
-    """Book what the holds came to; why that was not possible, None when all is well."""
+    """Book what the holds came to. Returns what went wrong, None when all is well."""
     now = datetime.now(UTC)
 
     try:
@@ -250,7 +250,7 @@ def _cost(value: Any) -> float | None:
 
 
 def _number(value: Any) -> float:
-    """The number; nought for whatever is none."""
+    """The number; 0 for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0.0
     return float(value) if math.isfinite(value) else 0.0

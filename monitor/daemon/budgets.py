@@ -1,4 +1,4 @@
-"""The monitor's money over time: what was spent, what is held durably, and who is told of its end."""
+"""The budgets over time: what was spent, what is held durably, and the event when one is used up."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -25,7 +25,7 @@ from monitor.daemon.watches import Watch, Watches
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change, InboxItem
 
-#: Seconds after which a command should have ended: its probes take a few minutes.
+#: Seconds after which a command counts as ended: its probes take a few minutes.
 _LENT = 900.0
 
 log = structlog.get_logger()
@@ -53,7 +53,7 @@ class Budgets:
         self._lent: list[tuple[float, Reservation]] = []
 
     def use(self, budget: Budget) -> None:
-        """From here on this budget holds; its end is told anew."""
+        """Use this budget from now on; a changed one is told again when it is used up."""
         if budget != self._budget:
             self._told.clear()
         self._budget = self.ledger.budget = budget
@@ -68,12 +68,12 @@ class Budgets:
         self._told = {str(facts.get("budget_scope")) for facts in told}
 
     def follow(self, watches: Watches) -> None:
-        """These targets have a stake in the budget."""
+        """Register these targets with the ledger."""
         for watch in watches:
             self.stake(watch)
 
     def stake(self, watch: Watch) -> None:
-        """The target's state, price or cadence may be another since it was noted."""
+        """Register the target again: its state, price or cadence may have changed."""
         self.ledger.stake(
             watch.account,
             watch.target.key,
@@ -106,7 +106,7 @@ class Budgets:
             await self.write(posting)
 
     async def close(self) -> None:
-        """Nothing is under way any more: what is held for probes to come is not owed."""
+        """Release what is held for later probes: no probe is in flight any more."""
         if posting := self.ledger.tidy(None):
             await self.write(posting)
 
@@ -139,17 +139,17 @@ class Budgets:
         return True
 
     async def tell_exhausted(self, watch: Watch, today: date) -> None:
-        """There is no price left for the target: told once a day for each key, once a month for all."""
+        """Tell that no price is left for the target: once a day for each key, once a month for all."""
         month = watch.price > self.ledger.left_of_month(today)
         await self._say(watch, today, month=month, more={})
 
     async def tell_lost(self, watch: Watch, today: date) -> None:
-        """The full probe that an answered listing brought is in doubt, too."""
+        """Tell that the full probe after an answered listing is in doubt, too."""
         month = watch.price > self.ledger.left_of_month(today)
         await self._say(watch, today, month=month, more={"lost": True})
 
     async def tell_bounded(self, watch: Watch, day: date, claimed: float, usd: float) -> None:
-        """An answer's usage claimed more than was left: the bound was reached."""
+        """Tell that an answer's usage claimed more than was left: it is booked up to the bound."""
         log.warning("usage_bounded", target=watch.name, booked_usd=usd)
         # what a server claims may have any number of digits
         facts = {"claimed_usd": min(claimed, 1e12)}

@@ -1,4 +1,4 @@
-"""The settings' channels: what sends, who is told what, and what must be hidden."""
+"""The settings' channels: their senders, their subscriptions, and their secrets."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -56,7 +56,7 @@ def senders_of(settings: Settings, redactor: Redactor | None = None) -> list[App
 def subscriptions_of(settings: Settings) -> list[Subscription]:
     """Which channel is told of what."""
     if not settings.channels:
-        # Who has no channel has a terminal, and wants to see that it is open at first probe, too.
+        # Without channels events go to the terminal, and `baseline` is shown there, too.
         return [Subscription(console.NAME, DEFAULT_EVENTS | {EventKind.BASELINE})]
     return [Subscription(c.name, c.events, c.targets) for c in settings.channels]
 
@@ -64,7 +64,7 @@ def subscriptions_of(settings: Settings) -> list[Subscription]:
 async def dead_letter_removed_channels(
     recorder: Recorder, channels: Sequence[Sender], now: datetime
 ) -> None:
-    """Give up what is pending for channels that are gone: it would wait for ever, without a word."""
+    """Mark what is pending for removed channels as dead: it would wait for ever, silently."""
     dead = await recorder.dead_letter_others([channel.name for channel in channels], now)
     if dead:
         log.error("undeliverable", notifications=dead, why="their channel is gone")

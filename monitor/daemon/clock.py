@@ -1,4 +1,4 @@
-"""The time: an even one to measure with, and the wall's to tell people and the scheduler."""
+"""Two times: a steady one for durations, and the wall clock for people and the scheduler."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Notices at each beat what became of the clocks, and has everybody move with them."""
+"""Checks the clocks at each beat, and moves stored times when the wall clock was stepped."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ class ClockWatch:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._last = clock.even()
-        #: steps that the outbox was not told of yet
+        #: steps that were not applied to the outbox yet
         self._owed = timedelta()
 
     def beat(

@@ -1,4 +1,4 @@
-"""The channel of who has none: messages go to the terminal."""
+"""The channel when none is configured: messages go to the terminal."""
 
 import sys
 from typing import TextIO

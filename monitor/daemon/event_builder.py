@@ -1,4 +1,4 @@
-"""Turns decisions into happenings with the facts their messages need, and finds who is told."""
+"""Turns decisions into happenings with the facts for their messages, and selects their channels."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from monitor.alerts.subscriptions import Subscription, channels_for
 from monitor.daemon.watches import Watch, Watches
 from monitor.store.records import Told
 
-#: Messages that say how the wait compares.
+#: Events whose messages compare the wait with earlier ones.
 _COMPARED = frozenset({EventKind.PROPAGATING, EventKind.FIRST_LIGHT, EventKind.OVERDUE})
 
 #: Events that say that a gate is shut.
@@ -34,7 +34,7 @@ _OPEN = frozenset((EventKind.FIRST_LIGHT, EventKind.AVAILABLE, EventKind.BASELIN
 
 
 class EventBuilder:
-    """Knows the subscriptions, and the targets beside the one that is told of."""
+    """Knows the subscriptions and the other targets, which a message may name."""
 
     def __init__(self, subscriptions: Sequence[Subscription], watches: Watches) -> None:
         self._subscriptions = tuple(subscriptions)
@@ -43,7 +43,7 @@ class EventBuilder:
         self._typical: dict[Contract, tuple[float, int]] = {}
 
     def compare(self, openings: Sequence[Opening], waiting: Sequence[OngoingWait]) -> None:
-        """Let messages say how the waits compare: with the openings there were, and who still waits."""
+        """Take the openings so far and the waits that go on, so that messages can compare with them."""
         found = {contract: typical_wait(contract, openings, waiting) for contract in Contract}
         self._typical = {contract: typical for contract, typical in found.items() if typical}
 

@@ -23,7 +23,7 @@ from monitor.store.target_record import Granted, TargetRecord
 if TYPE_CHECKING:
     from monitor.daemon.checkup.project_check import ProjectRules
 
-#: Whose problem else it could have been, and the answers that would say so.
+#: Other possible owners of the problem, and the diagnoses that would show them.
 _OTHERS: tuple[tuple[str, str, tuple[Code, ...]], ...] = (
     ("key", "the key, or the organization it acts for", (
         Code.INVALID_CREDENTIALS, Code.ACCOUNT_DEACTIVATED, Code.ORGANIZATION_MISMATCH,
@@ -250,7 +250,7 @@ def _weighed(asked: Asked, known: TargetRecord, other: dict[str, Any]) -> dict[s
 
 
 def _granted_beside(known: TargetRecord) -> Granted | None:
-    """Another target of the same key that was granted since: the key works, and is paid for."""
+    """Another target of the same key that was granted since: the key works and has credit."""
     for one in known.beside:
         if one.at and one.at >= known.start and one.status.key == known.status.key:
             return one

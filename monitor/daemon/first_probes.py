@@ -24,10 +24,10 @@ def first_probe_at(watch: Watch, settings: Settings, count: int, now: datetime) 
 
 
 def schedule_all(watches: Watches, settings: Settings, clock: Clock, schedule: Schedule) -> None:
-    """Date every target at the start.
+    """Schedule every target at the start.
 
-    Missed probes are not made up for, only spread; one still to come stands, if it is no later than one
-    decided now. Who restarts has often just mended what was in the way: it is probed.
+    Missed probes are not made up for, only spread; a later one keeps its time, unless one decided now
+    is earlier. A restart often follows a fix: probe blocked targets at once.
     """
     now = clock.now()
     for watch in watches:
@@ -42,7 +42,7 @@ def schedule_all(watches: Watches, settings: Settings, clock: Clock, schedule: S
 
 
 def reschedule_lost(watches: Watches, clock: Clock, schedule: Schedule) -> None:
-    """No target may be left without a next probe, whatever went wrong: an alert would never come."""
+    """Schedule targets that have no next probe: without one their alerts would never come."""
     schedule.catch_up()
     for watch in watches:
         if not watch.busy and not schedule.holds(watch):

@@ -10,10 +10,10 @@ from monitor.store.records import DaemonRow
 
 #: Seconds between two notes of progress in the database.
 NOTE_EVERY = 15.0
-#: The oldest note of a daemon that lives: two were missed, and a busy disk had its time.
+#: The oldest note of a daemon that is alive: two notes may be missed, and a disk may be busy.
 FRESH = timedelta(seconds=45)
 
-#: Seconds without a beat; a beat writes and reads, so a database that hangs shows here, too.
+#: Seconds without a beat; a beat reads and writes, so it also shows a database that hangs.
 _BEAT_MOST = 30.0
 #: Seconds without a commit: the database is busy for seconds, not for a minute.
 _WRITTEN_MOST = 60.0
@@ -40,7 +40,7 @@ class Progress:
 
 
 def stalled(progress: Progress) -> tuple[str, ...]:
-    """What does not move, in words for the log and for people; empty while there is progress."""
+    """The parts that do not move, in words for the log and for people; empty while there is progress."""
     parts = (
         ("the loop has not come round", progress.beat, _BEAT_MOST),
         ("nothing could be written to the database", progress.written, _WRITTEN_MOST),

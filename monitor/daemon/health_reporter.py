@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 class HealthReporter:
-    """Knows when each part last moved. `beat` is called by the monitor's own, `stalled` by anybody."""
+    """Knows when each part last moved. The monitor calls `beat` at each of its own beats."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class HealthReporter:
         self._told: tuple[str, ...] = ()
 
     def follow(self, dispatcher: Dispatcher, delivery_most: timedelta) -> None:
-        """From here on this one delivers, one attempt taking that long at most."""
+        """Watch this dispatcher from now on; one attempt takes at most that long."""
         self._dispatcher = dispatcher
         self._delivery_most = delivery_most.total_seconds()
         self._began = self._loop.time()
@@ -85,7 +85,7 @@ class HealthReporter:
         waits = next_probe is None or next_probe > self._clock.now()
         if probes != self._made or (waits and not any(watch.busy for watch in watches)):
             self._made, self._probed_at = probes, now
-        # while the database refuses, each beat tries: the note is what shows that it is well again
+        # while the database refuses, each beat tries: a written note shows that it works again
         note = self._clock.even() >= self._note_at or self._recorder.queue.refusing is not None
         if note or self._manager.there:
             await self._count()
@@ -101,7 +101,7 @@ class HealthReporter:
                 log.info("progress_again")
         self._told = problems
         if not self.stalled(by_itself=True):
-            # A restart would lose the results that are kept, and find the database no better.
+            # A restart would lose the results that are kept, and not help the database.
             self._manager.alive()
         if self._manager.there:
             words = (*self._recorder.queue.words(), *self._lateness.words(), *problems)
@@ -135,7 +135,7 @@ class HealthReporter:
 
 
 def status_line(watches: Watches, waiting: Mapping[str, int]) -> str:
-    """How it goes, as `systemctl status` shows it; `waiting` counts notifications by state."""
+    """The status line for `systemctl status`; `waiting` counts notifications by state."""
     order = [*State, "blocked"]
     counts = sorted(watches.counts().items(), key=lambda item: order.index(item[0]))
     states = ", ".join(f"{count} {word}" for word, count in counts)

@@ -44,7 +44,7 @@ class HeartbeatSender:
             failing = bool(problems)
 
     async def fail(self) -> None:
-        """Tell of an end that is none of order."""
+        """Report that the monitor ended with an error."""
         await self._call("fail")
 
     async def _call(self, what: str) -> None:

@@ -1,4 +1,4 @@
-"""What people ask of the running monitor: declarations, retries, bookings of commands beside it."""
+"""Requests to the running monitor: declarations, retries, reservations of commands."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -36,7 +36,7 @@ class InboxReader:
         self._revived = revived
 
     async def take(self) -> None:
-        """Do what other processes left in the inbox; what was done is settled after it."""
+        """Carry out the requests in the inbox, and settle each one afterwards."""
         for item in await self._recorder.inbox():
             log.info("asked", kind=item.kind)
             if await self._budgets.asked(item):
@@ -51,14 +51,14 @@ class InboxReader:
             log.info("retrying", notifications=count)
             await self._revived()
         elif item.kind == "declare" and (told := read_declaration(item.payload)):
-            # by the item's id: an interrupted taking is repeated, the same words told twice both count
+            # by the item's id: an interrupted request is repeated, and two equal declarations both count
             await self._recorder.declare(*told, f"inbox {item.id}")
             await self.take_declarations()
         else:
             log.warning("not_understood", kind=item.kind)
 
     async def declare_from(self, settings: Settings) -> None:
-        """Take the verifications that the settings declare; each is taken once, however often it is read."""
+        """Apply the verifications that the settings declare, each once, however often they are read."""
         for key in settings.keys:
             if key.verified_at:
                 await self._recorder.declare(
@@ -72,7 +72,7 @@ class InboxReader:
             await self._engine.declared(declaration)
 
     async def apply_earlier_declarations(self, watches: Watches) -> None:
-        """A target that is new knows what was declared of its organization or key before it came."""
+        """Give new targets what was declared of their organization or key before."""
         declared = await self._recorder.newest_declarations()
         for watch in watches:
             memory, target = watch.memory, watch.target

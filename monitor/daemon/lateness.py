@@ -1,4 +1,4 @@
-"""Whether the monitor keeps up: where not, rounds get longer for all targets alike, and it is said."""
+"""Whether the monitor keeps up. When it does not, rounds get longer for all targets, and it says so."""
 
 import structlog
 
@@ -7,14 +7,14 @@ log = structlog.get_logger()
 #: Seconds after its time from which a probe is late, and under which it is in time again. Between them
 #: all stays as it is: else rounds of two lengths would take turns.
 _LATE, _IN_TIME = 1.0, 0.25
-#: Seconds for which probes are late before it is said: many are due at once at a start or after suspend.
+#: Seconds of lateness before it is logged: at a start and after suspend many probes are due at once.
 _PERSISTS = 5.0
-#: Seconds in which all are in time, after which it is over.
+#: Seconds with all probes in time after which the lateness is over.
 _OVER = 10.0
 
 
 class Lateness:
-    """Told of each probe: says once when they are late for good, and once when they no longer are.
+    """Records the lateness of each probe; logs once when probes stay late, and once when that ends.
 
     `missed` counts the rounds that were not made: a probe that is late by an interval is one.
     """
@@ -54,5 +54,5 @@ class Lateness:
         return self._first is not None
 
     def words(self) -> tuple[str, ...]:
-        """The trouble for a status line; empty while probes are in time."""
+        """The words for the status line; empty while probes are in time."""
         return ("probes are late, rounds are longer than they should be",) if self._said else ()

@@ -16,12 +16,12 @@ from monitor.daemon.watches import Watch, Watches
 
 log = structlog.get_logger()
 
-#: Seconds for which a list is fresh; longer with many keys, so that lists never crowd out probes.
+#: Seconds for which a list is fresh; longer with many keys, so that lists leave room for probes.
 FRESH = 3600.0
 _PER_KEY = 10.0
-#: Seconds after the start: people wait for the first probes, nobody for a list.
+#: Seconds after the start: the first probes are more urgent than lists.
 _PROBES_FIRST = 1.5
-#: Seconds between two lists on a route: a list is worth reading, and nobody waits for it.
+#: Seconds between two lists on a route: lists are not urgent.
 _PACE = 0.5
 #: Seconds between two searches for lists that are not fresh any more.
 _SEARCH = 60.0

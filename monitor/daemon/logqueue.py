@@ -1,4 +1,4 @@
-"""Log lines written by a thread of their own: whoever reads them slowly, or not at all, stops nobody else."""
+"""A thread that writes log lines: a slow or stopped reader does not block the loop."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ log = structlog.get_logger()
 
 #: Lines that wait at most, a few MB; what comes then is counted and lost, and said.
 _MOST = 10_000
-#: Seconds that are waited at the end for what is still to be written.
+#: Seconds to wait at the end for lines that are not written yet.
 _PATIENCE = 2.0
 #: Seconds that the thread rests when all is written: to wake it for each line costs more than the line.
 _REST = 0.05
@@ -31,7 +31,7 @@ class QueuedHandler(logging.Handler):
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Have an event written, if there is a place for it."""
+        """Queue an event, if there is room."""
         waiting = self._records.qsize()
         if waiting >= _MOST:
             self._lost += 1

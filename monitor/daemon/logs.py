@@ -88,7 +88,7 @@ def configure(
 
 
 def log_uncaught() -> None:
-    """Have this process log what nobody caught: Python prints it, past the redactor and the journal."""
+    """Log uncaught exceptions: Python would print them without redactor and journal."""
 
     def uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
         if issubclass(kind, KeyboardInterrupt):
@@ -110,7 +110,7 @@ def log_uncaught() -> None:
 
 
 def _in_a_sentence(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """A database that cannot be used is no fault of the code's: a traceback says nothing more."""
+    """Replace the traceback of a database error by its sentence: it is no error of the code."""
     found = event.get("exc_info")
     error = sys.exc_info()[1] if found is True else found[1] if isinstance(found, tuple) else found
     if isinstance(error, UnavailableError):

@@ -21,7 +21,7 @@ class NetworkState:
         self.causes: dict[str, tuple[str, str]] = {}
 
     def take_over(self, old: "NetworkState") -> None:
-        """Go on with what another knew: whether it is down, and the failures of routes that remain."""
+        """Take over from another: whether the network is down, and the failures of routes that remain."""
         self.offline, self.causes = old.offline, dict(old.causes)
         for route in self._failures.keys() & old._failures.keys():  # noqa: SLF001 - of this class
             self._failures[route] = old._failures[route]  # noqa: SLF001

@@ -25,7 +25,7 @@ class ServiceManager:
 
     @property
     def there(self) -> bool:
-        """Whether somebody waits for what is told."""
+        """Whether a service manager listens."""
         return self._address[:1] in ("/", "\0")
 
     def ready(self, status: str) -> None:
@@ -34,22 +34,22 @@ class ServiceManager:
         self._send("READY=1", f"STATUS={status}")
 
     def status(self, status: str) -> None:
-        """Say in a line how it goes, when that is something else than the last time."""
+        """Send the status line, when it differs from the last one."""
         if status != self._status:
             self._status = status
             self._send(f"STATUS={status}")
 
     def alive(self) -> None:
-        """Feed the watchdog: for real progress only."""
+        """Reset the watchdog's timer; called only while there is progress."""
         self._send("WATCHDOG=1")
 
     def reloading(self) -> None:
-        """The settings are being read anew; `ready` must follow, whatever became of it."""
+        """The settings are being reloaded; `ready` must follow, whatever the outcome."""
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._send("RELOADING=1", f"MONOTONIC_USEC={now}")
 
     def stopping(self) -> None:
-        """The end has begun."""
+        """The monitor is stopping."""
         self._send("STOPPING=1", "STATUS=stopping")
 
     def _send(self, *lines: str) -> None:

@@ -1,4 +1,4 @@
-"""A probe that came back, and what is recorded of it."""
+"""The result of a probe, and what is recorded of it."""
 
 import re
 from dataclasses import dataclass
@@ -23,20 +23,20 @@ _WORDS = re.compile(r"[a-z][\w.-]*|[\d.]+", re.IGNORECASE | re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """A probe that was made, what it means, and what it cost in US dollars."""
+    """The result of one probe: what came back, what it means, and what it cost in US dollars."""
 
     watch: Watch
     kind: ProbeKind
     observation: Observation
     diagnosis: Diagnosis | None
     cost: float = 0.0
-    #: what it changes of the books
+    #: what it changes in the ledger
     posting: Posting = NOTHING
-    #: a listing, for want of money
+    #: a listing, because the budget had no room
     over_budget: bool = False
-    #: a listing that was answered and brings a full probe at once
+    #: a listing that was answered and is followed by a full probe at once
     brings: bool = False
-    #: the target's secret was replaced while it was under way
+    #: the target's secret was replaced while the probe was in flight
     outdated: bool = False
     #: when it was sent, in even seconds
     asked_at: float = 0.0

@@ -358,7 +358,7 @@ class _Paying:
 
     kind: ProbeKind
     hold: Reservation | None = None
-    #: a listing, for want of money
+    #: a listing, because the budget had no room
     over: bool = False
     #: with the last of it, as the server was heard from
     tries: bool = False

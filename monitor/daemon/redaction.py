@@ -9,7 +9,7 @@ from typing import Any
 
 from monitor.access.masking import Mask
 
-#: Short texts without a secret that are remembered: a log says the same few words again and again.
+#: Short texts without a secret that are remembered: a log repeats the same few words.
 _CLEAN_MOST, _SHORT = 4096, 512
 
 #: Values that are remembered: those of the settings, and of many settings before them.
@@ -30,7 +30,7 @@ class Redactor:
         self.learn(secrets, whole)
 
     def learn(self, secrets: Iterable[str], whole: Iterable[str] = ()) -> None:
-        """Hide these, too. What was known stays hidden: a key that was replaced may still be valid."""
+        """Hide these, too. Known values stay hidden: a key that was replaced may still be valid."""
         news = dict.fromkeys([*((one, False) for one in secrets), *((one, True) for one in whole)])
         known = {one: None for one in self._known if one not in news} | news
         for one in list(known)[: max(len(known) - _KNOWN_MOST, 0)]:

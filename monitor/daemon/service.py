@@ -64,7 +64,7 @@ _IN_FLIGHT_MOST = 1024
 
 
 class ReloadError(Exception):
-    """Settings that are right, but not for a monitor that runs already."""
+    """Valid settings that a running monitor cannot change to."""
 
 
 class Monitor:
@@ -98,7 +98,7 @@ class Monitor:
         #: what each key may spend in all, for a monitor beside the daemon
         self._allowance = allowance
         self._clock = clock or Clock()
-        # Of its own only in a process that is a service: a demo started by one must not speak for it.
+        # Only a process that is a service has one: a demo that a service starts must not report for it.
         self._manager = manager or ServiceManager({})
         self._helpers: list[asyncio.Task[None]] = []
         self._channels = list(channels) or [console.Console()]
@@ -146,7 +146,7 @@ class Monitor:
         log.info("started", targets=len(self.watches), database=str(settings.database), **counts)
 
     async def run(self) -> None:
-        """Take care of what no answer brings about: the clock, the inbox, deadlines. Until cancelled.
+        """Handle what no answer triggers: the clock, the inbox, deadlines. Until cancelled.
 
         Raises GoneError when the database was deleted or replaced: what it held is saved by `stop`.
         """
@@ -159,11 +159,11 @@ class Monitor:
             except GoneError:
                 raise
             except Exception:
-                # Whatever it was, the next beat may get through; probes and alerts go on meanwhile.
+                # Whatever it was, the next beat may succeed; probes and alerts go on meanwhile.
                 log.exception("beat_failed")
 
     async def say_ready(self) -> None:
-        """Tell the service manager once more that the monitor is up."""
+        """Tell the service manager again that the monitor is up."""
         await self._reporter.ready(self.watches)
 
     async def changed(self) -> None:
@@ -172,7 +172,7 @@ class Monitor:
         self._change.clear()
 
     async def stop(self) -> None:
-        """Begin nothing new, end what is under way for a bounded time, leave the rest for the next start."""
+        """Start nothing new, wait a bounded time for what is in flight, leave the rest for the next start."""
         log.info("stopping")
         self._manager.stopping()
         await self._stop_helpers()
@@ -213,7 +213,7 @@ class Monitor:
 
     async def _reload(self, settings: Settings, channels: Sequence[Sender]) -> None:
         await self._stop_helpers()
-        # Nothing is hurried: what is being sent is waited for, or it would be sent again.
+        # Wait for what is being sent: it would be sent again otherwise.
         await self._dispatcher.halt((self._settings.delivery.timeout + _MARGIN).total_seconds())
         await self._end_dispatch()
         before, runner, engine = self.watches, self._runner, self._engine
@@ -393,7 +393,7 @@ class Monitor:
                 log.info("runs_forgotten", runs=gone)
 
     async def _compare(self) -> None:
-        """Keep in mind how long openings took, for the messages that say so."""
+        """Read how long openings took, for the messages that compare waits."""
         openings, now = await self._recorder.openings(), self._clock.now()
         waits = [wait_times.waiting_of(watch.target, watch.memory, now) for watch in self.watches]
         self._event_builder.compare(openings, [wait for wait in waits if wait])

@@ -22,7 +22,7 @@ _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class _Asked:
-    """What this process was asked so far, and who is to be told."""
+    """The signals that came so far, and who handles them."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -122,5 +122,5 @@ def _take(number: int, _: FrameType | None) -> None:
         _asked.number, _asked.at = number, now
         _asked.end(number)
     elif now - _asked.at > ECHO:
-        # Somebody is in a hurry; what was committed is safe, the rest is done at the next start.
+        # A second signal: what was committed is safe, the rest is done at the next start.
         os._exit(128 + number)

@@ -1,4 +1,4 @@
-"""Silence as it is told: of a route once, of the targets that fail alone together."""
+"""Which silence is told: once for a route, and once for the targets that fail alone on it."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ _NAMED_MOST = 10
 
 
 class Silences:
-    """Knows when each route was last answered conclusively, and which were told of as silent."""
+    """Knows when each route was last answered conclusively, and which were told as silent."""
 
     def __init__(self, watches: Watches, event_builder: EventBuilder, rules: Rules) -> None:
         self._watches = watches
@@ -37,7 +37,7 @@ class Silences:
                 self._told.add(route)
 
     def take_over(self, old: "Silences") -> None:
-        """Take over from another, with what it knew."""
+        """Take over the knowledge of another."""
         # ruff: noqa: SLF001 - another of this class
         self._answered, self._told, self._again = old._answered, old._told, old._again
 

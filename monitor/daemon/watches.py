@@ -1,4 +1,4 @@
-"""The targets while they are watched: memory, credentials, place in the queues."""
+"""The watched targets: memory, credentials, slots in the queues."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -47,11 +47,11 @@ class Watch:
     dated: bool = False
     #: a probe of it is under way
     busy: bool = False
-    #: by how many seconds the loop began its last probe after its time
+    #: how many seconds late its last probe began
     late: float = 0.0
     #: when the probe was sent (even seconds) whose answer moved the memory last
     asked_at: float = 0.0
-    #: a reload is about to remove it: what it still learns is of interest to nobody
+    #: a reload is about to remove it: later answers are ignored
     leaving: bool = False
     #: no longer in the settings
     removed: bool = False
@@ -71,10 +71,10 @@ class Watch:
     heard: bool = False
     #: until when (even seconds) the last price of its key's day is kept: a probe with one was lost
     kept_until: float = 0.0
-    #: for want of money it is probed by listings only
+    #: the budget has no room: it is probed by listings only
     blind: bool = False
 
-    #: the target's name, which is asked for all the time
+    #: the target's name, kept because it is read often
     name: str = field(init=False)
     account: str = field(init=False)
 
@@ -215,7 +215,7 @@ def take_over(before: Watches, after: Watches) -> tuple[Watches, list[Watch]]:
 
 
 def account_of(target: Target) -> str:
-    """What a target's money goes by: with another route or organization it is another one."""
+    """The account of a target's spending: with another route or organization it is another one."""
     return " ".join((target.name, *map(str, _identity(target))))
 
 
@@ -224,7 +224,7 @@ def _identity(target: Target) -> tuple[object, ...]:
 
 
 def watches_of(settings: Settings, memories: Mapping[str, TargetState]) -> Watches:
-    """The settings' targets with what is remembered of them."""
+    """The settings' targets with their stored memory."""
     return Watches(
         _watch(settings, target, memories.get(target.name, TargetState()))
         for target in settings.targets()

@@ -11,7 +11,7 @@ import httpx
 
 from monitor.access.observation import Failure
 
-#: What a server says that answers TLS's greeting with something else.
+#: OpenSSL's reasons when a server does not answer the handshake with TLS.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL",
            "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "UNEXPECTED_MESSAGE")  # fmt: skip
 #: By OpenSSL's number of what a certificate lacks.
@@ -37,7 +37,7 @@ _UNREACHABLE = {
 
 
 def timed_out(seconds: float, base_url: str, *, sent: bool) -> tuple[Failure, str]:
-    """The whole took too long; what hangs differs with whether the request went out."""
+    """The exchange timed out; the cause depends on whether the request was sent."""
     if sent:
         return Failure.TIMEOUT, f"no whole answer within {seconds:g} s"
     return Failure.CONNECT_TIMEOUT, f"no connection to {_place(base_url)} within {seconds:g} s"
@@ -64,7 +64,9 @@ def failed(
     ):  # the library's own errors are of these types, too, and know less
         if isinstance(cause, socket.gaierror):
             return Failure.NAME_RESOLUTION, _unresolved(_host(first), cause)
-        if isinstance(cause, ssl.SSLError) and not sent:  # after the handshake it is a cut
+        if (
+            isinstance(cause, ssl.SSLError) and not sent
+        ):  # after the handshake the connection was cut
             return _tls(cause, _host(base_url), _place(base_url))
     if isinstance(error, httpx.ConnectError):
         return _unconnected(_place(first), causes)

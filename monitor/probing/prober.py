@@ -34,7 +34,7 @@ from monitor.probing.response_body import (
 from monitor.probing.transport import DirectTransport, HttpAnswer, ProxiedTransport, Transport
 from monitor.probing.writing import USER_AGENT, Credentials, PreparedProbe, RequestBuilder, write
 
-#: Seconds for name and connection, and again for TLS: a request that was never sent costs nothing to end.
+#: Seconds for name and connection, and again for TLS: ending a request before it is sent costs nothing.
 _CONNECT_TIMEOUT = 5.0
 
 #: Bytes of all answers that are being read; beyond them none is read further than a text would be.
@@ -46,7 +46,7 @@ _SENDERS_MOST = 16_384
 
 @dataclass(slots=True)
 class _Exchange:
-    """What is known of one exchange so far; it survives the exchange's failure."""
+    """What is known of one exchange so far; it is kept when the exchange fails."""
 
     clock: Callable[[], float]
     began: float
@@ -172,7 +172,7 @@ class Prober:
         *,
         leaving: Callable[[], object] | None = None,
     ) -> Observation:
-        """Make an exchange; one that is no probe is read like a free one."""
+        """Make an exchange; one that is no probe is read like a listing."""
         surface = capability.surface if capability and kind is ProbeKind.FULL else None
         builder = self._builders.get(credentials)
         if builder is None:

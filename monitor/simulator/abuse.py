@@ -1,4 +1,4 @@
-"""Servers that no client should have to bear: bytes without end, no HTTP, echoes, hostile words."""
+"""Faults of hostile servers: bytes without end, no HTTP, echoes, hostile words."""
 
 import json
 from base64 import b64encode
@@ -54,7 +54,7 @@ def _garbage(context: FaultContext) -> Answer:
 
 
 def _redirect(context: FaultContext) -> Answer:
-    """To another place: whoever follows takes the key along."""
+    """A redirect: a client that follows it sends the key along."""
     return Answer(context.fault.what, 307, headers={"location": "/elsewhere/v1/models"})
 
 

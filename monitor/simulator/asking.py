@@ -1,4 +1,4 @@
-"""A request, read: endpoint, surface, model, parameters. Says what is asked, judges nothing."""
+"""A parsed request: endpoint, surface, model, parameters. Checks nothing."""
 
 import json
 from collections.abc import Mapping

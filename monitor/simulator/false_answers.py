@@ -1,4 +1,4 @@
-"""Relays that hand out as a success what is none: a fault turns the gate's refusal, or an answer, into it."""
+"""Relays with false successes: a fault turns the gate's refusal, or an answer, into one."""
 
 import json
 from base64 import b64encode
@@ -36,7 +36,7 @@ def _page_as_text(context: FaultContext) -> Answer:
 
 
 def _parrot(context: FaultContext) -> Answer:
-    """A mock: it says what it was told."""
+    """A mock: it repeats what it was told."""
     ask = context.ask
     if ask.endpoint is Endpoint.CHAT:
         return _as_success(context, texts.prompt_of(ask))
@@ -88,7 +88,7 @@ def _refusal(context: FaultContext) -> Refusal:
 
 
 def _concerns(context: FaultContext) -> bool:
-    """It deceives of the gate only: any other refusal stays what it is."""
+    """Only the gate's refusal is turned into a success: any other stays what it is."""
     refusal = context.answer.refusal
     return refusal is None or refusal.stage is Stage.GATE
 

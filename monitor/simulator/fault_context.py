@@ -1,4 +1,4 @@
-"""A fault that strikes an answer, and what it may make of it."""
+"""A fault that applies to an answer, and how it may change it."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +11,7 @@ from monitor.simulator.scenario import Fault, SimulatedKey
 
 @dataclass(frozen=True, slots=True)
 class FaultContext:
-    """A fault that strikes the answer to a request."""
+    """A fault that applies to the answer to a request."""
 
     fault: Fault
     key: SimulatedKey

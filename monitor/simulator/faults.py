@@ -119,7 +119,7 @@ FAULTS: Mapping[str, Callable[[FaultContext], Answer]] = MappingProxyType(
 
 
 class FaultInjector:
-    """Which faults strike, counting and throwing dice; one for each playing of a scenario."""
+    """Decides which faults apply, by counts and probabilities; one for each run of a scenario."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._seed = scenario.seed
@@ -127,7 +127,7 @@ class FaultInjector:
         self._dice: dict[tuple[str, int], Random] = {}
 
     def apply(self, key: SimulatedKey, ask: Ask, answer: Answer, at: float) -> Answer:
-        """The answer after all faults of the key that strike, in their order."""
+        """The answer after all faults of the key that apply, in their order."""
         for number, fault in enumerate(key.faults):
             if fault.when.matches(at, ask.model, ask.surface) and self._strikes(key, number, fault):
                 delay = answer.delay

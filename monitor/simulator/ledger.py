@@ -1,4 +1,4 @@
-"""What was answered and what it would have cost: the simulator's word against the monitor's books."""
+"""What was answered and what it would have cost, to compare with what the monitor booked."""
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -75,7 +75,7 @@ class Ledger:
         charges: Sequence[Charge] = (),
         request_id: str | None = None,
     ) -> Entry:
-        """Write down one answer. Key and model must come from a bounded set: they are counted by."""
+        """Record one answer. Key and model must come from a bounded set: they are counted."""
         self._number += 1
         for charge in charges:
             self._bills[key, charge.model] += charge.nano_dollars

@@ -1,4 +1,4 @@
-"""Whether a request's parameters are such as the API takes, and the words in which it says no."""
+"""Checks a request's parameters as the API does, with the API's words for each refusal."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -31,7 +31,7 @@ _NOT_FOR_LISTS = frozenset({Stage.BILLING, Stage.RATE, Stage.GATE, Stage.CONTENT
 
 
 class Responder:
-    """Decides by a scenario; knows the time only as it is told. Keeps the windows of the rate limits."""
+    """Answers by a scenario; the time is a parameter. Keeps the windows of the rate limits."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
@@ -89,7 +89,7 @@ class Responder:
         return None
 
     def _natural(self, stage: Stage, ask: Ask, key: SimulatedKey, at: float) -> Refusal | None:
-        """What is refused without a script."""
+        """Refusals that need no scenario."""
         match stage:
             case Stage.ORGANIZATION:
                 return _mismatch(ask, key)

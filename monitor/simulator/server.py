@@ -31,7 +31,7 @@ READ_TIMEOUT = 30.0
 
 
 class _Play:
-    """One playing of a scenario: its responder, its dice, and when it began."""
+    """One run of a scenario: its responder, its faults, and when it began."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
@@ -123,7 +123,9 @@ class Simulator:
                 request, bad_parameter("The request took too long.", None, None, 408)
             )
         except ConnectionError:
-            return web.Response()  # the client went before it had asked; nobody reads this
+            return (
+                web.Response()
+            )  # the client disconnected before its request ended; nobody reads this
         at = play.now()
         answer = play.responder.answer(ask, at)
         key = play.responder.key_of(ask)
@@ -165,7 +167,7 @@ class Simulator:
             elapsed=time.monotonic() - self._began,
             key=key.name if key else "(unknown)",
             path=ask.path,
-            # What a client makes up must not fill the totals.
+            # Names that a client invents must not fill the totals.
             model=model if not model or play.responder.model_of(model) else "(unknown)",
             surface=ask.surface or "",
             status=answer.status,
@@ -175,7 +177,7 @@ class Simulator:
         )
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, but not beyond the server's end."""
+        """Wait, at most until the server stops."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
@@ -273,7 +275,7 @@ async def _send(
         if answer.ending is not Ending.ENDLESS:
             response.content_length = len(answer.body)
         frames = (answer.body,)
-    # The client may well go after the first event: it has seen what it came for.
+    # The client may disconnect after the first event, when it has what it needs.
     with suppress(ConnectionError):
         await response.prepare(request)
         for frame in frames[: max(1, len(frames) // 2)] if cut else frames:

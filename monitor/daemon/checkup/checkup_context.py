@@ -1,4 +1,4 @@
-"""What a checkup knows on its way, shared by its steps."""
+"""What the steps of a checkup share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from monitor.probing import Credentials, Prober
 
 @dataclass(slots=True)
 class CheckupContext:
-    """One checkup under way. A step adds checks, and returns a finding where going on makes no sense."""
+    """One running checkup. A step adds checks, and returns a finding when later steps are pointless."""
 
     settings: Settings
     plan: CheckupPlan
@@ -64,7 +64,7 @@ class CheckupContext:
         self.checks.append(Check(name, CheckResult.PROBLEM, evidence, took_ms))
 
     def skipped(self, name: str, evidence: str, took_ms: float | None = None) -> None:
-        """Note that a check was not made, or could not tell."""
+        """Note that a check was not made, or was inconclusive."""
         self.checks.append(Check(name, CheckResult.SKIPPED, evidence, took_ms))
 
 
@@ -75,5 +75,5 @@ def said(diagnosis: Diagnosis) -> str:
 
 
 def finding_of(diagnosis: Diagnosis) -> CheckFinding:
-    """The finding that an answer is."""
+    """The finding that follows from an answer."""
     return CheckFinding(diagnosis.code, diagnosis.owner, diagnosis.gate)

@@ -1,4 +1,4 @@
-"""Is the model listed, dead or dying, and asked for at the right endpoint?"""
+"""Is the model listed, shut down or close to it, and asked for at the right endpoint?"""
 
 from datetime import date
 

@@ -9,7 +9,7 @@ from monitor.daemon.checkup.results import CheckFinding
 
 SECRET = "secret"  # noqa: S105 - the check's name
 
-#: Beginnings of other vendors' keys: sending one to OpenAI would hand it to a stranger.
+#: Beginnings of other vendors' keys: sent to OpenAI, such a key would be disclosed.
 _FOREIGN = ("sk-ant-", "sk-or-", "gsk_", "AIza", "hf_", "r8_", "xai-")
 _PLACEHOLDER = re.compile(
     r"(?i)your[-_]?(open_?ai)?[-_]?(api[-_]?)?key|^sk-\W*$|x{6,}|changeme|<.*>|\.\.\."
@@ -43,7 +43,7 @@ def _wrong(secret: Secret, *, direct: bool) -> str:
         return "begins with the word Bearer, which is added when it is sent"
     if _PLACEHOLDER.search(value):
         return "is a placeholder"
-    if not direct:  # a provider's keys look as the provider likes
+    if not direct:  # a provider's keys may have any form
         return ""
     if value.startswith(_FOREIGN):
         return "begins as another vendor's key does"
