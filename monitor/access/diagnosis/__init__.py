@@ -72,7 +72,7 @@ def diagnose(observation: Observation, rules: Sequence[OwnRule] = ()) -> Diagnos
 
 
 def _refusal_within(judged: proof.Proof, observation: Observation) -> Finding | None:
-    """The refusal that a success is wrapped around, in the model's words or beside them."""
+    """The refusal inside a success, in the model's words or beside them."""
     if not judged.texts and not judged.denials:
         return None
     spoken = _spoken(judged)
@@ -117,7 +117,7 @@ def _judge(
 def _is_list(observation: Observation, answer: ParsedAnswer) -> bool:
     if answer.kind is Kind.JSON and isinstance(answer.value, dict):
         return isinstance(answer.value.get("data"), list) and not answer.errors
-    # A relay's list can be longer than our cap; its beginning is enough.
+    # A relay's list can be longer than our cap; its start is enough.
     head = "".join(answer.text[:400].split())
     return (
         observation.truncated
@@ -171,7 +171,7 @@ def _diagnosis(
 
 
 def _shown(observation: Observation, text: str) -> str:
-    """Words as they leave the diagnosis: without the secret that was sent, and cut only then."""
+    """The text to show: first without the secret that was sent, then cut."""
     return clean(observation.mask(clean(text, 4 * MESSAGE_CAP)))
 
 

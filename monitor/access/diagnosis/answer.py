@@ -11,7 +11,7 @@ from monitor.access.diagnosis.envelope import ErrorLayer
 from monitor.access.diagnosis.text import decode, plain_quotes
 from monitor.access.observation import Observation
 
-#: Frames of a stream that are read. A probe asks for 16 tokens; a longer stream counts as not ended.
+#: The most frames of a stream that are read. A probe asks for 16 tokens; a longer stream counts as cut.
 FRAMES_CAP: Final = 1_000
 
 _STREAM_STARTS = ("data:", "event:", ": ", ":\n", "id:", "retry:")
@@ -70,7 +70,7 @@ def read(observation: Observation) -> ParsedAnswer:
     refused = observation.status is not None and not 200 <= observation.status < 300
     parsed = envelope.parse(stripped) if stripped[0] in '{["' else None
     if parsed is None and stripped[0] in "{[“”":
-        # Typographic quotes are a paste's, never a server's: try again with plain ones.
+        # Typographic quotes come from pasting, never from a server: try again with plain ones.
         plain = plain_quotes(stripped)
         parsed = envelope.parse(plain) if plain != stripped else None
     if parsed is not None:
@@ -110,7 +110,7 @@ def is_refusal(value: Any, event: str = "") -> bool:
         or value.get("type") in ("error", "response.failed", "response.error")
         or value.get("object") == "error"
         or value.get("success") is False
-        # A long stream asks this of every frame: few of them have such a key at all.
+        # This runs for every frame of a long stream, and few frames have such a key.
         or (
             not _ERROR_KEYS.isdisjoint(value)
             and any(envelope.is_error(value.get(key)) for key in _ERROR_KEYS)
@@ -130,7 +130,7 @@ def _choice_error(value: Mapping[str, Any]) -> Any:
             if envelope.is_error(choice.get("error")):
                 return choice["error"]
             if choice.get("finish_reason") == "error":
-                # A gateway's way to say that the upstream broke off: what came before is no answer.
+                # A gateway says so that the upstream broke off: what came before is no answer.
                 return {"code": envelope.BROKEN_WORD}
     return None
 
@@ -151,7 +151,7 @@ def _error_of(value: Mapping[str, Any]) -> Any:
 def _frames(text: str) -> Iterator[Frame]:
     """The events of a stream; a bare JSON line among them counts as data."""
     blocks = list(islice(_blocks(text), FRAMES_CAP))
-    # Most are one object: it takes half the time to read them together.
+    # Most are one object: parsing them together takes half the time.
     objects = iter(envelope.parse_objects([data[0] for _, data in blocks if _is_object(data)]))
     for event, data in blocks:
         if _is_object(data):
@@ -190,7 +190,7 @@ def _lines(event: str, data: list[str]) -> Iterator[Frame]:
     if parsed is not None and not parsed[1]:
         yield Frame(event, parsed[0])
         return
-    # Several events without the blank lines between them: each line for itself.
+    # Several events without blank lines between them: read each line separately.
     for line in data:
         yield _line(event, line)
 

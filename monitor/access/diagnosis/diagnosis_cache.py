@@ -1,4 +1,4 @@
-"""Reading answers of which most are equal to one that was read before."""
+"""A cache of diagnoses: most answers are equal to an earlier one."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from monitor.access.diagnosis.own import OwnRule
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import ProbeKind
 
-#: Answers that are remembered, and the longest of them in bytes: a refusal is a few hundred.
+#: The most answers in the cache, and the most bytes of each: a refusal has a few hundred.
 _MOST, _LONGEST = 512, 4096
 
 

@@ -93,14 +93,14 @@ _CODES = (
 )
 #: Cloudflare's own errors as JSON carry a whole number of this range, or say whose they are.
 _EDGE_NUMBERS = range(1000, 1201)
-#: The words of ours that stand for what a field says other than by a word.
+#: Our own words for what a field says by a number or a structure.
 EDGE_WORD: Final = "cloudflare_error"
 RETRY_WORD: Final = "retry_delay"
 BROKEN_WORD: Final = "choice_broken_off"
 _STATUSES = ("code", "status", "statuscode", "status_code", "http_status", "httpstatus")
 _EMPTY = ("", "null", "none", "nil", "false", "success", "ok", "0", "no error", "undefined")
 
-# Where an object may begin; to try each brace would cost more than all the rest.
+# Where an object may begin; trying each brace would cost more than all the rest.
 _OBJECT = re.compile(r"\{[ \t\r\n]{0,200}\"")
 # A word that only a machine writes, in prose; and what says that a limit comes back soon.
 _MACHINE_WORD = re.compile(r"\w{3,120}+", re.ASCII)
@@ -131,7 +131,7 @@ class ErrorLayer:
 
 def parse(text: str) -> tuple[Any, str] | None:
     """The JSON value that the text begins with and the text after it; None when it is no JSON."""
-    # A long stream asks this of every frame: most begin with the value and end with it.
+    # This runs for every frame of a long stream: most hold exactly one value.
     start = text if text[:1] == "{" else text.lstrip("\ufeff \t\r\n\x00")
     try:
         value, end = _decoder.raw_decode(start)
@@ -253,7 +253,7 @@ def _status(fields: Mapping[str, Any]) -> int | None:
 
 
 def _said_by_numbers(fields: Mapping[str, Any]) -> Iterator[str]:
-    """Words for what numbers say: a vendor's own status, an edge's error, a delay until a retry."""
+    """Words for numbers: a vendor's own status, an edge's error, a delay until a retry."""
     number = fields.get("status_code")
     if "status_msg" in fields and isinstance(number, int):
         yield f"base_resp_{_word(number)}"

@@ -11,7 +11,7 @@ from monitor.access.diagnosis.text import clean, decode
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Code, Effect, Surface
 
-#: A failure in words counts where the rules found nothing, or only that something failed.
+#: A failure stated in words counts when the rules found nothing, or nothing specific.
 _MAYBE_NO_ANSWER = frozenset((Code.UNRECOGNIZED, Code.SERVER_ERROR, Code.EDGE_ERROR))
 
 
@@ -49,7 +49,7 @@ def explain(body: bytes, given: Given) -> Explained:
         whole = pasted.whole and place == 0
         found = _part(part, asked, whole=whole)
         if not whole and found.diagnosis.effect is Effect.GRANTED:
-            # Cut out of something else, a success may be a quotation.
+            # A success that was cut out of a longer text may be a quotation.
             continue
         if not whole:
             found = replace(found, assumed=(_taken(pasted, part), *found.assumed))
@@ -70,7 +70,7 @@ def _asked(pasted: Pasted, given: Given) -> tuple[Observation, list[str]]:
     if surface is not None and given.surface is None:
         notes.append(f"surface {surface}, from {clean(endpoint, 120)}")
         if surface is Surface.MODELS:
-            # Only who asks for this surface means the model's own entry.
+            # Only a request for this surface is about the model's own entry.
             notes.append("that the model list proves nothing of the gate")
             model = None
     if model and not given.model:

@@ -1,4 +1,4 @@
-"""What stands in an image's place in an answer: an image, a link to one, or something else."""
+"""What an answer has where an image is expected: an image, a link to one, or something else."""
 
 import base64
 import binascii
@@ -19,7 +19,7 @@ _TEXT_CAP: Final = 4_096
 _NO_IMAGE_HOSTS: Final = frozenset(("platform.openai.com", "help.openai.com", "openai.com"))
 _NO_IMAGE_ENDS: Final = (
     *(".html", ".htm", ".json", ".txt", ".php", ".md", ".svg", ".xml", ".pdf", ".ico"),
-    # what we asked for: the way there, no picture
+    # the endpoint that was asked, no picture
     *("/images/generations", "/images/edits", "/responses", "/v1"),
 )
 #: Words of a path by which it leads to a page, or to what stands for a picture; the first in a query, too.
@@ -50,7 +50,7 @@ def is_image(value: str, seen: Image | None) -> bool:
 
 
 def text_instead(value: str) -> str:
-    """The text that was handed out as an image: in base64 or plain; empty where it is none."""
+    """The text given in place of an image, in base64 or plain; empty when there is none."""
     value = value[:_TEXT_CAP]
     plain = "".join(value.split()).rstrip("=")
     try:
@@ -84,7 +84,7 @@ def is_link(value: str, host: str) -> bool:
 
 
 def cut_image(text: str, seen: Image | None) -> bool:
-    """A JSON of an image that our own cap cut within the image."""
+    """Whether a JSON text with an image was cut by our own cap, within the image."""
     for name in ('"b64_json"', '"result"'):
         before, found, after = text.partition(name)
         after = after.lstrip(": \t\r\n")

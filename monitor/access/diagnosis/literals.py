@@ -8,7 +8,7 @@ import json
 import re
 from typing import Final
 
-#: Characters that are turned; more is no refusal, and an image is not printed so.
+#: The most characters that are converted; a refusal is shorter, and an image is not printed so.
 LITERAL_CAP: Final = 64 * 1024
 
 # A string literal, else a constant. A literal that never ends runs to the end of the text, and nothing is

@@ -8,7 +8,7 @@ import re
 
 from monitor.access.diagnosis.text import plain_quotes
 
-#: Characters that are scanned.
+#: The most characters that are scanned.
 SCAN_CAP = 8_000
 _VALUES_PER_FIELD = 6
 

@@ -1,10 +1,10 @@
-"""What to do when no answer came, by why: a bad certificate is no fault of this machine's network."""
+"""What to do when no answer came, by its cause: a bad certificate is no fault of this machine's network."""
 
 from monitor.access.diagnosis.advice import Advice
 from monitor.access.observation import Diagnosis, Failure
 from monitor.access.words import Code, Owner
 
-#: The rule of such a diagnosis is this and the failure.
+#: The rule of such a diagnosis is this prefix and the failure.
 RULE = "no_answer_"
 
 _STEPS = {
@@ -21,7 +21,7 @@ _STEPS = {
     Failure.PROTOCOL: "Check the route's base_url: host and port lead to something that is no API.",
     Failure.PROXY: "Check the proxy in the environment (HTTPS_PROXY, NO_PROXY), and its credentials.",
 }
-#: Failures that the other end has to mend, or the settings: this machine's network has reached something.
+#: Failures that the host or the settings cause: this machine's network reached something.
 _OF_THE_ROUTE = frozenset((Failure.CERTIFICATE, Failure.NO_TLS))
 
 
@@ -37,7 +37,7 @@ def failure_of(rule: str) -> Failure | None:
 
 
 def steps_of(failure: Failure | None) -> str:
-    """What to do about it; empty where it is not known why."""
+    """What to do about it; empty when the cause is unknown."""
     return _STEPS.get(failure, "") if failure else ""
 
 

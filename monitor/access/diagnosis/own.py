@@ -29,7 +29,7 @@ class OwnRule:
     _rule: Rule = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse what would be dangerous, and fold the phrase as messages are."""
+        """Refuse dangerous rules, and fold the phrase as messages are folded."""
         if self.diagnosis.effect is Effect.GRANTED:
             raise ValueError("a rule never means granted: only a payload proves access")
         if not self.tells():

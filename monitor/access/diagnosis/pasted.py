@@ -75,7 +75,7 @@ def take_apart(text: str) -> Pasted:
     if parsed is not None and not parsed[1]:
         return _recorded(parsed[0]) or Pasted((text,), whole=True)
     if text.startswith(("<", "data:", "event:")) and not text.startswith("< HTTP/"):
-        # A page may quote anything; a stream's events are told apart where answers are read.
+        # A page may quote anything; a stream's events are separated where answers are read.
         return Pasted((text,), whole=True)
     text = _tidy(text)
     endpoint, model, text = _command(text)
@@ -184,7 +184,7 @@ def _verbose(text: str) -> Pasted | None:
 
 
 def _recorded(value: Any) -> Pasted | None:
-    """An answer that a program noted down: an object with a status and a body of its own."""
+    """An answer that a program recorded: an object with its own status and body."""
     if not isinstance(value, dict) or "body" not in value or is_error(value.get("error")):
         return None
     status = next(
@@ -217,7 +217,7 @@ def plain_headers(value: Any) -> dict[str, str]:
 
 
 def _raised(text: str) -> Iterator[str]:
-    """What was raised, the last first: of a chain, the first one is often the server's answer."""
+    """The exceptions of a traceback, the last first: in a chain the first is often the server's answer."""
     chain = _CHAINED.split(text[-PART_CAP * PARTS_CAP :])
     for piece in reversed(chain[-PARTS_CAP:]):
         _, traced, after = piece.rpartition(_TRACEBACK)

@@ -19,7 +19,7 @@ from monitor.access.observation import Observation
 from monitor.access.words import Surface
 
 _IMAGES: Final = (Surface.IMAGES, Surface.EDITS)
-#: What a surface is proven by; None, where it is not known, by any.
+#: The shapes that prove a surface; None (surface unknown) allows any.
 _SHAPES: Final[dict[Surface | None, tuple[Shape, ...]]] = {
     Surface.IMAGES: (Shape.IMAGES,),
     Surface.EDITS: (Shape.IMAGES,),
@@ -59,7 +59,7 @@ _INSTEAD = re.compile(
     r"|\b[45]\d\d\b|[<>{}]|\bnull\b|undefined|\bnone\b|❌|⚠|⛔|\U0001f6ab|✖|✗|\U0001f512|❗|‼"
 )
 
-#: Some models think aloud, before they answer.
+#: Some models write their thoughts before the answer.
 _ALOUD_MARKS = re.compile(r"</?think(?:ing)?>")
 _ALOUD = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
 #: What the beginning of an answer to our question does not say, either, when it was cut before the word.
@@ -144,7 +144,7 @@ def _decide(said: Said, observation: Observation) -> ProofVerdict:
     ):
         return ProofVerdict.UNPROVEN
     if said.shape is Shape.IMAGES or surface is Surface.IMAGE_TOOL:
-        # The text model can end its turn without calling the tool: then the image gate was never met.
+        # The text model can end without calling the tool: then the image gate was not tested.
         proven = said.images and not _suspicious("\n".join(said.asides))
         verdict = ProofVerdict.PROVEN if proven else ProofVerdict.UNPROVEN
     else:
@@ -254,7 +254,7 @@ def _model_object(value: Any, model: str | None) -> ProofVerdict:
         listed = value.get("data")
         for entry in listed[:5_000] if isinstance(listed, list) else [value]:
             if isinstance(entry, dict) and entry.get("id") == model:
-                # a name alone may be the request's, repeated
+                # a name alone may be an echo of the request
                 known = not _ENTRY.isdisjoint(entry)
                 return ProofVerdict.PROVEN if known else ProofVerdict.UNPROVEN
     return ProofVerdict.UNPROVEN

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-#: Longer requests are boilerplate or a mistake: two days.
+#: A longer wait is boilerplate or a mistake: two days.
 WAIT_CAP: Final = 86_400.0 * 2
 
 _ASKED = re.compile(r"(?:try again|retry|reset|resets|wait)(?: your request)? (?:in|after|for) ")

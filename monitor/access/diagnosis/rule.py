@@ -78,7 +78,7 @@ class Rule:
         has = message.__contains__
         if self.phrases:
             single = self._single_ascii if message.isascii() else self._single
-            # Most rules have nothing to do with a message: that is seen without a step of ours.
+            # Most rules do not match a message: this test is the fastest.
             if not any(map(has, single)) and not self._has_several(message):
                 return False
         return (
@@ -173,5 +173,5 @@ def _among(status: int | None, those: Iterable[int]) -> bool:
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    # When it is first asked: to compile them all would cost more than to read the table.
+    # On first use: compiling them all would cost more than reading the table.
     return re.compile(pattern)

@@ -16,7 +16,7 @@ from monitor.access.diagnosis.envelope import ErrorLayer
 from monitor.access.diagnosis.rule import Rule, read_rules, squeezed
 from monitor.access.words import Code, Gate, Owner
 
-#: The built-in rules in their order.
+#: The built-in rules, in order.
 RULES: Final = tuple(read_rules(Path(__file__).with_name("rules.toml").read_text(encoding="utf-8")))
 #: Neighbours of one kind: rules on messages, or words of errors with the rule of each.
 _STAGES: Final[tuple[Sequence[Rule] | Mapping[str, Rule], ...]] = tuple(
@@ -175,7 +175,7 @@ def _by_status(answer: ParsedAnswer, folded: Sequence[str], status: int | None) 
     if status is None or status < 300:
         return _found(Code.UNRECOGNIZED, "nothing_known")
     if status < 400:
-        # Redirects are not followed; a login page or a canonical host answers so.
+        # Redirects are not followed; a login page or a canonical host sends them.
         return _found(Code.EDGE_ERROR, "status_3xx")
     prose = answer.kind in (Kind.TEXT, Kind.EMPTY)
     if status >= 500:
