@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from monitor.alerts.fitting import MessageLimits
     from monitor.alerts.messages import Message
     from monitor.config import Settings
-    from monitor.daemon.probe_once import Checked
     from monitor.daemon.service import Monitor
+    from monitor.oneshot.probe_once import Checked
 
 _TargetsArgument = Annotated[
     list[str] | None,
@@ -59,8 +59,8 @@ def check(
 
     0 granted, 10 gated (11 after a fresh declaration), 12 locked, 13 blocked, 14 inconclusive.
     """
-    from monitor.daemon.probe_once import Attempts, check_all, worst_case
     from monitor.daemon.signals import run
+    from monitor.oneshot.probe_once import Attempts, check_all, worst_case
 
     settings = with_declarations(load_settings(config), datetime.now(UTC))
     targets = select_targets(settings, names or [])
@@ -80,7 +80,7 @@ def check(
 
 def _announce_cost(settings: "Settings", targets: "Sequence[Target]", *, times: int) -> float:
     """Print what the probes cost at most, and return it."""
-    from monitor.daemon.probe_once import worst_case
+    from monitor.oneshot.probe_once import worst_case
 
     prices = [worst_case(settings, target) for target in targets]
     total = sum(price for price, _ in prices) * times
@@ -201,10 +201,10 @@ def wait(
 
     0 all available, 12 one is locked, 13 one is blocked, 124 timed out.
     """
-    from monitor.daemon.booking import Cost, Wanted
-    from monitor.daemon.logs import configure
-    from monitor.daemon.probe_once import worst_case
     from monitor.daemon.signals import run
+    from monitor.logs.logging_setup import configure
+    from monitor.oneshot.booking import Cost, Wanted
+    from monitor.oneshot.probe_once import worst_case
     from monitor.store import queries
 
     limit = parse_timeout(timeout, "--timeout")

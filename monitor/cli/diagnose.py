@@ -24,7 +24,7 @@ from monitor.cli.reservations import OverBudget, Yes, agree, probing
 
 if TYPE_CHECKING:
     from monitor.config import Settings
-    from monitor.daemon.checkup import CheckupPlan
+    from monitor.oneshot.checkup import CheckupPlan
 
 
 def diagnose(
@@ -44,9 +44,9 @@ def diagnose(
     Exit status as `check`: 0 granted, 10 gated (11 after a fresh declaration), 12 locked, 13 blocked,
     14 inconclusive.
     """
-    from monitor.daemon.checkup import checkup
-    from monitor.daemon.probe_once import Attempts, worst_case
     from monitor.daemon.signals import run
+    from monitor.oneshot.checkup import checkup
+    from monitor.oneshot.probe_once import Attempts, worst_case
 
     settings = with_declarations(load_settings(config), datetime.now(UTC))
     plan = _plan(settings, key, model)
@@ -66,7 +66,7 @@ def diagnose(
 
 
 def _plan(settings: "Settings", key: str, model: str | None) -> "CheckupPlan":
-    from monitor.daemon.checkup import plan_of
+    from monitor.oneshot.checkup import plan_of
 
     known = [one.name for one in settings.keys]
     if key not in known:
@@ -79,7 +79,7 @@ def _plan(settings: "Settings", key: str, model: str | None) -> "CheckupPlan":
 
 def _announce(settings: "Settings", plan: "CheckupPlan") -> float:
     """Print what will be probed and what it costs at most; return the cost."""
-    from monitor.daemon.checkup import cost
+    from monitor.oneshot.checkup import cost
 
     total, estimated = cost(settings, plan)
     probes = list(plan)

@@ -21,7 +21,7 @@ from monitor.cli.redacted_output import redactor
 if TYPE_CHECKING:
     from monitor.access.target import Target
     from monitor.config import Settings
-    from monitor.daemon.checkup.project_check import ProjectRules
+    from monitor.oneshot.checkup.project_check import ProjectRules
     from monitor.store.target_record import TargetRecord
 
 
@@ -54,8 +54,8 @@ def evidence(
     Sends nothing and needs no secret, but for --admin; where the key can be read its fingerprint is shown.
     """
     from monitor.config.references import resolved
-    from monitor.daemon.evidence_bundle import Asked, bundle
-    from monitor.daemon.evidence_text import markdown
+    from monitor.oneshot.evidence_bundle import Asked, bundle
+    from monitor.oneshot.evidence_text import markdown
     from monitor.store.target_record import target_record
 
     settings = load_settings(config, reading=not admin)
@@ -89,8 +89,8 @@ def evidence(
 def _rules(settings: "Settings", target: "Target", known: "TargetRecord") -> "ProjectRules":
     """What the admin key reads; ends the command where there is none, or nothing to ask for."""
     from monitor.access.words import Contract
-    from monitor.daemon.checkup.project_check import project_rules
     from monitor.daemon.signals import run
+    from monitor.oneshot.checkup.project_check import project_rules
     from monitor.probing import Prober
 
     if target.contract is not Contract.DIRECT:

@@ -5,7 +5,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from monitor.daemon.redaction import Redactor
+    from monitor.logs.redaction import Redactor
 
 #: The most characters without a line's end that are held back.
 _LINE_MOST = 64 * 1024
@@ -14,7 +14,7 @@ _LINE_MOST = 64 * 1024
 @cache
 def redactor() -> "Redactor":
     """The one redactor of this process; it learns the secrets of the settings when they are read."""
-    from monitor.daemon.redaction import Redactor
+    from monitor.logs.redaction import Redactor
 
     return Redactor()
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from monitor.access.holds import Reservation
     from monitor.access.target import Target
     from monitor.config import Settings
-    from monitor.daemon.booking import Cost, Wanted
-    from monitor.daemon.probe_once import Attempts
+    from monitor.oneshot.booking import Cost, Wanted
+    from monitor.oneshot.probe_once import Attempts
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")]
 OverBudget = Annotated[
@@ -48,8 +48,8 @@ def probing(
     Probes without a price are not held. A target that was not probed cost nothing; a probe that was sent
     and not answered, because a signal came first, is in doubt.
     """
-    from monitor.daemon.booking import Cost, Wanted
     from monitor.daemon.watches import account_of
+    from monitor.oneshot.booking import Cost, Wanted
 
     priced = [target for target, usd in prices.items() if usd > 0]
     wanted = [Wanted(account_of(target), target.key, prices[target]) for target in priced]
@@ -80,7 +80,7 @@ def reserving(
 
     Ends the command where there is no room. However it ends, also by a signal, `costs` is booked.
     """
-    from monitor.daemon.booking import settle
+    from monitor.oneshot.booking import settle
 
     holds: tuple[Reservation, ...] = ()
     try:
@@ -96,9 +96,9 @@ def reserving(
 def _reserve(
     settings: "Settings", wanted: "Sequence[Wanted]", *, over: bool
 ) -> "tuple[Reservation, ...]":
-    from monitor.daemon.booking import OverBudgetError, reserve
     from monitor.daemon.channels import redactor_of
-    from monitor.daemon.logs import configure
+    from monitor.logs.logging_setup import configure
+    from monitor.oneshot.booking import OverBudgetError, reserve
     from monitor.store.errors import StoreError
 
     if not wanted:

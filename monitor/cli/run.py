@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def run(config: ConfigOption = None) -> None:
     """Watch the targets of the settings and tell people of every change, until stopped."""
     from monitor.daemon.channels import learn, senders_of
-    from monitor.daemon.logs import configure, log_uncaught
     from monitor.daemon.notify import ServiceManager
     from monitor.daemon.serve import serve
     from monitor.daemon.service import Monitor
+    from monitor.logs.logging_setup import configure, log_uncaught
 
     settings = load_settings(config)
     announce(settings)
@@ -54,7 +54,7 @@ def run(config: ConfigOption = None) -> None:
 def announce(settings: "Settings") -> None:
     """Say what will be done and what it may cost at most, before it is done."""
     from monitor.config import month
-    from monitor.daemon.probe_once import worst_case
+    from monitor.oneshot.probe_once import worst_case
     from monitor.probing import proxy_for
 
     targets = settings.targets()

@@ -225,7 +225,7 @@ def history(
 def _print_message(row: "HistoryRow") -> None:
     """Print the message in full: a channel with a small limit leaves parts out."""
     from monitor.alerts.messages import Told, compose
-    from monitor.daemon.redaction import Redactor
+    from monitor.logs.redaction import Redactor
 
     message = compose([Told(row.id, row.happening)], now=row.happening.at)
     for line in (f"\nThe last message: {message.title}", "", *message.text.rstrip().splitlines()):

@@ -11,7 +11,8 @@ from monitor.access.holds import Need, Posting, Reservation
 from monitor.access.limits import Budget
 from monitor.access.spending import BudgetLedger
 from monitor.access.words import EventKind, Reason
-from monitor.daemon.booking import (
+from monitor.daemon.watches import Watch, Watches
+from monitor.oneshot.booking import (
     RESERVE,
     SPEND,
     booked,
@@ -21,7 +22,6 @@ from monitor.daemon.booking import (
     take,
     wanted_of,
 )
-from monitor.daemon.watches import Watch, Watches
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change, InboxItem
 

@@ -12,7 +12,7 @@ from monitor.alerts.subscriptions import Subscription
 from monitor.alerts.url_secrets import url_secrets, whole_urls
 from monitor.config import Settings
 from monitor.daemon import console
-from monitor.daemon.redaction import Redactor
+from monitor.logs.redaction import Redactor
 from monitor.store.recorder import Recorder
 
 log = structlog.get_logger()

@@ -6,9 +6,9 @@ from datetime import datetime
 import structlog
 
 from monitor.config import Settings
-from monitor.daemon.evidence_bundle import Asked, bundle
-from monitor.daemon.evidence_text import markdown
 from monitor.daemon.watches import Watch
+from monitor.oneshot.evidence_bundle import Asked, bundle
+from monitor.oneshot.evidence_text import markdown
 from monitor.store.errors import StoreError
 from monitor.store.target_record import target_record
 

@@ -37,9 +37,9 @@ from monitor.daemon.network_state import NetworkState
 from monitor.daemon.notify import ServiceManager
 from monitor.daemon.probe_result import ProbeResult
 from monitor.daemon.probe_runner import ProbeRunner
-from monitor.daemon.redaction import Redactor
 from monitor.daemon.schedule import Schedule
 from monitor.daemon.watches import Watch, Watches, take_over, watches_of
+from monitor.logs.redaction import Redactor
 from monitor.probing import Prober, ping
 from monitor.store.errors import GoneError, StoreError
 from monitor.store.recorder import Recorder

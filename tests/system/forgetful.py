@@ -3,9 +3,9 @@
 import sys
 
 from monitor.cli.app import main
-from monitor.daemon import logqueue
+from monitor.logs import log_queue
 
 if __name__ == "__main__":
-    logqueue._MOST = int(sys.argv[1])
+    log_queue._MOST = int(sys.argv[1])
     sys.argv = ["access-monitor", *sys.argv[2:]]
     main()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from monitor.config import load
-from monitor.daemon.checkup import checkup, cost, plan_of
+from monitor.oneshot.checkup import checkup, cost, plan_of
 from monitor.simulator import Simulator, parse_scenario
 
 pytestmark = pytest.mark.anyio

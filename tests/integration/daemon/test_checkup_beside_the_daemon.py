@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from monitor.daemon.booking import Cost, OverBudgetError, Wanted, reserve, settle
 from monitor.daemon.watches import account_of
+from monitor.oneshot.booking import Cost, OverBudgetError, Wanted, reserve, settle
 from monitor.store.connections import FileLock
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ from echoes import FORMS, HOWS, KEYS, EchoServer, cells, remains
 
 from monitor.config import load
 from monitor.daemon.channels import redactor_of
-from monitor.daemon.logs import configure
+from monitor.logs.logging_setup import configure
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from monitor.daemon.logs import configure
-from monitor.daemon.redaction import Redactor
+from monitor.logs.logging_setup import configure
+from monitor.logs.redaction import Redactor
 
 pytestmark = pytest.mark.anyio
 

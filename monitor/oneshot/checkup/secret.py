@@ -4,8 +4,8 @@ import re
 
 from monitor.access.words import Code, Owner
 from monitor.config import Secret
-from monitor.daemon.checkup.checkup_context import CheckupContext
-from monitor.daemon.checkup.results import CheckFinding
+from monitor.oneshot.checkup.checkup_context import CheckupContext
+from monitor.oneshot.checkup.results import CheckFinding
 
 SECRET = "secret"  # noqa: S105 - the check's name
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from monitor.access.words import Code, Gate, Owner
-from monitor.daemon.probe_once import Checked
+from monitor.oneshot.probe_once import Checked
 
 
 class CheckResult(StrEnum):

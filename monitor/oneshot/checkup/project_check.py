@@ -15,8 +15,8 @@ from monitor.access.observation import Observation
 from monitor.access.words import Contract
 from monitor.catalog import Catalog
 from monitor.config import Settings
-from monitor.daemon.checkup.checkup_context import CheckupContext, said
-from monitor.daemon.checkup.results import CheckFinding
+from monitor.oneshot.checkup.checkup_context import CheckupContext, said
+from monitor.oneshot.checkup.results import CheckFinding
 from monitor.probing import Credentials, Prober
 
 PERMISSIONS, LIMITS = "model_permissions", "rate_limits"

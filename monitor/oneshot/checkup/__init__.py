@@ -6,7 +6,7 @@ from datetime import datetime
 
 from monitor.access.words import Code, Owner
 from monitor.config import Settings
-from monitor.daemon.checkup import (
+from monitor.oneshot.checkup import (
     control,
     gate,
     identity,
@@ -16,12 +16,12 @@ from monitor.daemon.checkup import (
     secret,
     variables,
 )
-from monitor.daemon.checkup.checkup_context import CheckupContext
-from monitor.daemon.checkup.plan import CheckupPlan, cost, plan_of
-from monitor.daemon.checkup.project_check import ProjectRules, project_rules
-from monitor.daemon.checkup.results import Check, CheckFinding, CheckResult, Report, Verdict
-from monitor.daemon.checkup.verdict import verdict_of
-from monitor.daemon.probe_once import Attempts, check_all
+from monitor.oneshot.checkup.checkup_context import CheckupContext
+from monitor.oneshot.checkup.plan import CheckupPlan, cost, plan_of
+from monitor.oneshot.checkup.project_check import ProjectRules, project_rules
+from monitor.oneshot.checkup.results import Check, CheckFinding, CheckResult, Report, Verdict
+from monitor.oneshot.checkup.verdict import verdict_of
+from monitor.oneshot.probe_once import Attempts, check_all
 from monitor.probing import Prober
 
 __all__ = [

@@ -1,8 +1,8 @@
 """Do variables of the environment, which the official client obeys, contradict the settings?"""
 
 from monitor.config.problems import shown
-from monitor.daemon.checkup.checkup_context import CheckupContext
-from monitor.daemon.checkup.results import CheckFinding
+from monitor.oneshot.checkup.checkup_context import CheckupContext
+from monitor.oneshot.checkup.results import CheckFinding
 
 VARIABLES = "variables"
 

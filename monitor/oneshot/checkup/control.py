@@ -1,9 +1,9 @@
 """Is there credit, and does a model without a gate work? One request answers both."""
 
 from monitor.access.words import Code, Effect
-from monitor.daemon.checkup.checkup_context import CheckupContext, finding_of, said
-from monitor.daemon.checkup.results import CheckFinding
-from monitor.daemon.probe_once import check_all
+from monitor.oneshot.checkup.checkup_context import CheckupContext, finding_of, said
+from monitor.oneshot.checkup.results import CheckFinding
+from monitor.oneshot.probe_once import check_all
 
 CREDIT, CONTROL = "credit", "control"
 

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from monitor.access.holds import Reservation
-from monitor.daemon.booking import Cost, Wanted, costs_of, wanted_of
+from monitor.oneshot.booking import Cost, Wanted, costs_of, wanted_of
 
 ASKED = {"wanted": [["acme/m:chat openai direct key acme", "acme", 0.0017]], "day": "2026-11-20"}
 HOLD = [7, "acme/m:chat openai direct key acme", "acme", "2026-11-20", 0.0017]

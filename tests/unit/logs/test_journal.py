@@ -11,9 +11,9 @@ import struct
 import pytest
 import structlog
 
-from monitor.daemon import journal, logs
-from monitor.daemon.journal import JournalHandler, entry, is_journal
-from monitor.daemon.redaction import Redactor
+from monitor.logs import journal, logging_setup
+from monitor.logs.journal import JournalHandler, entry, is_journal
+from monitor.logs.redaction import Redactor
 
 KEY = "canary-FAKE-key-0001"
 
@@ -94,7 +94,7 @@ def journald(tmp_path, monkeypatch):
         about = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{about.st_dev}:{about.st_ino}")
         monkeypatch.setattr(journal, "SOCKET", str(path))
-        logs.configure(Redactor([KEY]), stream=stream)
+        logging_setup.configure(Redactor([KEY]), stream=stream)
         yield end, path, stream
         for handler in logging.getLogger().handlers:
             handler.close()

@@ -5,8 +5,8 @@ from dataclasses import replace
 from monitor.access.diagnosis import read_listing
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Code, Effect, ProbeKind
-from monitor.daemon.checkup.checkup_context import CheckupContext, finding_of, said
-from monitor.daemon.checkup.results import CheckFinding
+from monitor.oneshot.checkup.checkup_context import CheckupContext, finding_of, said
+from monitor.oneshot.checkup.results import CheckFinding
 
 KEY, BELONGING = "key", "organization_and_project"
 

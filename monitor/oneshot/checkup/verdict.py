@@ -7,9 +7,9 @@ from datetime import timedelta
 from monitor.access.diagnosis import advise
 from monitor.access.providers import PROVIDER_QUESTIONS
 from monitor.access.words import Code, Contract, Effect, Owner
-from monitor.daemon.checkup.checkup_context import CheckupContext
-from monitor.daemon.checkup.results import CheckFinding, Verdict
-from monitor.daemon.probe_once import Checked
+from monitor.oneshot.checkup.checkup_context import CheckupContext
+from monitor.oneshot.checkup.results import CheckFinding, Verdict
+from monitor.oneshot.probe_once import Checked
 
 _VERIFY = "Verifying or declaring a verification: the gate was not what refused."
 _AGAIN = "Trying again in a loop: the answer stays the same until something is changed."

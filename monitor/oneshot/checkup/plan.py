@@ -10,7 +10,7 @@ from monitor.access.words import Contract, Surface
 from monitor.catalog import Catalog, Model, builtin, open_price
 from monitor.catalog.requests import TOOL_DRIVER
 from monitor.config import Settings
-from monitor.daemon.probe_once import worst_case
+from monitor.oneshot.probe_once import worst_case
 
 #: Targets of other routes that are probed beside it; more would be costly, and tell no more.
 _OTHERS_MOST = 10

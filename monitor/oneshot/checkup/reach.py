@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from monitor.access.diagnosis.no_answer import owner_of, steps_of
 from monitor.access.observation import Failure, Observation
 from monitor.access.words import Code, Owner, ProbeKind
-from monitor.daemon.checkup.checkup_context import CheckupContext
-from monitor.daemon.checkup.results import CheckFinding
+from monitor.oneshot.checkup.checkup_context import CheckupContext
+from monitor.oneshot.checkup.results import CheckFinding
 from monitor.probing import proxy_for
 
 NAME, CONNECTION, TLS, FIRST_BYTE = "name_resolution", "connection", "tls", "first_byte"

@@ -1,9 +1,9 @@
 """The gate itself, on each surface of the model."""
 
 from monitor.access.words import Code, Effect
-from monitor.daemon.checkup.checkup_context import CheckupContext, finding_of, said
-from monitor.daemon.checkup.results import CheckFinding
-from monitor.daemon.probe_once import Checked, check_all
+from monitor.oneshot.checkup.checkup_context import CheckupContext, finding_of, said
+from monitor.oneshot.checkup.results import CheckFinding
+from monitor.oneshot.probe_once import Checked, check_all
 
 GATE = "gate"
 

@@ -8,9 +8,9 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from monitor.daemon.journal import JournalHandler, is_journal
-from monitor.daemon.logqueue import QueuedHandler, Straight
-from monitor.daemon.redaction import Redactor
+from monitor.logs.journal import JournalHandler, is_journal
+from monitor.logs.log_queue import QueuedHandler, Straight
+from monitor.logs.redaction import Redactor
 from monitor.store.errors import UnavailableError
 
 log = structlog.get_logger()

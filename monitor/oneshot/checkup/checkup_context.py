@@ -7,9 +7,9 @@ from datetime import datetime
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Contract
 from monitor.config import Route, Settings
-from monitor.daemon.checkup.plan import CheckupPlan
-from monitor.daemon.checkup.results import Check, CheckFinding, CheckResult
-from monitor.daemon.probe_once import Attempts, Checked
+from monitor.oneshot.checkup.plan import CheckupPlan
+from monitor.oneshot.checkup.results import Check, CheckFinding, CheckResult
+from monitor.oneshot.probe_once import Attempts, Checked
 from monitor.probing import Credentials, Prober
 
 

@@ -21,7 +21,7 @@ from monitor.store.records import Run
 from monitor.store.target_record import Granted, TargetRecord
 
 if TYPE_CHECKING:
-    from monitor.daemon.checkup.project_check import ProjectRules
+    from monitor.oneshot.checkup.project_check import ProjectRules
 
 #: Other possible owners of the problem, and the diagnoses that would show them.
 _OTHERS: tuple[tuple[str, str, tuple[Code, ...]], ...] = (

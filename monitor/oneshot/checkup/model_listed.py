@@ -7,8 +7,8 @@ from monitor.access.target import Capability
 from monitor.access.words import Code, Effect, Owner, ProbeKind, Surface
 from monitor.catalog import Model
 from monitor.catalog.listing import listed as dates_of
-from monitor.daemon.checkup.checkup_context import CheckupContext, said
-from monitor.daemon.checkup.results import CheckFinding
+from monitor.oneshot.checkup.checkup_context import CheckupContext, said
+from monitor.oneshot.checkup.results import CheckFinding
 
 LISTED, MODEL, ENDPOINT = "listed", "model", "endpoint"
 

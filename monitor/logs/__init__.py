@@ -1,0 +1,1 @@
+"""What is logged: one line per event, in order, without secrets."""
