@@ -189,7 +189,10 @@ def _daemon_line(daemon: "DaemonRow | None", now: datetime) -> str:
         return f"daemon: stopped {ago(daemon.stopped_at, now)}"
     if problem := trouble(daemon, now):
         return f"not as it should be: {printable(problem)}"
-    return f"daemon: running since {utc(daemon.started_at)} (pid {daemon.pid})"
+    line = f"daemon: running since {utc(daemon.started_at)} (pid {daemon.pid})"
+    if missed := daemon.status.get("rounds_missed"):
+        line += f"; {missed:,} rounds of probes were missed since then"
+    return line
 
 
 def history(
@@ -218,6 +221,8 @@ def history(
         print_json([as_json(row) for row in found])
         return
     print_history(found)
+    if len(found) == queries.LIMIT:
+        print(f"These are the newest {queries.LIMIT:,}: name a target, or a time with --since.")
     if len({row.happening.target for row in found}) == 1:
         _print_message(found[-1])
 

@@ -7,8 +7,10 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
+from typer.testing import CliRunner
 
 from monitor.access.words import DeclarationKind, EventKind, Reason
+from monitor.cli.commands import app
 from monitor.store import connections, queries, status_queries
 from monitor.store.errors import StoreError
 from monitor.store.inbox import submit_declaration
@@ -259,3 +261,16 @@ async def test_the_latest_declaration_of_each_subject_counts_taken_or_not(path, 
         "org-acme": ("rejected", clock.now - timedelta(minutes=3)),
         "acme-prod": ("cleared", later),
     }
+
+
+async def test_a_history_that_is_cut_says_so(path, recorder, make):
+    told = Change(told=(Told(make.happening(make.target())),))
+    await recorder.write([told] * queries.LIMIT)
+    config = path.parent / "access-monitor.toml"
+    config.write_text(f'[monitor]\ndatabase = "sqlite:///{path}"\n')
+
+    def shown(*target: str) -> str:
+        return CliRunner().invoke(app, ["history", *target, "--config", str(config)]).output
+
+    assert f"These are the newest {queries.LIMIT:,}" in shown()
+    assert "These are the newest" not in shown("acme-dev/*")
