@@ -91,7 +91,7 @@ class Budgets:
         """Have it written before a probe leaves. Raises StoreError."""
         # behind the answers that wait to be written: their word on what is held is older
         try:
-            await self._recorder.write([Change(posting=posting)])
+            await self._recorder.queue.write([Change(posting=posting)], urgent=False)
         except BaseException:
             self.ledger.unwritten(posting)
             raise

@@ -134,14 +134,15 @@ class WriteQueue:
                 )
             await self._until(lambda: not self.full)
 
-    async def write(self, changes: Sequence[Change]) -> list[int]:
+    async def write(self, changes: Sequence[Change], *, urgent: bool = True) -> list[int]:
         """Write changes behind those that came before; the ids of their happenings, in order.
 
-        Raises StoreError when they are at fault or the database refuses them now: nothing is kept.
+        What is not `urgent` waits a moment for company. Raises StoreError when they are at fault or the
+        database refuses them now: nothing is kept.
         """
         if self.refusing is not None and (self.kept or self._loop.time() < self._again_at):
             raise UnavailableError(self.refusing)
-        entry = _Entry(_put(changes), changes, ordered=True, proves=True, urgent=_tells(changes))
+        entry = _Entry(_put(changes), changes, ordered=True, proves=True, urgent=urgent)
         recorded: list[Recorded] = await self._done(entry)
         return [one.id for one in recorded]
 

@@ -68,9 +68,10 @@ async def test_one_row_that_is_always_refused_does_not_stop_its_organization(out
     for n in range(3):
         outbox.add("ops", light(target=f"acme-{n}/gpt-image-2:images"))
     channel = Picky("[#101]")
-    _, task = await running(outbox, channel)
+    dispatcher, task = await running(outbox, channel)
     await outbox.until(lambda: outbox.states() == ["pending", "delivered", "delivered"])
     outbox.add("ops", light(target="acme-9/gpt-image-2:images"))
+    dispatcher.wake()
     await outbox.until(lambda: outbox.states()[3] == "delivered")
     await end(task)
 
