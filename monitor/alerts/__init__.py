@@ -1,1 +1,1 @@
-"""Which event goes to whom, the messages, and their delivery."""
+"""Which event goes to which channel, the messages, and their delivery."""

@@ -1,7 +1,7 @@
-"""A channel: one Apprise URL, and the delivery of one message at a time to it.
+"""A channel: one Apprise URL, and the delivery of messages to it.
 
-Apprise is imported at the first use, in a thread: it costs a fifth of a second and 18 MiB, which a
-command that sends nothing should not pay.
+Apprise is imported at the first use, in a thread: the import takes a fifth of a second and 18 MiB, which a
+command that sends nothing should not pay for.
 """
 
 import asyncio
@@ -33,25 +33,25 @@ from monitor.alerts.url_secrets import hide, named_in
 
 REASON_CAP = 300
 
-#: What Apprise says at DEBUG only, and what nobody can do without: the mail server's refusal, the
-#: webhook's answer, the socket's error. The rest of DEBUG is URLs and payloads.
+#: Indispensable lines that Apprise logs at DEBUG only: the mail server's refusal, the webhook's answer, the
+#: socket's error. Its other DEBUG lines are URLs and payloads.
 _TELLING = ("Socket Exception:", "Response Details:")
 
 _loading = threading.Lock()
 
 
-#: A service that wants so many seconds between two messages gets one at a time.
+#: A service that asks for this many seconds or more between two messages gets one at a time.
 _PACED = 0.2
-#: Messages at once for a service of which Apprise knows no pace, such as mail: a server limits connections.
+#: Parallel messages for a service whose pace Apprise does not know, such as mail: servers limit connections.
 _UNKNOWN_MOST = 2
 
 
 class DeliveryError(Exception):
     """A message was not delivered, as far as is known.
 
-    `reason` is one redacted line. `wait` is how many seconds the service asks to wait before anything
-    else is sent to it. `ended` is there when the attempt ran out of time: the service may have taken the
-    message, sending again may show it twice, and until it is set the attempt is still under way.
+    `reason` is one redacted line. `wait` is the number of seconds that the service asks to wait before
+    anything else is sent to it. `ended` is not None when the attempt timed out: the service may have taken
+    the message, sending again may show it twice, and the attempt is under way until `ended` is set.
     """
 
     def __init__(self, reason: str, *, wait: float = 0.0, ended: asyncio.Event | None = None):
@@ -62,16 +62,16 @@ class DeliveryError(Exception):
 
     @property
     def maybe_delivered(self) -> bool:
-        """Whether the service may have taken the message all the same."""
+        """Whether the service may have taken the message nevertheless."""
         return self.ended is not None
 
 
 class AppriseChannel:
-    """One Apprise URL, under a name that may be shown; the URL is a secret and never is.
+    """One Apprise URL under a public name. The URL is a secret and is never shown.
 
-    `timeout` bounds one delivery as a whole, and each wait for the network within it. `parallel` messages
-    are sent at once, each in a thread that keeps its service and its connection. `redact` has the last
-    word on what is sent, and on every reason after the URL's own parts are hidden.
+    `timeout` bounds a delivery as a whole, and each wait for the network in it. Up to `parallel` messages are
+    sent at once, each in a thread that keeps its service and its connection. `redact` is applied last to
+    everything that is sent, and to every reason after the parts of the URL are hidden.
     """
 
     def __init__(
@@ -97,16 +97,16 @@ class AppriseChannel:
 
     @property
     def parallel(self) -> int:
-        """How many messages it takes at once: one until its service is known, and where that sets a pace."""
+        """Messages sent at once: one until the service is known, and where it sets a pace."""
         return min(self._known_most, self._most)
 
     @property
     def pace(self) -> float:
-        """Seconds that the service wants between two messages; 0 until it is known, or sets none."""
+        """Seconds that the service asks for between two messages; 0 if unknown or none."""
         return self._pace
 
     async def message_limits(self) -> MessageLimits:
-        """What the service takes, by Apprise's own figures. No network."""
+        """The limits of the service, by Apprise's own figures. Uses no network."""
         if self._message_limits is None:
             self._message_limits = await asyncio.to_thread(self._measured)
         return self._message_limits
@@ -115,7 +115,7 @@ class AppriseChannel:
         apprise = _apprise()
         service = _service(apprise, self._url)
         if service is None:
-            return MessageLimits()  # the attempt says why
+            return MessageLimits()  # the attempt reports why
         pace = _pace(apprise, service)
         self._known_most = self._most if pace is not None else _UNKNOWN_MOST
         if pace is not None and pace >= _PACED:
@@ -124,10 +124,10 @@ class AppriseChannel:
         return MessageLimits(measure.takes, title=measure.title_most, heads=measure.heads_most)
 
     async def send(self, message: Message) -> None:
-        """Deliver one message. Raises DeliveryError; returns only when the service took it.
+        """Deliver one message. Returns only when the service took it, else raises DeliveryError.
 
-        Cancelling does not stop a send that has begun; running out of time interrupts it. Until its
-        thread is back it counts as one of the `parallel`; a call beyond those fails at once.
+        Cancelling does not stop a send that has begun; a timeout interrupts it. It counts as one of the
+        `parallel` sends until its thread ends it; a call beyond those fails at once.
         """
         if self._under_way >= self._most:
             raise DeliveryError("the attempts before this one have not come back yet")
@@ -145,13 +145,13 @@ class AppriseChannel:
                 done.set_result(failure)
 
         def report(failure: str | None) -> None:
-            with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
                 loop.call_soon_threadsafe(finish, failure)
 
         self._under_way += 1
         sending = self._begin(_Work(message, self._redact, waits, report))
         try:
-            # Not `wait_for`: in Python 3.11 it loses a cancellation that comes with the result.
+            # Not `wait_for`: in Python 3.11 it loses a cancellation that arrives with the result.
             async with asyncio.timeout(self._seconds):
                 failure = await done
         except TimeoutError:
@@ -162,7 +162,7 @@ class AppriseChannel:
             raise DeliveryError(self._presentable(failure), wait=sum(waits[-1:]))
 
     def _begin(self, work: "_Work") -> "_Sending":
-        """Have a message delivered by a thread that is idle, or by a new one."""
+        """Deliver a message in an idle thread, or in a new one."""
         while self._idle:
             sending = self._idle.pop()
             if sending.begin(work):
@@ -172,13 +172,16 @@ class AppriseChannel:
         return sending
 
     def _presentable(self, reason: str) -> str:
-        # By value first: the general redactor may cut a secret in two that is known here whole.
+        # Hide known values first: the general redactor may split a secret that is known whole here.
         return clean(self._redact(hide(reason, self._secrets)), REASON_CAP)
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """One message for a thread. `waits` gets what the service asks to wait, `report` why it failed."""
+    """One message for a thread.
+
+    `waits` collects the seconds that the service asks to wait; `report` gets the failure, or None.
+    """
 
     message: Message
     redact: Callable[[str], str]
@@ -187,33 +190,33 @@ class _Work:
 
 
 class _Sending:
-    """A thread that delivers one message after another, with a service and a connection of its own.
+    """A thread that delivers messages one by one, with a service and a connection of its own.
 
-    It ends by itself when nothing came for as long as a connection is kept.
+    It ends when no message came for as long as an idle connection is kept.
     """
 
     def __init__(self, url: str, seconds: float) -> None:
-        #: whether it can be given another message
+        #: whether it takes another message
         self.usable = True
         self._url = url
         self._seconds = seconds
-        #: the service, and what sends to it
+        #: the service and its sender
         self._prepared: tuple[Any, Any] | None = None
         self._ending = threading.Lock()
         self._work: queue.SimpleQueue[_Work] = queue.SimpleQueue()
-        # A daemon thread: a mail server that hangs must not hold up the end of the process.
+        # A daemon thread: a hanging mail server must not delay the end of the process.
         self._thread = threading.Thread(target=self._serve, name="channel", daemon=True)
         self._thread.start()
 
     def begin(self, work: _Work) -> bool:
-        """Have a message delivered; False when the thread has ended."""
+        """Deliver a message; False if the thread has ended."""
         with self._ending:
             if self.usable:
                 self._work.put(work)
             return self.usable
 
     def interrupt(self) -> None:
-        """End the delivery under way, and the thread with it."""
+        """End the delivery under way and the thread."""
         self.usable = False
         interrupt(self._thread)
 
@@ -224,7 +227,7 @@ class _Sending:
                 failure: str | None = "it took too long"
                 try:
                     failure = self._deliver(work)
-                except Exception as error:  # noqa: BLE001 - whatever a plugin raises is a failed delivery
+                except Exception as error:  # noqa: BLE001 - any exception of a plugin is a failed delivery
                     failure = f"{type(error).__name__}: {error}"
                 finally:
                     work.report(failure)
@@ -232,12 +235,12 @@ class _Sending:
     def _next(self) -> _Work | None:
         with suppress(queue.Empty):
             return self._work.get(timeout=KEPT_S) if self.usable else None
-        with self._ending:  # from here on either there is work, or there never will be
+        with self._ending:  # `begin` adds no work after `usable` is False
             self.usable = not self._work.empty()
         return self._work.get() if self.usable else None
 
     def _deliver(self, work: _Work) -> str | None:
-        """Send, blocking. Returns why it failed, or None."""
+        """Send and block. Returns the failure, or None."""
         apprise = _apprise()
         self._prepared = self._prepared or self._prepare(apprise)
         if self._prepared is None:
@@ -259,12 +262,12 @@ class _Sending:
         service = _service(apprise, self._url)
         if service is None:
             return None
-        # For each wait; smtplib knows only the first. Longer than the deadline of the whole, which
-        # must be the one to speak: it knows that the message may have been taken.
+        # For each wait; smtplib knows only the first. They exceed the deadline of the whole delivery, which
+        # must end it: only that reports that the message may have been taken.
         service.socket_connect_timeout = service.socket_read_timeout = self._seconds + 1
-        service.retry = 0  # retries are the outbox's
+        service.retry = 0  # the outbox retries
         service.optional = False  # else a failure would count as a success
-        service.overflow_mode = apprise.OverflowMode.UPSTREAM  # messages are made to fit
+        service.overflow_mode = apprise.OverflowMode.UPSTREAM  # messages already fit
         service.request_rate_per_sec = _pace(apprise, service) or 0.0
         sender = apprise.Apprise()
         sender.add(service)
@@ -272,7 +275,7 @@ class _Sending:
 
 
 def check_url(url: str) -> str | None:
-    """Why Apprise cannot use this URL, without showing it; None when it can. Sends nothing. Blocks."""
+    """Why Apprise cannot use this URL, without showing it; None if it can. Sends nothing. Blocks."""
     schema, separator, _ = url.partition("://")
     if not separator or not schema.isascii() or not schema.isalnum():
         return (
@@ -290,13 +293,12 @@ def check_url(url: str) -> str | None:
 def _apprise() -> ModuleType:
     with _loading:  # `cache` alone may call it twice
         apprise = importlib.import_module("apprise")
-        # At ERROR Apprise prints a mistyped URL whole, at DEBUG everything. None of it reaches the
-        # log; what it says of a failed delivery is read from the result and redacted. DEBUG must be
-        # on for the result to hold it.
+        # Apprise logs a mistyped URL whole at ERROR, and everything at DEBUG. None of it reaches our log.
+        # The reason of a failed delivery is read from the result, which holds it only at DEBUG, and redacted.
         logger = logging.getLogger("apprise")
         logger.propagate = False
         logger.setLevel(logging.DEBUG)
-        # At DEBUG urllib3 prints the paths of webhooks.
+        # At DEBUG urllib3 logs the paths of webhooks.
         logging.getLogger("urllib3").setLevel(logging.INFO)
         bound_answers()
     return apprise
@@ -306,20 +308,20 @@ def _service(apprise: ModuleType, url: str) -> Any:
     asset = apprise.AppriseAsset(
         app_id="access-monitor",
         app_desc="access-monitor",
-        async_mode=False,  # in this thread, not in Apprise's pool that all channels share
+        async_mode=False,  # in this thread, not in Apprise's pool, which all channels share
         service_timeout=0,
         storage_mode="memory",
-        image_url_mask="",  # no pictures from elsewhere in the messages
+        image_url_mask="",  # no pictures from other hosts in the messages
         http_redirects=False,
     )
-    # Not `add(url)`: that splits a text into several URLs.
+    # Not `add(url)`: it splits a text into several URLs.
     return apprise.Apprise.instantiate(url, asset=asset)
 
 
 def _pace(apprise: ModuleType, service: Any) -> float | None:
-    """Seconds that the service wants between two messages; None where Apprise knows none.
+    """Seconds that the service asks for between two messages; None if Apprise knows no pace.
 
-    Its default of 5.5 is a guess, and a refusal that names a time is waited for anyway.
+    Apprise's default of 5.5 is a guess and is ignored; a wait that a refusal names is kept anyway.
     """
     guess = apprise.NotifyBase.request_rate_per_sec
     pace = float(service.request_rate_per_sec)
@@ -336,5 +338,5 @@ def _reason(entries: Iterable[Any]) -> str:
         for entry in entries
         if entry.level not in ("DEBUG", "INFO", "TRACE") or entry.message.startswith(_TELLING)
     )
-    # The particular comes last in Apprise's log and is the most telling: the cap must not take it.
+    # The most specific line comes last in Apprise's log: put it first, so that the cap keeps it.
     return "; ".join(reversed(said))

@@ -1,6 +1,6 @@
-"""Bounds for Apprise's libraries: they read whatever a service sends, and for as long as it sends.
+"""Bounds for the libraries of Apprise, which read an answer of any length for any time.
 
-What Apprise drops of an answer is read here too: how long the service asks to wait.
+Also reads from an answer how long the service asks to wait, which Apprise drops.
 """
 
 import ctypes
@@ -14,30 +14,30 @@ from typing import Any
 
 from monitor.access.diagnosis.retry_after import retry_after
 
-#: Bytes of a service's answer that are read. A webhook answers with a word, or with a sentence.
+#: Most bytes read of a service's answer. A webhook answers with a word or a sentence.
 ANSWER_CAP = 256 * 1024
 
 _CHUNK = 16 * 1024
 
-#: Lines of a mail server's reply; the longest, to EHLO, has about twenty.
+#: Most lines read of a mail server's reply. The longest, to EHLO, has about twenty.
 REPLY_LINES = 200
 
 
-#: A service that asks for more is asked again after this many seconds: a day would lose what is told.
+#: Longest wait that is granted to a service, in seconds: a wait of a day would lose messages.
 WAIT_MOST = 3600.0
 
-#: As Telegram and Discord say it.
+#: The wait as Telegram and Discord give it.
 _IN_BODY = re.compile(rb'"retry_after"\s*:\s*(\d{1,9}(?:\.\d{1,9})?)')
 
 
-#: Seconds for which an idle connection is kept: services close theirs after five and more.
+#: Seconds for which an idle connection is kept: services close theirs after five or more.
 KEPT_S = 3.0
 
 _kept = threading.local()
 
 
 class RequestedWaits(threading.local):
-    """Where a thread wants to have noted how many seconds a service asks it to wait."""
+    """The list, one per thread, that collects the seconds that services ask it to wait."""
 
     noted: list[float] | None = None
 
@@ -46,13 +46,13 @@ requested_waits = RequestedWaits()
 
 
 class TookTooLong(SystemExit):
-    """Raised in a thread from outside. A `SystemExit`, for nobody catches that and a thread ends with it."""
+    """Raised in a thread from outside. A `SystemExit`: plugins do not catch it, and it ends the thread."""
 
 
 def interrupt(thread: threading.Thread) -> None:
-    """End what a thread does, as soon as it executes Python again: with each byte that drips in.
+    """End a thread's work as soon as it executes Python again, as it does with each byte that arrives.
 
-    A thread in which nothing comes in is ended by its socket's own timeout.
+    A thread that receives nothing is ended by the timeout of its socket.
     """
     if thread.ident is not None and thread.is_alive():
         ctypes.pythonapi.PyThreadState_SetAsyncExc(
@@ -61,10 +61,9 @@ def interrupt(thread: threading.Thread) -> None:
 
 
 def bound_answers() -> None:
-    """Have requests read `ANSWER_CAP` bytes of an answer at most, and smtplib `REPLY_LINES` of a reply.
+    """Let requests read at most `ANSWER_CAP` bytes of an answer, and smtplib `REPLY_LINES` lines of a reply.
 
-    By default they read to the end, into memory. Apprise alone uses them here. Calling it again changes
-    nothing.
+    By default they read to the end, into memory. In this program only Apprise uses them. Idempotent.
     """
     adapter: Any = importlib.import_module("requests.adapters").HTTPAdapter
     original = adapter.send
@@ -87,7 +86,7 @@ def bound_answers() -> None:
 
 @contextmanager
 def kept_connections() -> Iterator[None]:
-    """Within it the requests of this thread share their connections; `requests` makes one for each."""
+    """Let the requests of this thread share connections; `requests` alone opens one for each."""
     session = importlib.import_module("requests").Session()
     _kept.session = session
     try:
@@ -133,12 +132,10 @@ class _Lines:
         self._readline = file.readline
 
     def readline(self, size: int) -> bytes:
-        """One line, of so many bytes at most."""
+        """One line, of at most `size` bytes. Raises OSError when the reply has too many lines."""
         self.left -= 1
         if self.left < 0:
-            raise OSError(
-                "the reply does not end"
-            )  # what smtplib takes for a connection that broke
+            raise OSError("the reply does not end")  # smtplib takes it for a broken connection
         return self._readline(size)  # type: ignore[no-any-return]
 
 
@@ -147,13 +144,13 @@ def _read(response: Any) -> bytes:
     for chunk in response.iter_content(_CHUNK):
         body += chunk
         if len(body) >= ANSWER_CAP:
-            response.close()  # the rest is not wanted, and the connection is of no more use
+            response.close()  # the rest stays unread, so the connection cannot be reused
             break
     return bytes(body[:ANSWER_CAP])
 
 
 def _requested_wait(response: Any) -> float:
-    """Seconds that an answer asks to wait, within the bound; 0 when it does not say."""
+    """Seconds that an answer asks to wait, at most `WAIT_MOST`; 0 if it asks for none."""
     headers = {str(name).lower(): str(value) for name, value in response.headers.items()}
     said = retry_after(headers, ())
     if said is None and (found := _IN_BODY.search(response._content or b"")):  # noqa: SLF001

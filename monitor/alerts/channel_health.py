@@ -1,19 +1,19 @@
-"""Whether a channel works, and when a failed message goes again: pure, in seconds of a monotonic clock."""
+"""Whether a channel works, and when a failed message is retried. Pure; seconds of a monotonic clock."""
 
 from collections.abc import Hashable
 
-#: Waits between the tries of one message, in units of `retry_first`; then they double. Short at first: a
-#: service that refuses one message in five, or restarts, takes the next try.
+#: Waits between the attempts of one message, in units of `retry_first`; further waits double. The first are
+#: short: a service that refuses one message in five, or restarts, takes the next attempt.
 _STEPS = (1.0, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
-#: So many different messages must have failed since the last success, and so long must it be ago, before
-#: the channel itself counts as down.
+#: A channel counts as down when this many different messages have failed since the last success, and the
+#: first of these failures is this many seconds old.
 DOWN_GROUPS = 8
 DOWN_AFTER = 5.0
 
 
 def backoff(failures: int, first: float, most: float, spread: float) -> float:
-    """Seconds until the next try after so many failures; `spread` from 0 to 1 moves it by up to an eighth."""
+    """Seconds until the next attempt after `failures`. `spread` (0 to 1) changes them by up to an eighth."""
     steps = len(_STEPS)
     step = (
         _STEPS[failures - 1] if failures <= steps else _STEPS[-1] * 2.0 ** min(failures - steps, 32)
@@ -22,16 +22,16 @@ def backoff(failures: int, first: float, most: float, spread: float) -> float:
 
 
 class ChannelHealth:
-    """What the tries of one channel tell of it.
+    """Whether one channel works, judged by its attempts.
 
-    While it is down one message is tried at a time, and a new one may try early; the first success
-    opens it for all. `hold` is the service's own word for how long it wants to be left alone.
+    While it is down, one message is tried at a time, and a new message may be tried early. The first
+    success ends that. `hold` records a wait that the service itself asks for.
     """
 
     def __init__(self, first: float, most: float) -> None:
         self._first, self._most = first, most
         self._failed: set[Hashable] = set()
-        #: when the first failure since the last success was
+        #: time of the first failure since the last success
         self._since = 0.0
         self._trials = 0
         self._trial_at = 0.0
@@ -40,18 +40,18 @@ class ChannelHealth:
         self.down = False
 
     def ready_at(self, now: float) -> float:
-        """When something may be sent; not later than `now` when it may be at once."""
+        """When a message may be sent; not later than `now` if at once."""
         return max(self._held_until, self._trial_at if self.down else now)
 
     def succeeded(self) -> bool:
-        """A message was taken; True when the channel had been down."""
+        """A message was delivered. Returns True if the channel was down."""
         was, self.down = self.down, False
         self._failed.clear()
         self._trials = 0
         return was
 
     def failed(self, group: Hashable, now: float, spread: float) -> bool:
-        """A message was not taken; True when that makes the channel count as down."""
+        """A message failed. Returns True if the channel counts as down from now on."""
         if not self._failed:
             self._since = now
         if len(self._failed) < DOWN_GROUPS:
@@ -67,10 +67,10 @@ class ChannelHealth:
         return became
 
     def retry_soon(self, now: float) -> None:
-        """Something new waits: a channel that is down is tried early, but not more often than at first."""
+        """A new row waits: try a channel that is down early, `DOWN_AFTER` after the last attempt at best."""
         if self.down:
             self._trial_at = min(self._trial_at, max(now, self._tried_at + DOWN_AFTER))
 
     def hold(self, until: float) -> None:
-        """The service asked to be left alone until then."""
+        """The service asks for no messages before `until`."""
         self._held_until = max(self._held_until, until)

@@ -1,34 +1,34 @@
-"""Text made safe for where it is shown, and durations for people to read. Pure.
+"""Makes text safe for where it is shown, and durations readable. Pure.
 
-Two kinds of text are told apart: *words* that came from outside (servers, settings), which are shown
-but never interpreted, and our own *prose*, in which a part between backticks is a command to type.
+There are two kinds of text: *words* from outside (servers, settings), which are shown but never
+interpreted, and our own *prose*, in which text between backticks is a command to type.
 """
 
 import html
 import re
 import unicodedata
 
-#: Characters of a server's answer that a message shows; the whole is in the history.
+#: Most characters of a server's answer in a message; the history has all of it.
 WORDS_CAP = 300
 TITLE_CAP = 120
-#: Of the evidence bundle in a message; a Slack message holds some 3,000 characters more.
+#: Most of the evidence bundle in a message; a Slack message has room for some 3,000 characters more.
 BLOCK_CAP, BLOCK_LINES = 3000, 80
 
-#: What services act upon or people take for ours, and one space stops: a mention of somebody or of all, a
-#: link behind other words or a picture, the number of a message.
+#: Text that a service acts upon or that people take for ours; a space in it prevents that: a mention of one
+#: person or of all, a link behind other words, a picture, the id of a message.
 _ACTIVE = re.compile(r"(?<![\w.])@(?=[\w*])|<(?=users/)|\](?=\()|\[(?=#\d)")
 
 _COMMAND = re.compile(r"`([^`]+)`")
-#: Similar characters for what Slack would take for formatting; Slack knows no escape for them.
+#: Look-alikes of the characters that Slack takes for formatting; Slack has no escape for them.
 _SLACK_SIMILAR = str.maketrans({"*": "\u2217", "~": "\u223c"})
 
 
 def clean(text: str, cap: int = WORDS_CAP) -> str:
-    """Words from outside on one line: no control, bidirectional or invisible characters, capped.
+    """Words from outside on one line, capped, without control, bidirectional or invisible characters.
 
-    They call nobody, and look like no number of ours.
+    The result mentions nobody and does not look like a message id of ours.
     """
-    # Cut before reading each character: a server may send megabytes.
+    # Cut before looking at each character: a server may send megabytes.
     kept = text[: cap * 8]
     if not kept.isprintable():
         kept = "".join(
@@ -41,19 +41,19 @@ def clean(text: str, cap: int = WORDS_CAP) -> str:
 
 
 def clean_block(text: str) -> str:
-    """Several lines from outside, each clean; at most `BLOCK_LINES` of them and `BLOCK_CAP` characters."""
+    """Lines from outside, each clean; at most `BLOCK_LINES` lines and `BLOCK_CAP` characters."""
     lines = [clean(line) for line in text[: BLOCK_CAP * 2].splitlines()]
     block = "\n".join(lines[:BLOCK_LINES]).strip("\n")
     return block if len(block) <= BLOCK_CAP else block[: BLOCK_CAP - 1].rstrip() + "…"
 
 
 def name(text: str) -> str:
-    """A name from the settings as it may stand in prose: clean, and never a command."""
+    """A name from the settings, safe in prose: clean, and never a command."""
     return clean(text, 100).replace("`", "'")
 
 
 def title(text: str, tag: str = "", *, most: int = TITLE_CAP) -> str:
-    """One line for a mail's Subject of at most `most` characters that still ends with `tag`."""
+    """One line of at most `most` characters for a mail's Subject; a cut keeps `tag` at its end."""
     room = max(most - len(tag) - 1, 1) if tag else most
     return f"{clean(text, room)} {tag}".rstrip()
 
@@ -64,17 +64,17 @@ def as_html(text: str) -> str:
 
 
 def prose_html(prose: str) -> str:
-    """Our prose as HTML. `kbd`, for Apprise's text alternative breaks the line at a `code`."""
+    """Our prose as HTML. Commands are `kbd`: Apprise's text alternative breaks the line at a `code`."""
     return _COMMAND.sub(r"<kbd>\1</kbd>", html.escape(prose, quote=False))
 
 
 def slack_escape(text: str) -> str:
-    """The three characters Slack gives a meaning: no mention, link or channel can be written."""
+    """Escape the three characters that are special to Slack, so that no mention or link is possible."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def slack_words(text: str) -> str:
-    """Words from outside as a Slack code span: nothing in it is formatted, linked or a mention."""
+    """Words from outside as a Slack code span, in which nothing is a format, a link or a mention."""
     return f"`{slack_escape(text).replace('`', chr(39))}`" if text.strip() else ""
 
 
@@ -84,7 +84,7 @@ def slack_block(text: str) -> str:
 
 
 def slack_prose(prose: str) -> str:
-    """Our prose for Slack: commands stay code spans, names in it cannot start a format."""
+    """Our prose for Slack: commands stay code spans, and names in it cannot start a format."""
     return slack_escape(prose).translate(_SLACK_SIMILAR)
 
 
@@ -95,7 +95,7 @@ def count(number: float, thing: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """As people say it: `45 s`, `17 min`, `2 h 05 min`, `3 d 4 h`. Rounded down."""
+    """A duration for people to read: `45 s`, `17 min`, `2 h 05 min`, `3 d 4 h`. Rounded down."""
     whole = max(0, int(seconds))
     if whole < 60:
         return f"{whole} s"

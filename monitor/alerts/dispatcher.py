@@ -1,4 +1,4 @@
-"""The dispatcher: empties the outbox, one task for each channel, so that none delays another."""
+"""The dispatcher: delivers the outbox with one task for each channel, so that none delays another."""
 
 import asyncio
 import random
@@ -12,12 +12,12 @@ from monitor.alerts.worker import ChannelWorker
 
 
 class Dispatcher:
-    """Delivers what the outbox holds.
+    """Delivers the notifications of the outbox.
 
-    A notification is claimed with a lease, sent, and marked: a crash in between sends it again once
-    the lease is over, and nothing is lost. `now` gives UTC for what is stored; waiting is measured on
-    the loop's clock. `spread` gives a number from 0 to 1, the jitter of retries. `summary` says, for a
-    scope, what stands above its messages, if anything does.
+    A notification is claimed with a lease, sent, and marked. After a crash in between it is sent again
+    when the lease ends; nothing is lost. `now` returns UTC for stored times; waits are measured on the
+    loop's clock. `spread` returns a number from 0 to 1, the jitter of retries. `summary` returns the text
+    above the messages of a scope, or None.
     """
 
     def __init__(
@@ -39,28 +39,28 @@ class Dispatcher:
 
     @property
     def dead(self) -> dict[str, int]:
-        """Notifications given up since the start, by channel."""
+        """Number of notifications given up since the start, by channel."""
         return {name: worker.dead for name, worker in self._workers.items()}
 
     @property
     def progress(self) -> float | None:
-        """The loop's time at which the slowest channel last finished a round or an attempt.
+        """Loop time at which the slowest channel last finished a round or an attempt.
 
-        None while a channel has not finished one, and without channels.
+        None until every channel has finished one, and without channels.
         """
         times = [worker.progress_at for worker in self._workers.values()]
         known = [at for at in times if at is not None]
         return min(known) if known and len(known) == len(times) else None
 
     def offer(self, committed: Sequence[Committed]) -> None:
-        """This was committed to the outbox just now: it need not be read there."""
+        """Hand newly committed notifications to the workers, which need not read them from the outbox."""
         for name, worker in self._workers.items():
             rows = [one.pending[name] for one in committed if name in one.pending]
             if rows:
                 worker.offer(rows)
 
     def wake(self, *, anew: bool = False) -> None:
-        """There may be something new in the outbox; with `anew` also among what was read before."""
+        """Have the workers read the outbox: it may hold new rows. `anew` reads it from the beginning."""
         for worker in self._workers.values():
             worker.wake(anew=anew)
 
@@ -73,16 +73,16 @@ class Dispatcher:
                 group.create_task(worker.run(), name=f"channel {name}")
 
     async def halt(self, deadline_s: float) -> None:
-        """On a reload: attempts under way are waited for, within `deadline_s` seconds; none begins."""
+        """For a reload: begin no attempts, and wait up to `deadline_s` seconds for those under way."""
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
                 await asyncio.gather(*(worker.halt() for worker in self._workers.values()))
 
     async def drain(self, deadline_s: float) -> None:
-        """On stop: one more try of all that waits, also for its window, within `deadline_s` seconds.
+        """For a stop: try all waiting rows once more, without windows, within `deadline_s` seconds.
 
-        Attempts under way are waited for. What fails, is backing off or takes longer stays pending
-        for the next start. Afterwards `run` sends nothing any more.
+        Waits for the attempts under way. Rows that fail, are backing off or take longer stay pending
+        for the next start. Afterwards `run` sends nothing.
         """
         draining = [worker.drain() for worker in self._workers.values()]
         with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""Typed reading of a happening's facts: what is missing or malformed is None, and leaves its line out."""
+"""Typed access to a happening's facts. A missing or malformed fact is None, and its line is left out."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from monitor.alerts.clean import clean, clean_block, name
 
 
 class Facts:
-    """One happening's facts. Which there are is told in `monitor.alerts.messages`."""
+    """The facts of one happening; `monitor.alerts.messages` lists the keys."""
 
     def __init__(self, happening: Happening):
         self.happening = happening
@@ -25,19 +25,19 @@ class Facts:
         self.organization = self.text("organization")
 
     def text(self, key: str) -> str | None:
-        """A name or a number as text: clean, short."""
+        """A name or a number as clean, short text."""
         value = self._values.get(key)
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             return None
         return name(str(value)) or None
 
     def words(self, key: str) -> str | None:
-        """Words of a server: clean, capped."""
+        """A server's words, clean and capped."""
         value = self._values.get(key)
         return (clean(value) or None) if isinstance(value, str) else None
 
     def block(self, key: str) -> str:
-        """Several lines: each clean, capped together; empty for none."""
+        """Several lines, each clean, capped together; empty for none."""
         value = self._values.get(key)
         return clean_block(value) if isinstance(value, str) else ""
 
@@ -57,7 +57,7 @@ class Facts:
         return tuple(name(str(item)) for item in found[-most:] if item)
 
     def counts(self, key: str) -> str | None:
-        """A mapping of words to numbers as `3 available, 1 locked`, zeros left out."""
+        """A mapping of words to numbers as `3 available, 1 locked`, without zeros."""
         value = self._values.get(key)
         if not isinstance(value, Mapping):
             return None
@@ -89,7 +89,7 @@ class Facts:
 
     @property
     def access(self) -> str:
-        """What opened or shut. Success over a provider route is never OpenAI's."""
+        """What opened or shut. Success over a provider route is never OpenAI access."""
         if self.provider:
             return "provider access"
         return "OpenAI access" if self._values.get("contract") == Contract.DIRECT else "access"
@@ -106,20 +106,20 @@ class Facts:
 
     @property
     def blocker(self) -> Code | None:
-        """What stands in the way: the fact, else the diagnosis."""
+        """The blocker: the fact, else the diagnosis."""
         value = self._values.get("blocker")
         return next((code for code in Code if code == value), self.happening.diagnosis)
 
     @property
     def capability(self) -> str:
-        """`MODEL on SURFACE`, as far as known."""
+        """`MODEL on SURFACE`, as far as they are known."""
         if self.model and self.surface:
             return f"{self.model} on {self.surface}"
         return self.model or "the model"
 
     @property
     def subject(self) -> str:
-        """What it is about, for a title: the capability and key, else the organization or route."""
+        """The subject of a title: the capability and key, else the organization or route."""
         if self.model:
             capability = f"{self.model}:{self.surface}" if self.surface else self.model
             return f"{capability} ({self.key})" if self.key else capability
@@ -129,10 +129,10 @@ class Facts:
 
     @property
     def who(self) -> str:
-        """Whom a declaration is for, as `declare` takes it: the organization, else the key."""
+        """The subject of a declaration, as `declare` takes it: the organization, else the key."""
         return self.organization or self.key or "ORGANIZATION"
 
 
 def moment(at: datetime) -> str:
-    """A time for people: UTC, to the second."""
+    """A time in UTC, to the second, for people to read."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,4 +1,4 @@
-"""What one message of a channel may hold, and how much of what happened goes into it. Pure."""
+"""How much one message of a channel may hold, and which happenings and details go into it. Pure."""
 
 import sys
 from collections.abc import Callable
@@ -10,10 +10,10 @@ from monitor.alerts.messages import Detail, Draft, Message
 
 @dataclass(frozen=True, slots=True)
 class MessageLimits:
-    """What a channel takes: whether a message fits, measured as it is sent. By default everything does.
+    """The limits of a channel's messages. By default every message fits.
 
-    `title` is the most characters of a title, where it has a limit of its own, `heads` is more headlines than
-    can fit.
+    `takes` tells whether a message fits, measured as it is sent. `title` is the most characters of a title,
+    where titles have a limit of their own. `heads` is an upper bound of the headlines that fit.
     """
 
     takes: Callable[[Message], bool] = lambda _: True
@@ -21,11 +21,11 @@ class MessageLimits:
     heads: int = sys.maxsize
 
 
-#: Happenings that a message tells of at most, however much a service takes.
+#: Most happenings in one message, even where a service takes more.
 TOGETHER_MOST = 1_000
 
-#: Tried in this order, the barest first of all: whatever the detail, each happening is named. The evidence
-#: goes first, then most of what is shown in full.
+#: Details of a grouped message, tried in this order after `_BARE` has given the number of happenings. Each
+#: names every happening. The evidence is dropped first, then most of the happenings shown in full.
 _GROUP = (
     Detail(),
     Detail(evidence=False),
@@ -34,8 +34,8 @@ _GROUP = (
     Detail(evidence=False, full=1, steps=False, facts=False),
 )
 _BARE = Detail(full=0)
-#: One alone loses the evidence first, then what to do, then the facts. A text message holds a headline at
-#: most, and not always a whole one.
+#: Details of a message of one happening: it loses the evidence first, then what to do, then the facts. An
+#: SMS holds a headline at most, and not always a whole one.
 _ONE = (
     Detail(),
     Detail(evidence=False),
@@ -51,17 +51,18 @@ _ONE = (
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """So many of the happenings share this message."""
+    """A message of the first `number` happenings."""
 
     number: int
     message: Message
 
 
 def first_of(draft: Draft, limits: MessageLimits) -> Fitted:
-    """The message of the first happenings of a draft; it fits.
+    """A message that fits, of the first happenings of a draft.
 
-    There are as few messages as can be, about equally long, and each has as much detail as fits then. Where
-    not even the barest message of one happening fits, it is sent: the service has the last word.
+    The number is chosen so that the draft needs as few messages as possible, about equally long; then each
+    gets as much detail as fits. If not even the barest message of one happening fits, it is returned all the
+    same: the service decides.
     """
 
     def made(number: int, detail: Detail) -> Message:

@@ -1,4 +1,4 @@
-"""The outbox as delivery sees it: what a store must offer, and what a channel must."""
+"""The interfaces of delivery: what the outbox of a store and a channel must offer."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -10,10 +10,10 @@ from monitor.alerts.messages import Message
 
 
 class Pending(Protocol):
-    """A notification that waits for delivery, as the store's own record type shows it.
+    """A notification that waits for delivery; the store's own record type fits.
 
-    `id` is the notification's, `happening_id` the one people see. `attempts` are those begun so far,
-    none of which succeeded. `created_at` is UTC.
+    `id` is the id of the notification, `happening_id` the id that people see. `attempts` counts the attempts
+    begun so far; none succeeded. `created_at` is UTC.
     """
 
     @property
@@ -29,7 +29,7 @@ class Pending(Protocol):
 
 
 class Committed(Protocol):
-    """A happening that was committed just now, and the notifications of it by channel."""
+    """A newly committed happening: its notifications by channel."""
 
     @property
     def pending(self) -> Mapping[str, Pending]: ...  # noqa: D102
@@ -39,27 +39,27 @@ class Outbox(Protocol):
     """One row for each notification: pending until delivered or dead. Times are UTC."""
 
     async def pending(self, channel: str, limit: int, after: int) -> Sequence[Pending]:
-        """The oldest pending rows of a channel in the happenings' order; leased ones may be among them.
+        """The oldest pending rows of a channel, in the order of the happenings. May include leased rows.
 
-        Only those of happenings whose id is above `after`.
+        Only rows of happenings with an id above `after`.
 
-        `next_attempt_at` must not hide a row: when to try again is the dispatcher's decision, made on
-        the monotonic clock; the stored time is for people to read.
+        `next_attempt_at` must not hide a row: the dispatcher decides on the monotonic clock when to retry;
+        the stored time is for people to read.
         """
         ...
 
     async def claim(
         self, ids: Sequence[int], until: datetime
     ) -> tuple[Sequence[int], Sequence[int]]:
-        """Lease pending rows until a time: those it got, and those that somebody else has leased.
+        """Lease pending rows until a time. Returns the rows claimed, and the rows leased by another process.
 
-        What is in neither is no longer pending. The attempt is counted here: one that kills the process
-        counts, too.
+        Rows in neither are no longer pending. The attempt is counted here, so that an attempt that kills
+        the process counts too.
         """
         ...
 
     async def release(self, ids: Sequence[int]) -> None:
-        """End the leases of rows that were claimed and not tried."""
+        """Release the leases of rows that were claimed but not tried."""
         ...
 
     async def delivered(self, ids: Sequence[int], at: datetime) -> None:
@@ -67,23 +67,23 @@ class Outbox(Protocol):
         ...
 
     async def failed(self, ids: Sequence[int], error: str, next_attempt_at: datetime) -> None:
-        """Keep why an attempt failed and when the next is due, and release the lease."""
+        """Record why an attempt failed and when the next one is due, and release the lease."""
         ...
 
     async def dead(self, ids: Sequence[int], error: str, at: datetime) -> None:
-        """Give rows up: they are listed as undeliverable, and `error` says why."""
+        """Give rows up: they are listed as undeliverable, with `error` as the reason."""
         ...
 
 
 class Sender(Protocol):
-    """A channel: `Channel`, or anything that sends and raises DeliveryError like it.
+    """A channel: `AppriseChannel`, or any class that sends and raises DeliveryError as it does.
 
-    Who inherits from this takes messages of any length, one at a time.
+    A subclass that overrides only `name` and `send` takes messages of any length, one at a time.
     """
 
     @property
     def name(self) -> str:
-        """The name that settings and outbox know it by."""
+        """The name of the channel in the settings and in the outbox."""
         ...
 
     @property
@@ -93,7 +93,7 @@ class Sender(Protocol):
 
     @property
     def pace(self) -> float:
-        """Seconds that it wants between two messages."""
+        """Seconds to keep between two messages."""
         return 0.0
 
     async def message_limits(self) -> MessageLimits:

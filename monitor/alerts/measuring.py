@@ -1,4 +1,4 @@
-"""Whether a message fits a service: Apprise prepares it as for sending, and what comes out is counted."""
+"""Whether a message fits a service: Apprise prepares it as if to send it, and the output is measured."""
 
 import json
 from collections.abc import Callable
@@ -8,38 +8,38 @@ from typing import Any, Final
 
 from monitor.alerts.messages import Message
 
-#: Bytes of a message that an ntfy server takes; of a longer one it makes a file. Apprise counts to 7,800.
+#: Most bytes of an ntfy message; the server turns a longer one into a file. Apprise's limit is 7,800.
 NTFY_BYTES: Final = 4096
-#: Characters of a text in Slack's blocks; Apprise counts to 35,000 there, too.
+#: Most characters of a text in a Slack block; Apprise's limit is 35,000 there too.
 SLACK_BLOCK: Final = 3000
 
 
-#: Times that a text can grow at most: a quote that is escaped for HTML, a secret that `[hidden]` replaces.
+#: The most that a text can grow, as a factor: a quote escaped for HTML, a secret replaced by `[hidden]`.
 _GROWTH: Final = 6 * 2
 
-#: Characters of a headline with its id, at least.
+#: Fewest characters of a headline with its id.
 _HEAD_LEAST: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class FormattedMessage:
-    """A message as it is handed to Apprise."""
+    """A message as Apprise gets it."""
 
     title: str
     body: str
-    #: the format that makes Apprise leave the body as it is
+    #: the format with which Apprise leaves the body unchanged
     body_format: Any
 
 
 def format_message(
     apprise: ModuleType, service: Any, message: Message, redact: Callable[[str], str]
 ) -> FormattedMessage:
-    """The message in the form that a service takes; the redactor has the last word."""
+    """The message in the format of a service; `redact` is applied last."""
     formats = apprise.NotifyFormat
     plugins = apprise.plugins.N_MGR
     if isinstance(service, plugins["slack"]):
-        # Declared as Markdown it would be translated from CommonMark, where *x* is not bold;
-        # undeclared it would be escaped again and its mentions revived. Ours is mrkdwn already.
+        # Our body is mrkdwn already. Apprise would translate declared Markdown from CommonMark, where *x*
+        # is not bold; it would escape an undeclared body again and restore its mentions.
         service.dialect_convert = lambda body, *_args, **_more: body
         body, body_format = message.slack, formats.MARKDOWN
     elif isinstance(service, plugins["mailtos"]):
@@ -53,10 +53,10 @@ def format_message(
 
 
 class Measure:
-    """Tells whether a service takes a message. The service is one for measuring alone: it sends nothing.
+    """Tells whether a service takes a message. Its service object is for measuring only and sends nothing.
 
-    Services count in characters, UTF-16 units or bytes, before or after they read the formatting. UTF-16
-    units with the formatting are never fewer than what counts.
+    Services count characters, UTF-16 units or bytes, with or without the formatting. The number of UTF-16
+    units with the formatting is never below theirs.
     """
 
     def __init__(self, apprise: ModuleType, service: Any, redact: Callable[[str], str]):
@@ -73,13 +73,13 @@ class Measure:
 
     @property
     def title_most(self) -> int | None:
-        """Characters of a title; None where it is a part of the body."""
+        """Most characters of a title; None where the title is a part of the body."""
         most = int(self._service.title_maxlen)
         return most if most > 0 else None
 
     @property
     def heads_most(self) -> int:
-        """More headlines than fit."""
+        """An upper bound of the headlines that fit."""
         return max(int(self._service.body_maxlen) // _HEAD_LEAST, 1)
 
     def takes(self, message: Message) -> bool:
@@ -87,13 +87,13 @@ class Measure:
         service = self._service
         lines = int(service.body_max_line_count)
         if self._plain and lines <= 0:
-            # What is far below needs no preparing, whatever is hidden in it and added to it.
+            # A message far below the limit fits, whatever redaction and escaping add: do not prepare it.
             bare = format_message(self._apprise, service, message, str)
             if _GROWTH * _units(bare.body + bare.title) < service.body_maxlen:
                 return True
         formatted = format_message(self._apprise, service, message, self._redact)
         body = formatted.body.strip()
-        # What is too long before Apprise adds to it needs none either.
+        # A message that is too long before Apprise adds to it does not fit: do not prepare it either.
         if _units(body) > service.body_maxlen or 0 < lines <= body.count("\n"):
             return False
         self._sent.clear()
@@ -110,7 +110,7 @@ class Measure:
         service, size = self._service, _units(body)
         if self._ntfy:
             whole = json.dumps({"title": title, "message": body})
-            # Longer than that, Apprise itself makes a file of it; a topic has 64 characters.
+            # Apprise turns a longer one into a file; 100 leaves room for the topic of up to 64 characters.
             most = service.ntfy_json_upstream_size_limit - 100
             return len(body.encode()) <= NTFY_BYTES and len(whole) <= most
         if self._blocks:

@@ -1,37 +1,37 @@
-"""Messages: what a person reads when something happened. Pure.
+"""Messages: what a person reads about a happening. Pure.
 
-A message is made from happenings alone. What a happening itself does not hold comes in its `facts`, as
-JSON values; a missing or malformed fact leaves its line out. The keys:
+A message is made from happenings alone. Values that a happening has no field for are in its `facts`, as
+JSON values; the line of a missing or malformed fact is left out. The keys:
 
 | key | value |
 | --- | --- |
-| `organization`, `project`, `key`, `model`, `surface` | names; the last three are else read off the target |
+| `organization`, `project`, `key`, `model`, `surface` | names; the last three default to the target's |
 | `pool` | the pool that the key belongs to |
 | `contract` | `direct` or `provider`: success over a provider route is never called OpenAI access |
-| `lasted_s` | seconds the previous state lasted; for `online` the outage |
-| `waited_s` | seconds of waiting for propagation; for `stale` the silence |
-| `declared_at` | ISO time of the completed verification, as a person told |
-| `typical_wait_s`, `openings` | half of so many openings of the same contract took no longer, in seconds |
+| `lasted_s` | seconds that the previous state lasted; for `online`, the outage |
+| `waited_s` | seconds of waiting for propagation; for `stale`, the silence |
+| `declared_at` | ISO time of the completed verification, as a person declared it |
+| `typical_wait_s`, `openings` | the median wait, in seconds, of this many openings of the same contract |
 | `deadline_s` | the deadline that passed, in seconds |
 | `hint_at` | ISO time of the next useful try after a rejection |
-| `sibling` | the target whose opening let this one hope |
-| `status`, `message` | the answer's status, and the server's own words |
+| `sibling` | the target whose opening moved this one to propagating |
+| `status`, `message` | the answer's status and the server's own words |
 | `gate` | `model`, `stream` or `summary` |
-| `owner` | whose problem it is |
-| `blocker` | the diagnosis code that stands, or stood, in the way |
+| `owner` | who owns the problem |
+| `blocker` | the diagnosis code that blocks, or blocked, the target |
 | `probes` | probes made in this wait |
 | `evidence` | the evidence bundle as Markdown, several lines |
-| `request_ids` | the last ones, oldest first; beside the happening's own `request_id` |
+| `request_ids` | the last request ids, oldest first, besides the happening's own `request_id` |
 | `shutdown` | ISO date on which the model is shut down |
-| `spent_usd`, `budget_usd`, `budget_scope` | dollars, and of what: `key acme-prod today`, `month` |
+| `spent_usd`, `budget_usd`, `budget_scope` | dollars, and their scope: `key acme-prod today`, `month` |
 | `provider_open` | provider targets of the same model and surface that are open while this one is shut |
 | `direct_shut` | direct targets of the same model and surface that are shut while this provider's opens |
 | `routes` | names of routes |
-| `targets` | how many targets it concerns |
-| `route_targets`, `silent` | of how many on the route; names of the silent ones, where these are not all |
-| `silence` | `target` where others of the route are answered, else `route` |
-| `every_s` | seconds between the probes that go on |
-| `blockers` | the codes that stand, or stood, in the way beside `blocker` |
+| `targets` | number of targets concerned |
+| `route_targets`, `silent` | number of targets on the route; names of the silent ones, unless all are |
+| `silence` | `target` if others of the route are answered, else `route` |
+| `every_s` | seconds between the probes that follow |
+| `blockers` | further codes that block, or blocked, the target, besides `blocker` |
 | `counts` | targets by state |
 | `since_last_start` | events by kind since the last start |
 """
@@ -50,15 +50,15 @@ from monitor.alerts.clean import TITLE_CAP, clean, count, duration, name, title
 from monitor.alerts.facts import Facts, moment
 from monitor.alerts.wording import Level, Wording, wording
 
-#: So many happenings of one message are shown in full; the rest are named, each in a line.
+#: Most happenings that one message shows in full; each of the others is named in one line.
 FULL_MOST = 20
-#: Facts that stand in lines of their own; the rest go into one closing line.
+#: Most facts with lines of their own; the others go into one closing line.
 ROWS_MOST = 4
 
 _WORST_FIRST: tuple[Level, ...] = ("failure", "warning", "success", "info")
 _BAD: tuple[Level, ...] = ("failure", "warning")
 
-#: In a grouped title the news that somebody waits for come first.
+#: The order of events in a grouped title: the awaited ones come first.
 _NEWS_FIRST = (
     EventKind.AVAILABLE,
     EventKind.FIRST_LIGHT,
@@ -70,7 +70,7 @@ _NEWS_FIRST = (
     EventKind.BLOCKED,
 )
 
-#: Events whose words begin with how long it took.
+#: Events whose text begins with the wait.
 _SAY_THE_WAIT = (EventKind.OVERDUE, EventKind.FIRST_LIGHT, EventKind.STALE)
 
 
@@ -84,11 +84,11 @@ class Told:
 
 @dataclass(frozen=True)
 class Message:
-    """One message in every format, each made when it is asked for.
+    """One message in every format; each format is made on first use.
 
-    `title` is one line of at most 120 characters, plain. Every id stands once in each format as `[#123]`:
-    in the last line of a message of one happening, beside each head of a grouped one. `slack` is mrkdwn,
-    escaped, without the title. `level` is Apprise's word for how bad it is.
+    `title` is one line of plain text of at most 120 characters. Each format has every id once, as `[#123]`:
+    in the last line of a message of one happening, beside each head of a grouped message. `slack` is
+    escaped mrkdwn without the title. `level` is Apprise's word for the severity.
     """
 
     title: str
@@ -113,16 +113,16 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """How much a message shows. The defaults show everything."""
+    """How much detail a message shows. The defaults show everything."""
 
     evidence: bool = True
     steps: bool = True
     facts: bool = True
     lead: bool = True
-    #: happenings of a group that are shown; the rest are named
+    #: happenings of a group that are shown in full; the others are named
     full: int = FULL_MOST
     title: int = TITLE_CAP
-    #: whether what is left out is named
+    #: whether the message says what is left out
     less: bool = True
 
 
@@ -133,16 +133,16 @@ def compose(
     summary: str | None = None,
     detail: Detail = Detail(),
 ) -> Message:
-    """One message for one happening, or a grouped one for several, in the order given.
+    """One message for one happening, or a grouped message for several, in the order given.
 
-    `summary` stands above them: how a pool stands as a whole. Of many the worst are shown in full and the
-    others named. Raises ValueError when there is nothing to tell.
+    `summary`, the state of a pool as a whole, stands above them. Of many happenings the worst are shown in
+    full and the others are named. Raises ValueError when `items` is empty.
     """
     return Draft(items, now=now, summary=summary).message(detail)
 
 
 class Draft:
-    """Happenings that may share a message, for messages of several lengths. Each is prepared once."""
+    """Happenings that may share a message, prepared once for messages of several lengths."""
 
     def __init__(self, items: Sequence[Told], *, now: datetime, summary: str | None = None):
         if not items:
@@ -157,7 +157,7 @@ class Draft:
         return len(self._items)
 
     def message(self, detail: Detail = Detail(), start: int = 0, end: int | None = None) -> Message:
-        """The message of the happenings from `start` to before `end`."""
+        """The message of the happenings from `start` up to, but not including, `end`."""
         places = range(start, len(self) if end is None else end)
         items = [self._items[place] for place in places]
         grouped = len(items) > 1
@@ -186,9 +186,9 @@ class Draft:
         return Message(heading, level, page)
 
     def _in_full(self, places: Sequence[int], most: int) -> list[int]:
-        """Which of many are shown, in their order: the worst, and the first of each other event.
+        """The places shown in full, in order: at most `most`, of the worst and the first of each event.
 
-        The words of the others of an event are much the same.
+        Happenings of one event have much the same text.
         """
         if len(places) <= most:
             return list(places)
@@ -227,7 +227,7 @@ def _tag(item: Told) -> str:
 
 
 def _reduced(part: render.Part, detail: Detail) -> render.Part:
-    """The part without what there is no room for."""
+    """The part without the details that do not fit."""
     words = replace(
         part.words,
         lead=part.words.lead if detail.lead else "",
@@ -245,7 +245,7 @@ def _reduced(part: render.Part, detail: Detail) -> render.Part:
 def _less(
     items: Sequence[Told], wanted: Sequence[render.Part], shown: Sequence[render.Part]
 ) -> str:
-    """What was left out for want of room, and the command that shows it."""
+    """A line that says what was left out, and which command shows it; empty if nothing."""
     pairs = list(zip(wanted, shown, strict=True))
     evidence = [part for part, kept in pairs if part.evidence and not kept.evidence]
     rest = [
@@ -267,7 +267,7 @@ def _less(
 
 
 def _matter(facts: Facts) -> list[tuple[str, str]]:
-    """The facts that decide something, the weightiest first. The title has the key and the model."""
+    """The facts that matter for a decision, the most important first. The title has the key and the model."""
     happening = facts.happening
     lasted, hint = facts.number("lasted_s"), facts.time("hint_at")
     status, words = facts.text("status"), facts.words("message")
@@ -293,14 +293,14 @@ def _matter(facts: Facts) -> list[tuple[str, str]]:
 
 
 def _silent(facts: Facts) -> str | None:
-    """Which targets get no conclusive answer; of many some."""
+    """The targets without a conclusive answer; of many, some."""
     names, of = facts.names("silent", 10), facts.number("targets") or 0
     more = f" and {int(of) - len(names)} more" if of > len(names) else ""
     return ", ".join(names) + more if names else None
 
 
 def _rest(facts: Facts, now: datetime) -> list[str]:
-    """What support and filters ask for: in one line, the time first."""
+    """The parts of the closing line, for support and filters; the time comes first."""
     happening = facts.happening
     diagnosis = str(happening.diagnosis) if happening.diagnosis else None
     if diagnosis and facts.gate:
@@ -325,7 +325,7 @@ def _rest(facts: Facts, now: datetime) -> list[str]:
 
 
 def _waited(facts: Facts) -> list[tuple[str, str]]:
-    """How long the wait has been, beside the openings there were on routes of the same contract."""
+    """How long the wait has been, compared with earlier openings on routes of the same contract."""
     waited = facts.number("waited_s")
     typical, openings = facts.number("typical_wait_s"), facts.number("openings")
     said = waited is None or facts.happening.event in _SAY_THE_WAIT
@@ -340,13 +340,13 @@ def _waited(facts: Facts) -> list[tuple[str, str]]:
 
 
 def _at(at: datetime, now: datetime) -> str:
-    """When it happened; how long ago, too, for a message that was held up."""
+    """When it happened, and how long before the message if that was delayed."""
     late = (now - at).total_seconds()
     return f"{moment(at)}, {duration(late)} before this message" if late >= 60 else moment(at)
 
 
 def _once(parts: Sequence[render.Part]) -> list[render.Part]:
-    """Twenty targets of one organization need the same advice once, not twenty times."""
+    """The parts, with equal steps shown once: twenty targets of an organization need the same advice."""
     seen: set[tuple[str, ...]] = set()
     out = []
     for part in parts:

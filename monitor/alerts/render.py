@@ -1,4 +1,4 @@
-"""A message's parts as plain text, HTML and Slack's mrkdwn. Pure; every value is escaped for its place."""
+"""Renders a message's parts as plain text, HTML and Slack's mrkdwn. Pure; values are escaped for each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ _EVIDENCE = "The evidence, for support"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One happening: its tag `[#123]`, its words, what matters as label and value, and the rest in a line.
+    """One happening: its tag `[#123]`, its text, `rows` of label and value, and a closing line.
 
-    What a message has no room for is empty.
+    Details that do not fit into the message are empty.
     """
 
     tag: str
     words: Wording
     rows: tuple[tuple[str, str], ...] = ()
     closing: str = ""
-    #: the evidence bundle: Markdown, shown as it is
+    #: the evidence bundle: Markdown, shown unchanged
     evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a message shows: how a pool stands, the parts, the others' heads, what was left out.
+    """The contents of a message; `head` is the state of a pool.
 
-    `rest` counts the happenings that have no part, `named` are their heads with their tags; `less` is prose
-    and says what else is left out. `tags` stand last where no head has its own.
+    `rest` counts the happenings that have no part, and `named` has their heads with their tags. `less` is
+    prose that says what else is left out. `tags` comes last, where the heads have no tags of their own.
     """
 
     parts: Sequence[Part]
@@ -60,9 +60,9 @@ def text(page: Page) -> str:
 
 
 def html(page: Page) -> str:
-    """HTML of few and plain elements: Apprise makes a mail's text alternative from it.
+    """HTML of a few plain elements, from which Apprise makes a mail's text alternative.
 
-    It makes a space of a line's end, so there is none after a `br`.
+    Apprise turns a line end into a space, so no `br` is followed by one.
     """
     blocks = [f"<p><b>{as_html(page.head)}</b></p>"] if page.head else []
     for part in page.parts:
@@ -94,7 +94,7 @@ def html(page: Page) -> str:
 
 
 def slack(page: Page) -> str:
-    """Slack's mrkdwn. Values are code spans, in which nothing is formatted, linked or mentioned."""
+    """Slack's mrkdwn. Values are code spans, in which nothing is a format, a link or a mention."""
     blocks = [slack_prose(page.head)]
     for part in page.parts:
         words = part.words
@@ -112,7 +112,7 @@ def slack(page: Page) -> str:
 
 
 def _steps(steps: tuple[str, ...], head: str) -> list[str]:
-    """What to do: one step stands beside its head, several are numbered below it."""
+    """The lines of the steps: one step stands beside its head, several are numbered below it."""
     if len(steps) < 2:
         return [f"{head}: {step}" for step in steps]
     return [f"{head}:", *(f"{number}. {step}" for number, step in enumerate(steps, 1))]

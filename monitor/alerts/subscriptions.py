@@ -1,4 +1,4 @@
-"""Which happening goes to which channel."""
+"""Which happenings go to which channels."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from fnmatch import fnmatchcase
 from monitor.access.happening import Happening
 from monitor.access.words import EventKind
 
-#: Whoever is told of the first is told of these: they say what became of it, or that it cannot be proven.
+#: A channel that gets `first_light` gets these too: they tell what became of it, or that it is not provable.
 _AS_FIRST_LIGHT = frozenset({EventKind.SHUT_AGAIN, EventKind.UNPROVEN})
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What one channel wants: events, and patterns of target names (`fnmatch`; none means all)."""
+    """The events that one channel gets, and patterns of target names (`fnmatch`; none means all)."""
 
     name: str
     events: frozenset[EventKind]
@@ -26,12 +26,12 @@ def channels_for(
     only: Collection[str] = (),
     concerned: Collection[str] = (),
 ) -> tuple[str, ...]:
-    """The names of the channels that are told, in the order given.
+    """The names of the channels that get a happening, in the order given.
 
-    With `only` these channels are asked, whatever their patterns, and no others.
+    `only` limits the choice to these channels and ignores their patterns.
 
-    A happening without a target (a route's, an organization's, the monitor's own) concerns every
-    target, so only the event decides; with `concerned` these targets.
+    A happening without a target (of a route, an organization or the monitor) concerns every target, so
+    only the event decides; with `concerned` it concerns these targets.
     """
     targets = concerned or (happening.target,)
     return tuple(

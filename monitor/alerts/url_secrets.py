@@ -1,7 +1,7 @@
-"""What of a channel's URL must never be shown, and hiding it in a text. Pure.
+"""Finds the secrets in a channel's URL, and hides them in a text. Pure.
 
-A secret is the URL as a whole, whom it names and with what password, the values of its query, and the parts
-of its path that nobody would think of: not each word of it, or every text that says `alerts` would suffer.
+Secrets are the whole URL, its user and password, the values of its query, and the parts of its path that
+are no ordinary words: hiding every word of the path would change each text that contains `alerts`.
 """
 
 import re
@@ -10,23 +10,23 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from monitor.access.masking import HIDDEN
 
-#: Where the host is a host. Of other services it is a token as often as not.
+#: Services whose URL has a host as host. With other services it is often a token.
 _HOST_IS_A_HOST = frozenset(
     {"http", "https", "json", "jsons", "xml", "xmls", "form", "forms", "mailto", "mailtos"}
 )
 
-#: Parameters that say how, not who: their values help to understand an error.
+#: Parameters that are no secrets; their values help to understand an error.
 _HARMLESS = frozenset(
     {"smtp", "from", "to", "cc", "bcc", "reply", "name", "mode", "verify", "format", "cto", "rto"}
     | {"overflow", "method", "image", "footer", "blocks", "timestamp", "redirect", "emojis", "tz"}
 )
-#: Parameters whose value is a secret whatever it looks like.
+#: Parameters whose value is always a secret.
 _TELLING = re.compile(r"(?i)pass|pwd|secret|token|key|auth|sig|hash|cred")
 
-#: A part of a path, or what a parameter says, of fewer characters is no secret of its own.
+#: Fewest characters of a secret: of a part of a path, of a parameter's value, of a user or a telling value.
 _LONG, _LONG_VALUE, _SHORTEST = 8, 6, 4
 
-#: Words as people write them into paths, with a small number or a year: `v2`, `Team-Alerts`, `2026`.
+#: Ordinary words of paths, with a small number or a year: `v2`, `Team-Alerts`, `2026`.
 _WORDS = re.compile(
     r"(?:[A-Z]?[a-z]{0,20}\d{0,2}|[A-Z]{1,20}|(?:19|20)\d\d)"
     r"(?:[-_.~:@+ #%](?:[A-Z]?[a-z]{0,20}\d{0,2}|[A-Z]{1,20}|(?:19|20)\d\d))*"
@@ -36,14 +36,14 @@ _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 
 
 def whole_urls(url: str) -> tuple[str, ...]:
-    """The URL as it may stand in a text, with its service and without."""
+    """The forms in which a text may contain the URL: with and without its service."""
     rest = url.partition("://")[2]
     alone = (rest,) if not _ordinary(rest) else ()
     return _forms({url, *alone})
 
 
 def url_secrets(url: str) -> tuple[str, ...]:
-    """The parts of a URL that are secrets wherever they stand, longest first."""
+    """The parts of a URL that are secrets in any text, longest first."""
     try:
         parts = urlsplit(url)
         password, user = parts.password, parts.username
@@ -64,7 +64,7 @@ def url_secrets(url: str) -> tuple[str, ...]:
 
 
 def named_in(url: str) -> tuple[str, ...]:
-    """All that an error of the URL's own channel must not show, longest first: also whom it names."""
+    """All parts of a URL that an error of its own channel must not show, its user included; longest first."""
     try:
         user = urlsplit(url).username or ""
     except ValueError:
@@ -74,7 +74,7 @@ def named_in(url: str) -> tuple[str, ...]:
 
 
 def hide(text: str, secrets: Sequence[str]) -> str:
-    """The text without the secrets, in whatever case they stand. `secrets` are longest first."""
+    """The text with the secrets hidden, in upper or lower case. `secrets` must be longest first."""
     if not secrets:
         return text
     return re.sub("|".join(map(re.escape, secrets)), HIDDEN, text, flags=re.IGNORECASE)
@@ -84,7 +84,7 @@ def _parts(parts: SplitResult) -> Iterator[str]:
     yield from re.split(r"[/,;]", parts.path)
     yield parts.fragment
     if parts.scheme not in _HOST_IS_A_HOST:
-        # The host as it was written: `hostname` is in lower case.
+        # The host as written: `hostname` is in lower case.
         yield from parts.netloc.rpartition("@")[2].split(":")
 
 

@@ -1,6 +1,6 @@
-"""What one channel has still to send, in memory: which rows may go now, together, and when the next may.
+"""The rows that one channel still has to send: which may go now, which share a message, when the next may go.
 
-Pure: the time is a value, in seconds of a monotonic clock.
+In memory and pure: the time is a value, in seconds of a monotonic clock.
 """
 
 import heapq
@@ -13,66 +13,69 @@ from monitor.access.happening import Happening
 from monitor.access.words import EventKind
 from monitor.alerts.interfaces import Pending
 
-#: A group that failed so often may be the fault of one of its rows: then it is tried in so many pieces.
+#: After STUBBORN failures a group is split into PIECES: one of its rows may be the cause.
 STUBBORN, PIECES = 3, 8
 
-#: First lights wait for company for this part of the time that the others wait.
+#: The window of first lights, as a fraction of the window of other rows.
 _LIGHTS_WAIT = 0.25
 
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """Rows that share a message, or several when one does not hold them. `failures` are its own, in a row."""
+    """Rows that share a message, or several where one cannot hold them.
+
+    `failures` counts the failures of this group in a row.
+    """
 
     rows: tuple[Pending, ...]
     failures: int = 0
     #: when it may be sent
     at: float = 0.0
-    #: the scopes of rows that were never tried, and whether it is the first of its burst there
+    #: the scopes of its untried rows, and whether the group opened the window there
     scopes: dict[Hashable, bool] = field(default_factory=dict)
 
     @property
     def ids(self) -> list[int]:
-        """The ids of its notifications."""
+        """The ids of the notifications."""
         return [row.id for row in self.rows]
 
 
 @dataclass(slots=True)
 class _Scope:
-    """Rows of one organization that were never tried, and until when they wait for company."""
+    """Rows of one organization that were never tried, and the windows that they wait for."""
 
     rows: list[Pending] = field(default_factory=list)
     #: 0 while no window is open
     window_ends: float = 0.0
-    #: when a first light may go, whatever the window
+    #: when a first light may go, even in an open window
     lights_at: float = 0.0
-    #: when it is checked next; entries of the heaps that are later do not count
+    #: when it is checked next; later entries in the heaps are ignored
     due: float | None = None
 
 
 class Waiting:
     """The rows of one channel that are not delivered yet.
 
-    Order is kept per target, and per scope for what has no target: a row goes only when no earlier one
+    Order is kept per target, and per scope for rows without a target: a row goes only when no earlier row
     of its target is left. The first row of a scope goes at once and opens a window of `group_within`
-    seconds; what follows within it goes together at its end. A first light waits only behind another, and
-    for a quarter of that; it takes along what waits. Of all that may go, first lights go first. A group
-    that failed goes again as it was, at a time of its own, and holds back the later rows of its targets
-    and nothing else.
+    seconds; the rows that follow within the window go together at its end. A first light waits only after
+    another first light, and for a quarter of the window; the waiting rows go with it. Of all groups that may
+    go, those with first lights go first. A failed group is retried unchanged, at its own time, and holds
+    back only the later rows of its targets.
     """
 
     def __init__(self, group_within: float) -> None:
         self._group_within = group_within
         self._rows: dict[int, Pending] = {}
-        #: by target, the ids that are left, in order
+        #: by target, the ids of its rows, in order
         self._orders: dict[Hashable, deque[int]] = {}
         self._scopes: dict[Hashable, _Scope] = {}
-        #: scopes with rows to check: when, and which
+        #: scopes to check: when, a number that separates equal times, which
         self._due: list[tuple[float, int, Hashable]] = []
         self._retries: list[tuple[float, int, Group]] = []
-        #: due: whether without a first light, and which
+        #: due groups and scopes: those with a first light sort first
         self._ready: list[tuple[bool, int, Group | Hashable]] = []
-        #: due, and held back by an earlier row of a target
+        #: due groups, held back by an earlier row of a target
         self._held: list[Group] = []
         self._number = count()
 
@@ -83,7 +86,7 @@ class Waiting:
         return id_ in self._rows
 
     def add(self, rows: Iterable[Pending]) -> None:
-        """Take rows in, in the order in which they happened; known ones are passed over."""
+        """Add rows, in the order in which they happened. Known rows are skipped."""
         for row in rows:
             if row.id in self._rows:
                 continue
@@ -94,10 +97,10 @@ class Waiting:
     def take(
         self, now: float, most: int, *, flush: bool = False, together: bool = False
     ) -> list[Group]:
-        """Up to `most` groups that may be sent now, under way until it is said what became of them.
+        """Up to `most` groups that may be sent now. Each is under way until its outcome is reported.
 
-        With `flush` no row waits for its window. With `together` all that was never tried goes along
-        with what may go: a service that takes a message a second gets as few as can be.
+        `flush` ignores the windows. `together` adds all rows that were never tried: a service that takes
+        one message a second gets as few messages as possible.
         """
         if flush:
             for key, scope in self._scopes.items():
@@ -125,14 +128,14 @@ class Waiting:
         return taken
 
     def next_at(self) -> float | None:
-        """When something may be sent next, unless something changes; None when nothing waits."""
+        """When the next group may be sent, if nothing changes until then; None when nothing waits."""
         if self._ready:
             return 0.0
         times = [heap[0][0] for heap in (self._retries, self._due) if heap]
         return min(times, default=None)
 
     def sent(self, group: Group, now: float) -> None:
-        """The group is out: its windows count from here, and its rows are forgotten."""
+        """The group was sent: its windows begin now, and its rows are removed."""
         lit = {_scope(row) for row in group.rows if _is_light(row)}
         for key, opens in group.scopes.items():
             if scope := self._scopes.get(key):
@@ -143,9 +146,9 @@ class Waiting:
         self.remove(group)
 
     def failed(self, group: Group, at: float) -> None:
-        """The group goes again at `at`. One that failed again and again goes in ever smaller pieces."""
+        """Retry the group at `at`, in ever smaller pieces if it has failed several times."""
         group.failures += 1
-        # Nothing was told: what gathers behind this message must not wait for it.
+        # Nothing was delivered, so later rows of the scope must not wait for a window.
         for key, opens in group.scopes.items():
             if scope := self._scopes.get(key):
                 scope.lights_at = 0.0
@@ -160,11 +163,11 @@ class Waiting:
             self._retry(one, at)
 
     def put_back(self, group: Group, at: float) -> None:
-        """The group was not tried: it goes again at `at`."""
+        """The group was not tried: retry it at `at`."""
         self._retry(group, at)
 
     def keep(self, group: Group, number: int, now: float) -> None:
-        """The message holds the first `number` rows of the group; the others wait for their turn only."""
+        """Keep the first `number` rows in the group; the others wait for their turn, but for no window."""
         rest, group.rows = group.rows[number:], group.rows[:number]
         if rest and not group.scopes:
             self._retry(Group(rest, group.failures), now)
@@ -185,12 +188,12 @@ class Waiting:
         return waiting + [row for group in self._tried() for row in group.rows]
 
     def again_at(self, at: float) -> None:
-        """Let everything that waits for a retry go at `at` or before: the channel works again."""
+        """Retry every failed group at `at` or before: the channel works again."""
         for group in self._taken_out():
             self._retry(group, min(group.at, at))
 
     def remove(self, group: Group) -> None:
-        """Forget the rows of a group; what waited behind them may go."""
+        """Remove the rows of a group. The rows that they held back may go."""
         held, self._held = self._held, []
         for one in held:
             self._retry(one, one.at)
@@ -207,7 +210,7 @@ class Waiting:
                 del self._orders[order]
 
     def give_up(self, rows: Sequence[Pending]) -> None:
-        """Forget rows that nobody will send, wherever they wait."""
+        """Remove rows that will not be sent, wherever they wait."""
         ids = {row.id for row in rows}
         for group in self._taken_out():
             group.rows = tuple(row for row in group.rows if row.id not in ids)
@@ -218,7 +221,7 @@ class Waiting:
         self.remove(Group(tuple(rows)))
 
     def _pieces(self, group: Group) -> list[Group]:
-        """The first row of each target, in a few groups; the others wait behind it like new ones."""
+        """The first row of each target, in a few groups. The other rows wait behind it like new rows."""
         heads: list[Pending] = []
         seen: set[Hashable] = set()
         for row in group.rows:
@@ -234,7 +237,7 @@ class Waiting:
         ]
 
     def _tried(self) -> list[Group]:
-        """All groups that wait for another try, in their order."""
+        """All groups that wait for a retry, in order."""
         ready = (item for _, _, item in sorted(self._ready, key=_turn) if isinstance(item, Group))
         return [*ready, *self._held, *(group for _, _, group in sorted(self._retries, key=_turn))]
 
@@ -254,7 +257,7 @@ class Waiting:
         self._call(row)
 
     def _call(self, row: Pending) -> None:
-        """Have the scope of a row checked when the row may go."""
+        """Schedule a check of the row's scope for when the row may go."""
         key = _scope(row)
         if scope := self._scopes.get(key):
             self._schedule(key, scope, _free_at(scope, light=_is_light(row)))
@@ -265,7 +268,7 @@ class Waiting:
             heapq.heappush(self._due, (at, next(self._number), key))
 
     def _again(self, group: Group) -> Group | None:
-        """Of a group that is due, the rows that may go."""
+        """The rows of a due group that may go; the others are held."""
         free, held = self._free(group.rows)
         if held:
             self._held.append(Group(tuple(held), group.failures, group.at))
@@ -273,7 +276,7 @@ class Waiting:
         return group if free else None
 
     def _new(self, key: Hashable, now: float, *, together: bool) -> Group | None:
-        """The rows of a scope that were never tried and may go; `together`, those of all scopes."""
+        """The untried rows of a scope that may go; with `together`, those of all scopes."""
         scope = self._scopes.get(key)
         if scope is None:
             return None
@@ -286,7 +289,7 @@ class Waiting:
         if at > now:
             self._schedule(key, scope, at)
             return None
-        if not free:  # rows that are held come back when those before them are gone
+        if not free:  # held rows are scheduled again when the rows before them are removed
             if not scope.rows:
                 del self._scopes[key]
             return None
@@ -300,7 +303,7 @@ class Waiting:
         return group
 
     def _opened(self, key: Hashable, group: Group, now: float) -> list[Pending]:
-        """What may go of a scope. It opens a window, or ends the one that is open."""
+        """The rows of a scope that may go. Opens a window, or closes one that has ended."""
         scope = self._scopes[key]
         free, scope.rows = self._free(scope.rows)
         if free:
@@ -316,7 +319,7 @@ class Waiting:
         return free
 
     def _free(self, rows: Sequence[Pending]) -> tuple[list[Pending], list[Pending]]:
-        """Rows that no earlier row of their target holds back, but one that goes along; and the others."""
+        """The rows that may go, and the rows held back by an earlier row that does not go with them."""
         free: list[Pending] = []
         held: list[Pending] = []
         places: dict[Hashable, int] = {}
@@ -336,7 +339,7 @@ def _order(happening: Happening) -> Hashable:
 
 
 def _scope(row: Pending) -> Hashable:
-    """Rows of equal scopes share messages; one without a scope is alone."""
+    """Rows of one scope share messages; a row without a scope goes alone."""
     return row.happening.scope or ("alone", row.id)
 
 

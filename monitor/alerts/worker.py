@@ -1,4 +1,4 @@
-"""One channel's worker: reads the outbox, sends several messages at once, retries, gives up."""
+"""The worker of one channel: reads the outbox, sends messages in parallel, retries and gives up."""
 
 import asyncio
 from collections import deque
@@ -19,29 +19,32 @@ from monitor.alerts.waiting import Group, Waiting
 
 log = structlog.get_logger()
 
-#: Rows read at once.
+#: Rows in one read of the outbox.
 ROWS_MOST = 500
-#: Rows that one channel holds in memory. What comes behind them stays in the outbox for now.
+#: Rows that one channel holds in memory. Later rows stay in the outbox until there is room.
 MEMORY_MOST = 4_000
 
-#: A send that ran out of time may still arrive: what follows it waits for its end, but not for ever.
+#: A send that timed out may still arrive. Later rows of its targets wait for its end, at most this long.
 ABANDONED_S = 60.0
-#: How long a lease outlives the attempt it is for.
+#: How long a lease outlasts the timeout of its attempt.
 LEASE_MARGIN = timedelta(seconds=ABANDONED_S + 10)
 
-#: Without being woken, a worker reads the outbox this often.
+#: A worker that is not woken reads the outbox this often.
 IDLE_S = 15.0
-#: Rows whose message is made at once; that of more takes a while, and is made in a thread.
+#: A message of up to this many rows is composed on the loop. A longer one takes a while and goes to a thread.
 QUICK_MOST = 20
-#: Seconds until rows are claimed again that somebody else has, or an outbox is used again that failed.
+#: Seconds until the worker retries a claim of rows that another process has leased, or a failed outbox.
 AGAIN_S = 1.0
-#: Messages that are claimed together before there is a place for them, for each place: a claim is a commit.
+#: Messages claimed ahead for each parallel send. A claim is a commit, so one claim takes several messages.
 AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True)
 class _Claimed:
-    """A group that nobody else sends until that time of the loop. Without a message it is composed anew."""
+    """A group that this worker has claimed, until the loop time `until`.
+
+    With no message, the send composes one.
+    """
 
     group: Group
     message: Message | None
@@ -49,7 +52,10 @@ class _Claimed:
 
 
 class ChannelWorker:
-    """Delivers one channel's notifications; `Dispatcher` has the parameters, `Waiting` the order."""
+    """Delivers one channel's notifications.
+
+    `Dispatcher` describes the parameters, `Waiting` the order.
+    """
 
     def __init__(
         self,
@@ -62,7 +68,7 @@ class ChannelWorker:
         summary: Callable[[str], str | None],
     ):
         self.dead = 0
-        #: the loop's time at which a round or an attempt ended last
+        #: loop time at which the last round or attempt ended
         self.progress_at: float | None = None
         self._outbox = outbox
         self._channel = channel
@@ -78,26 +84,26 @@ class ChannelWorker:
         self._one_round = asyncio.Lock()
         self._sends: set[asyncio.Task[None]] = set()
         self._claimed: deque[_Claimed] = deque()
-        #: tried, and still leased by this worker: that they failed could not be noted
+        #: rows that failed and are still leased by this worker, because the outbox did not take the failure
         self._leased: set[int] = set()
         self._stopping = self._halted = False
-        #: the service's pace: when the next message may begin
+        #: loop time at which the service's pace allows the next message
         self._next_at = 0.0
-        #: the newest row that was read
+        #: the newest happening id that was read
         self._read_to = 0
         self._read_all = self._reading = False
-        #: when all was read
+        #: loop time of the last read
         self._read_at = 0.0
         self._wakes = 0
-        #: by row, the age at which it was read and when that was: a step of the wall clock makes none older
+        #: by row, its age when it was read and the loop time of that: a wall clock step does not change ages
         self._ages: dict[int, tuple[timedelta, float]] = {}
-        #: delivered, and not marked yet
+        #: ids of rows that are delivered but not marked yet
         self._unmarked: list[int] = []
         self._marking: asyncio.Task[None] | None = None
         self._unusable = False
 
     def wake(self, *, anew: bool = False) -> None:
-        """There may be something new; with `anew` also among what was read before."""
+        """Read the outbox now: it may hold new rows. `anew` reads it from the beginning."""
         if anew:
             self._read_to = 0
         self._read_all = False
@@ -105,7 +111,7 @@ class ChannelWorker:
         self._wake.set()
 
     def offer(self, rows: Sequence[Pending]) -> None:
-        """Take in what was committed just now, unless what was committed before is still to be read."""
+        """Take rows that were just committed. If earlier rows are still unread, read the outbox instead."""
         if self._read_all and not self._reading and len(self._waiting) < MEMORY_MOST:
             self._take_in(rows, self._now(), self._clock())
             self._read_to = max(self._read_to, rows[-1].happening_id)
@@ -114,7 +120,7 @@ class ChannelWorker:
             self.wake()
 
     async def run(self) -> None:
-        """Deliver until cancelled; the sends under way are cancelled, too."""
+        """Deliver until cancelled, then cancel the sends under way."""
         try:
             await self._run()
         finally:
@@ -131,7 +137,7 @@ class ChannelWorker:
                     wait = await self._round()
                 self._say_usable()
             except Exception as error:  # noqa: BLE001
-                # A store that fails must not end the channel: the rows are still pending.
+                # A failing store must not end the channel: the rows are still pending.
                 self._say_unusable(error)
                 wait = AGAIN_S
             self.progress_at = self._clock()
@@ -140,7 +146,7 @@ class ChannelWorker:
                     await self._wake.wait()
 
     async def drain(self) -> None:
-        """Wait for the sends under way, then send what may be sent, windows or not."""
+        """Wait for the sends under way, then send what may be sent without waiting for windows."""
         self._stopping = True
         await self._settle()
         try:
@@ -154,10 +160,10 @@ class ChannelWorker:
             self._say_unusable(error)
 
     async def halt(self) -> None:
-        """Wait for the sends under way, and begin no other."""
+        """Wait for the sends under way and begin no others."""
         self._stopping = self._halted = True
         await self._settle()
-        with suppress(Exception):  # said already; the next worker finds them leased
+        with suppress(Exception):  # already logged; the next worker finds the rows leased
             await self._mark()
             await self._outbox.release([id_ for one in self._claimed for id_ in one.group.ids])
 
@@ -167,7 +173,7 @@ class ChannelWorker:
             await asyncio.wait(self._sends, return_when=how)
 
     async def _round(self, *, flush: bool = False) -> float:
-        """Read what is new, begin what may begin. Returns seconds until more may."""
+        """Read new rows and begin the sends that may begin. Returns seconds until more may."""
         async with self._one_round:
             return await self._begin_what_may(flush=flush)
 
@@ -184,7 +190,7 @@ class ChannelWorker:
         if most <= 0:
             return max(self._health.ready_at(now) - now, 0.0) if not self._sends else IDLE_S
         if now < self._next_at and not flush:
-            return self._next_at - now  # by then more may have come that shares the message
+            return self._next_at - now  # rows that come until then can share the message
         if self._health.down:
             self._waiting.again_at(now)
         together = self._channel.pace > 0
@@ -197,7 +203,7 @@ class ChannelWorker:
         return IDLE_S if at is None else at - self._clock()
 
     def _may_claim(self, now: float) -> int:
-        """How many messages may be claimed: those that may begin now, and some ahead where all is well."""
+        """How many messages may be claimed: those that may begin now, and some ahead on a healthy channel."""
         places, ahead = self._channel.parallel, len(self._claimed)
         if places > 1 and not self._health.down and self._health.ready_at(now) <= now:
             return AHEAD * places - ahead if ahead < places else 0
@@ -224,7 +230,7 @@ class ChannelWorker:
                 rows = await self._outbox.pending(self._channel.name, ROWS_MOST, self._read_to)
             finally:
                 self._reading = False
-            # What came while it was read may not be among it.
+            # Rows committed during the read may be missing from it.
             self._read_all = len(rows) < ROWS_MOST and known == self._wakes
             self._read_at = at
             out = {*self._unmarked}
@@ -257,10 +263,10 @@ class ChannelWorker:
             mine = tuple(row for row in group.rows if row.id in got)
             whole = len(mine) == len(group.rows)
             if not whole:
-                # Somebody else has them, or had when it died: they come again when the lease is over.
+                # Another process has leased them, or died with the lease: retry until the lease ends.
                 if others := tuple(row for row in group.rows if row.id in leased):
                     self._waiting.put_back(Group(others), self._clock() + AGAIN_S)
-                # They were read before it was noted what became of them: nothing waits behind them.
+                # The others are no longer pending: they were read before their outcome was written.
                 self._forget([row for row in group.rows if row.id not in got | leased])
                 group.rows = mine
             if mine:
@@ -269,7 +275,7 @@ class ChannelWorker:
         self._begin()
 
     def _begin(self) -> None:
-        """Send of what is claimed as much as may be sent."""
+        """Send as many claimed groups as may be sent now."""
         now = self._clock()
         while self._claimed and self._room(now) > 0 and not self._halted:
             one = self._claimed.popleft()
@@ -278,12 +284,12 @@ class ChannelWorker:
             task.add_done_callback(self._sent)
 
     def _return_old(self, now: float) -> None:
-        """What was claimed too long ago, because the channel went down, waits like the others."""
+        """Put back groups whose claim has become too old because the channel went down."""
         while self._claimed and self._claimed[0].until <= now:
             self._waiting.put_back(self._claimed.popleft().group, now)
 
     async def _composed(self, group: Group) -> Message | None:
-        """The message of as many rows of the group as fit one; the others wait for their turn."""
+        """A message of as many rows of the group as fit into one; the other rows wait."""
         draft = self._draft(group)
         try:
             message_limits = await self._channel.message_limits()
@@ -292,7 +298,7 @@ class ChannelWorker:
                 fitted = await asyncio.to_thread(first_of, draft, message_limits)
             else:
                 fitted = first_of(draft, message_limits)
-        except Exception:  # the attempt may do better, and knows how to fail
+        except Exception:  # the attempt may succeed all the same, and it handles failures
             log.exception("notification.unmeasured", channel=self._channel.name)
             fitted = None
         self._waiting.keep(group, fitted.number if fitted else TOGETHER_MOST, self._clock())
@@ -311,7 +317,7 @@ class ChannelWorker:
         self._wake.set()
 
     async def _send(self, group: Group, message: Message | None) -> None:
-        """Send a claimed group, and see to what became of it."""
+        """Send a claimed group and record the outcome."""
         started = self._clock()
         self._next_at = started + self._channel.pace
         try:
@@ -319,7 +325,7 @@ class ChannelWorker:
         except DeliveryError as error:
             await self._failed(group, error, started)
         except Exception as error:
-            # A fault of ours in one message must not stop the others.
+            # A bug that one message triggers must not stop the others.
             log.exception("notification.broken", channel=self._channel.name)
             await self._failed(group, DeliveryError(f"internal: {type(error).__name__}"), started)
         else:
@@ -340,17 +346,17 @@ class ChannelWorker:
     async def _mark_soon(self) -> None:
         try:
             await self._mark()
-        except Exception as error:  # noqa: BLE001  they stay unmarked, the next round tries again
+        except Exception as error:  # noqa: BLE001  the rows stay unmarked; the next round retries
             self._say_unusable(error)
         finally:
             self._marking = None
 
     async def _mark(self) -> None:
-        """Note the deliveries; what the outbox does not take is remembered, or it would be sent again."""
+        """Mark deliveries in the outbox. Keep the ids until it takes them, or they would be sent again."""
         while self._unmarked:
             ids = self._unmarked[:]
             await self._outbox.delivered(ids, self._now())
-            noted = {*ids}  # another round may have noted some of them meanwhile
+            noted = {*ids}  # another round may have marked some of them meanwhile
             self._unmarked = [id_ for id_ in self._unmarked if id_ not in noted]
 
     async def _failed(self, group: Group, error: DeliveryError, started: float) -> None:
@@ -371,7 +377,7 @@ class ChannelWorker:
                 self._log("failed", group, started, reason=reason, retry_in_s=round(wait, 1))
                 at = self._now() + timedelta(seconds=wait)
                 await self._outbox.failed(group.ids, reason, at)
-        except Exception as trouble:  # noqa: BLE001  they go again all the same
+        except Exception as trouble:  # noqa: BLE001  the rows are retried all the same
             self._leased.update(group.ids)
             self._say_unusable(trouble)
         if group.rows and error.ended is not None:
@@ -382,7 +388,7 @@ class ChannelWorker:
             self._waiting.failed(group, max(now + wait, self._clock()))
 
     async def _give_up_old(self) -> None:
-        """A channel that is down takes nothing: what has waited too long behind it is given up, too."""
+        """The channel is down: give up all rows that have waited too long, tried or not."""
         old = [row for row in self._waiting.idle() if self._too_old(row)]
         if old:
             await self._give_up(old, "the channel has not worked for too long", self._clock())

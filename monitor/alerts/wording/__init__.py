@@ -11,7 +11,7 @@ __all__ = ["Level", "Wording", "wording"]
 
 
 def wording(facts: Facts) -> Wording:
-    """The words for a happening: by its reason where that makes a difference, else by its event."""
+    """The text for a happening: by its event and reason where the reason matters, else by its event."""
     happening = facts.happening
     special = _BY_REASON.get((happening.event, happening.reason))
     return open_elsewhere(facts, (special or _BY_EVENT[happening.event])(facts))

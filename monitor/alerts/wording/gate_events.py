@@ -1,7 +1,7 @@
-"""The words for what happens to the gate: shut, waited for, open, lost, locked.
+"""The text for the events of a gate: shut, waited for, open, lost, locked.
 
-The experience behind them is gathered from public threads: openings flicker, the same refusal is
-given to the never verified, the propagating and the rejected, and what people found to help, in order.
+It rests on experience from public threads: openings flicker; unverified, propagating and rejected
+organizations get the same refusal; the steps are what helped people, in order.
 """
 
 from monitor.access.diagnosis.advice import advise
@@ -160,7 +160,7 @@ def shut_again(facts: Facts) -> Wording:
 
 
 def unproven(facts: Facts) -> Wording:
-    """Three complete answers in a row without the word that was asked for."""
+    """Three complete answers in a row without the requested word."""
     return Wording(
         f"Unproven: {facts.subject}",
         "warning",

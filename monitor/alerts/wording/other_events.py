@@ -1,4 +1,4 @@
-"""The words for what happens beside the gate: blockers, silence, shutdowns, money, the monitor itself."""
+"""The text for all other events: blockers, silence, shutdowns, budgets, the monitor itself."""
 
 from monitor.access.diagnosis.advice import advise
 from monitor.access.diagnosis.no_answer import failure_of, steps_of
@@ -13,7 +13,7 @@ def _plain(code: Code | None) -> str:
 
 
 def _others(facts: Facts) -> str:
-    """What stands, or stood, in the way besides."""
+    """The further blockers, current or past."""
     return ", ".join(code.replace("_", " ") for code in facts.names("blockers"))
 
 
@@ -90,7 +90,7 @@ def retiring(facts: Facts) -> Wording:
 
 
 def budget(facts: Facts) -> Wording:
-    """No money is left for full probes."""
+    """The budget has no room for full probes."""
     spent, budget = facts.number("spent_usd"), facts.number("budget_usd")
     scope = facts.text("budget_scope") or "the monitor"
     figures = f": ${spent:.4f} of ${budget:.2f}" if spent is not None and budget is not None else ""
@@ -107,7 +107,7 @@ def budget(facts: Facts) -> Wording:
 def offline(facts: Facts) -> Wording:
     """Every route fails at once."""
     routes = ", ".join(facts.names("routes", 10))
-    # what is to be done about a bad certificate is nothing to do with this machine's network
+    # the steps for a bad certificate do not concern this machine's network
     steps = dict.fromkeys(steps_of(failure_of(rule)) for rule in facts.names("rules", 3))
     return Wording(
         "Offline: no route answers",

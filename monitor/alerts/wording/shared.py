@@ -1,4 +1,4 @@
-"""What a message's words are, and the phrases that several of them share."""
+"""The text of a message, and the phrases that several messages share."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -8,7 +8,7 @@ from monitor.alerts.facts import Facts
 
 Level = Literal["info", "success", "warning", "failure"]
 
-#: What to do is at most so many lines.
+#: Most steps in one message.
 STEPS_MOST = 3
 
 
@@ -37,10 +37,10 @@ def after_waiting(facts: Facts) -> str:
 
 
 def open_elsewhere(facts: Facts, words: Wording) -> Wording:
-    """The words, and beside them how the same model stands on a route of the other contract.
+    """The text, with the state of the same model on a route of the other contract added.
 
-    As the last step, that a provider serves it while the direct gate is shut; or that the direct gate is
-    still shut while a provider opens.
+    The last step says that a provider serves it while the direct gate is shut, or the lead says that the
+    direct gate is still shut while a provider opens.
     """
     if shut := facts.names("direct_shut"):
         told = f"OpenAI access to {facts.capability} is still shut: {', '.join(shut)}."
@@ -56,7 +56,7 @@ def open_elsewhere(facts: Facts, words: Wording) -> Wording:
 
 
 def evidence(facts: Facts) -> str:
-    """The command that prints what support asks for."""
+    """The command that prints the evidence for support."""
     target = facts.happening.target
     return f"`access-monitor evidence {name(target) if target else 'TARGET'}`"
 
