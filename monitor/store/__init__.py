@@ -1,1 +1,1 @@
-"""What is remembered: tables, migrations, the recorder (the only writer), queries."""
+"""The database: tables, migrations, the recorder (the only writer), queries."""

@@ -1,4 +1,4 @@
-"""The books without a daemon: who holds the file's lock may read and write what was spent."""
+"""Reads and writes the spending without a daemon, under the file's lock."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _holds, _spend, _inbox = tables.holds.c, tables.spend.c, tables.inbox.c
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Open books, in one transaction."""
+    """The spending and the inbox, open in one transaction."""
 
     _connection: Connection
     _now: datetime
@@ -35,7 +35,7 @@ class Books:
         work.flush()
 
     def withdraw(self, item: int) -> dict[str, Any] | None:
-        """Take a request out of the inbox again; the reply, if a daemon gave it meanwhile."""
+        """Withdraw a request from the inbox. Returns the reply if a daemon gave one meanwhile, else None."""
         query = select(tables.inbox.c.reply).where(_inbox.id == item, _inbox.taken_at.is_not(None))
         row = self._connection.execute(query).one_or_none()
         if row is None:
@@ -46,10 +46,10 @@ class Books:
 
 @contextmanager
 def open_books(path: Path, ledger: BudgetLedger, now: datetime) -> Iterator[Books]:
-    """Load the month's books into an empty ledger, and keep them while nobody else can write.
+    """Load the month's spending into an empty ledger, and hold the lock against other writers meanwhile.
 
-    Makes the database where there is none yet. Raises StoreError: `LockedError` when a daemon, or
-    another command for a moment, has it.
+    Makes the database if there is none. Raises StoreError: `LockedError` when a daemon or, for a moment,
+    another command has it.
     """
     make_file(path)
     lock = FileLock(path)
@@ -69,7 +69,7 @@ def open_books(path: Path, ledger: BudgetLedger, now: datetime) -> Iterator[Book
 
 
 def reply_to(path: Path, item: int) -> dict[str, Any] | None:
-    """What the daemon replied to a request in the inbox; None while it has not taken it."""
+    """The daemon's reply to a request in the inbox; None until the daemon takes the request."""
     query = select(tables.inbox.c.reply).where(_inbox.id == item, _inbox.taken_at.is_not(None))
     with reading(path) as connection:
         row = connection.execute(query).one_or_none()

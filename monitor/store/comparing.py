@@ -1,4 +1,4 @@
-"""What the routes to a model have answered and how fast: questions for `status --routes`."""
+"""How the routes to a model answer and how fast: the queries of `status --routes`."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from monitor.store.latencies import from_text, merged, percentile
 _targets = tables.targets.c
 _runs = tables.runs.c
 
-#: For a run without a diagnosis; a full probe always has one.
+#: Stands for no diagnosis; the run of a full probe always has one.
 _NONE = "none"
 #: Model, surface, route, contract.
 _Place = tuple[str, str, str, str]
@@ -25,7 +25,7 @@ _Place = tuple[str, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class AnswersOfOne:
-    """The answers of one diagnosis: how many, and their latencies in milliseconds, within 5 %."""
+    """The answers with one diagnosis: their number, and their latencies in milliseconds within 5 %."""
 
     count: int
     latency_median_ms: float | None
@@ -34,10 +34,10 @@ class AnswersOfOne:
 
 @dataclass(frozen=True, slots=True)
 class RouteOfModel:
-    """One model on one surface over one route: the targets of all keys there, and their answers.
+    """One model on one surface over one route: the targets of all its keys, and their answers.
 
-    Latencies are milliseconds of full probes that were answered at all; connect, TLS and first byte
-    are the slowest of the last known ones. `reused` and `fresh` count connections.
+    Latencies are milliseconds of answered full probes; connect, TLS and first byte are the slowest of the
+    last known ones. `reused` and `fresh` count connections.
     """
 
     model: str
@@ -70,7 +70,7 @@ def routes(path: Path, *, since: datetime) -> list[RouteOfModel]:
             .group_by(*place, _targets.state)
             .order_by(_targets.model, _targets.surface, _targets.contract, _targets.route)
         ).all()
-        # the run's own route: what a key's earlier route answered is not this one's
+        # the run's own route: answers of a key's earlier route do not count for this one
         runs = connection.execute(
             select(tables.runs, _targets.model, _targets.surface, _targets.contract)
             .join_from(tables.runs, tables.targets)

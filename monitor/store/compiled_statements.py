@@ -1,6 +1,6 @@
-"""Statements that run for every probe: compiled once, then given to the driver.
+"""Statements that run for every probe: compiled once, then passed to the driver.
 
-SQLAlchemy's own way costs 60 µs for each statement of a transaction, and most transactions of a small
+SQLAlchemy itself takes 60 µs for each statement of a transaction, and most transactions of a small
 monitor hold one answer.
 """
 
@@ -23,14 +23,14 @@ _DIALECT = sqlite.dialect(paramstyle="named")
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     text: str
-    #: what the statement itself binds, such as the 1 in `answers + 1`
+    #: values that the statement itself binds, such as the 1 in `answers + 1`
     constants: Row
-    #: by name, how a value is written; those without are written as they are
+    #: converters of values, by name; other values are written unchanged
     written: tuple[tuple[str, Callable[[Any], Any]], ...]
 
 
 def run_many(connection: Connection, statement: Executable, rows: Sequence[Row]) -> None:
-    """Run a statement without a result for each row, within the connection's transaction.
+    """Run a statement that returns no rows once for each of `rows`, in the connection's transaction.
 
     All rows name the same columns and parameters. Raises StoreError for a value that cannot be written,
     and sqlite3's own errors.

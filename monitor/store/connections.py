@@ -1,4 +1,4 @@
-"""Connections to the file: one that writes, others that only read, and the lock for the one writer."""
+"""Connections to the file: one writer, read-only others, and the lock of the writer."""
 
 import errno
 import fcntl
@@ -19,12 +19,12 @@ from monitor.store.revision import BUSY_TIMEOUT, trouble_of
 def writing_engine(path: Path, *, foreign_keys: bool = True) -> Engine:
     """An engine whose every transaction begins with `BEGIN IMMEDIATE`.
 
-    A plain BEGIN would take the write lock at its first write, and fail at once when another
-    process wrote in between. Connections raise StoreError where WAL is not to be had.
+    A plain BEGIN takes the write lock at the first write, and fails at once if another process wrote in
+    between. Connecting raises StoreError where WAL is not available.
     """
 
     def connect() -> sqlite3.Connection:
-        # isolation_level None: the driver begins nothing of its own accord
+        # isolation_level None: the driver begins no transactions itself
         connection = sqlite3.connect(
             path, isolation_level=None, timeout=BUSY_TIMEOUT, check_same_thread=False
         )
@@ -38,11 +38,11 @@ def writing_engine(path: Path, *, foreign_keys: bool = True) -> Engine:
         # FULL: NORMAL may lose the last commits when the power fails
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
-        # after a long reader let the log grow, give the space back at the next checkpoint
+        # a long read lets the log grow: give the space back at the next checkpoint
         connection.execute(f"PRAGMA journal_size_limit = {16 * 1024 * 1024}")
         return connection
 
-    # hide_parameters: what was bound stays out of exceptions
+    # hide_parameters: bound values stay out of exceptions
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
 
     @event.listens_for(engine, "begin")
@@ -54,7 +54,7 @@ def writing_engine(path: Path, *, foreign_keys: bool = True) -> Engine:
 
 @contextmanager
 def reading(path: Path) -> Iterator[Connection]:
-    """A connection that cannot write, in one transaction: all it reads is of one moment.
+    """A read-only connection in one transaction: all reads see the same moment.
 
     Raises StoreError when there is no database of this program's revision, or it cannot be read.
     """
@@ -101,17 +101,17 @@ def as_store_errors(path: Path) -> Iterator[None]:
         )
         raise StoreError(f"{path}: {error.strerror or error}{hint}") from error
     except (ValueError, TypeError, LookupError) as error:
-        # what is read was written by this program: SQLite itself sees no damage within a value
+        # this program wrote the value, so it is damaged; SQLite does not detect damage within a value
         raise StoreError(f"{path}: the database is damaged (a value cannot be read)") from error
 
 
 def cause(error: Exception) -> str:
-    """The database's own words, without the statement."""
+    """The database's own error text, without the statement."""
     return str(getattr(error, "orig", None) or error)
 
 
 def require(path: Path) -> None:
-    """Raise StoreError when the database is not there yet."""
+    """Raise StoreError when the database does not exist yet."""
     if not path.exists():
         raise StoreError(trouble_of(path, None))
 
@@ -124,13 +124,13 @@ def revision(connection: Connection) -> str | None:
 
 
 def require_head(path: Path, connection: Connection) -> None:
-    """Raise StoreError when the tables are not of the revision this program knows."""
+    """Raise StoreError when the tables are not of this program's revision."""
     if problem := trouble_of(path, revision(connection)):
         raise StoreError(problem)
 
 
 def require_sound(path: Path, connection: Connection) -> None:
-    """Raise StoreError when the file is damaged: what it would be told is lost with it, sooner or later."""
+    """Raise StoreError when the file is damaged: what is written to it would be lost sooner or later."""
     if words := damage(connection):
         raise StoreError(_damaged(path, words))
 
@@ -143,16 +143,16 @@ def _damaged(path: Path, words: str) -> str:
 
 
 def damage(connection: Connection) -> str:
-    """The first damage that SQLite finds in the file, in its words; empty when it is sound."""
+    """The first damage that SQLite finds in the file, in SQLite's words; empty if the file is sound."""
     found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
     connection.rollback()
     return "" if found == "ok" else " ".join(str(found).split())
 
 
 def make_file(path: Path) -> None:
-    """Make the folder (0700) and the file (0600) where they are missing; others stay as they are.
+    """Make the folder (0700) and the file (0600) if they are missing; existing ones stay unchanged.
 
-    The log files beside it get the file's own mode from SQLite.
+    SQLite gives its log files the mode of the file.
     """
     with as_store_errors(path):
         if not path.parent.exists():
@@ -161,9 +161,9 @@ def make_file(path: Path) -> None:
 
 
 class FileLock:
-    """One instance per file: a lock on `FILE.lock` that the system releases with the process.
+    """One instance per database: a lock on `FILE.lock`, which the system releases when the process ends.
 
-    The file stays, as removing it would let two processes lock two files of one name.
+    `FILE.lock` is never removed: two processes could then lock two files of one name.
     """
 
     def __init__(self, path: Path) -> None:
@@ -182,5 +182,5 @@ class FileLock:
         os.write(self._file, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
-        """Let another instance have the file."""
+        """Release the file for another instance."""
         os.close(self._file)

@@ -1,4 +1,4 @@
-"""The database's files on disk: whether they still are the ones that were opened."""
+"""Checks that the database's files on disk are still the ones that were opened."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ Identity = tuple[int, int] | None
 
 
 class DatabaseFiles:
-    """Remembers which files were opened; made while the database is open and was written to.
+    """Remembers which files were opened. Make it when the database is open and has been written to.
 
-    A file that is deleted or replaced is still written to by whoever has it open, and all of it is
-    lost when the last one closes it. So it has to be checked.
+    A process can still write to an open file that was deleted or replaced, and all of it is lost when the
+    last process closes it. Therefore the files must be checked.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,16 +26,16 @@ class DatabaseFiles:
         self._were = [_identity(file) for file in self._files]
 
     def require(self) -> None:
-        """Raise GoneError when the database or its log is no longer the file that was opened."""
+        """Raise GoneError when the database or its log is not the file that was opened."""
         for file, was in zip(self._files, self._were, strict=True):
             if _identity(file) != was:
                 what = "replaced" if file.exists() else "deleted"
                 raise GoneError(f"{file}: it was {what} while the database was in use")
 
     def save(self, connection: Connection) -> None:
-        """If the database was taken away, write what the open connection still has to a file.
+        """If the database was deleted or replaced, copy what the open connection still sees to a file.
 
-        To its old place if that is free, else beside it as `NAME.displaced`. Never raises.
+        The copy gets the old path if that is free, else `NAME.displaced` beside it. Never raises.
         """
         if _identity(self._path) == self._were[0]:
             return
@@ -45,7 +45,7 @@ class DatabaseFiles:
             original = connection.connection.dbapi_connection
             write_copy(original, place)  # type: ignore[arg-type]  # it is sqlite3's own
         except Exception as error:
-            # whatever it is, the end must go on, and say what it could not keep
+            # no error may stop the shutdown; log what is lost
             log.exception("database_lost", path=str(self._path), error=str(error))
         else:
             log.error("database_saved", path=str(self._path), to=str(place))

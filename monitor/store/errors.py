@@ -1,19 +1,19 @@
-"""What goes wrong in the store."""
+"""The errors of the store."""
 
 
 class StoreError(Exception):
-    """The database cannot be opened, read or written; the text is meant for a person.
+    """The database cannot be opened, read or written. The text is meant for a person.
 
-    It never holds bound values: what was to be written stays out of logs.
+    It never has bound values, so the data of a write stay out of logs.
     """
 
 
 class UnavailableError(StoreError):
-    """Locked, full, read-only, damaged: not the fault of what was asked for, which may be asked again."""
+    """The database is locked, full, read-only or damaged. The work is not at fault and may be retried."""
 
 
 class LockedError(StoreError):
-    """Another process has the database: a daemon, or a command for a moment."""
+    """Another process has the database: a daemon, or, for a moment, a command."""
 
 
 class GoneError(StoreError):
@@ -21,4 +21,4 @@ class GoneError(StoreError):
 
 
 class DestinationError(StoreError):
-    """The named destination cannot be written to: another one has to be named."""
+    """The destination cannot be written; the user must choose another one."""

@@ -1,4 +1,4 @@
-"""The inbox: how other processes ask something of the daemon, which alone writes the rest."""
+"""The inbox: requests of other processes to the daemon, which writes all other tables."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,9 @@ _its = tables.inbox.c
 
 
 def submit(path: Path, kind: str, payload: Mapping[str, Any], now: datetime) -> int:
-    """Leave a request for the daemon, from any process; its id. The daemon reads it within 2 s.
+    """Insert a request to the daemon, from any process. Returns its id. The daemon reads it within 2 s.
 
-    Raises StoreError when there is no database yet, it is of another revision, or it stays locked.
+    Raises StoreError when there is no database yet, it has another revision, or it stays locked.
     """
     require(path)
     with as_store_errors(path), writing_engine(path).begin() as connection:
@@ -32,14 +32,14 @@ def submit(path: Path, kind: str, payload: Mapping[str, Any], now: datetime) -> 
 def submit_declaration(
     path: Path, kind: DeclarationKind, subject: str, at: datetime, now: datetime
 ) -> int:
-    """Leave a declaration for the daemon, as `submit` does."""
+    """Insert a declaration, as `submit` does."""
     return submit(
         path, "declare", {"kind": str(kind), "subject": subject, "at": at.isoformat()}, now
     )
 
 
 def read_declaration(payload: Mapping[str, Any]) -> tuple[DeclarationKind, str, datetime] | None:
-    """What a submitted declaration says (UTC); None when it is malformed."""
+    """Kind, subject and time (UTC) of a submitted declaration; None if it is malformed."""
     try:
         kind = DeclarationKind(payload["kind"])
         at = datetime.fromisoformat(payload["at"])
@@ -52,9 +52,9 @@ def read_declaration(payload: Mapping[str, Any]) -> tuple[DeclarationKind, str, 
 
 
 def waiting(connection: Connection) -> list[InboxItem]:
-    """What was submitted and is not settled yet, in order."""
+    """The submitted requests that are not settled yet, in order."""
     rows = connection.execute(
-        # the very words of the partial index, which holds nothing else
+        # the condition of the partial index, which has only these rows
         select(tables.inbox).where(_its.taken_at.is_(None)).order_by(_its.id).limit(1000)
     )
     return [InboxItem(row.id, row.kind, json.loads(row.payload), row.created_at) for row in rows]
@@ -63,6 +63,6 @@ def waiting(connection: Connection) -> list[InboxItem]:
 def settle(
     connection: Connection, ids: Sequence[int], now: datetime, reply: str | None = None
 ) -> None:
-    """Mark as taken, once what was asked for is done."""
+    """Mark requests as taken, after they are carried out."""
     values = {"taken_at": now, "reply": reply}
     connection.execute(update(tables.inbox).where(_its.id.in_(ids)).values(values))

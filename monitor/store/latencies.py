@@ -1,16 +1,16 @@
-"""Latencies counted in buckets whose width grows with them: small to keep, percentiles within 5 %.
+"""Counts latencies in buckets of growing width: little to store, and percentiles within 5 %.
 
-A run of any length keeps a count per bucket that occurred, as JSON: `{"50": 812, "51": 190}`.
+A run of any length stores one count per bucket that occurred, as JSON: `{"50": 812, "51": 190}`.
 """
 
 import json
 import math
 from collections.abc import Mapping
 
-#: One bucket's middle over the one before: a percentile is off by half of that at most.
+#: Ratio of the middles of neighbouring buckets: the error of a percentile is at most half of the step.
 _RATIO = 1.1
 _LOG = math.log(_RATIO)
-#: What took longer than 1,000 s is counted there.
+#: Longest latency in milliseconds; longer ones are counted in its bucket.
 _LONGEST = 1e6
 
 #: Answers by bucket: bucket n is around 1.1 ** n milliseconds.
@@ -18,7 +18,7 @@ Counts = Mapping[int, int]
 
 
 def added(counts: Counts, ms: float) -> dict[int, int]:
-    """The counts with one latency more (milliseconds)."""
+    """The counts with one more latency, in milliseconds."""
     bucket = round(math.log(min(ms, _LONGEST)) / _LOG) if ms > 1.0 else 0
     more = dict(counts)
     more[bucket] = more.get(bucket, 0) + 1
@@ -35,7 +35,7 @@ def merged(several: list[Counts]) -> dict[int, int]:
 
 
 def percentile(counts: Counts, share: float) -> float | None:
-    """Milliseconds that this share (0 to 1) of the answers took at most; None without any."""
+    """The latency in milliseconds that this share (0 to 1) of answers did not exceed; None without any."""
     wanted, seen = share * sum(counts.values()), 0
     for bucket in sorted(counts):
         seen += counts[bucket]
@@ -45,10 +45,10 @@ def percentile(counts: Counts, share: float) -> float | None:
 
 
 def to_text(counts: Counts) -> str:
-    """The counts as they are stored."""
+    """The counts in their stored form."""
     return json.dumps(counts)
 
 
 def from_text(text: str) -> dict[int, int]:
-    """What `to_text` wrote."""
+    """The counts that `to_text` wrote."""
     return {int(bucket): count for bucket, count in json.loads(text).items()}

@@ -1,7 +1,7 @@
-"""Making a database, and bringing an older one to the newest revision, with a copy aside.
+"""Makes a database, and migrates an older one to the newest revision after copying it.
 
-Alembic is imported only when there is something to migrate: it takes 11 MB and as long as all the rest
-of a start. A new database is made from the tables as the code has them.
+Alembic is imported only for a migration: it takes 11 MB and as long as the rest of a start. A new
+database is made from the tables of the code.
 """
 
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 
-#: As Alembic makes it.
+#: The table as Alembic makes it.
 _REVISION_TABLE = (
     "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,"
     " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
@@ -29,13 +29,13 @@ _REVISION_TABLE = (
 
 
 def migrate(path: Path) -> str | None:
-    """Bring the database, which may be an empty file, to HEAD in one transaction.
+    """Migrate the database, which may be an empty file, to HEAD in one transaction.
 
-    One that holds something is copied to `NAME.before-REVISION` first. Raises StoreError for a
-    database this program does not know, and when the migration fails: the file is then as it was. The
-    answer is the revision that was found.
+    A database with tables is first copied to `NAME.before-REVISION`. Returns the revision found before.
+    Raises StoreError for a database of an unknown revision, and when the migration fails: the file is then
+    unchanged.
     """
-    # foreign keys off: a table that a migration rebuilds is dropped for a moment
+    # foreign keys off: a migration that rebuilds a table drops it for a moment
     engine = writing_engine(path, foreign_keys=False)
     with as_store_errors(path):
         with engine.connect() as connection:
@@ -65,17 +65,17 @@ def migrate(path: Path) -> str | None:
 
 
 def create(path: Path) -> None:
-    """Make the database where there is none yet, as the first start of a daemon does.
+    """Make the database if there is none, as the first start of a daemon does.
 
-    It gets its folder's owner, where that is another user than root. Raises StoreError when it cannot be
-    made, or another process is making it and does not come to an end.
+    It gets the owner of its folder if that is not root. Raises StoreError when it cannot be made, or
+    when another process is making it and does not finish.
     """
     until = time.monotonic() + BUSY_TIMEOUT
     while not path.exists() or not path.stat().st_size:
         make_file(path)
         try:
             lock = FileLock(path)
-        except StoreError:  # a daemon starts just now
+        except StoreError:  # a daemon is starting
             if time.monotonic() > until:
                 raise
             time.sleep(0.1)

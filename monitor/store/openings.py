@@ -1,4 +1,4 @@
-"""The propagation records: openings that settled, and who still waits for one."""
+"""The propagation records: openings that settled, and targets that still wait for one."""
 
 import json
 from datetime import datetime
@@ -14,7 +14,7 @@ from monitor.store import tables
 from monitor.store.connections import reading
 from monitor.store.rows import AnyRow
 
-#: Openings that are compared at most, the newest.
+#: Most openings that are compared: the newest.
 LIMIT = 10_000
 
 _targets = tables.targets.c
@@ -71,4 +71,4 @@ def _waiting(row: AnyRow, now: datetime) -> OngoingWait | None:
     try:
         return waiting_of(target, from_json(json.loads(row.memory)), now)
     except (ValueError, TypeError):
-        return None  # the daemon tells of a memory that cannot be read
+        return None  # the daemon logs an unreadable memory

@@ -15,7 +15,7 @@ _its = _rows.c
 _PENDING = _its.state == NotificationState.PENDING
 _THESE = _its.id.in_(bindparam("ids", expanding=True))
 
-# What delivery does for every message is made once: see `transaction`.
+# The statements that run for every message are made once: see `transaction`.
 _READ = (
     select(tables.happenings, _its.id.label("notification_id"), _its.attempts, _its.created_at)
     .join_from(_rows, tables.happenings)
@@ -54,7 +54,7 @@ _DELIVERED = (
 def pending(
     connection: Connection, channel: str, limit: int, after: int = 0
 ) -> list[PendingNotification]:
-    """What a channel has still to deliver of happenings above `after`, in order; leased ones included."""
+    """A channel's pending notifications of happenings above `after`, in order; leased ones included."""
     rows = connection.execute(_READ, {"of": channel, "after": after, "most": limit})
     return [
         PendingNotification(
@@ -69,7 +69,10 @@ def pending(
 
 
 def dead_letter_others(connection: Connection, channels: Sequence[str], at: datetime) -> int:
-    """Mark as dead what is pending for a channel that is none of these: nobody would ever send it."""
+    """Mark the pending notifications of all other channels as dead: no worker would ever send them.
+
+    Returns their number.
+    """
     done = connection.execute(
         update(_rows)
         .where(_PENDING, _its.channel.not_in(channels))
@@ -84,7 +87,7 @@ def dead_letter_others(connection: Connection, channels: Sequence[str], at: date
 
 
 def waiting(connection: Connection) -> dict[str, int]:
-    """How many notifications are pending, and how many dead; a state without any is left out."""
+    """The number of pending and of dead notifications; a state with none is left out."""
     rows = connection.execute(
         select(_its.state, func.count())
         .where(_its.state.in_([NotificationState.PENDING, NotificationState.DEAD]))
@@ -96,10 +99,10 @@ def waiting(connection: Connection) -> dict[str, int]:
 def claim(
     connection: Connection, ids: Sequence[int], until: datetime, now: datetime
 ) -> tuple[list[int], list[int]]:
-    """Lease those that are pending and not leased; their ids, and those that somebody else has leased.
+    """Lease the rows that are pending and free. Returns their ids, and the ids leased by another process.
 
-    What is in neither is no longer pending. The attempt is counted here, so that one which kills the
-    process is counted too.
+    Rows in neither are no longer pending. The attempt is counted here, so that an attempt that kills the
+    process counts too.
     """
     claimed = set(
         connection.execute(_CLAIM, {"ids": list(ids), "until": until, "now": now}).scalars()
@@ -110,12 +113,12 @@ def claim(
 
 
 def release(connection: Connection, ids: Sequence[int]) -> None:
-    """End the leases of what is claimed and still pending."""
+    """Release the leases of pending rows."""
     _mark(connection, ids)
 
 
 def delivered(connection: Connection, ids: Sequence[int], at: datetime) -> None:
-    """Mark as delivered, also what was given up meanwhile."""
+    """Mark rows as delivered, even if they were given up meanwhile."""
     connection.execute(_DELIVERED, {"ids": list(ids), "at": at})
 
 
@@ -127,7 +130,7 @@ def failed(
 
 
 def dead(connection: Connection, ids: Sequence[int], error: str, at: datetime) -> None:
-    """Give up what is still pending: it stays listed as undeliverable."""
+    """Give up rows that are still pending: they stay listed as undeliverable."""
     _mark(
         connection,
         ids,
@@ -139,9 +142,9 @@ def dead(connection: Connection, ids: Sequence[int], error: str, at: datetime) -
 
 
 def retry(connection: Connection, ids: Sequence[int] | None, now: datetime) -> int:
-    """Let what was given up be tried again, all or these; how many it were.
+    """Make dead notifications pending again, all or these. Returns their number.
 
-    Its age counts from now: an old notification would else be given up again at once.
+    Their age counts from now, or old notifications would be given up again at once.
     """
     statement = update(_rows).where(_its.state == NotificationState.DEAD)
     if ids is not None:
@@ -159,14 +162,14 @@ def retry(connection: Connection, ids: Sequence[int] | None, now: datetime) -> i
 
 
 def release_leases(connection: Connection) -> int:
-    """End the leases of a process that is gone; how many it were."""
+    """Release all leases, which an earlier process left behind. Returns their number."""
     return connection.execute(
         update(_rows).where(_PENDING, _its.lease_until.is_not(None)).values(lease_until=None)
     ).rowcount
 
 
 def shift(connection: Connection, step: timedelta) -> None:
-    """Move the times of what is pending, as the clock was stepped: nothing is older than it was."""
+    """Move the times of pending rows by the step of the clock, so that no row gets older by it."""
     times = [_its.created_at, _its.next_attempt_at, _its.lease_until]
     rows = [
         {"row": row.id}
@@ -183,6 +186,6 @@ def _moved(at: datetime | None, step: timedelta) -> datetime | None:
 
 
 def _mark(connection: Connection, ids: Sequence[int], **values: Any) -> None:
-    """End the leases of those that are still pending, with what else becomes of them."""
+    """Release the leases of rows that are still pending, and set `values`."""
     statement = update(_rows).where(_its.id.in_(ids), _PENDING)
     connection.execute(statement.values(lease_until=None, **values))

@@ -1,6 +1,6 @@
-"""Questions to the database from any process, also while the daemon writes to it.
+"""Queries from any process, also while the daemon writes.
 
-Each opens a connection that cannot write, reads as of one moment, and takes no more rows than its
+Each opens a read-only connection, reads as of one moment, and returns at most `limit` rows where it has a
 limit. All raise StoreError when there is no database yet or it cannot be read.
 """
 
@@ -31,7 +31,7 @@ from monitor.store.rows import (
     spend_of,
 )
 
-#: Rows that an answer has at most, the newest, unless more are asked for.
+#: Most rows of a result, the newest, unless the caller asks for more.
 LIMIT = 1000
 
 _targets = tables.targets.c
@@ -42,14 +42,14 @@ _spend = tables.spend.c
 
 
 def daemon(path: Path) -> DaemonRow | None:
-    """The daemon that has the database or had it last."""
+    """The daemon that has the database, or had it last."""
     with reading(path) as connection:
         row = connection.execute(select(tables.daemon)).one_or_none()
         return daemon_of(row) if row else None
 
 
 def declared(path: Path) -> dict[str, Declaration]:
-    """The latest declaration of each organization and key, by subject; also what no daemon took yet."""
+    """The latest declaration of each organization and key, by subject; those still in the inbox included."""
     table = tables.declarations
     with reading(path) as connection:
         rows = connection.execute(select(table).order_by(table.c.at, table.c.id))
@@ -67,7 +67,7 @@ def declared(path: Path) -> dict[str, Declaration]:
 def history(
     path: Path, target: str | None = None, *, since: datetime | None = None, limit: int = LIMIT
 ) -> list[HistoryRow]:
-    """What happened, oldest first: the newest `limit` of what a target's name or pattern selects.
+    """The newest `limit` happenings, oldest first, of the targets that a name or pattern selects.
 
     A pattern has `*`, `?` or `[…]`, as in the settings.
     """
@@ -96,7 +96,7 @@ def history(
 
 
 def names(path: Path) -> list[str]:
-    """The names of all targets there ever were."""
+    """The names of all targets, past and present."""
     with reading(path) as connection:
         return list(connection.execute(select(_targets.name).order_by(_targets.name)).scalars())
 
@@ -121,7 +121,7 @@ def alerts(
 
 
 def alerts_before(path: Path, state: NotificationState | None, before: int) -> int:
-    """How many notifications, of all or of those in a state, have ids below `before`."""
+    """The number of notifications, all or those in a state, with ids below `before`."""
     counted = select(func.count()).select_from(tables.notifications).where(*_listed(state, before))
     with reading(path) as connection:
         return connection.execute(counted).scalar_one()
@@ -155,16 +155,16 @@ def runs(
 
 
 def spend(path: Path, day: date) -> list[SpendRow]:
-    """What each key spent on a UTC day."""
+    """The spending of each key on a UTC day."""
     query = select(tables.spend).where(_spend.day == day).order_by(_spend.key)
     with reading(path) as connection:
         return [spend_of(row) for row in connection.execute(query)]
 
 
 def spent_by_key(path: Path) -> dict[str, tuple[float, int, bool]]:
-    """What each key spent in all, what may be owed included; how many probes; whether it is estimated.
+    """By key: the total spending with holds included, the number of probes, whether it is an estimate.
 
-    Empty where there is no database.
+    Empty if there is no database.
     """
     if not path.exists():
         return {}
@@ -192,5 +192,5 @@ def spent_by_key(path: Path) -> dict[str, tuple[float, int, bool]]:
 def _of_target(name: str) -> ColumnElement[bool]:
     if not any(sign in name for sign in "*?["):
         return _happenings.target == name
-    # GLOB is fnmatch but for the sign of a negated set
+    # GLOB differs from fnmatch only in the sign of a negated set
     return _happenings.target.op("GLOB", is_comparison=True)(name.replace("[!", "[^"))

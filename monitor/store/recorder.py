@@ -1,4 +1,4 @@
-"""The recorder: the only writer, an asynchronous facade over one thread."""
+"""The recorder: the only writer of the database, an asynchronous facade over one thread."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ from monitor.store.writer import Writer
 
 log = structlog.get_logger()
 
-#: Pages after which the write-ahead log is copied into the database; SQLite's own figure is the most.
+#: Bounds for the pages after which the write-ahead log is copied into the database; 1000 is SQLite's default.
 _LOG_LEAST, _LOG_MOST = 128, 1000
 
 T = TypeVar("T")
@@ -52,22 +52,22 @@ Ids = Sequence[int]
 
 
 class Recorder:
-    """Writes what the monitor learns; nothing else writes but `submit`. Made by `Recorder.open`.
+    """Writes what the monitor learns. Besides it only `inbox.submit` writes. Made by `Recorder.open`.
 
-    Every method is one unit of work: whole or not at all, and durable when it returns. All go through
-    `queue`, in the order of the calls, and raise StoreError when the database refuses it or is closed.
+    Every method is one unit of work: atomic, and durable when it returns. All go through `queue`, in the
+    order of the calls, and raise StoreError when the database refuses the work or is closed.
     """
 
     def __init__(
         self, queue: WriteQueue, lock: FileLock, files: DatabaseFiles, before: DaemonRow | None
     ) -> None:
-        #: for results that are kept when the database refuses them
+        #: for results, which are kept while the database refuses them
         self.queue = queue
         self._lock = lock
         self._files = files
         self._pruned_to = 0
         self._closed = False
-        #: the daemon that had the database before; one without `stopped_at` was killed
+        #: the previous daemon of this database; without `stopped_at` it was killed
         self.before = before
 
     @classmethod
@@ -79,11 +79,11 @@ class Recorder:
         hide: Hide = lambda said: said,
         most: int = MOST,
     ) -> "Recorder":
-        """Lock the database, make or migrate it, and end the leases of a process that is gone.
+        """Lock the database, make or migrate it, and release the leases of an earlier process.
 
-        `clock` gives aware UTC and `hide` takes secrets out of what servers said; both are called in the
-        writer's thread; `most` is the write queue's. Raises StoreError when another instance has the
-        file, a newer version migrated it, it is damaged, or its place cannot keep a WAL.
+        `clock` returns aware UTC and `hide` removes secrets from words of servers; both are called in the
+        writer's thread. `most` is the limit of the write queue. Raises StoreError when another instance has
+        the file, a newer version migrated it, it is damaged, or its file system cannot keep a WAL.
         """
         lock, connection, memo, before = await asyncio.to_thread(_open, path, clock())
         files = DatabaseFiles(path)
@@ -91,7 +91,7 @@ class Recorder:
         return cls(WriteQueue(writer, most=most), lock, files, before)
 
     async def aclose(self) -> None:
-        """Write what waits, note the stop, and let another instance have the file."""
+        """Write what waits, record the stop, and release the file for another instance."""
         if self._closed:
             return
         self._closed = True
@@ -101,24 +101,24 @@ class Recorder:
             self._lock.release()
 
     def require_files(self) -> None:
-        """Raise GoneError when the file was deleted or replaced; what it held is saved by `aclose`."""
+        """Raise GoneError when the file was deleted or replaced. `aclose` then saves its contents."""
         self._files.require()
 
     async def prune(self, now: datetime) -> int:
-        """Forget a little of what `retention` lets go, in turn; how many runs went."""
+        """Delete the next portion of what is too old; see `retention`. Returns the number of runs deleted."""
         gone, self._pruned_to = await self._do(
             lambda connection: retention.prune(connection, self._pruned_to, now)
         )
         return gone
 
-    # --- what is learnt ---
+    # --- results ---
 
     async def write(self, changes: Sequence[Change]) -> list[int]:
-        """Write changes in one transaction; the ids of their happenings, in order."""
+        """Write changes in one transaction. Returns the ids of their happenings, in order."""
         return await self.queue.write(changes)
 
     async def spend_since(self, day: date) -> list[SpendRow]:
-        """What every key spent on each UTC day from `day` on."""
+        """The spending of every key on each UTC day from `day` on."""
         spend = tables.spend
         query = select(spend).where(spend.c.day >= day).order_by(spend.c.day, spend.c.key)
         return await self._do(
@@ -126,7 +126,7 @@ class Recorder:
         )
 
     async def holds(self) -> list[Reservation]:
-        """What is held of budgets, oldest first."""
+        """The holds on budgets, oldest first."""
         query = select(tables.holds).order_by(tables.holds.c.id)
         return await self._do(
             lambda connection: [
@@ -138,12 +138,12 @@ class Recorder:
     async def register(self, targets: Sequence[Target]) -> None:
         """Make these the active targets; see `registry.register` for those that start anew.
 
-        What waits to be written is written before: nothing may come after what replaces it.
+        Waiting writes are written first: an old answer must not follow the row that replaces its target.
         """
 
         def register(transaction: Transaction) -> None:
             registry.register(transaction, targets)
-            # A log of few targets stays small, one of many is seldom copied into the database.
+            # With few targets the log stays small; with many it is seldom copied into the database.
             pages = min(max(len(targets) // 4, _LOG_LEAST), _LOG_MOST)
             transaction.flush().exec_driver_sql(f"PRAGMA wal_autocheckpoint = {pages}")
 
@@ -154,7 +154,7 @@ class Recorder:
         return await self._do(registry.load_memories)
 
     async def progress(self, status: Mapping[str, Any]) -> None:
-        """Note that the daemon lives, and what it has to say of itself (JSON values)."""
+        """Record that the daemon is alive, and its status (JSON values)."""
         text = json.dumps(dict(status))
 
         def note(transaction: Transaction) -> None:
@@ -167,20 +167,20 @@ class Recorder:
         """The newest propagation records, oldest first."""
         return await self._do(openings.latest)
 
-    # --- what people told ---
+    # --- inbox and declarations ---
 
     async def inbox(self) -> list[InboxItem]:
-        """What other processes asked for and is not settled yet, in order."""
+        """The requests of other processes that are not settled yet, in order."""
         return await self._do(inbox.waiting)
 
     async def settle_inbox(self, ids: Ids) -> None:
-        """Mark as taken, after what was asked for is done: a crash in between asks again."""
+        """Mark requests as taken. Call it after they are carried out: a crash in between repeats them."""
         await self.queue.do(lambda work: inbox.settle(work.flush(), ids, work.now))
 
     async def declare(
         self, kind: DeclarationKind, subject: str, at: datetime, source: str
     ) -> int | None:
-        """Keep a declaration; its id, or None when the very same is kept already."""
+        """Store a declaration. Returns its id, or None if the same one is stored already."""
         table = tables.declarations
         statement = upsert(table).on_conflict_do_nothing().returning(table.c.id)
         row = {"kind": kind, "subject": subject, "at": at, "source": source}
@@ -189,7 +189,7 @@ class Recorder:
         )
 
     async def events_since(self, at: datetime) -> dict[str, int]:
-        """How often each event of a target, a route or the budget happened since then, by its word."""
+        """The number of each event of a target, a route or the budget since `at`, by the event's word."""
         its = tables.happenings.c
         query = (
             select(its.event, func.count())
@@ -202,7 +202,7 @@ class Recorder:
         )
 
     async def untaken_declarations(self) -> list[Declaration]:
-        """Declarations that no `Change` has taken yet, the earliest first."""
+        """Declarations that no `Change` has taken yet, earliest first."""
         table = tables.declarations
         query = select(table).where(table.c.taken_at.is_(None)).order_by(table.c.at, table.c.id)
         return await self._do(
@@ -226,7 +226,7 @@ class Recorder:
         )
 
     async def facts_since(self, event: EventKind, day: date) -> list[dict[str, Any]]:
-        """The facts of each happening of this event since the beginning of a UTC day."""
+        """The facts of each happening of `event` since the beginning of the UTC day `day`."""
         table = tables.happenings
         since = datetime.combine(day, time(), UTC)
         query = select(table.c.facts).where(table.c.event == event, table.c.at >= since)
@@ -234,22 +234,22 @@ class Recorder:
             lambda connection: [json.loads(row.facts) for row in connection.execute(query)]
         )
 
-    # --- the outbox; see its functions for the meaning ---
+    # --- the outbox; the functions of `outbox` say more ---
 
     async def pending(self, channel: str, limit: int, after: int = 0) -> list[PendingNotification]:
-        """What a channel has still to deliver of happenings above `after`, in order; leased ones included."""
+        """A channel's pending notifications of happenings above `after`, in order; leased ones included."""
         return await self._do(lambda connection: outbox.pending(connection, channel, limit, after))
 
     async def waiting(self) -> dict[str, int]:
-        """How many notifications are `pending`, and how many `dead`."""
+        """The number of `pending` and of `dead` notifications."""
         return await self._do(outbox.waiting)
 
     async def claim(self, ids: Ids, until: datetime) -> tuple[list[int], list[int]]:
-        """Lease notifications until a time; those that were free, and those that somebody else has."""
+        """Lease notifications until a time. Returns those claimed, and those leased by another process."""
         return await self.queue.do(lambda work: outbox.claim(work.flush(), ids, until, work.now))
 
     async def release(self, ids: Ids) -> None:
-        """End the leases of notifications that were claimed and not tried."""
+        """Release the leases of notifications that were claimed but not tried."""
         await self._do(lambda connection: outbox.release(connection, ids))
 
     async def delivered(self, ids: Ids, at: datetime) -> None:
@@ -257,7 +257,7 @@ class Recorder:
         await self.queue.do(lambda work: outbox.delivered(work.flush(), ids, at), urgent=False)
 
     async def failed(self, ids: Ids, error: str, next_attempt_at: datetime) -> None:
-        """Keep why an attempt failed, and when the next one is due."""
+        """Record why an attempt failed and when the next one is due."""
         await self.queue.do(
             lambda work: outbox.failed(work.flush(), ids, work.hide(error), next_attempt_at)
         )
@@ -267,17 +267,17 @@ class Recorder:
         await self.queue.do(lambda work: outbox.dead(work.flush(), ids, work.hide(error), at))
 
     async def retry(self, ids: Ids | None = None) -> int:
-        """Let what was given up, all or these, be tried again; how many it were."""
+        """Make dead notifications pending again, all or these. Returns their number."""
         return await self.queue.do(lambda work: outbox.retry(work.flush(), ids, work.now))
 
     async def dead_letter_others(self, channels: Sequence[str], at: datetime) -> int:
-        """Give up what is pending for channels that there are no longer; how many they were."""
+        """Give up the pending notifications of channels that no longer exist. Returns their number."""
         return await self._do(
             lambda connection: outbox.dead_letter_others(connection, channels, at)
         )
 
     async def shift_pending(self, step: timedelta) -> None:
-        """The wall clock was stepped: what waits moves with it."""
+        """The wall clock was stepped: move the times of pending notifications by the same step."""
         await self._do(lambda connection: outbox.shift(connection, step))
 
     async def _do(self, work: Callable[[Connection], T]) -> T:

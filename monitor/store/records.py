@@ -1,4 +1,4 @@
-"""What goes into the store and comes out of it: plain values. All datetimes are aware UTC."""
+"""The values that go into the store and come out of it. All datetimes are aware UTC."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,22 +24,22 @@ from monitor.access.words import (
 
 
 class NotificationState(StrEnum):
-    """Where a notification stands: still to be delivered, delivered, or given up."""
+    """The state of a notification: not delivered yet, delivered, or given up."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
     DEAD = "dead"
 
 
-# --- what goes in ---
+# --- input ---
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """One answer to a probe. Equal ones in a row are kept as one run; see `Run`.
+    """One answer to a probe. Equal answers in a row are stored as one run; see `Run`.
 
-    `message` must be normalised by the caller (no request ids, no times), else no two are equal.
-    Latencies are milliseconds, `cost_usd` is what this answer cost.
+    The caller must normalise `message` (no request ids, no times), else no two are equal.
+    Latencies are milliseconds; `cost_usd` is the cost of this answer.
     """
 
     kind: ProbeKind
@@ -55,13 +55,13 @@ class AnswerRecord:
     connect_ms: float | None = None
     tls_ms: float | None = None
     first_byte_ms: float | None = None
-    #: whether it went over a connection that was open already; None where the transport does not tell
+    #: whether it used a connection that was open already; None if the transport does not tell
     reused: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A happening and the channels that get it; with none it is recorded only."""
+    """A happening and the channels that get it. Without channels it is only recorded."""
 
     happening: Happening
     channels: tuple[str, ...] = ()
@@ -69,9 +69,9 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is written together: an answer, the memory after it, what it tells, what it cost.
+    """What is written together: an answer, the memory after it, its happenings and its cost.
 
-    `declaration` is the id of a declaration that is thereby taken.
+    `declaration` is the id of a declaration that this change takes.
     """
 
     target: str | None = None
@@ -80,19 +80,19 @@ class Change:
     told: tuple[Told, ...] = ()
     posting: Posting = NOTHING
     declaration: int | None = None
-    #: the id of an inbox item that is thereby settled, and the answer to whoever left it there
+    #: the id of an inbox item that this change settles, and the reply to its sender
     inbox: int | None = None
     reply: str | None = None
-    #: the propagation record of an opening that settled thereby
+    #: the propagation record of an opening that settles with this change
     opening: Opening | None = None
 
 
-# --- what comes out ---
+# --- output ---
 
 
 @dataclass(frozen=True, slots=True)
 class InboxItem:
-    """What another process asked of the daemon."""
+    """A request of another process to the daemon."""
 
     id: int
     kind: str
@@ -102,7 +102,7 @@ class InboxItem:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What a person told the monitor of an organization or a key. `source`: where it was told."""
+    """What a person declared of an organization or a key. `source` says where."""
 
     id: int
     kind: DeclarationKind
@@ -113,7 +113,7 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class PendingNotification:
-    """A notification still to be delivered. `attempts` counts the claims so far."""
+    """A notification that is not delivered yet. `attempts` counts the claims so far."""
 
     id: int
     happening_id: int
@@ -124,7 +124,7 @@ class PendingNotification:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A happening that was written: its id, and the notifications of it by channel."""
+    """A recorded happening: its id, and its notifications by channel."""
 
     id: int
     pending: Mapping[str, PendingNotification]
@@ -132,7 +132,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class SpendRow:
-    """What a key spent on a UTC day, in US dollars."""
+    """The spending of a key on a UTC day, in US dollars."""
 
     key: str
     day: date
@@ -143,7 +143,7 @@ class SpendRow:
 
 @dataclass(frozen=True, slots=True)
 class DaemonRow:
-    """The daemon that last had the database; `stopped_at` is None while it runs or if it was killed."""
+    """The last daemon of the database; `stopped_at` is None while it runs or if it was killed."""
 
     pid: int
     started_at: datetime
@@ -154,9 +154,9 @@ class DaemonRow:
 
 @dataclass(frozen=True, slots=True)
 class TargetStatus:
-    """A target as `status` shows it; the names are those of its JSON form.
+    """A target as `status` shows it; the field names are those of its JSON form.
 
-    `held_by` is what holds its next probe back, in the JSON form only when something does.
+    `held_by` says what holds its next probe back; the JSON form leaves it out if nothing does.
     `spend_today_usd` is what its key spent on all its targets this UTC day.
     """
 
@@ -180,9 +180,9 @@ class TargetStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything `status` shows, as of one moment.
+    """Everything that `status` shows, as of one moment.
 
-    `oldest_pending_s` is for how many seconds the oldest notification waits; None when none does.
+    `oldest_pending_s` is the age of the oldest pending notification in seconds, or None.
     """
 
     targets: tuple[TargetStatus, ...]
@@ -194,7 +194,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class NotificationRow:
-    """How one channel was told of a happening."""
+    """A happening's notification for one channel."""
 
     channel: str
     state: NotificationState
@@ -213,7 +213,7 @@ class HistoryRow:
 
 @dataclass(frozen=True, slots=True)
 class AlertRow:
-    """A notification as `alerts list` shows it; the names are those of its JSON form."""
+    """A notification as `alerts list` shows it; the field names are those of its JSON form."""
 
     id: int
     transition_id: int
@@ -231,11 +231,11 @@ class AlertRow:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run of equal answers of a target. Latencies are milliseconds; headers and the three
-    phases are the last answer's, `request_ids` are the last five and `request_times` when they came.
+    """A run of equal answers of a target. Latencies are milliseconds.
 
-    The median and the 95th percentile are within 5 %. `reused` and `fresh` count the answers over a
-    connection that was open already and over a new one.
+    The headers and the three phases are those of the last answer; `request_ids` has the last five ids, and
+    `request_times` the times of their answers. The median and the 95th percentile are exact within 5 %.
+    `reused` and `fresh` count the answers over a connection that was open already and over a new one.
     """
 
     target: str

@@ -1,4 +1,4 @@
-"""Which targets there are, and the memory each goes on from."""
+"""The targets in the database, and the memory with which each continues."""
 
 import json
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ _its = _rows.c
 
 
 def register(transaction: Transaction, targets: Sequence[Target]) -> None:
-    """Make these the active targets. Others stay with their history; a returning one goes on.
+    """Make these the active targets. Others become inactive and keep their history; they can return.
 
-    A target that now has another route, contract or organization starts anew: what was learnt of the
-    one says nothing of the other.
+    A target with another route, contract or organization than before starts anew: the old answers say
+    nothing about the new one.
     """
     connection = transaction.flush()
     known = {row.name: row for row in connection.execute(select(_rows))}
@@ -55,7 +55,7 @@ def register(transaction: Transaction, targets: Sequence[Target]) -> None:
 
 
 def load_known(connection: Connection) -> dict[str, Known]:
-    """Every target's row id and route, by name, the inactive ones included."""
+    """The row id and route of every target, by name; inactive ones included."""
     return {
         row.name: Known(row.id, row.route)
         for row in connection.execute(select(_its.id, _its.name, _its.route))
@@ -72,7 +72,7 @@ def _memory(row: Row[*tuple[Any, ...]]) -> TargetState:
     try:
         return from_json(json.loads(row.memory))
     except (ValueError, TypeError) as error:
-        # one row that cannot be read must not keep the monitor from starting
+        # one unreadable row must not prevent the start
         log.error("memory_unreadable", target=row.name, error=str(error))  # noqa: TRY400
         state = State(row.state)
         gated_seen = state in (State.UNVERIFIED, State.PROPAGATING, State.LOCKED)
@@ -100,6 +100,6 @@ def _fresh(now: datetime) -> dict[str, Any]:
 
 
 def _of_another(row: Row[*tuple[Any, ...]], target: Target) -> bool:
-    # an organization that was left out before, or is now, may well be the same one
+    # an organization that was or is not named may be the same one
     organizations = {row.organization, target.organization} - {None}
     return (row.route, row.contract) != (target.route, target.contract) or len(organizations) > 1

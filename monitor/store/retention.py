@@ -1,4 +1,4 @@
-"""What is forgotten, so that the file grows with what changes and not with time.
+"""Deletes old rows, so that the file grows with changes and not with time.
 
 Transitions, events, notifications, openings and declarations are kept for ever.
 """
@@ -9,12 +9,12 @@ from sqlalchemy import Connection, delete, exists, func, select
 
 from monitor.store import tables
 
-#: Runs of equal answers that are closed, and requests that were done, are kept for so long.
+#: How long closed runs of equal answers and settled requests are kept.
 KEPT = timedelta(days=90)
-#: What a key spent on a day: a year and a month, for whoever compares.
+#: How long the daily spending of keys is kept: more than a year, so that years can be compared.
 SPENDING_KEPT = timedelta(days=400)
 
-#: Runs checked in one step, so that the writer is held up for milliseconds only.
+#: Runs checked in one step, so that the writer is delayed by milliseconds only.
 _STEP = 500
 
 _runs = tables.runs.alias("old")
@@ -25,10 +25,10 @@ _holds = tables.holds.c
 
 
 def prune(connection: Connection, after: int, now: datetime) -> tuple[int, int]:
-    """Forget what is too old among the next runs behind the id `after`.
+    """Delete the runs that are too old among the next ones with ids above `after`.
 
-    Returns how many runs went, and where to go on: 0, from the beginning, once the end was reached.
-    The last run of a target and kind of probe is open, however old: an equal answer goes on it.
+    Returns the number of runs deleted and the next value of `after`: 0, the beginning, after the last run.
+    The last run of a target and kind of probe stays, however old: an equal answer continues it.
     """
     window = list(
         connection.execute(
@@ -60,9 +60,9 @@ def prune(connection: Connection, after: int, now: datetime) -> tuple[int, int]:
 
 
 def _prune_the_rest(connection: Connection, now: datetime) -> None:
-    # but the newest: its id must not be given again
+    # keep the newest request: its id must not be used again
     newest = select(func.max(_inbox.id)).scalar_subquery()
     connection.execute(delete(tables.inbox).where(_inbox.taken_at < now - KEPT, _inbox.id < newest))
     connection.execute(delete(tables.spend).where(_spend.day < (now - SPENDING_KEPT).date()))
-    # of targets that never came back
+    # holds of targets that never returned
     connection.execute(delete(tables.holds).where(_holds.day < (now - SPENDING_KEPT).date()))

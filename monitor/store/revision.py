@@ -1,8 +1,8 @@
-"""The revision of the tables that this program knows, and what to say of another."""
+"""The revision of the tables that this program knows, and the error texts for others."""
 
 from pathlib import Path
 
-#: Equal to the newest in `migrations/versions`.
+#: The newest revision in `migrations/versions`.
 HEAD = "0001"
 
 #: Seconds that a connection waits for another process's transaction.
@@ -10,7 +10,7 @@ BUSY_TIMEOUT = 5.0
 
 
 def trouble_of(path: Path, found: str | None) -> str:
-    """Why a database of the revision `found` (None for one without tables) cannot be read; else empty."""
+    """Why a database of revision `found` (None: it has no tables) cannot be read; empty if it can."""
     if not path.exists():
         return f"{path}: there is no database yet; start `access-monitor run` first"
     if found is None:

@@ -1,4 +1,4 @@
-"""Reading rows back into values."""
+"""Turns rows into values."""
 
 import json
 from datetime import datetime
@@ -33,7 +33,7 @@ AnyRow = Row[*tuple[Any, ...]]
 
 
 def happening_of(row: AnyRow) -> Happening:
-    """The happening in a row that has the columns of `happenings`."""
+    """The happening of a row with the columns of `happenings`."""
     return Happening(
         event=EventKind(row.event),
         reason=Reason(row.reason),
@@ -50,7 +50,7 @@ def happening_of(row: AnyRow) -> Happening:
 
 
 def target_of(row: AnyRow) -> TargetStatus:
-    """A row of `targets` with `spend_today_usd` beside it."""
+    """The status of a row of `targets` with the column `spend_today_usd` added."""
     return TargetStatus(
         target=row.name,
         key=row.key,
@@ -72,14 +72,14 @@ def target_of(row: AnyRow) -> TargetStatus:
 
 
 def notification_of(row: AnyRow) -> NotificationRow:
-    """A row of `notifications`, as the history shows it."""
+    """The notification of a row of `notifications`, as the history shows it."""
     return NotificationRow(
         row.channel, NotificationState(row.state), row.attempts, row.delivered_at
     )
 
 
 def alert_of(row: AnyRow) -> AlertRow:
-    """A row of `notifications` with `event` and `target` of its happening beside it."""
+    """The alert of a row of `notifications` with `event` and `target` of its happening added."""
     return AlertRow(
         id=row.id,
         transition_id=row.happening_id,
@@ -97,7 +97,7 @@ def alert_of(row: AnyRow) -> AlertRow:
 
 
 def run_of(row: AnyRow) -> Run:
-    """A row of `runs` with the name of its `target` beside it."""
+    """The run of a row of `runs` with the name of its `target` added."""
     requests = json.loads(row.request_ids)
     counts = from_text(row.latencies)
     median, late = percentile(counts, 0.5) or 0.0, percentile(counts, 0.95) or 0.0
@@ -118,7 +118,7 @@ def run_of(row: AnyRow) -> Run:
         latency_mean_ms=row.latency_sum_ms / row.answers,
         latency_min_ms=row.latency_min_ms,
         latency_max_ms=row.latency_max_ms,
-        # a bucket's middle may lie beyond what was measured
+        # the middle of a bucket may lie outside the measured range
         latency_median_ms=min(max(median, row.latency_min_ms), row.latency_max_ms),
         latency_p95_ms=min(max(late, row.latency_min_ms), row.latency_max_ms),
         reused=row.reused,
@@ -131,12 +131,12 @@ def run_of(row: AnyRow) -> Run:
 
 
 def spend_of(row: AnyRow) -> SpendRow:
-    """A row of `spend`."""
+    """The spending of a row of `spend`."""
     return SpendRow(row.key, row.day, row.settled_usd, row.probes, bool(row.estimated))
 
 
 def daemon_of(row: AnyRow) -> DaemonRow:
-    """The row of `daemon`."""
+    """The daemon of the row of `daemon`."""
     return DaemonRow(
         row.pid, row.started_at, row.progress_at, row.stopped_at, json.loads(row.status)
     )

@@ -1,4 +1,4 @@
-"""The JSON forms of what the queries return, as the command line prints them."""
+"""The JSON forms of query results, as the command line prints them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -16,7 +16,7 @@ from monitor.store.records import (
     TargetStatus,
 )
 
-if TYPE_CHECKING:  # it brings SQLAlchemy along
+if TYPE_CHECKING:  # it imports SQLAlchemy
     from monitor.store.comparing import RouteOfModel
 
 
@@ -68,7 +68,7 @@ def _history(row: HistoryRow) -> dict[str, Any]:
 
 
 def _fields(row: TargetStatus | NotificationRow) -> dict[str, Any]:
-    """The same as `asdict` for what holds no other such value, and quicker: there are thousands."""
+    """`asdict` for values without nested dataclasses, but faster: there are thousands of rows."""
     return {field.name: getattr(row, field.name) for field in fields(row)}
 
 

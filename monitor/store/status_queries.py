@@ -1,6 +1,6 @@
-"""What `status` and `healthcheck` show, read without the machinery of the other queries: to start quickly.
+"""The queries of `status` and `healthcheck`, made without SQLAlchemy so that these commands start fast.
 
-A container's health check runs every half minute, and to import SQLAlchemy takes longer than all else.
+A container's health check runs every half minute, and importing SQLAlchemy takes longer than all the rest.
 """
 
 import json
@@ -26,7 +26,7 @@ _TARGETS = """
     WHERE active ORDER BY name
 """
 
-#: Why no answer came, in the words of the last one of each target.
+#: Why no answer came, by the message of each target's last run, with the targets.
 _NO_ANSWER = """
     SELECT message, group_concat(name, ', ') FROM (
         SELECT r.message, t.name FROM targets t
@@ -44,7 +44,7 @@ _OLDEST = "SELECT min(created_at) FROM notifications WHERE state = ?"
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """What is booked and held, in US dollars: of this month, and of today by key; and what of it is held."""
+    """Booked and held US dollars: of the month, of today by key, and the held part of today by key."""
 
     month: float
     today: Mapping[str, float]
@@ -52,7 +52,7 @@ class Money:
 
 
 def money(path: Path, *, now: datetime) -> Money:
-    """What is spent of the budgets; `now` says which day and month. Raises StoreError as `queries` do."""
+    """The use of the budgets in the day and month of `now`. Raises StoreError as `queries` do."""
     month, today, held = 0.0, dict[str, float](), dict[str, float]()
     with _reading(path) as connection:
         rows = connection.execute(f"{_BOOKED} UNION ALL {_HELD}", (f"{now:%Y-%m}-01",) * 2)
@@ -65,20 +65,20 @@ def money(path: Path, *, now: datetime) -> Money:
 
 
 def daemon(path: Path) -> DaemonRow | None:
-    """The daemon that has the database or had it last; raises StoreError as `queries` do."""
+    """The daemon that has the database, or had it last. Raises StoreError as `queries` do."""
     with _reading(path) as connection:
         return _daemon(connection)
 
 
 def no_answer_reasons(path: Path) -> list[tuple[str, str]]:
-    """Why no answer came, and to which targets, of those whose last probe brought none."""
+    """The reasons why last probes got no answer, each with the names of its targets."""
     with _reading(path) as connection:
         code = str(Code.NETWORK_ERROR)
         return [(str(why), str(who)) for why, who in connection.execute(_NO_ANSWER, (code, code))]
 
 
 def status(path: Path, *, now: datetime) -> Status:
-    """The active targets by name, what is still to be told, and the daemon; `now` says what today is.
+    """The active targets by name, the number of notifications, and the daemon. `now` gives today's date.
 
     Raises StoreError as `queries` do.
     """
@@ -100,7 +100,7 @@ def status(path: Path, *, now: datetime) -> Status:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that cannot write, in one transaction: all it reads is of one moment."""
+    """A read-only connection in one transaction: all reads see the same moment."""
     if not path.exists():
         raise StoreError(trouble_of(path, None))
     try:

@@ -1,7 +1,7 @@
-"""The tables. They stay in this package: the domain lives in frozen dataclasses and enumerations.
+"""The tables. Only this package uses them: the domain has frozen dataclasses and enumerations.
 
-Table models do not validate, so what is enumerated is a text column with a CHECK constraint, and so
-the database refuses what would break its readers. Times are UTC (SQLModel's own type).
+Table models do not validate. Enumerations are therefore text columns with CHECK constraints, so that the
+database refuses values that its readers do not know. Times are UTC (SQLModel's own type).
 """
 
 from collections.abc import Iterable
@@ -44,13 +44,13 @@ def _one_of(column: str, values: type[StrEnum] | Iterable[str]) -> CheckConstrai
 
 
 class Table(SQLModel):
-    """What all tables share: metadata of our own, with names for every constraint."""
+    """The base of all tables: our own metadata, which names every constraint."""
 
     metadata: ClassVar[MetaData] = metadata
 
 
 class TargetTable(Table, table=True):
-    """A target, its state and memory. One that left the settings stays, inactive."""
+    """A target, its state and its memory. A target that left the settings stays as inactive."""
 
     __tablename__ = "targets"
     __table_args__ = (
@@ -89,7 +89,7 @@ class RunTable(Table, table=True):
 
     __tablename__ = "runs"
     __table_args__ = (
-        # the last run of a target and kind of probe is the end of this index: ids follow the columns in it
+        # finds the last run of a target and kind of probe: ids follow the columns in an index
         Index(None, "target_id", "kind"),
         _one_of("kind", ProbeKind),
         _one_of("diagnosis", Code),
@@ -122,11 +122,11 @@ class RunTable(Table, table=True):
 
 
 class HappeningTable(Table, table=True):
-    """A transition or an event. Its id is in every message about it, so it is never used again."""
+    """A transition or an event. Its id is in every message about it and is never used again."""
 
     __tablename__ = "happenings"
     __table_args__ = (
-        # history of one target, and of all, by time; ids break ties as they end every index
+        # the history of one target and of all, by time; every index ends with ids, which break ties
         Index(None, "target", "at"),
         Index(None, "at"),
         _one_of("kind", ("transition", "event")),
@@ -155,7 +155,7 @@ class HappeningTable(Table, table=True):
 
 
 class OpeningTable(Table, table=True):
-    """The propagation record of an opening. What it names stays as it was then."""
+    """The propagation record of an opening. Its names stay as they were at that time."""
 
     __tablename__ = "openings"
     __table_args__ = (
@@ -189,7 +189,7 @@ class NotificationTable(Table, table=True):
     __tablename__ = "notifications"
     __table_args__ = (
         UniqueConstraint("happening_id", "channel"),
-        # what a channel has to deliver, in order; and the counts of pending and dead
+        # a channel's pending rows in order, and the counts of pending and dead
         Index(None, "state", "channel", "happening_id"),
         _one_of("state", NotificationState),
         CheckConstraint("channel <> ''", name="channel"),
@@ -209,7 +209,7 @@ class NotificationTable(Table, table=True):
 
 
 class DeclarationTable(Table, table=True):
-    """What a person told, once: the same words of the same time and source are not taken twice."""
+    """A declaration. The same kind, subject, time and source is stored only once."""
 
     __tablename__ = "declarations"
     __table_args__ = (
@@ -226,11 +226,11 @@ class DeclarationTable(Table, table=True):
 
 
 class InboxTable(Table, table=True):
-    """What other processes ask of the daemon: the only table they write to."""
+    """Requests of other processes to the daemon: the only table that they write to."""
 
     __tablename__ = "inbox"
     __table_args__ = (
-        # read every two seconds: holds only what is waiting
+        # read every two seconds; has only waiting requests
         Index("ix_inbox_waiting", "id", sqlite_where=text("taken_at IS NULL")),
         CheckConstraint("kind <> ''", name="kind"),
     )
@@ -240,16 +240,16 @@ class InboxTable(Table, table=True):
     payload: str
     created_at: datetime
     taken_at: datetime | None
-    #: what the daemon answered, for whoever waits for it
+    #: the daemon's reply, for a caller that waits for it
     reply: str | None
 
 
 class SpendTable(Table, table=True):
-    """What a key spent on a UTC day, in US dollars."""
+    """The spending of a key on a UTC day, in US dollars."""
 
     __tablename__ = "spend"
     __table_args__ = (
-        # budgets and `status` ask for a day, then the key
+        # budgets and `status` select by day, then by key
         Index(None, "day"),
         CheckConstraint("settled_usd >= 0", name="settled_usd"),
     )
@@ -275,7 +275,7 @@ class HoldTable(Table, table=True):
 
 
 class DaemonTable(Table, table=True):
-    """The daemon that has the database, or had it last: a single row."""
+    """The daemon that has the database, or had it last; the table has one row."""
 
     __tablename__ = "daemon"
     __table_args__ = (CheckConstraint("id = 1", name="single"),)

@@ -1,4 +1,4 @@
-"""Everything the database knows of one target that support may ask for, as of one moment."""
+"""All that the database knows of one target and support may ask for, as of one moment."""
 
 import json
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from monitor.store.errors import StoreError
 from monitor.store.records import Declaration, Run, TargetStatus
 from monitor.store.rows import run_of, target_of
 
-#: Runs of answers, and other targets, that a record has at most.
+#: Most runs, and most other targets, in a record.
 _RUNS = 40
 _BESIDE = 20
 
@@ -35,11 +35,12 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class TargetRecord:
-    """A target, what was declared of it, and its answers since `start`, oldest first.
+    """A target, its declarations, and its answers since `start`, oldest first.
 
-    `start` is the declaration that holds, else the change to the present state; `declared` says which.
-    A run that began before and went on after it is there, whole. `runs_left_out` counts older runs
-    beyond the limit. `identity` is the last listing that found key, organization and project fine.
+    `start` is the time of the declaration in force, else of the change to the present state; `declared`
+    says which. A run that began before `start` and continued after it is included whole. `runs_left_out`
+    counts older runs beyond the limit. `identity` is the last listing that accepted key, organization and
+    project.
     """
 
     status: TargetStatus
@@ -54,7 +55,7 @@ class TargetRecord:
 
 
 def target_record(path: Path, target: str) -> TargetRecord:
-    """What is known of the active target of that name.
+    """The record of the active target with this name.
 
     Raises StoreError when the database cannot be read, or no daemon has watched the target yet.
     """
@@ -125,7 +126,7 @@ def _identity(connection: Connection, id_: int, route: str, target: str) -> Run 
 
 
 def _beside(connection: Connection, scope: str, route: str, id_: int) -> tuple[Granted, ...]:
-    """Neighbours on the same route only: what another route grants says nothing of this one."""
+    """The neighbours on the same route: what another route grants says nothing about this one."""
     targets = connection.execute(
         select(tables.targets, literal(0.0).label("spend_today_usd"))
         .where(

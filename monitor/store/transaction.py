@@ -1,4 +1,4 @@
-"""How a change becomes rows, inside the writer's transaction.
+"""Turns a change into rows, inside the writer's transaction.
 
 The hot path is an unchanged answer: it updates one row of `targets` and one of `runs`. Such rows
 are gathered over all changes of a transaction and sent in one call per statement.
@@ -39,7 +39,7 @@ from monitor.store.records import (
     Told,
 )
 
-#: Request ids kept of a run: enough for a support ticket.
+#: Request ids kept per run: enough for a support ticket.
 _REQUEST_IDS = 5
 
 _targets = tables.targets.c
@@ -86,7 +86,7 @@ _TAKE_DECLARATION = update(tables.declarations).where(
 )
 _INSERT_OPENING = insert(tables.openings)
 
-# Made once: what SQLAlchemy does for a new statement costs more than SQLite needs to carry it out.
+# Made once: SQLAlchemy needs longer to build a statement than SQLite to execute it.
 _INSERT_RUN = insert(tables.runs)
 _INSERT_HAPPENING = insert(tables.happenings)
 _INSERT_NOTIFICATION = insert(tables.notifications)
@@ -100,7 +100,7 @@ _LAST_RUN = (
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the writer needs of a target's row."""
+    """The part of a target's row that the writer needs."""
 
     id: int
     route: str
@@ -108,27 +108,27 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """The run that an equal answer goes on."""
+    """The run that an equal answer continues."""
 
     id: int
     key: tuple[Any, ...]
     last_at: datetime
-    #: the last ones, each with its time as text
+    #: the last request ids, each with its time as text
     request_ids: tuple[tuple[str, str], ...]
     latencies: Counts
 
 
 RunKey = tuple[int, ProbeKind]
 
-#: Takes secrets out of a text, or out of nested values; has the last word on every row.
+#: Removes secrets from a text or from nested values; applied last to every row.
 Hide = Callable[[Any], Any]
 
 
 @dataclass(slots=True)
 class Memo:
-    """What the writer knows of the rows without asking: targets by name, and each one's open runs.
+    """A cache of the writer: targets by name, and the open runs of each.
 
-    What a transaction adds is believed only once it is committed.
+    Additions of a transaction are kept only when it commits.
     """
 
     targets: dict[str, Known] = field(default_factory=dict)
@@ -137,27 +137,27 @@ class Memo:
     new_runs: dict[RunKey, OpenRun] = field(default_factory=dict)
 
     def committed(self) -> None:
-        """Keep what the transaction added."""
+        """Keep the additions of the transaction."""
         self.targets.update(self.new_targets)
         self.runs.update(self.new_runs)
         self.rolled_back()
 
     def rolled_back(self) -> None:
-        """Forget what the transaction added."""
+        """Drop the additions of the transaction."""
         self.new_targets.clear()
         self.new_runs.clear()
 
     def target(self, name: str) -> Known | None:
-        """The target of this name, if it was ever registered."""
+        """The target with this name, or None if it was never registered."""
         return self.new_targets.get(name) or self.targets.get(name)
 
     def run(self, run_key: RunKey) -> OpenRun | None:
-        """The open run of a target and kind of probe, if it was asked for before."""
+        """The open run of a target and kind of probe, if it is in the cache."""
         return self.new_runs.get(run_key) or self.runs.get(run_key)
 
 
 class Transaction:
-    """One transaction of the writer, at the time `now`. What servers said is written as `hide` leaves it."""
+    """One transaction of the writer, at the time `now`. Words of servers are written after `hide`."""
 
     def __init__(
         self, connection: Connection, memo: Memo, now: datetime, hide: Hide = lambda said: said
@@ -169,18 +169,18 @@ class Transaction:
         self._gathered: dict[Executable, list[Mapping[str, Any]]] = {}
 
     def flush(self) -> Connection:
-        """Send what was gathered; the connection then reads what was put before."""
+        """Send the gathered rows. Reads on the returned connection then see every change put before."""
         gathered, self._gathered = self._gathered, {}
         for statement, rows in gathered.items():
             run_many(self._connection, statement, rows)
         return self._connection
 
     def register(self, name: str, known: Known) -> None:
-        """Let later changes of this transaction know a target."""
+        """Make a target known to later changes of this transaction."""
         self._memo.new_targets[name] = known
 
     def put(self, change: Change) -> list[Recorded]:
-        """Write a change; its happenings as they are recorded. Raises StoreError for an unknown target."""
+        """Write a change and return its recorded happenings. Raises StoreError for an unknown target."""
         if change.target is not None:
             target = self._memo.target(change.target)
             if target is None:
@@ -203,7 +203,7 @@ class Transaction:
         return [self._tell(told) for told in change.told]
 
     def post(self, posting: Posting) -> None:
-        """Add to what keys spent; write what is newly held, and forget what is held no more."""
+        """Add the posting to the spending of keys, insert new holds, and delete released ones."""
         for spend in posting.spends:
             row = {
                 "key": spend.key,
@@ -232,13 +232,13 @@ class Transaction:
 
     def _observe(self, target: Known, answer: AnswerRecord, declared_at: datetime | None) -> None:
         run_key = (target.id, answer.kind)
-        # the route is part of it: what a provider granted never goes on what OpenAI granted
+        # the route is part of the key: a provider's answer never continues a run of OpenAI's
         message = self.hide(answer.message)
         key = (target.route, answer.diagnosis, answer.status, answer.gate, message)
         run = self._memo.run(run_key) or self._last_run(run_key)
         goes_on = run is not None and run.key == key
         if run and declared_at and run.last_at < declared_at <= answer.at:
-            goes_on = False  # the evidence counts the answers since the declaration
+            goes_on = False  # the evidence counts answers since the declaration
         request_ids = run.request_ids if run and goes_on else ()
         if answer.request_id:
             request = (self.hide(answer.request_id), answer.at.isoformat(timespec="milliseconds"))
@@ -296,7 +296,7 @@ class Transaction:
     def _tell(self, told: Told) -> Recorded:
         happening = told.happening
         facts = json.dumps(self.hide(dict(happening.facts)))
-        # as it is read back from the row
+        # equal to what is read back from the row
         happening = replace(
             happening, request_id=self.hide(happening.request_id), facts=json.loads(facts)
         )
@@ -337,7 +337,7 @@ class Transaction:
 
 
 def memory_columns(memory: TargetState) -> dict[str, Any]:
-    """A target's columns that follow from its memory, but `since`."""
+    """The columns of a target that follow from its memory, except `since`."""
     return {
         "state": memory.state,
         "blocker": memory.blocker,

@@ -1,4 +1,4 @@
-"""The write queue: all that is written goes through it, what somebody waits for before what nobody does."""
+"""The write queue: every write goes through it, writes with a waiting caller first."""
 
 import asyncio
 from collections import deque
@@ -18,25 +18,25 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-#: Changes that are kept at most while the database refuses; then who brings more has to wait, and is
-#: not probed meanwhile. About 3 kB each.
+#: Most changes kept in memory while the database refuses writes, about 3 kB each. When it is full, callers
+#: wait, and their targets are not probed meanwhile.
 MOST = 10_000
 
-#: Seconds between two tries while it refuses.
+#: Seconds between two attempts while the database refuses.
 _AGAIN = 1.0
-#: Entries written in one transaction at most.
+#: Most entries in one transaction.
 _TOGETHER = 256
-#: Unchanged answers from which whoever brings another waits until it is written.
+#: When this many unchanged answers wait, the caller of a further one waits until it is written.
 _CROWD = 2 * _TOGETHER
-#: Unchanged answers that go along with what somebody waits for, at most.
+#: Most unchanged answers that share a transaction with entries of the first lane.
 _SHARE = 32
-#: Seconds between the beginnings of two transactions: what comes meanwhile shares the next one. What
-#: people are told of does not wait.
+#: Seconds between the starts of two transactions; entries that come meanwhile share the next one. Entries
+#: that people are told of do not wait.
 _GATHER = 0.03
-#: Seconds that what brings nothing new waits for company: a commit costs more than a probe.
+#: Most seconds that an unchanged answer waits to share a transaction: a commit costs more than a probe.
 _PATIENCE = 5.0
 
-#: Called with the happenings as they were recorded once the changes are committed.
+#: Called after the commit with the recorded happenings.
 Then = Callable[[list[Recorded]], None]
 
 
@@ -45,48 +45,47 @@ class _Entry:
     work: Work
     changes: Sequence[Change] = ()
     then: Then | None = None
-    #: a result of changes, which must not overtake another's
+    #: it writes changes, which must stay in order
     ordered: bool = False
-    #: it stays while the database refuses; whoever brought it goes on
+    #: it is kept while the database refuses, and its caller does not wait
     kept: bool = False
-    #: it shows that the database takes what is written
+    #: its success shows that the database accepts writes
     proves: bool = False
-    #: it is not to wait for company
+    #: it does not wait for others to share its transaction
     urgent: bool = False
-    #: when it came, by the loop's time
+    #: loop time at which it was added
     since: float = 0.0
     future: "asyncio.Future[Any] | None" = None
 
 
 class WriteQueue:
-    """Owns the writer's thread, and decides what it writes together and in which order.
+    """Owns the writer's thread, and decides which entries share a transaction and in which order.
 
-    There are two lanes. In the first is what somebody waits for: changes that people are told of,
-    reservations, what delivery claims and marks. It is written first come first served, one group at a
-    time. In the second are unchanged answers, which share what is left: alone, or a few as company of
-    what is in no hurry, or when they have waited too long. The order of one target's changes is kept:
-    what comes to the first lane takes the target's answers of the second along, in front of it.
+    There are two lanes. The first holds entries with a waiting caller: changes that people are told of,
+    reservations, claims and marks of delivery. They are written in the order of their arrival, one group at
+    a time. The second holds unchanged answers. They are written alone, or a few together with entries of the
+    first lane if none of these is urgent or the answers have waited too long. The changes of one target stay
+    in order: an entry of the first lane moves the target's answers from the second lane in front of itself.
 
-    While the database refuses, results are kept in memory, in their order, at most `most` of them;
-    the first refusal is logged, and the end of it. `refusing` says what the database said last, None
-    while all is well.
+    While the database refuses, results are kept in memory in order, at most `most` of them. The first
+    refusal is logged, and the end of the refusals. `refusing` is the database's last error, or None.
     """
 
     def __init__(self, writer: Writer, *, most: int = MOST) -> None:
         self.refusing: str | None = None
-        #: changes that are kept, and those that were when the queue ended
+        #: changes not written yet, and those that were lost when the queue ended
         self.kept = self.lost = 0
         self._writer = writer
         self._most = most
         self._loop = asyncio.get_running_loop()
         self._first: deque[_Entry] = deque()
-        #: by target, and how many they are
+        #: unchanged answers by target, and their number
         self._second: dict[str, list[_Entry]] = {}
         self._unchanged = 0
-        #: entries of the first lane that are not kept when the database refuses
+        #: number of entries in the first lane that are not kept when the database refuses
         self._direct = 0
         self._busy = self._closing = self._was_full = False
-        #: an entry of the first lane is urgent; somebody waits until all is written
+        #: an entry of the first lane is urgent; number of callers that wait until everything is written
         self._urgent, self._hurry = False, 0
         self._since = self._began = self._again_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -95,27 +94,27 @@ class WriteQueue:
 
     @property
     def full(self) -> bool:
-        """Whether whoever brings more has to wait."""
+        """Whether callers have to wait."""
         return self.kept >= self._most
 
     @property
     def calm(self) -> bool:
-        """Whether what nobody waits for is kept at once, and written soon."""
+        """Whether a further unchanged answer would return at once and be written soon."""
         return self.refusing is None and self._unchanged < _CROWD
 
     def words(self) -> tuple[str, ...]:
-        """The trouble for a status line; empty while all is well."""
+        """The error for a status line; empty while the database accepts writes."""
         return () if self.refusing is None else (f"{self.refusing}, {self.kept} results are kept",)
 
-    # --- what is to be written ---
+    # --- entries ---
 
     async def keep(
         self, changes: Sequence[Change], then: Then | None = None, *, patient: bool = False
     ) -> None:
-        """Have results written; returns when they are, or are kept because the database refuses.
+        """Write results. Returns when they are written, or kept because the database refuses.
 
-        `patient` is for an unchanged answer: it returns at once, unless too many wait already. Raises
-        what is wrong with the changes themselves.
+        `patient` is for an unchanged answer: it returns at once unless too many wait already. Raises
+        the error if the changes themselves are at fault.
         """
         patient = patient and len(changes) == 1 and changes[0].target is not None
         entry = _Entry(
@@ -135,10 +134,10 @@ class WriteQueue:
             await self._until(lambda: not self.full)
 
     async def write(self, changes: Sequence[Change], *, urgent: bool = True) -> list[int]:
-        """Write changes behind those that came before; the ids of their happenings, in order.
+        """Write changes after all earlier ones. Returns the ids of their happenings, in order.
 
-        What is not `urgent` waits a moment for company. Raises StoreError when they are at fault or the
-        database refuses them now: nothing is kept.
+        A write that is not `urgent` waits up to 30 ms to share a transaction. Raises StoreError when the
+        changes are at fault or the database refuses them; they are not kept then.
         """
         if self.refusing is not None and (self.kept or self._loop.time() < self._again_at):
             raise UnavailableError(self.refusing)
@@ -154,18 +153,18 @@ class WriteQueue:
         after_all: bool = False,
         urgent: bool = True,
     ) -> T:
-        """Run `work` in the writer's thread, at once, and return its result once that is committed.
+        """Run `work` in the writer's thread and return its result after the commit.
 
-        It is carried out even if the caller is cancelled, and perhaps twice: again after a rollback.
-        `proves`: it writes something, so that it shows whether the database is well again. `after_all`:
-        behind every unchanged answer that waits. What is not `urgent` waits a moment for company.
-        Raises StoreError.
+        It runs even if the caller is cancelled, and perhaps twice: again after a rollback. `proves`: it
+        writes, so its success shows that the database accepts writes again. `after_all`: it runs after every
+        waiting unchanged answer. Work that is not `urgent` waits a moment to share a transaction. Raises
+        StoreError.
         """
         entry = _Entry(work, proves=proves, urgent=urgent)
         return await self._done(entry, after_all=after_all)  # type: ignore[no-any-return]
 
     async def written(self) -> None:
-        """Have all that is kept written now, and wait until it is."""
+        """Write everything that is kept now, and wait until it is written."""
         self._hurry += 1
         try:
             self._plan()
@@ -174,7 +173,7 @@ class WriteQueue:
             self._hurry -= 1
 
     def refused(self, error: StoreError) -> None:
-        """The database refused something: said once, until it is well again."""
+        """The database refused a write. Logged once, until it accepts writes again."""
         if self.refusing is None:
             self._since = self._loop.time()
             self._again_at = self._since + _AGAIN
@@ -191,9 +190,9 @@ class WriteQueue:
         self._moved.set()
 
     async def aclose(self, last: Work) -> None:
-        """Write what waits, then `last`, and end the thread. What is lost by that is said, each happening.
+        """Write what waits, then `last`, and end the thread. Logs each happening that is lost.
 
-        Raises StoreError when the last cannot be written.
+        Raises StoreError when `last` cannot be written.
         """
         if self._closing:
             await self._writer.aclose()
@@ -238,7 +237,7 @@ class WriteQueue:
         self._plan()
 
     def _take(self) -> list[_Entry]:
-        """The next group, out of the lanes."""
+        """Take the next group out of the lanes."""
         if self.refusing is not None and self._direct:
             group = [entry for entry in self._first if not entry.kept]
             self._first = deque(entry for entry in self._first if entry.kept)
@@ -260,10 +259,10 @@ class WriteQueue:
     def _oldest(self) -> float:
         return next(iter(self._second.values()))[0].since if self._second else float("inf")
 
-    # --- when ---
+    # --- timing ---
 
     def _due_at(self) -> float:
-        """When the next group is to be written, by the loop's time; infinity for never."""
+        """Loop time at which the next group is due; infinity if none is."""
         if not self._first and not self._second:
             return float("inf")
         if self.refusing is not None:
@@ -274,7 +273,7 @@ class WriteQueue:
         return self._began + _GATHER if self._first else self._oldest() + _PATIENCE
 
     def _plan(self) -> None:
-        """See to it that the next group is written when it is due."""
+        """Schedule the next group for when it is due."""
         if self._busy:
             return
         at = self._due_at()
@@ -282,7 +281,7 @@ class WriteQueue:
             if self._timer.when() <= at:
                 return
             self._timer.cancel()
-        # not at once: what comes in the same turn of the loop shares it
+        # by a timer even if due now: entries of the same turn of the loop share the transaction
         self._timer = None if at == float("inf") else self._loop.call_at(at, self._begin)
 
     def _begin(self) -> None:
@@ -295,7 +294,7 @@ class WriteQueue:
         self._writer.put(self._take())
 
     def _settle(self, group: Sequence[_Entry], outcomes: Sequence[Outcome]) -> None:
-        """A group was carried out."""
+        """The writer has finished a group: hand out its outcomes and plan the next one."""
         self._busy = False
         refusal: UnavailableError | None = None
         proved, back = False, []
@@ -321,14 +320,14 @@ class WriteQueue:
         self._plan()
 
     def _accepted(self) -> None:
-        """The database took something: that ends the trouble unless something is still kept."""
+        """The database accepted a write: the refusals are over unless something is still kept."""
         self._again_at = 0.0
         if self.refusing is not None and not self.kept:
             seconds = round(self._loop.time() - self._since, 1)
             log.info("database_accepts_again", after_s=seconds)
             self.refusing, self._was_full = None, False
 
-    # --- the end ---
+    # --- closing ---
 
     def _at_rest(self) -> bool:
         if self._busy or self._direct:
@@ -365,7 +364,7 @@ def _tells(changes: Sequence[Change]) -> bool:
 
 
 def _give(entry: _Entry, result: Any) -> None:
-    """Let whoever brought it go on, unless that was cancelled or went on before."""
+    """Give the caller its result, unless it was cancelled or has one already."""
     future = entry.future
     if future is None or future.done():
         return
@@ -381,7 +380,7 @@ def _finish(entry: _Entry, outcome: Outcome) -> None:
             entry.then(outcome.value)
         _give(entry, outcome.value)
     elif entry.kept and (entry.future is None or entry.future.done()):
-        # nobody waits for it any more
+        # no caller waits: log the error
         targets = [change.target for change in entry.changes if change.target]
         log.error("not_recorded", targets=targets, error=str(outcome.error), exc_info=outcome.error)
     else:

@@ -1,4 +1,4 @@
-"""The thread that writes: it carries out groups of work, each group in one transaction."""
+"""The writer's thread: it runs groups of work, each group in one transaction."""
 
 import asyncio
 import queue
@@ -20,19 +20,19 @@ Work = Callable[[Transaction], Any]
 
 
 class Unit(Protocol):
-    """A unit of work, whole or not at all. It may be called twice: again after a rollback."""
+    """An atomic unit of work. It may run twice: again after a rollback."""
 
     @property
     def work(self) -> Work: ...  # noqa: D102 - see above
     @property
     def ordered(self) -> bool:
-        """Whether it must not be written when an ordered one before it was refused."""
+        """Whether it must not be written after an ordered unit before it was refused."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a unit once that is committed: its result, or why it was not written."""
+    """The outcome of a unit after the commit: its result, or why it was not written."""
 
     value: Any = None
     error: Exception | None = None
@@ -42,10 +42,10 @@ Group = Sequence[Unit]
 
 
 class Writer:
-    """Runs groups of work in the order they came. `done` is called on the loop with each one's outcomes.
+    """Runs groups of work in the order in which they came, and calls `done` on the loop with the outcomes.
 
-    When a unit fails, all is rolled back and each is tried alone: a bad row cannot stop the others.
-    `ending` gets the connection before it is closed, and must not raise.
+    When a unit fails, the group is rolled back and each unit is tried alone, so that a bad row cannot stop
+    the others. `ending` gets the connection before it is closed, and must not raise.
     """
 
     def __init__(
@@ -66,16 +66,16 @@ class Writer:
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
 
     def start(self, done: Callable[[Any, Sequence[Outcome]], None]) -> None:
-        """Begin to take groups."""
+        """Start the thread."""
         self._done = done
         self._thread.start()
 
     def put(self, group: Group) -> None:
-        """Have a group carried out after those that were put before."""
+        """Run a group after all groups that were put before."""
         self._groups.put(group)
 
     async def aclose(self) -> None:
-        """Carry out what was put, then end the thread and close its connection."""
+        """Run the remaining groups, then end the thread and close its connection."""
         self._groups.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -85,21 +85,21 @@ class Writer:
             try:
                 self._loop.call_soon_threadsafe(self._done, group, outcomes)
             except RuntimeError:
-                break  # the loop is closed: no caller is left
+                break  # the loop is closed, so nobody waits
         self._ending(self._connection)
         self._connection.close()
 
     def _carry_out(self, group: Group) -> list[Outcome]:
         try:
             begun = self._connection.begin()
-        except SQLAlchemyError as error:  # another process holds the lock: no use in trying each
+        except SQLAlchemyError as error:  # another process holds the lock: every unit would fail
             return [Outcome(error=_plain(error)) for _ in group]
         try:
             with begun:
                 transaction = Transaction(self._connection, self._memo, self._clock(), self._hide)
                 outcomes = [Outcome(unit.work(transaction)) for unit in group]
                 transaction.flush()
-        except Exception as error:  # noqa: BLE001  whatever it is, its caller gets it
+        except Exception as error:  # noqa: BLE001  the caller gets every error
             self._memo.rolled_back()
             if len(group) == 1:
                 return [Outcome(error=self._judged(error))]
@@ -121,7 +121,7 @@ class Writer:
         return outcomes
 
     def _judged(self, error: Exception) -> Exception:
-        """What to tell the caller: in a damaged file a good row may fail like a bad one."""
+        """The error for the caller: in a damaged file a good row may fail like a bad one."""
         plain = _plain(error)
         if isinstance(plain, UnavailableError):
             return plain
@@ -137,13 +137,13 @@ class Writer:
 
 def _plain(error: Exception) -> Exception:
     if isinstance(error, ValueError | TypeError | LookupError):
-        # what is read was written by this program: SQLite itself sees no damage within a value
+        # this program wrote the value, so it is damaged; SQLite does not detect damage within a value
         plain: Exception = StoreError("the database is damaged (a value cannot be read)")
         plain.__cause__ = error
         return plain
     if not isinstance(error, SQLAlchemyError | sqlite3.Error):
         return error
-    # the driver's other classes are of the statement: what it breaks, what it does not fit
+    # the other classes of the driver mean that the statement is at fault
     of_the_file = isinstance(error, OperationalError | sqlite3.OperationalError) or type(error) in (
         DatabaseError,
         sqlite3.DatabaseError,
