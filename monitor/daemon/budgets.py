@@ -1,4 +1,4 @@
-"""The budgets over time: what was spent, what is held durably, and the event when one is used up."""
+"""The budgets over time: spending, durable holds, and the event when a budget is used up."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -25,7 +25,7 @@ from monitor.oneshot.booking import (
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change, InboxItem
 
-#: Seconds after which a command counts as ended: its probes take a few minutes.
+#: Seconds after which a command counts as ended; its probes take a few minutes.
 _LENT = 900.0
 
 log = structlog.get_logger()
@@ -47,19 +47,19 @@ class Budgets:
         self._recorder = recorder
         self._budget = budget
         self._tell = tell
-        #: scopes of which `budget` was told: of a key and day, or of a month
+        #: scopes for which `budget` was told: a key and day, or a month
         self._told: set[str] = set()
-        #: what commands hold, and until when (the loop's time) they should have ended
+        #: holds of commands, each with the loop time by which the command should have ended
         self._lent: list[tuple[float, Reservation]] = []
 
     def use(self, budget: Budget) -> None:
-        """Use this budget from now on; a changed one is told again when it is used up."""
+        """Use this budget from now on. A changed budget is told again when it is used up."""
         if budget != self._budget:
             self._told.clear()
         self._budget = self.ledger.budget = budget
 
     async def load(self, today: date) -> None:
-        """Begin with this month, and with what is still held: after a crash it is in doubt."""
+        """Load this month's spending and the holds; holds left by a crash are in doubt."""
         first = today.replace(day=1)
         rows = await self._recorder.spend_since(first)
         settled = {(row.key, row.day): row.settled_usd for row in rows}
@@ -83,13 +83,13 @@ class Budgets:
         )
 
     async def forget(self, watch: Watch) -> None:
-        """The target left the settings. A probe of it under way ends by itself, and doubts stay."""
+        """Remove a target that left the settings. Its probe under way ends normally, and its doubts stay."""
         if posting := self.ledger.forget(watch.account):
             await self._recorder.queue.keep([Change(posting=posting)])
 
     async def write(self, posting: Posting) -> None:
-        """Have it written before a probe leaves. Raises StoreError."""
-        # behind the answers that wait to be written: their word on what is held is older
+        """Write a posting, before its probe is sent. Raises StoreError."""
+        # after the answers that wait to be written: their postings are older
         try:
             await self._recorder.queue.write([Change(posting=posting)], urgent=False)
         except BaseException:
@@ -97,7 +97,7 @@ class Budgets:
             raise
 
     async def tidy(self, today: date) -> None:
-        """Give back what was held for probes of days gone by, and forget those days."""
+        """Release the holds for probes of past days, and drop those days."""
         now = asyncio.get_running_loop().time()
         for _, hold in (lent for lent in self._lent if lent[0] < now):
             self.ledger.doubt(hold)
@@ -106,14 +106,14 @@ class Budgets:
             await self.write(posting)
 
     async def close(self) -> None:
-        """Release what is held for later probes: no probe is in flight any more."""
+        """Release the holds for later probes. Call it when no probe is in flight."""
         if posting := self.ledger.tidy(None):
             await self.write(posting)
 
     async def asked(self, item: InboxItem) -> bool:
-        """Hold or book for a command what it asks for; False when it asks for something else.
+        """Reserve or book what a command requests; False if the request is for something else.
 
-        What it leaves held is in doubt once it should have ended. Raises StoreError.
+        A hold that the command leaves behind is in doubt after its time. Raises StoreError.
         """
         if item.kind == RESERVE and (found := wanted_of(item.payload)):
             wanted, day, over = found
@@ -122,7 +122,7 @@ class Budgets:
         elif item.kind == SPEND and (costs := costs_of(item.payload)) is not None:
             reserved = None
             posting = joined(booked(self.ledger, cost) for cost in costs)
-            # booked and settled in one transaction: it must not be booked twice
+            # book and settle in one transaction, so that it is not booked twice
             change = Change(posting=posting, inbox=item.id)
         else:
             return False
@@ -139,7 +139,7 @@ class Budgets:
         return True
 
     async def tell_exhausted(self, watch: Watch, today: date) -> None:
-        """Tell that no price is left for the target: once a day for each key, once a month for all."""
+        """Tell that no price is left for the target: once a day per key, once a month for all."""
         month = watch.price > self.ledger.left_of_month(today)
         await self._say(watch, today, month=month, more={})
 
@@ -149,9 +149,9 @@ class Budgets:
         await self._say(watch, today, month=month, more={"lost": True})
 
     async def tell_bounded(self, watch: Watch, day: date, claimed: float, usd: float) -> None:
-        """Tell that an answer's usage claimed more than was left: it is booked up to the bound."""
+        """Tell that an answer's usage exceeds what was left; only what was left is booked."""
         log.warning("usage_bounded", target=watch.name, booked_usd=usd)
-        # what a server claims may have any number of digits
+        # a server's claim may have any number of digits
         facts = {"claimed_usd": min(claimed, 1e12)}
         month = self.ledger.left_of_month(day) < self.ledger.left_of_day(watch.target.key, day)
         await self._say(watch, day, month=month, more=facts)
@@ -161,7 +161,7 @@ class Budgets:
         scope = f"month {today:%Y-%m}" if month else f"key {key} on {today}"
         if scope in self._told:
             return
-        # what is over cannot come again
+        # past days and months do not return
         current = (f"month {today:%Y-%m}", f"on {today}")
         self._told = {told for told in self._told if told.endswith(current)} | {scope}
         facts = {

@@ -1,4 +1,4 @@
-"""The middle of the pipeline: an answer, a declaration or time becomes changes, in one transaction."""
+"""The middle of the pipeline: turns answers, declarations and time into changes, each in one transaction."""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -28,15 +28,15 @@ from monitor.store.write_queue import WriteQueue
 log = structlog.get_logger()
 _ours = logging.getLogger(__name__)
 
-#: A target that waits for its opening is not hastened by a sibling's again within this time.
+#: Within this time only one sibling's opening makes a waiting target probe early.
 _HASTENED = timedelta(seconds=5)
 
 
 class Engine:
-    """Applies events to the watches and has everything that follows written at once.
+    """Applies events to the watches and writes all their consequences together.
 
-    A watch's memory is moved on before the write, on the one loop, so that events of neighbours see
-    it; the write queue keeps the order. `committed` gets what each commit told people of.
+    A watch's memory advances before the write, on the one loop, so that events of its neighbours see it;
+    the write queue keeps the order. `committed` gets the recorded happenings after each commit.
     """
 
     def __init__(
@@ -67,17 +67,20 @@ class Engine:
         self._silences = Silences(watches, event_builder, rules)
 
     async def answered(self, result: ProbeResult) -> None:
-        """A probe came back: decide, date the next one, write, and hasten the siblings it opened for."""
+        """Handle a probe's result: advance the state, write, and schedule the next probe.
+
+        An opening also makes the target's siblings probe at once.
+        """
         watch, diagnosis, now = result.watch, result.diagnosis, self._clock.now()
         code = diagnosis.code if diagnosis else None
         if watch.removed or watch.leaving or result.outdated:
-            # It left the settings meanwhile, or has another secret: what the answer cost is all that is
-            # still of interest.
+            # The target left the settings meanwhile, or has another secret: only the cost of the answer
+            # still matters.
             await self.write([Change(posting=result.posting)])
             self._probe_at(watch, now)
             return
         if result.asked_at < watch.asked_at:
-            # a later question was answered before: this says nothing of the gate as it is now
+            # a later probe was answered before: this answer does not show the gate's present state
             answer = answer_of(result, now)
             await self.write([Change(watch.name, answer=answer, posting=result.posting)])
             self._probe_at(watch, watch.memory.next_probe_at or now)
@@ -127,7 +130,7 @@ class Engine:
         if watch.memory.state is not before.state:
             watch.answers = 0
         worth = _worth_a_line(watch, result) or told
-        if worth or _ours.isEnabledFor(logging.DEBUG):  # what is filtered later costs as much
+        if worth or _ours.isEnabledFor(logging.DEBUG):  # a line filtered later costs as much
             (log.info if worth else log.debug)(
                 "probe",
                 target=watch.name,
@@ -149,32 +152,32 @@ class Engine:
             and not (told or result.posting or len(changes) > 1)
         )
         await self.write(changes, patient=nothing_new)
-        # After the write, and from the memory: a commit may take longer than the wait, and the clock
-        # may have been stepped meanwhile.
+        # Schedule after the write, and from the memory: the commit may take longer than the wait, and the
+        # clock may be stepped meanwhile.
         self._probe_at(watch, watch.memory.next_probe_at or plan.at, plan.early)
 
     async def held(self, watch: Watch, by: Hold, seconds: float) -> None:
-        """A probe whose time has come is held back for so long: `status` says so."""
+        """A due probe is held back for this many seconds: record it for `status`."""
         at = self._clock.after(seconds)
         watch.memory = replace(watch.memory, next_probe_at=at, held_by=by)
         if self._queue.calm:
             await self.write([Change(target=watch.name, memory=watch.memory)], patient=True)
 
     def take_over(self, old: "Engine") -> None:
-        """Take over from another, with what it knew of the network and of silence."""
+        """Take over from another engine, with its knowledge of the network and of silences."""
         # ruff: noqa: SLF001 - another of this class
         self._watching_since = old._watching_since
         self._silences.take_over(old._silences)
         self._network.take_over(old._network)
 
     async def declared(self, declaration: Declaration) -> None:
-        """A person told something of an organization or a key; taken once."""
+        """Apply a person's declaration about an organization or a key. Each is taken once."""
         now, changes = self._clock.now(), []
         event = Declared(declaration.kind, declaration.at)
         for watch in self._watches.declared_for(declaration.subject):
             if watch.memory.state is State.AVAILABLE:
                 continue
-            # dated too: at a start all are dated anew by it
+            # set `next_probe_at` too: it schedules the target after a restart
             watch.memory = replace(watch.memory, next_probe_at=now)
             changes.append(self._apply(watch, event))
             self._probe_at(watch, now)
@@ -186,7 +189,7 @@ class Engine:
     async def listed(
         self, watches: Sequence[Watch], observation: Observation, diagnosis: Diagnosis | None
     ) -> None:
-        """Record what a key's model list answered: it moves no state, and is evidence for its targets."""
+        """Record the answer to a key's model list: evidence for its targets, which changes no state."""
         now = self._clock.now()
         await self.write(
             [
@@ -201,9 +204,9 @@ class Engine:
         )
 
     async def time_passed(self) -> None:
-        """Nothing came: deadlines, silence, models near their end."""
+        """Apply the passing of time to all targets: deadlines, silences, models near their shutdown."""
         now = self._clock.now()
-        # While the own network is down nobody is silent: `offline` was told.
+        # While our own network is down no target counts as silent: `offline` was told.
         since = now if self._network.offline else self._watching_since
         changes: list[Change] = []
         silent: list[tuple[Watch, Telling]] = []
@@ -216,7 +219,7 @@ class Engine:
             if stale := stale_of(decision):
                 silent.append((watch, stale))
             late = any(telling.event is EventKind.OVERDUE for telling in decision.tellings)
-            if late and not watch.pool:  # no message holds the evidence for many keys
+            if late and not watch.pool:  # no message has room for the evidence of many keys
                 overdue.append((watch, event))
                 continue
             changes.append(self._apply(watch, event, without=EventKind.STALE))
@@ -227,23 +230,23 @@ class Engine:
         if changes:
             await self.write(changes)
         for watch, passed in overdue:
-            # What support asks for comes with the message that says it is time to ask support. It is
-            # read first: nothing may come between a change of a memory and its way to the queue.
+            # The message that advises asking support has the evidence for support. Read it first: no
+            # other task may run between the change of a memory and its entry into the queue.
             facts = {"evidence": await self._evidence(watch)}
             await self.write([self._apply(watch, passed, without=EventKind.STALE, facts=facts)])
 
     def probing_resumed(self) -> None:
-        """Nothing could be probed until now: the machine or the network was down. Silence counts anew."""
+        """The machine or the network was down until now: silence counts from here."""
         self._watching_since = self._clock.now()
 
     def clock_stepped(self, step: timedelta) -> None:
-        """The wall clock was stepped: measured times move with it."""
+        """The wall clock was stepped: move measured times by the same step."""
         self._watching_since += step
         self._silences.shift(step)
         self._watches.shift(step)
 
     async def tell(self, event: EventKind, reason: Reason, facts: dict[str, Any]) -> None:
-        """Record and tell something of the whole monitor."""
+        """Record and tell an event of the whole monitor."""
         await self.write(
             [
                 Change(
@@ -257,9 +260,9 @@ class Engine:
         )
 
     async def write(self, changes: Sequence[Change], *, patient: bool = False) -> None:
-        """Have it written in its turn: what was seen is not lost because the database refuses it now.
+        """Write changes in their turn. They are kept if the database refuses them now.
 
-        `patient` is for what brings nothing new: nobody waits for it.
+        `patient` is for unchanged answers, which nobody waits for.
         """
         told = [told for change in changes for told in change.told]
 
@@ -285,7 +288,7 @@ class Engine:
         watch.memory = decision.memory
         more = dict(facts or {})
         if Reason.GAVE_UP in decision.reasons:
-            # who gives up waiting still asks
+            # the monitor gives up waiting but keeps probing: tell how often
             every = full_interval(watch.memory, now, watch.cadence, watch.shutdown)
             more["every_s"] = every.total_seconds()
         told = tuple(
@@ -304,7 +307,7 @@ class Engine:
         for watch in self._watches.siblings(opened):
             memory = watch.memory
             if memory.state is State.PROPAGATING:
-                # Of thousands that open together each would hasten all others, again and again.
+                # If thousands open together, each would make all others probe early, again and again.
                 hastened = memory.eager_since
                 if hastened is not None and now - hastened < _HASTENED:
                     continue
@@ -331,7 +334,7 @@ class Engine:
 
 
 def _worth_a_line(watch: Watch, result: ProbeResult) -> bool:
-    """Count equal answers in a row; whether this is the first of them, or one in so many."""
+    """Count equal answers in a row. Returns whether to log this one: the first, then one in `log_every`."""
     diagnosis = result.diagnosis
     code = diagnosis.code if diagnosis else None
     answered = result.kind, code, result.observation.status, watch.memory.state

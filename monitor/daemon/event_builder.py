@@ -1,4 +1,4 @@
-"""Turns decisions into happenings with the facts for their messages, and selects their channels."""
+"""Turns decisions into happenings with the facts for their messages, and chooses their channels."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from monitor.alerts.subscriptions import Subscription, channels_for
 from monitor.daemon.watches import Watch, Watches
 from monitor.store.records import Told
 
-#: Events whose messages compare the wait with earlier ones.
+#: Events whose messages compare the wait with earlier waits.
 _COMPARED = frozenset({EventKind.PROPAGATING, EventKind.FIRST_LIGHT, EventKind.OVERDUE})
 
 #: Events that say that a gate is shut.
@@ -29,7 +29,7 @@ _SHUT = frozenset(
     )
 )
 
-#: Events that say that a gate is open, or opening.
+#: Events that say that a gate is open or opening.
 _OPEN = frozenset((EventKind.FIRST_LIGHT, EventKind.AVAILABLE, EventKind.BASELINE))
 
 
@@ -43,14 +43,14 @@ class EventBuilder:
         self._typical: dict[Contract, tuple[float, int]] = {}
 
     def compare(self, openings: Sequence[Opening], waiting: Sequence[OngoingWait]) -> None:
-        """Take the openings so far and the waits that go on, so that messages can compare with them."""
+        """Take the openings and the ongoing waits with which messages compare."""
         found = {contract: typical_wait(contract, openings, waiting) for contract in Contract}
         self._typical = {contract: typical for contract, typical in found.items() if typical}
 
     def of_target(
         self, watch: Watch, telling: Telling, now: datetime, diagnosis: Diagnosis | None = None
     ) -> Told:
-        """What a decision about a target tells, with the answer that led to it, if one did."""
+        """The happening of a decision about a target, with the facts of the answer that led to it, if any."""
         target = watch.target
         facts: dict[str, Any] = {
             "organization": target.organization,
@@ -105,9 +105,9 @@ class EventBuilder:
         diagnosis: Code | None = None,
         concerned: Sequence[str] = (),
     ) -> Told:
-        """What concerns a route or the whole monitor, or the pool that is among the facts.
+        """A happening of a route, of the whole monitor, or of the pool among the facts.
 
-        With `concerned` it goes to who wants to know of one of these targets at least.
+        With `concerned` it goes to the channels subscribed to at least one of these targets.
         """
         facts = dict(facts or {})
         scope = scope_of(facts["pool"]) if "pool" in facts else None

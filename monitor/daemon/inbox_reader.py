@@ -18,9 +18,9 @@ log = structlog.get_logger()
 
 
 class InboxReader:
-    """Takes what waits in the inbox and in the declarations, each once.
+    """Takes the requests in the inbox and the declarations, each once.
 
-    `revived` is called when dead notifications are pending again.
+    `revived` is called when dead notifications become pending again.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class InboxReader:
         self._revived = revived
 
     async def take(self) -> None:
-        """Carry out the requests in the inbox, and settle each one afterwards."""
+        """Carry out the requests in the inbox, and settle each afterwards."""
         for item in await self._recorder.inbox():
             log.info("asked", kind=item.kind)
             if await self._budgets.asked(item):
@@ -51,14 +51,14 @@ class InboxReader:
             log.info("retrying", notifications=count)
             await self._revived()
         elif item.kind == "declare" and (told := read_declaration(item.payload)):
-            # by the item's id: an interrupted request is repeated, and two equal declarations both count
+            # with the item's id: an interrupted request is repeated, but two equal declarations both count
             await self._recorder.declare(*told, f"inbox {item.id}")
             await self.take_declarations()
         else:
             log.warning("not_understood", kind=item.kind)
 
     async def declare_from(self, settings: Settings) -> None:
-        """Apply the verifications that the settings declare, each once, however often they are read."""
+        """Apply the verifications declared in the settings, each once, however often they are read."""
         for key in settings.keys:
             if key.verified_at:
                 await self._recorder.declare(
@@ -67,12 +67,12 @@ class InboxReader:
         await self.take_declarations()
 
     async def take_declarations(self) -> None:
-        """Apply what was declared and not taken yet."""
+        """Apply the declarations that are not taken yet."""
         for declaration in await self._recorder.untaken_declarations():
             await self._engine.declared(declaration)
 
     async def apply_earlier_declarations(self, watches: Watches) -> None:
-        """Give new targets what was declared of their organization or key before."""
+        """Apply earlier declarations of their organization or key to new targets."""
         declared = await self._recorder.newest_declarations()
         for watch in watches:
             memory, target = watch.memory, watch.target

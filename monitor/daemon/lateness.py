@@ -1,35 +1,35 @@
-"""Whether the monitor keeps up. When it does not, rounds get longer for all targets, and it says so."""
+"""Whether the monitor keeps up. If not, rounds get longer for all targets, and it is logged."""
 
 import structlog
 
 log = structlog.get_logger()
 
-#: Seconds after its time from which a probe is late, and under which it is in time again. Between them
-#: all stays as it is: else rounds of two lengths would take turns.
+#: A probe is late above the first number of seconds, and in time again below the second. Between them
+#: nothing changes, or rounds of two lengths would alternate.
 _LATE, _IN_TIME = 1.0, 0.25
-#: Seconds of lateness before it is logged: at a start and after suspend many probes are due at once.
+#: Seconds of lateness before it is logged: at a start and after a suspend many probes are due at once.
 _PERSISTS = 5.0
 #: Seconds with all probes in time after which the lateness is over.
 _OVER = 10.0
 
 
 class Lateness:
-    """Records the lateness of each probe; logs once when probes stay late, and once when that ends.
+    """Records how late each probe is. Logs once when probes stay late, and once when that ends.
 
-    `missed` counts the rounds that were not made: a probe that is late by an interval is one.
+    `missed` counts the rounds that were not made: a probe that is late by one interval counts as one.
     """
 
     def __init__(self) -> None:
         self.missed = 0.0
         self._said = False
-        #: even seconds of the first and the last late one of a time, and what was missed before it
+        #: even seconds of the first and the last late probe of this period, and `missed` before it
         self._first: float | None = None
         self._last = self._before = 0.0
 
     def made(self, late: float, every: float, now: float) -> bool:
-        """A probe began `late` seconds after its time; the next one of its target is due in `every`.
+        """A probe began `late` seconds after its time; its target's interval is `every` seconds.
 
-        Returns whether there are more than can be made; then that one is to be a whole interval away.
+        Returns whether the monitor is behind; the target's next probe must then be a whole interval away.
         """
         if late > _LATE or (self._first is not None and late > _IN_TIME):
             if self._first is None:
@@ -54,5 +54,5 @@ class Lateness:
         return self._first is not None
 
     def words(self) -> tuple[str, ...]:
-        """The words for the status line; empty while probes are in time."""
+        """The text for the status line; empty while probes are in time."""
         return ("probes are late, rounds are longer than they should be",) if self._said else ()

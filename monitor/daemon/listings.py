@@ -1,4 +1,4 @@
-"""The model lists: shutdown dates as the API itself sends them, which win over the catalog's."""
+"""The model lists: the API's own shutdown dates, which override the catalog's."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,22 +16,22 @@ from monitor.daemon.watches import Watch, Watches
 
 log = structlog.get_logger()
 
-#: Seconds for which a list is fresh; longer with many keys, so that lists leave room for probes.
+#: Seconds for which a list is fresh, more with many keys, so that lists leave room for probes.
 FRESH = 3600.0
 _PER_KEY = 10.0
 #: Seconds after the start: the first probes are more urgent than lists.
 _PROBES_FIRST = 1.5
 #: Seconds between two lists on a route: lists are not urgent.
 _PACE = 0.5
-#: Seconds between two searches for lists that are not fresh any more.
+#: Seconds between two searches for stale lists.
 _SEARCH = 60.0
 
 
 class Listings:
-    """Asks for each key's model list once at the start, and anew when no listing brought it for an hour.
+    """Asks for each key's model list at the start, and again when no listing has brought it for an hour.
 
-    A request costs nothing, goes at its route's pace behind the probes, and changes no state. `probe_at`
-    dates a target's next probe.
+    A request is free, follows its route's pace, and changes no state. `probe_at` schedules a target's next
+    probe.
     """
 
     def __init__(
@@ -53,31 +53,31 @@ class Listings:
         self._clock = clock
         self._rules = rules
         self._probe_at = probe_at
-        #: by route and key, when the list was read last (even seconds)
+        #: when each list was last read (even seconds), by route and key
         self._read_at: dict[tuple[str, str], float] = {}
 
     async def run(self) -> None:
-        """Keep the lists fresh. Until cancelled."""
+        """Keep the lists fresh until cancelled."""
         await asyncio.sleep(_PROBES_FIRST)
         while True:
             try:
                 await self.refresh()
             except Exception:
-                # Dates are days away; what failed is tried again, and probes go on meanwhile.
+                # Shutdown dates are days away: the next search retries, and probes continue meanwhile.
                 log.exception("lists_failed")
             await asyncio.sleep(_SEARCH)
 
     async def refresh(self) -> None:
-        """Ask for every list that is not fresh, one after the other on each route."""
+        """Ask for every list that is not fresh, one by one on each route."""
         await asyncio.gather(*(self._refresh(keys.values()) for keys in self._routes.values()))
 
     def seen(self, watch: Watch, observation: Observation) -> None:
-        """A listing came back: its list serves for the key, unless that one's is fresh."""
+        """Use the list of a listing's answer for its key, unless the key's list is fresh."""
         if observation.status != 200 or not self._due(watch, 1):
             return
         models = listed(observation.body)
         if models:
-            # none, when its key left the settings while it was asked
+            # none if the key left the settings during the request
             watches = self._routes.get(watch.target.route, {}).get(_asker(watch))
             if watches:
                 self._took(watches, models)
@@ -88,7 +88,7 @@ class Listings:
             if not self._due(first, len(keys)):
                 continue
             observation = await self._runner.list_models(first)
-            if observation is None:  # the route is held back; the next search asks again
+            if observation is None:  # the route is held back; the next search retries
                 for watch in watches:
                     watch.dated = True
                 continue
@@ -122,11 +122,11 @@ class Listings:
             was_over = watch.shutdown is not None and watch.shutdown <= now.date()
             watch.shutdown = day
             if was_over and day > now.date() and not watch.busy:
-                self._probe_at(watch, now)  # it was probed weekly, as one that is gone
+                self._probe_at(watch, now)  # so far it was probed weekly, as shut down
 
 
 def _asker(watch: Watch) -> str:
-    """Whose list it is: a key's own, or one for a whole pool, whose thousands see the same models."""
+    """The owner of the list: the key, or the whole pool, whose thousands of keys see the same models."""
     return watch.pool.name if watch.pool else watch.target.key
 
 

@@ -1,4 +1,4 @@
-"""Makes the probes: waits for the slots a probe needs, reserves its price, sends it, reads the answer."""
+"""Makes the probes: waits for the slots of a probe, reserves its price, sends it, reads the answer."""
 
 import asyncio
 from collections import defaultdict
@@ -28,24 +28,24 @@ from monitor.store.errors import StoreError
 
 log = structlog.get_logger()
 
-#: Probes under way over one route: one that hangs must not use up the slots of the others.
+#: Most probes under way over one route: a hanging route must not use up the slots of the others.
 IN_FLIGHT_PER_ROUTE = 256
 
-#: These come from before the server, or say that it does not serve now.
+#: Codes that do not come from the server, or say that it does not serve at present.
 _NOT_HEARD = frozenset((Code.SERVER_ERROR, Code.EDGE_ERROR, Code.NETWORK_ERROR, Code.RATE_LIMITED))
 
-#: Rechecks of open targets are put off by this factor at most, where anything is left for them.
+#: Largest factor by which rechecks of open targets are stretched while any budget is left for them.
 _STRETCHED_MOST = 1e6
 
-#: Seconds until another try when the budget's rest is reserved by others for the moment.
+#: Seconds until the next attempt when other probes hold the rest of the budget at present.
 _SOON = 5.0
 
-#: Seconds of a wait from which `status` says what holds a target back.
+#: For waits of this many seconds or more, `status` says what holds a target back.
 _WORTH_TELLING = 10.0
 
 
 class ProbeRunner:
-    """Owns the probes under way. `begin` is called when a target's time has come and returns at once."""
+    """Owns the probes under way. `begin` is called when a target is due, and returns at once."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class ProbeRunner:
         self._budgets = budgets
         self._ledger = budgets.ledger
         self._catalog = catalog
-        # when others have reserved what is left of the budget for the moment
+        # retry interval while other probes hold the rest of the budget
         self._soon = min(_SOON, cadence.eager.total_seconds())
         self._cache = DiagnosisCache(rules)
         self._clock = clock
@@ -84,11 +84,11 @@ class ProbeRunner:
         self._held = held
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
-        #: probes that ended since the start
+        #: number of probes that ended since the start
         self.made = 0
 
     def take_over(self, old: "ProbeRunner") -> None:
-        """Take over from another: its probes under way end as they began, its waits hold on."""
+        """Take over from another runner: its probes under way end as they began, and its waits stay."""
         # ruff: noqa: SLF001 - another of this class
         old._stopping = True
         self._tasks, self.made = old._tasks, old.made
@@ -97,7 +97,7 @@ class ProbeRunner:
             self._breakers[name] = old._breakers[name]
 
     async def begin(self, watch: Watch) -> None:
-        """Begin a probe of the watch, unless one is under way or a slot is not free yet."""
+        """Begin a probe of the watch, unless one is under way or a slot is not yet free."""
         if watch.busy or self._stopping:
             return
         wait, hold = self._wait(watch)
@@ -112,7 +112,7 @@ class ProbeRunner:
         task.add_done_callback(self._tasks.discard)
 
     async def list_models(self, watch: Watch) -> Observation | None:
-        """The model list for the watch's key, at its route's pace; None while the route is held back."""
+        """The model list of the watch's key, at its route's pace; None while the route is held back."""
         route = watch.target.route
         if self._stopping or self._breakers[route].open:
             return None
@@ -124,7 +124,7 @@ class ProbeRunner:
             )
 
     async def drain(self, seconds: float) -> None:
-        """Begin no more probes; let those under way end for that long, then cut them."""
+        """Begin no more probes. Wait up to `seconds` for those under way, then cancel them."""
         self._stopping = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
@@ -134,7 +134,7 @@ class ProbeRunner:
         await asyncio.gather(*cut, return_exceptions=True)
 
     def _wait(self, watch: Watch) -> tuple[float, Hold]:
-        """Seconds until the probe may be sent, and what it waits for; 0 takes the slots it needs."""
+        """Seconds until the probe may be sent, and what it waits for. At 0 its slots are taken."""
         now = self._clock.even()
         route = watch.target.route
         breaker = self._breakers[route]
@@ -173,7 +173,7 @@ class ProbeRunner:
         except asyncio.CancelledError:
             raise
         except Exception:
-            # One target's failure must not end the others, nor put off its own next probe.
+            # One target's failure must not stop the others, nor cancel its own next probe.
             log.exception("probe_failed", target=watch.name)
             if not self._stopping and not self._schedule.holds(watch):
                 failed = replace(watch.memory, setbacks=watch.memory.setbacks + 1)
@@ -190,7 +190,7 @@ class ProbeRunner:
         paying = _Paying(watch.kind)
         if watch.kind is ProbeKind.FULL and watch.price > 0:
             found = await self._pay(watch)
-            if found is None:  # others hold what is left for the moment
+            if found is None:  # other probes hold the rest of the budget at present
                 self._schedule.in_seconds(watch, self._soon)
                 return
             paying = found
@@ -203,12 +203,12 @@ class ProbeRunner:
                     deadline=self._routes[watch.target.route].deadline if kind is ProbeKind.FULL else None,
                 )  # fmt: skip
         except BaseException:
-            # It may have reached the server, and an image that nobody fetched is billed all the same.
+            # The request may have reached the server, and an image is billed even if nobody fetches it.
             if paying.hold:
                 self._ledger.doubt(paying.hold)
             raise
         result, claimed = self._evaluated(watch, paying, observation, asked_at)
-        # by a reload: what was asked with the old secret says nothing of the new one
+        # after a reload: an answer to the old secret says nothing about the new one
         if watch.credentials != credentials:
             result = replace(result, outdated=True)
         try:
@@ -219,7 +219,7 @@ class ProbeRunner:
         await self._tell_of(watch, paying, result, claimed)
 
     async def _pay(self, watch: Watch) -> "_Paying | None":
-        """Hold the price of a full probe, durably, or make it a listing; None when it is worth waiting."""
+        """Reserve the price of a full probe durably, or make it a listing; None if it should wait."""
         today, ledger = self._clock.now().date(), self._ledger
         self._budgets.stake(watch)
         if not watch.waiting and self._stretched(watch):
@@ -242,7 +242,7 @@ class ProbeRunner:
             try:
                 await self._budgets.write(posting)
             except StoreError:
-                # the database refuses what may be owed: until it takes it, only what costs nothing
+                # the database refuses the reservation: until it accepts one, send only free listings
                 ledger.dropped(hold)
                 return _Paying(ProbeKind.LISTING)
             except BaseException:
@@ -252,7 +252,7 @@ class ProbeRunner:
         return _Paying(ProbeKind.FULL, hold, tries=need is Need.ANSWERED)
 
     def _need(self, watch: Watch, today: date) -> Need | None:
-        """For what the probe may use the budget now, or soon; None for a listing instead."""
+        """The need for which the probe may use the budget now or soon; None for a listing instead."""
         key, price = watch.target.key, watch.price
         need = Need.WAITING if watch.waiting else Need.RECHECK
         if self._ledger.has_room(key, today, price, need):
@@ -262,14 +262,14 @@ class ProbeRunner:
         return Need.ANSWERED if watch.waiting and watch.heard and self._may_try(watch) else None
 
     def _may_try(self, watch: Watch) -> bool:
-        """Whether what is left may be used, now that the server was heard from."""
+        """Whether the last of the budget may be used, now that the server has answered."""
         today = self._clock.now().date()
         return self._clock.even() >= watch.kept_until and self._ledger.has_room(
             watch.target.key, today, watch.price, Need.ANSWERED
         )
 
     def _stretched(self, watch: Watch) -> bool:
-        """Whether the recheck of an open target is put off, so that the month's budget lasts."""
+        """Whether the recheck of an open target is delayed so that the month's budget lasts."""
         memory, now = watch.memory, self._clock.now()
         if memory.last_full is not Code.ACCESS_GRANTED or memory.last_full_at is None:
             return False
@@ -278,7 +278,7 @@ class ProbeRunner:
         )
 
     def _may_wait(self, watch: Watch) -> bool:
-        """Whether to wait for what others hold for now; not for longer than it should take them."""
+        """Whether to wait for budget that other probes hold; at most as long as these should take."""
         now = self._clock.even()
         watch.crowded_since = watch.crowded_since or now
         return now - watch.crowded_since < 2 * watch.cadence.settling.total_seconds()
@@ -286,10 +286,10 @@ class ProbeRunner:
     def _evaluated(
         self, watch: Watch, paying: "_Paying", observation: Observation, asked_at: float
     ) -> tuple[ProbeResult, float]:
-        """What an answer means and costs, and what it claims to cost beyond what was left.
+        """The result of an answer, and its claimed cost if that exceeds what was left (else 0).
 
-        Whatever goes wrong: the answer is recorded, what was held for it is in doubt, and the next probe
-        is dated by the cadence.
+        If anything fails, the answer is still recorded, its hold is in doubt, and the cadence decides the
+        time of the next probe.
         """
         kind, hold, route = paying.kind, paying.hold, watch.target.route
         diagnosis: Diagnosis | None
@@ -331,12 +331,12 @@ class ProbeRunner:
         if hold and claimed:
             await self._budgets.tell_bounded(watch, hold.day, claimed, result.cost)
         if hold and paying.tries and self._ledger.is_doubted(hold):
-            # what is left now is kept for a while: what swallows probes seldom ends at once
+            # keep the rest for a while: a fault that loses probes seldom ends at once
             watch.kept_until = self._clock.even() + watch.cadence.eager_for.total_seconds()
             await self._budgets.tell_lost(watch, hold.day)
 
     def _cost(self, watch: Watch, observation: Observation, diagnosis: Diagnosis) -> float | None:
-        # nothing else has a usage, and to search for it costs as much as to read the answer
+        # only successes have a usage, and searching for one takes as long as reading the answer
         succeeded = 200 <= (observation.status or 0) < 300
         billed = (
             bill(self._catalog, watch.target.capability, observation.body) if succeeded else None
@@ -354,13 +354,13 @@ class ProbeRunner:
 
 @dataclass(frozen=True, slots=True)
 class _Paying:
-    """How a probe is made, and what is held for it."""
+    """How a probe is made and paid for."""
 
     kind: ProbeKind
     hold: Reservation | None = None
     #: a listing, because the budget had no room
     over: bool = False
-    #: with the last of it, as the server was heard from
+    #: a full probe with the last of the budget, because the server has answered
     tries: bool = False
 
 

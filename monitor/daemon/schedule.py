@@ -1,4 +1,4 @@
-"""When each target is probed: two queues by date, and one APScheduler job for the front of them."""
+"""When each target is probed: two queues ordered by time, and one APScheduler job for the next probe."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,37 +15,37 @@ from monitor.daemon.watches import Watch
 
 log = structlog.get_logger()
 
-#: Probes whose times are closer together than this begin together: to wake up costs more than a probe.
+#: Probes whose times differ by less than this begin together: a wake-up costs more than a probe.
 _GRAIN = timedelta(milliseconds=10)
-#: Probes that begin before others on the loop have their turn. When it cannot keep up, what is due waits
-#: here, where its order is decided, and not half begun.
+#: Probes that begin before the loop runs other tasks. Under overload, due probes then wait in the queues,
+#: which decide the order, and not half begun.
 _AT_ONCE = 4
-#: While targets that wait and open ones are both due, one probe in so many is of an open one.
+#: While waiting and open targets are both due, one probe in this many is of an open target.
 _RECHECK_EVERY = 8
-#: Probes that are made early at most, with one whose time has come.
+#: Most probes that begin early together with due ones.
 _COMPANY = 16
 _JOB = "next probes"
 _NEVER_EARLY = timedelta()
 
-#: When, a number that tells equal times apart, what, and by how much it may be earlier.
+#: Time, a number that separates equal times, the watch, and by how much it may begin earlier.
 _Entry = tuple[datetime, int, Watch, timedelta]
 
 
 class Schedule:
-    """Calls the `probe` it was started with, giving the watch whose time has come.
+    """Calls `probe`, given to `start`, with each watch that is due.
 
-    The dates live in memory only: due times of an earlier run are never restored, each target's next
-    probe is decided anew at the start. Times are the monitor's own, which pass evenly; the scheduler goes
-    by the wall's, which is stepped, stands still, or went on while the machine slept. So what is due is
-    decided here, whenever the scheduler wakes us.
+    The times are in memory only: those of an earlier run are not restored, and each target's next probe is
+    decided anew at the start. Times are the monitor's own, which pass evenly. The scheduler uses the wall
+    clock, which may be stepped, stand still, or run on while the machine sleeps. Therefore this class
+    decides what is due whenever the scheduler wakes it.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._probe: Callable[[Watch], Awaitable[None]] | None = None
-        #: by name; what the queue holds beside these was dated anew or removed
+        #: times by target name; other entries of the queues were rescheduled or removed
         self._dates: dict[str, datetime] = {}
-        #: of targets that wait for their opening, and of open ones
+        #: one for targets that wait for their opening, one for open targets
         self._queues: tuple[list[_Entry], list[_Entry]] = ([], [])
         self._turns = 0
         self._beginning = False
@@ -56,29 +56,29 @@ class Schedule:
             job_defaults={
                 "misfire_grace_time": None,  # the default of one second silently drops late runs
                 "coalesce": True,
-                # The job is dated anew while it runs, perhaps for this very moment: with the default of
-                # one that run would be skipped.
+                # The job is rescheduled while it runs, perhaps for now: with the default of one instance
+                # that run would be skipped.
                 "max_instances": 1_000_000,
             },
         )
 
     def start(self, probe: Callable[[Watch], Awaitable[None]]) -> None:
-        """Begin, or go on with another `probe`; to be called on the loop."""
+        """Start, or continue with another `probe`. Call it on the loop."""
         self._probe = probe
         if not self._scheduler.running:
             self._scheduler.start()
             self._wake_for_the_first()
 
     def stop(self) -> None:
-        """No further probe begins. Probes under way belong to who makes them and are not touched."""
+        """Begin no more probes. Probes under way belong to the probe runner and continue."""
         self._probe = None
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
     def at(self, watch: Watch, when: datetime, early: timedelta = _NEVER_EARLY) -> None:
-        """Probe the watch at `when` (UTC), and not at the time set before. Not if it was removed.
+        """Probe the watch at `when` (UTC) instead of the time set before. Does nothing if it was removed.
 
-        By `early` it may be made before, when another probe is: to wake up costs more than a probe.
+        It may begin earlier by up to `early`, together with another probe: a wake-up costs more than a probe.
         """
         if watch.removed:
             return
@@ -89,28 +89,28 @@ class Schedule:
             self._wake_for_the_first()
 
     def in_seconds(self, watch: Watch, seconds: float) -> None:
-        """The same, that far from now."""
+        """Probe the watch that many seconds from now."""
         self.at(watch, self._clock.after(seconds))
 
     def remove(self, watch: Watch) -> None:
-        """Probe the watch no more, whoever dates it."""
+        """Stop probing the watch. It cannot be scheduled again."""
         watch.removed = True
         self._dates.pop(watch.name, None)
 
     def earliest(self) -> datetime | None:
-        """When the next probe is dated (UTC); in the past for one that should have begun."""
+        """The time of the next probe (UTC); in the past if it is late."""
         heads = [head[0] for queue in self._queues if (head := self._head(queue))]
         return min(heads, default=None)
 
     def holds(self, watch: Watch) -> bool:
-        """Whether a probe of the watch is dated."""
+        """Whether a probe of the watch is scheduled."""
         return watch.name in self._dates
 
     def catch_up(self) -> None:
-        """Begin what is due by the monitor's own time, whatever the scheduler knows of it."""
+        """Begin the probes that are due by the monitor's own time, whatever the scheduler has planned."""
         first = self.earliest()
         if first is not None and first <= self._clock.now():
-            self._wake(wall())  # now, should it stand still
+            self._wake(wall())  # now, in case the wall clock stands still
         else:
             self._wake_for_the_first()
 
@@ -123,7 +123,7 @@ class Schedule:
         return queue[0] if queue else None
 
     def _next(self) -> list[_Entry] | None:
-        """The queue whose first probe begins next: of a target that waits, where both kinds are due."""
+        """The queue whose first probe begins next: usually that of waiting targets if both are due."""
         now = self._clock.now()
         heads = [(head, queue) for queue in self._queues if (head := self._head(queue))]
         due = [queue for head, queue in heads if head[0] <= now]
@@ -143,7 +143,7 @@ class Schedule:
             return
         now = self._clock.now()
         self._wakes_at = max(first, now + _GRAIN)
-        # by how much the wall's clock is ahead of the monitor's since it was last followed
+        # add how far the wall clock is ahead of the monitor's time
         self._wake(self._wakes_at + (wall() - now))
 
     def _wake(self, when: datetime) -> None:
@@ -152,9 +152,9 @@ class Schedule:
         )
 
     async def _begin_the_due(self) -> None:
-        """Begin the probes whose time has come. After a step of the wall's clock it may be none."""
+        """Begin the due probes. After a step of the wall clock there may be none."""
         if self._beginning:
-            return  # it goes on while anything is due
+            return  # the running call begins all that are due
         self._beginning = True
         try:
             begun = company = 0
@@ -183,5 +183,5 @@ class Schedule:
             if self._probe is not None:
                 await self._probe(watch)
         except Exception:
-            # one target's failure must not keep the others waiting
+            # one target's failure must not delay the others
             log.exception("probe_not_begun", target=watch.name)

@@ -51,20 +51,20 @@ log = structlog.get_logger()
 BEAT = 1.0
 #: Beats between two checks of the deadlines, more with many targets: deadlines are minutes away.
 _DEADLINES_EVERY = 3
-#: Beats between two rounds of tidying up.
+#: Beats between two clean-ups.
 _TIDY_EVERY = 15
-#: Beats between two checks of how long openings took.
+#: Beats between two reads of how long openings took.
 _COMPARE_EVERY = 60
-#: On stop: seconds for probes under way, then for notifications. Together under five.
+#: At a stop: seconds for probes under way, for writes, for notifications. Together under five.
 _END_PROBES, _END_WRITES, _END_ALERTS = 2.0, 1.0, 1.5
-#: How long after an attempt's own timeout a reload waits for it.
+#: How long a reload waits for an attempt beyond its timeout.
 _MARGIN = timedelta(seconds=1)
-#: More than this under way at once, over all routes, would cost memory and gain nothing.
+#: Most requests under way over all routes: more would use memory without a gain.
 _IN_FLIGHT_MOST = 1024
 
 
 class ReloadError(Exception):
-    """Valid settings that a running monitor cannot change to."""
+    """A running monitor cannot change to these settings, though they are valid."""
 
 
 class Monitor:
@@ -95,10 +95,10 @@ class Monitor:
     ) -> None:
         self._settings = settings
         self._redactor = redactor or redactor_of(settings)
-        #: what each key may spend in all, for a monitor beside the daemon
+        #: what each key may spend in total, for a monitor that runs beside the daemon
         self._allowance = allowance
         self._clock = clock or Clock()
-        # Only a process that is a service has one: a demo that a service starts must not report for it.
+        # Only a service's own process has one: a demo that a service starts must not report for it.
         self._manager = manager or ServiceManager({})
         self._helpers: list[asyncio.Task[None]] = []
         self._channels = list(channels) or [console.Console()]
@@ -106,11 +106,11 @@ class Monitor:
         self._lateness = Lateness()
         self._beats = 0
         self._change = asyncio.Event()
-        #: a beat and a reload take turns: both take declarations, each once
+        #: held by a beat or a reload: both take declarations, and each is taken once
         self._turn = asyncio.Lock()
 
     async def start(self) -> None:
-        """Open the database and begin to probe. Raises StoreError when it cannot be used."""
+        """Open the database and start probing. Raises StoreError when the database cannot be used."""
         settings, clock, hide = self._settings, self._clock, self._redactor.value
         self._recorder = await Recorder.open(settings.database, clock=clock.now, hide=hide)
         try:
@@ -146,9 +146,9 @@ class Monitor:
         log.info("started", targets=len(self.watches), database=str(settings.database), **counts)
 
     async def run(self) -> None:
-        """Handle what no answer triggers: the clock, the inbox, deadlines. Until cancelled.
+        """Handle all that no answer triggers: the clock, the inbox, deadlines. Runs until cancelled.
 
-        Raises GoneError when the database was deleted or replaced: what it held is saved by `stop`.
+        Raises GoneError when the database was deleted or replaced. `stop` then saves its contents.
         """
         while True:
             await asyncio.sleep(BEAT)
@@ -159,27 +159,27 @@ class Monitor:
             except GoneError:
                 raise
             except Exception:
-                # Whatever it was, the next beat may succeed; probes and alerts go on meanwhile.
+                # The next beat may succeed; probes and alerts continue meanwhile.
                 log.exception("beat_failed")
 
     async def say_ready(self) -> None:
-        """Tell the service manager again that the monitor is up."""
+        """Tell the service manager again that the monitor is ready."""
         await self._reporter.ready(self.watches)
 
     async def changed(self) -> None:
-        """Wait until something was recorded that people are told of, since the last call."""
+        """Wait for a recorded happening that people are told of, since the last call."""
         await self._change.wait()
         self._change.clear()
 
     async def stop(self) -> None:
-        """Start nothing new, wait a bounded time for what is in flight, leave the rest for the next start."""
+        """Begin nothing new, wait a bounded time for work in flight, leave the rest to the next start."""
         log.info("stopping")
         self._manager.stopping()
         await self._stop_helpers()
         self._schedule.stop()
         await self._runner.drain(_END_PROBES)
         counts = self.watches.counts()
-        # what cannot be written, the queue says; marks that stay count as spent at the next start
+        # the queue logs what it cannot write; holds that remain are in doubt at the next start
         with suppress(TimeoutError, StoreError):
             async with asyncio.timeout(_END_WRITES):
                 facts = {"targets": len(self.watches), "counts": counts}
@@ -190,16 +190,16 @@ class Monitor:
         await self._end_dispatch()
         await self._prober.aclose()
         await self._recorder.aclose()
-        if self._recorder.queue.lost:  # the note of the stop may fit where what was kept did not
+        if self._recorder.queue.lost:  # the note of the stop may fit where the results did not
             raise StoreError(f"results are lost: {self._recorder.queue.refusing}")
         log.info("stopped", **counts)
 
     async def reload(self, settings: Settings, channels: Sequence[Sender]) -> None:
-        """Go on with other settings: probes under way end, memories and history stay.
+        """Continue with other settings. Probes under way finish; memories and history stay.
 
-        A target that was removed stops, a new one starts, one with another secret goes on and is probed
-        at once. Raises ReloadError, with nothing changed, when the database would be another, or
-        refuses to be written.
+        Removed targets stop, new ones start, and targets with another secret continue and are probed at
+        once. Raises ReloadError, with nothing changed, when the settings name another database, or when
+        the database refuses writes.
         """
         if settings.database != self._settings.database:
             raise ReloadError(
@@ -213,7 +213,7 @@ class Monitor:
 
     async def _reload(self, settings: Settings, channels: Sequence[Sender]) -> None:
         await self._stop_helpers()
-        # Wait for what is being sent: it would be sent again otherwise.
+        # Wait for the sends under way, or their messages would be sent again.
         await self._dispatcher.halt((self._settings.delivery.timeout + _MARGIN).total_seconds())
         await self._end_dispatch()
         before, runner, engine = self.watches, self._runner, self._engine
@@ -283,7 +283,7 @@ class Monitor:
         await asyncio.gather(self._dispatch, return_exceptions=True)
 
     def _open(self) -> None:
-        """Make the parts that outlive a reload."""
+        """Make the parts that stay during a reload."""
         self._prober = Prober(catalog=self._settings.catalog, limit_in_flight=_IN_FLIGHT_MOST)
         self._schedule = Schedule(self._clock)
         self._dispatcher = self._new_dispatcher()
@@ -303,7 +303,7 @@ class Monitor:
         )  # fmt: skip
 
     def _build(self) -> None:
-        """Make the parts that follow from the settings."""
+        """Make the parts that depend on the settings."""
         settings, clock, watches = self._settings, self._clock, self.watches
         routes = {watch.target.route for watch in watches}
         sizes = {route: sum(w.target.route == route for w in watches) for route in routes}
@@ -393,7 +393,7 @@ class Monitor:
                 log.info("runs_forgotten", runs=gone)
 
     async def _compare(self) -> None:
-        """Read how long openings took, for the messages that compare waits."""
+        """Read how long openings took, for messages that compare waits."""
         openings, now = await self._recorder.openings(), self._clock.now()
         waits = [wait_times.waiting_of(watch.target, watch.memory, now) for watch in self.watches]
         self._event_builder.compare(openings, [wait for wait in waits if wait])

@@ -1,4 +1,4 @@
-"""Which silence is told: once for a route, and once for the targets that fail alone on it."""
+"""Which silences are told: one per silent route, and one for the targets that fail alone on a route."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,19 +14,19 @@ from monitor.daemon.event_builder import EventBuilder
 from monitor.daemon.watches import Watch, Watches
 from monitor.store.records import Change
 
-#: Silent targets that a message names.
+#: Most silent targets that a message names.
 _NAMED_MOST = 10
 
 
 class Silences:
-    """Knows when each route was last answered conclusively, and which were told as silent."""
+    """Knows when each route last answered conclusively, and which routes were told as silent."""
 
     def __init__(self, watches: Watches, event_builder: EventBuilder, rules: Rules) -> None:
         self._watches = watches
         self._event_builder = event_builder
         self._rules = rules
         self._answered: dict[str, datetime] = {}
-        #: routes that were told of, and since when such a one is answered again
+        #: routes told as silent, and since when such a route answers again
         self._told: set[str] = set()
         self._again: dict[str, datetime] = {}
         for watch in watches:
@@ -37,28 +37,28 @@ class Silences:
                 self._told.add(route)
 
     def take_over(self, old: "Silences") -> None:
-        """Take over the knowledge of another."""
+        """Take over the knowledge of another instance."""
         # ruff: noqa: SLF001 - another of this class
         self._answered, self._told, self._again = old._answered, old._told, old._again
 
     def answered(self, route: str, now: datetime) -> None:
-        """A target of the route was answered conclusively."""
+        """A target of the route got a conclusive answer."""
         self._answered[route] = now
         if route in self._told:
             self._told.discard(route)
             self._again[route] = now
 
     def shift(self, step: timedelta) -> None:
-        """The wall clock was stepped: measured times move with it."""
+        """The wall clock was stepped: move measured times by the same step."""
         for times in (self._answered, self._again):
             times.update({route: at + step for route, at in times.items()})
 
     def passed(self, watch: Watch, now: datetime, watching_since: datetime) -> TimePassed:
-        """What the passing of time is for a target, with what is known of its route."""
+        """The event of time passing for a target, with the facts of its route."""
         route = watch.target.route
         return TimePassed(
             full_interval(watch.memory, now, watch.cadence, watch.shutdown),
-            # until the API's own list was read, the catalog's date is nothing to wake people with
+            # the catalog's date wakes nobody before the API's own list is read
             watch.shutdown if watch.dated else None,
             max(watching_since, self._again.get(route, watching_since)),
             self._answered.get(route),
@@ -67,7 +67,7 @@ class Silences:
     def company(
         self, silent: Sequence[tuple[Watch, Telling]], now: datetime, watching_since: datetime
     ) -> list[tuple[Watch, TimePassed, Telling]]:
-        """The targets whose silence is to be told with that of these, so that one message has them all."""
+        """Further silent targets at the places of `silent`, so that one message tells of all of them."""
         alone = [watch for watch, one in silent if one.facts["silence"] == Silence.TARGET]
         among = {watch.name for watch in alone}
         places = {_place(watch) for watch in alone}
@@ -81,7 +81,7 @@ class Silences:
         return found
 
     def tellings(self, silent: Sequence[tuple[Watch, Telling]], now: datetime) -> Iterable[Change]:
-        """One message for each route that is silent, and one for those that fail alone on another."""
+        """A change for each silent route, and one for the targets of a place that fail alone."""
         alone: dict[tuple[str, str | None], list[tuple[Watch, Telling]]] = {}
         for watch, telling in silent:
             route = watch.target.route
@@ -89,7 +89,7 @@ class Silences:
                 alone.setdefault(_place(watch), []).append((watch, telling))
             elif route not in self._told:
                 self._told.add(route)
-                # not all: an open target is asked once a day, and one that is blocked is explained
+                # not all targets: open ones get one full probe a day, and blocked ones are explained
                 concerned = [
                     other
                     for other in self._watches
@@ -138,10 +138,10 @@ class Silences:
 
 
 def _place(watch: Watch) -> tuple[str, str | None]:
-    """Whose silences share a message: the route's, a pool's apart."""
+    """Silences of one place share a message: the route, or a pool on it."""
     return watch.target.route, watch.pool.name if watch.pool else None
 
 
 def stale_of(decision: Decision) -> Telling | None:
-    """What a decision tells of silence."""
+    """The telling of a silence in a decision, or None."""
     return next((one for one in decision.tellings if one.event is EventKind.STALE), None)

@@ -1,4 +1,4 @@
-"""The watched targets: memory, credentials, slots in the queues."""
+"""The watched targets: memory, credentials, reserved slots."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,9 +16,9 @@ from monitor.access.words import Contract, ProbeKind, State
 from monitor.config import Pool, Settings, price_of
 from monitor.probing import Credentials
 
-#: Request ids kept for messages that show what was seen.
+#: Request ids kept for messages.
 _REQUEST_IDS = 5
-#: Targets open at a provider that a message names.
+#: Most open or shut targets of another contract that a message names.
 _OPEN_MOST = 5
 
 
@@ -32,24 +32,24 @@ class Watch:
     phase: float
     #: US dollars of one granted full probe
     price: float
-    #: the price is not OpenAI's own, or not known
+    #: the price is not OpenAI's own, or is unknown
     estimated: bool
-    #: by the catalog the capability has a gate, or nobody knows
+    #: the catalog says that the capability has a gate, or does not know the model
     may_be_gated: bool
     shutdown: date | None
-    #: the capability by the catalog's name for the model, which routes may spell differently
+    #: the capability with the catalog's name of the model, which routes may spell differently
     means: Capability
-    #: how often it is probed, and the pool that its key belongs to
+    #: how often it is probed, and the pool of its key
     cadence: Cadence
     pool: Pool | None = None
     kind: ProbeKind = ProbeKind.FULL
-    #: the model list was asked for its shutdown date, which wins over the catalog's
+    #: the model list was asked for its shutdown date, which overrides the catalog's
     dated: bool = False
     #: a probe of it is under way
     busy: bool = False
     #: how many seconds late its last probe began
     late: float = 0.0
-    #: when the probe was sent (even seconds) whose answer moved the memory last
+    #: when the probe whose answer last changed the memory was sent (even seconds)
     asked_at: float = 0.0
     #: a reload is about to remove it: later answers are ignored
     leaving: bool = False
@@ -57,24 +57,24 @@ class Watch:
     removed: bool = False
     gap_slot: GapSlot | None = None
     bucket_slot: float | None = None
-    #: what the last answer was, and how many equal ones in a row
+    #: the last answer, and the number of equal ones in a row
     answered: tuple[object, ...] = ()
     equal: int = 0
-    #: of equal answers one in so many is logged
+    #: one in this many equal answers is logged
     log_every: int = 1
     #: answers since the state changed, and the last request ids
     answers: int = 0
     request_ids: deque[str] = field(default_factory=lambda: deque(maxlen=_REQUEST_IDS))
-    #: since when (even seconds) others hold what is left of the budget
+    #: since when (even seconds) other probes hold the rest of the budget
     crowded_since: float | None = None
     #: the last probe of either kind was answered by the server itself
     heard: bool = False
-    #: until when (even seconds) the last price of its key's day is kept: a probe with one was lost
+    #: until when (even seconds) the last price of its key's day is kept, after a probe with one was lost
     kept_until: float = 0.0
     #: the budget has no room: it is probed by listings only
     blind: bool = False
 
-    #: the target's name, kept because it is read often
+    #: the target's name, stored because it is read often
     name: str = field(init=False)
     account: str = field(init=False)
 
@@ -89,17 +89,17 @@ class Watch:
 
     @property
     def scope(self) -> str:
-        """What happens to targets of one scope may share a message: the pool, else the organization."""
+        """The pool, else the organization. Happenings of one scope may share a message."""
         return pool_names.scope_of(self.pool.name) if self.pool else self.target.scope
 
     def stays(self, target: Target | None) -> bool:
-        """Whether what the settings now have under this name is still the same target."""
+        """Whether `target`, which the new settings have under this name, is still the same target."""
         return target is not None and _identity(target) == _identity(self.target)
 
     def adopt(self, new: "Watch") -> bool:
-        """Take over what the settings now say of this target; its memory and its probe under way go on.
+        """Take over the new settings of this target; its memory and its probe under way stay.
 
-        Returns whether its secret is another one.
+        Returns whether its credentials changed.
         """
         changed = new.credentials != self.credentials
         for name in _OF_THE_SETTINGS:
@@ -122,7 +122,7 @@ _OF_THE_SETTINGS = (
 
 
 class Watches:
-    """All targets under watch, by name, and who belongs together."""
+    """All watched targets, by name and by group."""
 
     def __init__(self, watches: Iterable[Watch]) -> None:
         self._by_name = {watch.name: watch for watch in watches}
@@ -142,7 +142,7 @@ class Watches:
         return len(self._by_name)
 
     def get(self, name: str) -> Watch | None:
-        """The watch of that target, if there is one."""
+        """The watch of the target with this name, or None."""
         return self._by_name.get(name)
 
     def siblings(self, watch: Watch) -> list[Watch]:
@@ -175,7 +175,7 @@ class Watches:
         return list(islice(found, _OPEN_MOST))
 
     def summary(self, scope: str) -> str | None:
-        """How the targets of a pool stand, by the scope of its happenings; None for other scopes."""
+        """The states of a pool's targets in words, by the scope of its happenings; None for other scopes."""
         watches = self._pools.get(scope)
         if not watches or not watches[0].pool:
             return None
@@ -183,7 +183,7 @@ class Watches:
         return pool_names.summary(watches[0].pool.name, ((m.state, m.blocker) for m in memories))
 
     def counts(self) -> dict[str, int]:
-        """How many targets are in each state; blocked ones once more under `blocked`."""
+        """The number of targets in each state; blocked targets count under `blocked` too."""
         counts: dict[str, int] = {}
         for watch in self:
             state = str(watch.memory.state)
@@ -193,16 +193,16 @@ class Watches:
         return counts
 
     def shift(self, step: timedelta) -> None:
-        """The wall clock was stepped: measured times move with it."""
+        """The wall clock was stepped: move measured times by the same step."""
         for watch in self:
             watch.memory = watch.memory.shifted(step)
 
 
 def take_over(before: Watches, after: Watches) -> tuple[Watches, list[Watch]]:
-    """The watches that follow on a reload, and those to probe soon: new, changed or blocked ones.
+    """The watches after a reload, and those to probe soon: new, changed or blocked ones.
 
-    A target that is still the same keeps its watch, for its memory and its probe under way; one that now
-    has another route or organization is another target of the same name.
+    An unchanged target keeps its watch, with its memory and its probe under way. With another route or
+    organization it is another target of the same name.
     """
     kept, concerned = [], []
     for new in after:
@@ -215,7 +215,7 @@ def take_over(before: Watches, after: Watches) -> tuple[Watches, list[Watch]]:
 
 
 def account_of(target: Target) -> str:
-    """The account of a target's spending: with another route or organization it is another one."""
+    """The account of a target's spending; another route or organization means another account."""
     return " ".join((target.name, *map(str, _identity(target))))
 
 
@@ -224,7 +224,7 @@ def _identity(target: Target) -> tuple[object, ...]:
 
 
 def watches_of(settings: Settings, memories: Mapping[str, TargetState]) -> Watches:
-    """The settings' targets with their stored memory."""
+    """The targets of the settings with their stored memories."""
     return Watches(
         _watch(settings, target, memories.get(target.name, TargetState()))
         for target in settings.targets()
