@@ -30,8 +30,8 @@ _TOGETHER = 256
 _CROWD = 2 * _TOGETHER
 #: Most unchanged answers that share a transaction with entries of the first lane.
 _SHARE = 32
-#: Seconds between the starts of two transactions; entries that come meanwhile share the next one. Entries
-#: that people are told of do not wait.
+#: Seconds between the starts of two transactions; entries that come meanwhile share the next one. Urgent
+#: entries do not wait.
 _GATHER = 0.03
 #: Most seconds that an unchanged answer waits to share a transaction: a commit costs more than a probe.
 _PATIENCE = 5.0
