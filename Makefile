@@ -26,10 +26,10 @@ demo: $(READY) ## eight targets live their lives in 45 s: no account, no network
 run: $(READY) ## the monitor itself, with access-monitor.toml or OPENAI_API_KEY
 	@$(BIN)/access-monitor run
 
-test: $(READY) ## unit and integration tests and a dozen of the installed command, under three minutes
+test: $(READY) ## unit and integration tests and a dozen of the installed command
 	@$(BIN)/python -m pytest -n auto -m "not system"
 
-test-system: $(READY) ## the installed command as processes, with real servers and faults, about ten minutes
+test-system: $(READY) ## the installed command as processes, with real servers and faults
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m system tests/system
 
 torture: $(READY) ## the long versions of the fault tests, up to 20 min; fills the table in tests/README.md

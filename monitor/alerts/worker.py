@@ -112,7 +112,8 @@ class ChannelWorker:
 
     def offer(self, rows: Sequence[Pending]) -> None:
         """Take rows that were just committed. If earlier rows are still unread, read the outbox instead."""
-        if self._read_all and not self._reading and len(self._waiting) < MEMORY_MOST:
+        room = MEMORY_MOST - len(self._waiting)
+        if self._read_all and not self._reading and len(rows) <= room:
             self._take_in(rows, self._now(), self._clock())
             self._read_to = max(self._read_to, rows[-1].happening_id)
             self._wake.set()

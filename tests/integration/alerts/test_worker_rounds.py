@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from monitor.access.limits import Delivery
+from monitor.alerts import worker
 from monitor.alerts.apprise_channel import DeliveryError
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.fitting import MessageLimits
@@ -109,6 +110,19 @@ async def test_what_is_committed_is_not_read_again(outbox, light):
         dispatcher.offer([Recorded(row.happening_id, {"ops": row, "mail": row})])
     await outbox.until(lambda: outbox.states() == ["delivered"] * 5)
     assert (counting.reads, len(channel.taken)) == (1, 5)
+    await end(task)
+
+
+async def test_more_than_fits_the_memory_is_read_in_its_turn(outbox, light, monkeypatch):
+    monkeypatch.setattr(worker, "MEMORY_MOST", 3)
+    counting, channel = Counting(outbox), Picky("nothing")
+    dispatcher, task = await running(counting, channel)
+    await counting.was_read.wait()
+    for n in range(5):
+        outbox.add("ops", light(scope=f"org-{n}", target=f"key-{n}/o3:chat"))
+    dispatcher.offer([Recorded(row.happening_id, {"ops": row}) for row in outbox.rows.values()])
+    await outbox.until(lambda: outbox.states() == ["delivered"] * 5)
+    assert (counting.reads, len(channel.taken)) == (2, 5)
     await end(task)
 
 
