@@ -15,9 +15,9 @@ from monitor.store.errors import UnavailableError
 
 log = structlog.get_logger()
 
-#: httpx prints whole URLs at INFO, Apprise prints a mistyped channel URL at ERROR.
+#: httpx prints whole URLs at INFO. What Apprise prints goes nowhere: see `apprise_channel`, which needs it.
 _QUIET = {"httpx": "WARNING", "httpcore": "WARNING", "apscheduler": "WARNING", "alembic": "WARNING",
-          "apprise": "CRITICAL", "asyncio": "WARNING"}  # fmt: skip
+          "asyncio": "WARNING"}  # fmt: skip
 
 
 def configure(

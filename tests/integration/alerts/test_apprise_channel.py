@@ -1,6 +1,7 @@
 """Delivery of one message by the real Apprise to real servers on this machine."""
 
 import asyncio
+import io
 import logging
 import socket
 from collections.abc import Callable
@@ -9,10 +10,13 @@ from typing import Any
 
 import apprise
 import pytest
+import structlog
 
 from monitor.access.happening import Happening
 from monitor.alerts.apprise_channel import AppriseChannel, DeliveryError, check_url
 from monitor.alerts.messages import Message, Told, compose
+from monitor.logs import logging_setup
+from monitor.logs.redaction import Redactor
 
 pytestmark = pytest.mark.anyio
 
@@ -217,3 +221,18 @@ async def test_how_long_a_service_asks_to_wait_is_known(
     sender = channel(f"json://127.0.0.1:{hook.port}")
     assert (await failure(sender, message)).wait == wait
     assert (await failure(sender, message)).wait == 0.0
+
+
+async def test_the_reason_is_known_also_after_a_reload_set_up_the_log(message: Message) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        sender = channel(f"json://127.0.0.1:{nobody.getsockname()[1]}/in")
+        before = await failure(sender, message)
+        try:
+            logging_setup.configure(Redactor(), stream=io.StringIO())
+            after = await failure(sender, message)
+        finally:
+            logging.getLogger().handlers[:] = []
+            structlog.reset_defaults()
+    assert "refused" in before.reason
+    assert "refused" in after.reason
