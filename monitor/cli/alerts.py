@@ -55,8 +55,8 @@ def list_(
 ) -> None:
     """List notifications and their state, oldest first; say how many are left out."""
     from monitor.store import queries
+    from monitor.store.forms import as_json
     from monitor.store.records import NotificationState
-    from monitor.store.shapes import as_json
 
     if state is not None and state not in set(NotificationState):
         fail(f"--state {state!r} is none of {', '.join(NotificationState)}")
@@ -147,7 +147,7 @@ async def _test(settings: "Settings", names: list[str]) -> int:
 @app.command()
 def retry(ids: _IdsArgument = None, config: ConfigOption = None) -> None:
     """Ask the daemon to retry dead notifications."""
-    from monitor.store import queries
+    from monitor.store import queries, status_queries
     from monitor.store.inbox import submit
 
     settings = load_settings(config, reading=True)
@@ -160,6 +160,6 @@ def retry(ids: _IdsArgument = None, config: ConfigOption = None) -> None:
             print("nothing is dead")
             return
         submit(settings.database, "retry", {"ids": ids} if ids else {}, datetime.now(UTC))
-        daemon = queries.daemon(settings.database)
+        daemon = status_queries.daemon(settings.database)
     count = len(ids) if ids else len(dead)
     print(f"{count} handed to the daemon, {when_taken(daemon, datetime.now(UTC))}")

@@ -40,8 +40,8 @@ def declare(
     from monitor.access.states import RETRY_AFTER_REJECTION
     from monitor.cli.times import echo, parse_time
     from monitor.store import status_queries
+    from monitor.store.database import create
     from monitor.store.inbox import submit_declaration
-    from monitor.store.migrate import create
 
     now = datetime.now(UTC)
     try:

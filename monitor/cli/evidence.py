@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from monitor.access.target import Target
     from monitor.config import Settings
     from monitor.oneshot.checkup.project_check import ProjectRules
-    from monitor.store.target_record import TargetRecord
+    from monitor.store.targets import TargetRecord
 
 
 class BundleFormat(StrEnum):
@@ -56,7 +56,7 @@ def evidence(
     from monitor.config.references import resolved
     from monitor.oneshot.evidence_bundle import Asked, bundle
     from monitor.oneshot.evidence_text import markdown
-    from monitor.store.target_record import target_record
+    from monitor.store.targets import target_record
 
     settings = load_settings(config, reading=not admin)
     chosen = select_targets(settings, [target])

@@ -30,7 +30,7 @@ _RECORDS = (
 def propagation(config: ConfigOption = None, output: FormatOption = Format.TEXT) -> None:
     """Show how long openings took, by model and organization, direct and provider routes apart."""
     from monitor.access.wait_times import summaries
-    from monitor.store.openings import propagation as read
+    from monitor.store.queries import propagation as read
 
     settings = load_settings(config, reading=True)
     with plain_errors():
@@ -47,7 +47,7 @@ def _as_json(
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from monitor.store.shapes import plain
+    from monitor.store.forms import plain
 
     return {
         "groups": [plain(asdict(group)) for group in groups],

@@ -53,7 +53,7 @@ def status(
     """
     from monitor.cli.pool_lines import pool_summaries
     from monitor.store import status_queries
-    from monitor.store.shapes import as_json
+    from monitor.store.forms import as_json
 
     settings = load_settings(config, reading=True)
     now = datetime.now(UTC)
@@ -144,11 +144,11 @@ def _short(names: str) -> str:
 
 def _routes(settings: "Settings", now: datetime, output: Format) -> None:
     """Print each route separately: provider access is never added to OpenAI access."""
-    from monitor.store import comparing
-    from monitor.store.shapes import routes_as_json
+    from monitor.store import queries
+    from monitor.store.forms import routes_as_json
 
     with plain_errors():
-        found = comparing.routes(settings.database, since=now - _COMPARED)
+        found = queries.routes(settings.database, since=now - _COMPARED)
     if output is Format.JSON:
         print_json(routes_as_json(found, since=now - _COMPARED))
         return
@@ -209,7 +209,7 @@ def history(
     """Show what happened, oldest first, and who was told; of one target the last message in full, too."""
     from monitor.config import find, named_database
     from monitor.store import queries
-    from monitor.store.shapes import as_json
+    from monitor.store.forms import as_json
 
     start = parse_since(since, datetime.now(UTC)) if since else None
     with plain_errors():

@@ -10,7 +10,7 @@ from monitor.daemon.watches import Watch
 from monitor.oneshot.evidence_bundle import Asked, bundle
 from monitor.oneshot.evidence_text import markdown
 from monitor.store.errors import StoreError
-from monitor.store.target_record import target_record
+from monitor.store.targets import target_record
 
 log = structlog.get_logger()
 

@@ -18,7 +18,7 @@ from monitor.access.words import Code, Effect
 from monitor.catalog import Catalog, probe_request
 from monitor.config.settings import Route
 from monitor.store.records import Run
-from monitor.store.target_record import Granted, TargetRecord
+from monitor.store.targets import Granted, TargetRecord
 
 if TYPE_CHECKING:
     from monitor.oneshot.checkup.project_check import ProjectRules

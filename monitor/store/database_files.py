@@ -1,16 +1,106 @@
-"""Checks that the database's files on disk are still the ones that were opened."""
+"""The database's files: made, locked, copied, and checked that they are still the ones that were opened."""
 
+import errno
+import fcntl
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
-from monitor.store.errors import GoneError
-from monitor.store.file_copy import write_copy
+from monitor.store.errors import DestinationError, GoneError, LockedError, StoreError, trouble_of
 
 log = structlog.get_logger()
 
+#: Suffixes of a database's own files: the database, SQLite's logs, and the lock.
+_ENDINGS = ("", "-wal", "-shm", "-journal", ".lock")
+
 Identity = tuple[int, int] | None
+
+
+@contextmanager
+def as_store_errors(path: Path) -> Iterator[None]:
+    """Turn the library's exceptions into a StoreError that names the file and the cause."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        driver = getattr(error, "orig", None) or error
+        corrupt = getattr(driver, "sqlite_errorname", "").startswith("SQLITE_CORRUPT")
+        raise StoreError(
+            damage_report(path, cause(error)) if corrupt else f"{path}: {cause(error)}"
+        ) from error
+    except OSError as error:
+        refused = isinstance(error, PermissionError) or error.errno == errno.EROFS
+        hint = (
+            "; let this user write there, or name another place: [monitor] database"
+            if refused
+            else ""
+        )
+        raise StoreError(f"{path}: {error.strerror or error}{hint}") from error
+    except (ValueError, TypeError, LookupError) as error:
+        # this program wrote the value, so it is damaged; SQLite does not detect damage within a value
+        raise StoreError(f"{path}: the database is damaged (a value cannot be read)") from error
+
+
+def cause(error: Exception) -> str:
+    """The database's own error text, without the statement."""
+    return str(getattr(error, "orig", None) or error)
+
+
+def damage_report(path: Path, words: str) -> str:
+    """What is said of a damaged file, with SQLite's words for the damage."""
+    return (
+        f"{path}: the database is damaged ({words}). Restore a copy made by `access-monitor backup`,"
+        " or move it away to begin anew; what it remembers is then forgotten"
+    )
+
+
+def require(path: Path) -> None:
+    """Raise StoreError when the database does not exist yet."""
+    if not path.exists():
+        raise StoreError(trouble_of(path, None))
+
+
+def make_file(path: Path) -> None:
+    """Make the folder (0700) and the file (0600) if they are missing; existing ones stay unchanged.
+
+    SQLite gives its log files the mode of the file.
+    """
+    with as_store_errors(path):
+        if not path.parent.exists():
+            path.parent.mkdir(mode=0o700, parents=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+class FileLock:
+    """One instance per database: a lock on `FILE.lock`, which the system releases when the process ends.
+
+    `FILE.lock` is never removed: two processes could then lock two files of one name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(path.name + ".lock")
+        with as_store_errors(self._path):
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(self._file, 32).decode(errors="replace").strip() or "unknown"
+            os.close(self._file)
+            raise LockedError(
+                f"{path}: another instance has this database open (process {holder})"
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.write(self._file, f"{os.getpid()}\n".encode())
+
+    def release(self) -> None:
+        """Release the file for another instance."""
+        os.close(self._file)
 
 
 class DatabaseFiles:
@@ -43,7 +133,7 @@ class DatabaseFiles:
         place = self._path.with_name(f"{self._path.name}.displaced") if taken else self._path
         try:
             original = connection.connection.dbapi_connection
-            write_copy(original, place)  # type: ignore[arg-type]  # it is sqlite3's own
+            _write_copy(original, place)  # type: ignore[arg-type]  # it is sqlite3's own
         except Exception as error:
             # no error may stop the shutdown; log what is lost
             log.exception("database_lost", path=str(self._path), error=str(error))
@@ -57,3 +147,47 @@ def _identity(path: Path) -> Identity:
     except OSError:
         return None
     return about.st_dev, about.st_ino
+
+
+def backup(source: Path, destination: Path) -> None:
+    """Copy a database, in use or not, to a file of mode 0600. The file appears complete or not at all.
+
+    An existing file is replaced. Raises StoreError when one of the files cannot be read or written, and
+    DestinationError when the destination is no regular file or is one of the database's own files.
+    """
+    require(source)
+    with as_store_errors(destination):
+        _require_replaceable(source, destination)
+        readable = f"{source.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(readable, uri=True)) as original:
+            _write_copy(original, destination)
+
+
+def _require_replaceable(source: Path, destination: Path) -> None:
+    whole = source.resolve()
+    own = [whole.with_name(whole.name + ending) for ending in _ENDINGS]
+    place = destination.resolve()
+    # compare names too: a log that does not exist now is made by the next write
+    if place in own or any(place.exists() and o.exists() and place.samefile(o) for o in own):
+        raise DestinationError(f"{destination}: this is the database itself, or one of its files")
+    # a device, a folder, or a link, which could point to either
+    if destination.is_symlink() or (destination.exists() and not destination.is_file()):
+        raise DestinationError(
+            f"{destination}: this is no regular file; name one that may be replaced"
+        )
+
+
+def _write_copy(original: sqlite3.Connection, destination: Path) -> None:
+    """Copy what an open connection sees, as `backup` does. Raises sqlite3.Error and OSError."""
+    # a unique name: another copy or another file may have a fixed one
+    made, name = tempfile.mkstemp(".unfinished", f"{destination.name}.", destination.parent)
+    os.close(made)
+    unfinished = Path(name)
+    try:
+        with closing(sqlite3.connect(unfinished)) as copy:
+            original.backup(copy)
+            # one file without a log, so that it can be opened anywhere
+            copy.execute("PRAGMA journal_mode = DELETE")
+        unfinished.replace(destination)
+    finally:
+        unfinished.unlink(missing_ok=True)

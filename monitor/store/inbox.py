@@ -1,19 +1,30 @@
-"""The inbox: requests of other processes to the daemon, which writes all other tables."""
+"""Writes of other processes: requests to the daemon, and spending where there is no daemon.
+
+The inbox is the only table that they write beside a daemon. Without one, the spending is read and written
+under the lock of the file.
+"""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select
 
+from monitor.access.holds import Posting, Reservation
+from monitor.access.spending import BudgetLedger
 from monitor.access.words import DeclarationKind
 from monitor.store import tables
-from monitor.store.connections import as_store_errors, require, require_head, writing_engine
+from monitor.store.database import migrate, reading, require_head, writing_engine
+from monitor.store.database_files import FileLock, as_store_errors, make_file, require
 from monitor.store.records import InboxItem
+from monitor.store.transaction import Memo, Transaction
 
 _its = tables.inbox.c
+_holds, _spend = tables.holds.c, tables.spend.c
 
 
 def submit(path: Path, kind: str, payload: Mapping[str, Any], now: datetime) -> int:
@@ -60,9 +71,64 @@ def waiting(connection: Connection) -> list[InboxItem]:
     return [InboxItem(row.id, row.kind, json.loads(row.payload), row.created_at) for row in rows]
 
 
-def settle(
-    connection: Connection, ids: Sequence[int], now: datetime, reply: str | None = None
-) -> None:
-    """Mark requests as taken, after they are carried out."""
-    values = {"taken_at": now, "reply": reply}
-    connection.execute(update(tables.inbox).where(_its.id.in_(ids)).values(values))
+def reply_to(path: Path, item: int) -> dict[str, Any] | None:
+    """The daemon's reply to a request in the inbox; None until the daemon takes the request."""
+    with reading(path) as connection:
+        return _reply(connection, item)
+
+
+def _reply(connection: Connection, item: int) -> dict[str, Any] | None:
+    query = select(_its.reply).where(_its.id == item, _its.taken_at.is_not(None))
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    found = json.loads(row.reply or "{}")
+    return found if isinstance(found, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The spending and the inbox, open in one transaction."""
+
+    _connection: Connection
+    _now: datetime
+
+    def post(self, posting: Posting) -> None:
+        """Write a posting."""
+        work = self._begun()
+        work.post(posting)
+        work.flush()
+
+    def withdraw(self, item: int) -> dict[str, Any] | None:
+        """Withdraw a request from the inbox. Returns the reply if a daemon gave one meanwhile, else None."""
+        reply = _reply(self._connection, item)
+        if reply is None:
+            self._begun().settle_inbox([item])
+        return reply
+
+    def _begun(self) -> Transaction:
+        return Transaction(self._connection, Memo(), self._now)
+
+
+@contextmanager
+def open_books(path: Path, ledger: BudgetLedger, now: datetime) -> Iterator[Books]:
+    """Load the month's spending into an empty ledger, and hold the lock against other writers meanwhile.
+
+    Makes the database if there is none. Raises StoreError: `LockedError` when a daemon or, for a moment,
+    another command has it.
+    """
+    make_file(path)
+    lock = FileLock(path)
+    try:
+        migrate(path)
+        with as_store_errors(path), writing_engine(path).begin() as connection:
+            first = now.date().replace(day=1)
+            spent = connection.execute(select(tables.spend).where(_spend.day >= first))
+            held = connection.execute(select(tables.holds).order_by(_holds.id))
+            ledger.load(
+                {(row.key, row.day): row.settled_usd for row in spent},
+                [Reservation(row.id, row.account, row.key, row.day, row.usd) for row in held],
+            )
+            yield Books(connection, now)
+    finally:
+        lock.release()

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from monitor.store import tables
+from monitor.store.forms import happening_of
 from monitor.store.records import NotificationState, PendingNotification
-from monitor.store.rows import happening_of
 
 _rows = tables.notifications
 _its = _rows.c

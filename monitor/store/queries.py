@@ -4,35 +4,45 @@ Each opens a read-only connection, reads as of one moment, and returns at most `
 limit. All raise StoreError when there is no database yet or it cannot be read.
 """
 
+import json
+from collections import Counter
+from collections.abc import Mapping
 from datetime import date, datetime
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Connection, Row, func, select
 
-from monitor.access.words import DeclarationKind, ProbeKind
+from monitor.access.memory import from_json
+from monitor.access.target import Capability, Target
+from monitor.access.wait_times import OngoingWait, Opening, waiting_of
+from monitor.access.words import Contract, ProbeKind, State, Surface
 from monitor.store import inbox, tables
-from monitor.store.connections import reading
+from monitor.store.database import reading
+from monitor.store.forms import (
+    alert_of,
+    declaration_of,
+    happening_of,
+    notification_of,
+    opening_of,
+    spend_of,
+)
 from monitor.store.records import (
     AlertRow,
-    DaemonRow,
+    AnswersOfOne,
     Declaration,
     HistoryRow,
     NotificationState,
-    Run,
+    RouteOfModel,
     SpendRow,
 )
-from monitor.store.rows import (
-    alert_of,
-    daemon_of,
-    happening_of,
-    notification_of,
-    run_of,
-    spend_of,
-)
+from monitor.store.runs import from_text, merged, percentile
 
 #: Most rows of a result, the newest, unless the caller asks for more.
 LIMIT = 1000
+#: Most openings that are compared: the newest.
+_OPENINGS = 10_000
 
 _targets = tables.targets.c
 _runs = tables.runs.c
@@ -40,12 +50,10 @@ _happenings = tables.happenings.c
 _notifications = tables.notifications.c
 _spend = tables.spend.c
 
-
-def daemon(path: Path) -> DaemonRow | None:
-    """The daemon that has the database, or had it last."""
-    with reading(path) as connection:
-        row = connection.execute(select(tables.daemon)).one_or_none()
-        return daemon_of(row) if row else None
+#: Stands for no diagnosis; the run of a full probe always has one.
+_NONE = "none"
+#: Model, surface, route, contract.
+_Place = tuple[str, str, str, str]
 
 
 def declared(path: Path) -> dict[str, Declaration]:
@@ -53,10 +61,7 @@ def declared(path: Path) -> dict[str, Declaration]:
     table = tables.declarations
     with reading(path) as connection:
         rows = connection.execute(select(table).order_by(table.c.at, table.c.id))
-        told = [
-            Declaration(row.id, DeclarationKind(row.kind), row.subject, row.at, row.source)
-            for row in rows
-        ]
+        told = [declaration_of(row) for row in rows]
         for item in inbox.waiting(connection):
             if item.kind == "declare" and (found := inbox.read_declaration(item.payload)):
                 kind, subject, at = found
@@ -93,6 +98,13 @@ def history(
             for happening_id, rows in groupby(notifications, lambda row: row.happening_id)
         }
         return [HistoryRow(row.id, happening_of(row), told.get(row.id, ())) for row in happenings]
+
+
+def _of_target(name: str) -> ColumnElement[bool]:
+    if not any(sign in name for sign in "*?["):
+        return _happenings.target == name
+    # GLOB differs from fnmatch only in the sign of a negated set
+    return _happenings.target.op("GLOB", is_comparison=True)(name.replace("[!", "[^"))
 
 
 def names(path: Path) -> list[str]:
@@ -139,21 +151,6 @@ def _listed(state: NotificationState | None, before: int | None) -> list[ColumnE
     return wanted if before is None else [*wanted, _notifications.id < before]
 
 
-def runs(
-    path: Path, target: str, kind: ProbeKind = ProbeKind.FULL, *, limit: int = 20
-) -> list[Run]:
-    """The runs of equal answers of one target, oldest first."""
-    newest = (
-        select(tables.runs, _targets.name.label("target"))
-        .join_from(tables.runs, tables.targets)
-        .where(_targets.name == target, _runs.kind == kind)
-        .order_by(_runs.id.desc())
-        .limit(limit)
-    )
-    with reading(path) as connection:
-        return [run_of(row) for row in reversed(connection.execute(newest).all())]
-
-
 def spend(path: Path, day: date) -> list[SpendRow]:
     """The spending of each key on a UTC day."""
     query = select(tables.spend).where(_spend.day == day).order_by(_spend.key)
@@ -189,8 +186,104 @@ def spent_by_key(path: Path) -> dict[str, tuple[float, int, bool]]:
         return found
 
 
-def _of_target(name: str) -> ColumnElement[bool]:
-    if not any(sign in name for sign in "*?["):
-        return _happenings.target == name
-    # GLOB differs from fnmatch only in the sign of a negated set
-    return _happenings.target.op("GLOB", is_comparison=True)(name.replace("[!", "[^"))
+def propagation(path: Path, *, now: datetime) -> tuple[list[Opening], list[OngoingWait]]:
+    """The openings, oldest first, and the active targets that wait at `now`."""
+    shut = _targets.state.in_([State.PROPAGATING, State.UNVERIFIED])
+    query = select(tables.targets).where(_targets.active, shut).order_by(_targets.name)
+    with reading(path) as connection:
+        waits = [_waiting(row, now) for row in connection.execute(query)]
+        return latest_openings(connection), [wait for wait in waits if wait]
+
+
+def _waiting(row: Row[*tuple[Any, ...]], now: datetime) -> OngoingWait | None:
+    target = Target(
+        key=row.key,
+        capability=Capability(row.model, Surface(row.surface)),
+        route=row.route,
+        contract=Contract(row.contract),
+        organization=row.organization,
+        project=row.project,
+    )
+    try:
+        return waiting_of(target, from_json(json.loads(row.memory)), now)
+    except (ValueError, TypeError):
+        return None  # the daemon logs an unreadable memory
+
+
+def latest_openings(connection: Connection) -> list[Opening]:
+    """The newest openings, oldest first."""
+    table = tables.openings
+    newest = select(table).order_by(table.c.id.desc()).limit(_OPENINGS)
+    return [opening_of(row) for row in reversed(connection.execute(newest).all())]
+
+
+def routes(path: Path, *, since: datetime) -> list[RouteOfModel]:
+    """The active targets by model, surface and route, direct routes first.
+
+    Counts the full probes of runs whose last answer came at `since` or later; a run that began
+    before is counted whole. Raises StoreError when the database cannot be read.
+    """
+    place = (_targets.model, _targets.surface, _targets.route, _targets.contract)
+    with reading(path) as connection:
+        states = connection.execute(
+            select(*place, _targets.state, func.count().label("targets"))
+            .where(_targets.active)
+            .group_by(*place, _targets.state)
+            .order_by(_targets.model, _targets.surface, _targets.contract, _targets.route)
+        ).all()
+        # the run's own route: answers of a key's earlier route do not count for this one
+        runs = connection.execute(
+            select(tables.runs, _targets.model, _targets.surface, _targets.contract)
+            .join_from(tables.runs, tables.targets)
+            .where(
+                _targets.active,
+                _runs.kind == ProbeKind.FULL,
+                _runs.last_at >= since,
+                _runs.route == _targets.route,
+            )
+        ).all()
+    of_place: dict[_Place, list[Any]] = {}
+    for run in runs:
+        of_place.setdefault((run.model, run.surface, run.route, run.contract), []).append(run)
+    found: dict[_Place, Counter[str]] = {}
+    for row in states:
+        found.setdefault((row.model, row.surface, row.route, row.contract), Counter())[
+            row.state
+        ] += row.targets
+    return [_compared(place, counted, of_place.get(place, [])) for place, counted in found.items()]
+
+
+def _compared(place: _Place, states: Mapping[str, int], runs: list[Any]) -> RouteOfModel:
+    model, surface, route, contract = place
+    by_diagnosis: dict[str, list[Any]] = {}
+    for run in runs:
+        by_diagnosis.setdefault(run.diagnosis or _NONE, []).append(run)
+    counted = {name: _of_one(several) for name, several in by_diagnosis.items()}
+    answered = _of_one([run for run in runs if run.status is not None])
+    return RouteOfModel(
+        model=model,
+        surface=surface,
+        route=route,
+        contract=Contract(contract),
+        states=dict(states),
+        answers=sum(run.answers for run in runs),
+        latency_median_ms=answered.latency_median_ms,
+        latency_p95_ms=answered.latency_p95_ms,
+        connect_ms=_slowest(runs, "connect_ms"),
+        tls_ms=_slowest(runs, "tls_ms"),
+        first_byte_ms=_slowest(runs, "first_byte_ms"),
+        reused=sum(run.reused for run in runs),
+        fresh=sum(run.fresh for run in runs),
+        by_diagnosis=dict(sorted(counted.items(), key=lambda item: -item[1].count)),
+    )
+
+
+def _of_one(runs: list[Any]) -> AnswersOfOne:
+    counts = merged([from_text(run.latencies) for run in runs])
+    return AnswersOfOne(
+        sum(run.answers for run in runs), percentile(counts, 0.5), percentile(counts, 0.95)
+    )
+
+
+def _slowest(runs: list[Any], phase: str) -> float | None:
+    return max((ms for run in runs if (ms := getattr(run, phase)) is not None), default=None)

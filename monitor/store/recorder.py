@@ -18,16 +18,11 @@ from monitor.access.memory import TargetState
 from monitor.access.target import Target
 from monitor.access.wait_times import Opening
 from monitor.access.words import DeclarationKind, EventKind
-from monitor.store import inbox, openings, outbox, registry, retention, tables
-from monitor.store.connections import (
-    FileLock,
-    as_store_errors,
-    make_file,
-    require_sound,
-    writing_engine,
-)
-from monitor.store.database_files import DatabaseFiles
-from monitor.store.migrate import migrate
+from monitor.store import inbox, outbox, queries, runs, tables, targets
+from monitor.store.database import migrate, require_sound, writing_engine
+from monitor.store.database_files import DatabaseFiles, FileLock, as_store_errors, make_file
+from monitor.store.errors import HEAD
+from monitor.store.forms import daemon_of, declaration_of, spend_of
 from monitor.store.records import (
     Change,
     DaemonRow,
@@ -36,8 +31,6 @@ from monitor.store.records import (
     PendingNotification,
     SpendRow,
 )
-from monitor.store.revision import HEAD
-from monitor.store.rows import daemon_of, spend_of
 from monitor.store.transaction import Hide, Memo, Transaction
 from monitor.store.write_queue import MOST, WriteQueue
 from monitor.store.writer import Writer
@@ -105,9 +98,9 @@ class Recorder:
         self._files.require()
 
     async def prune(self, now: datetime) -> int:
-        """Delete the next portion of what is too old; see `retention`. Returns the number of runs deleted."""
+        """Delete the next portion of what is too old; see `runs`. Returns the number of runs deleted."""
         gone, self._pruned_to = await self._do(
-            lambda connection: retention.prune(connection, self._pruned_to, now)
+            lambda connection: runs.prune(connection, self._pruned_to, now)
         )
         return gone
 
@@ -135,23 +128,23 @@ class Recorder:
             ]
         )
 
-    async def register(self, targets: Sequence[Target]) -> None:
-        """Make these the active targets; see `registry.register` for those that start anew.
+    async def register(self, active: Sequence[Target]) -> None:
+        """Make these the active targets; see `targets.register` for those that start anew.
 
         Waiting writes are written first: an old answer must not follow the row that replaces its target.
         """
 
         def register(transaction: Transaction) -> None:
-            registry.register(transaction, targets)
+            targets.register(transaction, active)
             # With few targets the log stays small; with many it is seldom copied into the database.
-            pages = min(max(len(targets) // 4, _LOG_LEAST), _LOG_MOST)
+            pages = min(max(len(active) // 4, _LOG_LEAST), _LOG_MOST)
             transaction.flush().exec_driver_sql(f"PRAGMA wal_autocheckpoint = {pages}")
 
         await self.queue.do(register, after_all=True)
 
     async def load_memories(self) -> dict[str, TargetState]:
         """The memories of the active targets, by name."""
-        return await self._do(registry.load_memories)
+        return await self._do(targets.load_memories)
 
     async def progress(self, status: Mapping[str, Any]) -> None:
         """Record that the daemon is alive, and its status (JSON values)."""
@@ -165,7 +158,7 @@ class Recorder:
 
     async def openings(self) -> list[Opening]:
         """The newest propagation records, oldest first."""
-        return await self._do(openings.latest)
+        return await self._do(queries.latest_openings)
 
     # --- inbox and declarations ---
 
@@ -175,7 +168,7 @@ class Recorder:
 
     async def settle_inbox(self, ids: Ids) -> None:
         """Mark requests as taken. Call it after they are carried out: a crash in between repeats them."""
-        await self.queue.do(lambda work: inbox.settle(work.flush(), ids, work.now))
+        await self.queue.do(lambda work: work.settle_inbox(ids))
 
     async def declare(
         self, kind: DeclarationKind, subject: str, at: datetime, source: str
@@ -206,10 +199,7 @@ class Recorder:
         table = tables.declarations
         query = select(table).where(table.c.taken_at.is_(None)).order_by(table.c.at, table.c.id)
         return await self._do(
-            lambda connection: [
-                Declaration(row.id, DeclarationKind(row.kind), row.subject, row.at, row.source)
-                for row in connection.execute(query)
-            ]
+            lambda connection: [declaration_of(row) for row in connection.execute(query)]
         )
 
     async def newest_declarations(self) -> dict[str, Declaration]:
@@ -218,10 +208,7 @@ class Recorder:
         query = select(table).order_by(table.c.at, table.c.id)
         return await self._do(
             lambda connection: {
-                row.subject: Declaration(
-                    row.id, DeclarationKind(row.kind), row.subject, row.at, row.source
-                )
-                for row in connection.execute(query)
+                row.subject: declaration_of(row) for row in connection.execute(query)
             }
         )
 
@@ -300,7 +287,7 @@ def _open(path: Path, now: datetime) -> tuple[FileLock, Connection, Memo, Daemon
                 before = connection.execute(select(tables.daemon)).one_or_none()
                 _note_start(connection, now)
                 outbox.release_leases(connection)
-                memo = Memo(targets=registry.load_known(connection))
+                memo = Memo(targets=targets.load_known(connection))
         undo.pop_all()
     return lock, connection, memo, daemon_of(before) if before else None
 

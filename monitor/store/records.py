@@ -262,3 +262,36 @@ class Run:
     tls_ms: float | None
     first_byte_ms: float | None
     cost_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersOfOne:
+    """The answers with one diagnosis: their number, and their latencies in milliseconds within 5 %."""
+
+    count: int
+    latency_median_ms: float | None
+    latency_p95_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteOfModel:
+    """One model on one surface over one route: the targets of all its keys, and their answers.
+
+    Latencies are milliseconds of answered full probes; connect, TLS and first byte are the slowest of the
+    last known ones. `reused` and `fresh` count connections.
+    """
+
+    model: str
+    surface: str
+    route: str
+    contract: Contract
+    states: Mapping[str, int]
+    answers: int
+    latency_median_ms: float | None
+    latency_p95_ms: float | None
+    connect_ms: float | None
+    tls_ms: float | None
+    first_byte_ms: float | None
+    reused: int
+    fresh: int
+    by_diagnosis: Mapping[str, AnswersOfOne] = field(default_factory=dict)

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from monitor.access.words import Code, Contract, Hold, State, Surface
-from monitor.store.errors import StoreError
+from monitor.store.errors import BUSY_TIMEOUT, StoreError, trouble_of
 from monitor.store.records import DaemonRow, NotificationState, Status, TargetStatus
-from monitor.store.revision import BUSY_TIMEOUT, trouble_of
 
 _DAEMON = "SELECT pid, started_at, progress_at, stopped_at, status FROM daemon"
 

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from monitor.store.connections import cause, damage
+from monitor.store.database import damage
+from monitor.store.database_files import cause
 from monitor.store.errors import StoreError, UnavailableError
 from monitor.store.transaction import Hide, Memo, Transaction
 

@@ -1,4 +1,4 @@
-"""Alembic's environment: works in the transaction that `monitor.store.migrate` has begun."""
+"""Alembic's environment: works in the transaction that `monitor.store.database` has begun."""
 
 from alembic import context
 

@@ -12,7 +12,7 @@ from monitor.daemon import health
 from monitor.daemon.health import trouble
 from monitor.daemon.notify import ServiceManager
 from monitor.daemon.service import Monitor
-from monitor.store import queries
+from monitor.store import status_queries
 
 pytestmark = pytest.mark.anyio
 
@@ -60,13 +60,13 @@ async def test_progress_is_noted_with_the_first_beat_for_whoever_checks(bench, k
     await bench.simulate(simulated("acme"))
     await bench.run(bench.settings(key("acme")))
     path = bench.folder / "monitor.db"
-    await bench.until(lambda: queries.daemon(path).status)
-    row = queries.daemon(path)
+    await bench.until(lambda: status_queries.daemon(path).status)
+    row = status_queries.daemon(path)
     assert trouble(row, datetime.now(UTC)) is None
     assert row.status["stalled"] == []
     assert row.status["targets"] == 1
     await bench.stop()
-    assert "is stopped since" in trouble(queries.daemon(path), datetime.now(UTC))
+    assert "is stopped since" in trouble(status_queries.daemon(path), datetime.now(UTC))
 
 
 async def test_a_note_that_can_be_written_is_no_progress_while_results_cannot(

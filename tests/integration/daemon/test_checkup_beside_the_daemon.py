@@ -7,7 +7,7 @@ import pytest
 
 from monitor.daemon.watches import account_of
 from monitor.oneshot.booking import Cost, OverBudgetError, Wanted, reserve, settle
-from monitor.store.connections import FileLock
+from monitor.store.database_files import FileLock
 
 pytestmark = pytest.mark.anyio
 

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from stored import runs_of
 
 from monitor.access.holds import UNKNOWN_PRICE
 from monitor.access.words import ProbeKind
@@ -54,11 +55,11 @@ async def test_one_list_a_key_serves_all_its_targets_and_is_kept_as_evidence(ben
     def kept() -> bool:
         names = ("acme/gpt-image-2:images", "acme/o3:responses", "acme/gpt-5.1:stream")
         path = bench.folder / "monitor.db"
-        return path.exists() and all(queries.runs(path, name, ProbeKind.LISTING) for name in names)
+        return path.exists() and all(runs_of(path, name, ProbeKind.LISTING) for name in names)
 
     await bench.until(kept)
     assert bench.simulator.ledger.count(surface="models") >= 1
-    (run,) = queries.runs(bench.folder / "monitor.db", "acme/o3:responses", ProbeKind.LISTING)
+    (run,) = runs_of(bench.folder / "monitor.db", "acme/o3:responses", ProbeKind.LISTING)
     assert (run.status, run.diagnosis, run.count) == (200, None, 1)
 
 

@@ -11,7 +11,7 @@ from monitor.access.words import Code, DeclarationKind, Hold
 from monitor.daemon.clock import Clock
 from monitor.daemon.first_probes import reschedule_lost
 from monitor.store import status_queries
-from monitor.store.shapes import as_json
+from monitor.store.forms import as_json
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import pytest
 from monitor.access.wait_times import Began
 from monitor.access.words import DeclarationKind
 from monitor.store.inbox import submit, submit_declaration
-from monitor.store.openings import propagation
+from monitor.store.queries import propagation
 
 pytestmark = pytest.mark.anyio
 

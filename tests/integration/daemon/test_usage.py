@@ -9,9 +9,9 @@ from base64 import b64encode
 
 import pytest
 import structlog
+from stored import runs_of
 
 from monitor.config import load
-from monitor.store import queries
 
 pytestmark = pytest.mark.anyio
 
@@ -135,7 +135,7 @@ async def test_whatever_usage_claims_is_recorded_and_bounded_and_the_next_probe_
     assert bench.events().count("budget") == bounded
     (run,) = [
         run
-        for run in queries.runs(bench.folder / "monitor.db", "acme/gpt-image-2:images", "full")
+        for run in runs_of(bench.folder / "monitor.db", "acme/gpt-image-2:images", "full")
         if run.diagnosis == "access_granted"
     ]
     assert run.status == 200

@@ -10,7 +10,7 @@ from monitor.access.wait_times import Began, Opening
 from monitor.access.words import Contract, DeclarationKind, State, Surface
 from monitor.store.errors import StoreError
 from monitor.store.inbox import read_declaration, submit_declaration
-from monitor.store.openings import propagation
+from monitor.store.queries import propagation
 from monitor.store.records import Change
 
 pytestmark = pytest.mark.anyio

@@ -7,15 +7,17 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
+from stored import runs_of
 from typer.testing import CliRunner
 
 from monitor.access.words import DeclarationKind, EventKind, Reason
 from monitor.cli.commands import app
-from monitor.store import connections, queries, status_queries
+from monitor.store import database, queries, status_queries
 from monitor.store.errors import StoreError
+from monitor.store.forms import as_json
 from monitor.store.inbox import submit_declaration
 from monitor.store.records import Change, NotificationState, Told
-from monitor.store.shapes import as_json
+from monitor.store.targets import target_record
 
 pytestmark = pytest.mark.anyio
 
@@ -112,7 +114,8 @@ async def test_status_shows_active_targets_only_and_the_daemon(path, recorder, c
     await recorder.progress({"probes": 7})
     status = status_queries.status(path, now=clock.now)
     assert [target.key for target in status.targets] == ["acme-dev"]
-    assert status.daemon == queries.daemon(path)
+    assert status.daemon == status_queries.daemon(path)
+    assert status.daemon.progress_at == clock.now
     assert as_json(status.daemon)["status"] == {"probes": 7}
 
 
@@ -157,12 +160,12 @@ async def test_alerts_and_spend_have_json_forms_too(path, recorder, clock, make)
     await recorder.write([make.spent(0.5)])
     (row,) = queries.spend(path, clock.now.date())
     assert as_json(row)["day"] == "2026-11-20"
-    (row,) = queries.runs(path, make.target().name)
+    (row,) = runs_of(path, make.target().name)
     assert json.loads(json.dumps(as_json(row)))["request_ids"] == ["req_1"]
 
 
 async def test_a_reader_neither_writes_nor_disturbs_the_writer(path, recorder, make):
-    with connections.reading(path) as reader:
+    with database.reading(path) as reader:
         before = reader.exec_driver_sql("SELECT count(*) FROM happenings").scalar()
         assert await recorder.write([make.change(make.target())]) == [1]
         assert reader.exec_driver_sql("SELECT count(*) FROM happenings").scalar() == before == 0
@@ -224,7 +227,7 @@ async def test_no_query_reads_a_large_table_whole(path, recorder, clock, make, a
         queries.history(path)
         queries.alerts(path)
         queries.alerts(path, NotificationState.DEAD)
-        queries.runs(path, make.target().name)
+        target_record(path, make.target().name)
         queries.spend(path, clock.now.date())
         await recorder.write([make.change(make.target())])
         await recorder.pending("ops", 10)

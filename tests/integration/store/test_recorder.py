@@ -12,7 +12,7 @@ import pytest
 from monitor.access.holds import Posting, Reservation, Spend
 from monitor.access.memory import TargetState
 from monitor.access.words import Contract, DeclarationKind, State
-from monitor.store import connections, queries
+from monitor.store import database, status_queries
 from monitor.store.errors import StoreError
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change, Told
@@ -121,7 +121,7 @@ async def test_more_than_may_wait_are_all_written(recorder, make, ask):
 async def test_a_lock_held_by_another_process_fails_the_write_and_not_the_recorder(
     path, clock, make, monkeypatch
 ):
-    monkeypatch.setattr(connections, "BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.05)
     recorder = await Recorder.open(path, clock=clock)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -161,7 +161,7 @@ async def test_a_restart_finds_all(path, recorder, clock, make):
     assert [row.settled_usd for row in await again.spend_since(clock.now.date())] == [0.02]
     assert again.before.status == {"probes": 7}
     assert again.before.stopped_at == clock.now - timedelta(minutes=5)
-    assert queries.daemon(path).stopped_at is None
+    assert status_queries.daemon(path).stopped_at is None
     await again.aclose()
 
 

@@ -1,15 +1,17 @@
-"""A run of equal answers is one row."""
+"""A run of equal answers is one row, and keeps their latencies."""
 
 import asyncio
+import random
 from dataclasses import replace
 
 import pytest
+from stored import runs_of
 
 from monitor.access.words import Code, Contract, ProbeKind
-from monitor.store import queries
 from monitor.store.errors import StoreError
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change, Told
+from monitor.store.runs import added, from_text, merged, percentile, to_text
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +28,7 @@ async def test_equal_answers_stay_one_row(path, recorder, clock, make):
         )
         await recorder.write([Change(make.target().name, answer=answer)])
         clock.move(seconds=25)
-    (run,) = queries.runs(path, make.target().name)
+    (run,) = runs_of(path, make.target().name)
     assert (run.count, run.first_at, run.last_at) == (6, first, answer.at)
     assert (run.latency_min_ms, run.latency_mean_ms, run.latency_max_ms) == (80.0, 125.0, 250.0)
     assert run.request_ids == ("req_1", "req_2", "req_3", "req_4", "req_5")
@@ -49,7 +51,7 @@ async def test_an_answer_that_differs_begins_another_row(path, recorder, make, o
     name = make.target().name
     for answer in (make.answer(), make.answer(**other), make.answer(**other), make.answer()):
         await recorder.write([Change(name, answer=answer)])
-    assert [run.count for run in queries.runs(path, name)] == [1, 2, 1]
+    assert [run.count for run in runs_of(path, name)] == [1, 2, 1]
 
 
 async def test_listings_and_full_probes_do_not_end_each_others_runs(path, recorder, make):
@@ -57,8 +59,8 @@ async def test_listings_and_full_probes_do_not_end_each_others_runs(path, record
     for _ in range(3):
         await recorder.write([Change(name, answer=make.answer())])
         await recorder.write([Change(name, answer=make.answer(kind=ProbeKind.LISTING))])
-    assert [run.count for run in queries.runs(path, name)] == [3]
-    assert [run.count for run in queries.runs(path, name, ProbeKind.LISTING)] == [3]
+    assert [run.count for run in runs_of(path, name)] == [3]
+    assert [run.count for run in runs_of(path, name, ProbeKind.LISTING)] == [3]
 
 
 async def test_a_run_goes_on_after_a_restart(path, recorder, clock, make):
@@ -68,7 +70,7 @@ async def test_a_run_goes_on_after_a_restart(path, recorder, clock, make):
     again = await Recorder.open(path, clock=clock)
     await again.write([change])
     await again.aclose()
-    (run,) = queries.runs(path, make.target().name)
+    (run,) = runs_of(path, make.target().name)
     assert (run.count, run.request_ids) == (2, ("req_1", "req_1"))
 
 
@@ -77,7 +79,7 @@ async def test_a_run_never_goes_on_over_another_route(path, recorder, make):
     await recorder.write([change])
     await recorder.register([make.target(route="relay", contract=Contract.PROVIDER)])
     await recorder.write([change])
-    runs = queries.runs(path, make.target().name)
+    runs = runs_of(path, make.target().name)
     assert [(run.route, run.count) for run in runs] == [("openai", 1), ("relay", 1)]
 
 
@@ -87,7 +89,7 @@ async def test_a_run_begun_in_a_transaction_that_failed_was_never_begun(path, re
     with pytest.raises(StoreError):
         await recorder.write([bad])
     await recorder.write([change])
-    assert [run.count for run in queries.runs(path, make.target().name)] == [1]
+    assert [run.count for run in runs_of(path, make.target().name)] == [1]
 
 
 async def test_ten_thousand_equal_answers_do_not_make_the_file_grow(path, recorder, make, ask):
@@ -97,4 +99,61 @@ async def test_ten_thousand_equal_answers_do_not_make_the_file_grow(path, record
     for _ in range(10):
         await asyncio.gather(*(recorder.write([change]) for _ in range(1000)))
     assert ask("PRAGMA page_count") == pages
-    assert [run.count for run in queries.runs(path, make.target().name)] == [10_001]
+    assert [run.count for run in runs_of(path, make.target().name)] == [10_001]
+
+
+def test_percentiles_are_within_5_percent_and_the_text_stays_small():
+    random_ms = random.Random(17)
+    values = sorted(random_ms.lognormvariate(5, 1.0) for _ in range(20_000))
+    counts = {}
+    for ms in values:
+        counts = added(counts, ms)
+    for share in (0.05, 0.5, 0.95, 0.99):
+        assert percentile(counts, share) == pytest.approx(values[int(share * 20_000)], rel=0.055)
+    assert from_text(to_text(counts)) == counts
+    assert len(to_text(counts)) < 1500
+    assert percentile(merged([counts, counts]), 0.5) == percentile(counts, 0.5)
+
+
+@pytest.mark.parametrize("ms", [0.0, 0.4, 1.0, -3.0, 1e9, float("inf")])
+def test_a_latency_out_of_range_is_counted_at_the_end(ms):
+    assert sum(added({}, ms).values()) == 1
+
+
+def test_no_latency_has_no_percentile():
+    assert percentile({}, 0.5) is None
+
+
+async def test_a_run_keeps_its_timings(path, recorder, make, clock):
+    name = make.target().name
+    for number in range(40):
+        answer = make.answer(
+            latency_ms=100.0 + number,
+            request_id=f"req_{number}",
+            connect_ms=None if number else 5.0,
+            tls_ms=None if number else 9.0,
+            first_byte_ms=90.0 + number,
+            reused=bool(number) if number < 39 else None,
+        )
+        await recorder.write([Change(name, answer=answer)])
+        clock.move(seconds=25)
+    (run,) = runs_of(path, name)
+    assert run.latency_median_ms == pytest.approx(120, rel=0.05)
+    assert run.latency_p95_ms == pytest.approx(137, rel=0.05)
+    assert 100 <= run.latency_median_ms <= run.latency_p95_ms <= run.latency_max_ms
+    assert (run.connect_ms, run.tls_ms, run.first_byte_ms) == (5.0, 9.0, 129.0)
+    assert (run.fresh, run.reused) == (1, 38)
+    assert run.request_times[-1] == answer.at
+    assert len(run.request_times) == len(run.request_ids) == 5
+
+
+async def test_timings_go_on_after_a_restart(path, recorder, make, clock):
+    change = Change(make.target().name, answer=make.answer(reused=True))
+    await recorder.write([change])
+    await recorder.aclose()
+    again = await Recorder.open(path, clock=clock)
+    await again.write([change])
+    await again.aclose()
+    (run,) = runs_of(path, make.target().name)
+    assert (run.count, run.reused) == (2, 2)
+    assert run.latency_median_ms == pytest.approx(120, rel=0.05)

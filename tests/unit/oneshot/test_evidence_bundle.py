@@ -24,7 +24,7 @@ from monitor.oneshot.checkup import ProjectRules
 from monitor.oneshot.evidence_bundle import Asked, bundle
 from monitor.oneshot.evidence_text import markdown
 from monitor.store.records import Declaration, Run, TargetStatus
-from monitor.store.target_record import Granted, TargetRecord
+from monitor.store.targets import Granted, TargetRecord
 
 DECLARED = datetime(2026, 11, 20, 14, 5, tzinfo=UTC)
 NOW = DECLARED + timedelta(hours=1)

@@ -1,19 +1,27 @@
-"""All that the database knows of one target and support may ask for, as of one moment."""
+"""The targets: registered for the daemon, and everything that is known of one, as support may ask for it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, func, literal, select
+import structlog
+from sqlalchemy import Connection, Row, bindparam, func, insert, literal, select, update
 
 from monitor.access.memory import TargetState, from_json
-from monitor.access.words import Code, DeclarationKind, ProbeKind
+from monitor.access.target import Target
+from monitor.access.words import Code, ProbeKind, State
 from monitor.store import tables
-from monitor.store.connections import reading
+from monitor.store.database import reading
 from monitor.store.errors import StoreError
+from monitor.store.forms import declaration_of, target_of
 from monitor.store.records import Declaration, Run, TargetStatus
-from monitor.store.rows import run_of, target_of
+from monitor.store.runs import run_of
+from monitor.store.transaction import Known, Transaction, memory_columns
+
+log = structlog.get_logger()
 
 #: Most runs, and most other targets, in a record.
 _RUNS = 40
@@ -52,6 +60,91 @@ class TargetRecord:
     runs_left_out: int
     identity: Run | None
     beside: tuple[Granted, ...]
+
+
+def register(transaction: Transaction, targets: Sequence[Target]) -> None:
+    """Make these the active targets. Others become inactive and keep their history; they can return.
+
+    A target with another route, contract or organization than before starts anew: the old answers say
+    nothing about the new one.
+    """
+    connection = transaction.flush()
+    known = {row.name: row for row in connection.execute(select(tables.targets))}
+    new, changed, anew = [], [], []
+    for target in targets:
+        row = known.get(target.name)
+        columns = _columns(target)
+        if row is None:
+            new.append(columns | _fresh(transaction.now))
+        elif _of_another(row, target):
+            log.info("target_starts_anew", target=target.name, route=target.route)
+            anew.append(columns | _fresh(transaction.now) | {"row": row.id})
+        elif any(getattr(row, name) != value for name, value in columns.items()):
+            changed.append(columns | {"row": row.id})
+    names = {target.name for target in targets}
+    gone = [
+        {"row": row.id, "active": False}
+        for row in known.values()
+        if row.active and row.name not in names
+    ]
+    if new:
+        connection.execute(insert(tables.targets), new)
+    for rows in (changed, anew, gone):
+        if rows:
+            connection.execute(update(tables.targets).where(_targets.id == bindparam("row")), rows)
+    for name, entry in load_known(connection).items():
+        transaction.register(name, entry)
+
+
+def load_known(connection: Connection) -> dict[str, Known]:
+    """The row id and route of every target, by name; inactive ones included."""
+    return {
+        row.name: Known(row.id, row.route)
+        for row in connection.execute(select(_targets.id, _targets.name, _targets.route))
+    }
+
+
+def load_memories(connection: Connection) -> dict[str, TargetState]:
+    """The memories of the active targets, by name."""
+    rows = connection.execute(select(tables.targets).where(_targets.active))
+    return {row.name: _memory(row) for row in rows}
+
+
+def _memory(row: Row[*tuple[Any, ...]]) -> TargetState:
+    try:
+        return from_json(json.loads(row.memory))
+    except (ValueError, TypeError) as error:
+        # one unreadable row must not prevent the start
+        log.error("memory_unreadable", target=row.name, error=str(error))  # noqa: TRY400
+        state = State(row.state)
+        gated_seen = state in (State.UNVERIFIED, State.PROPAGATING, State.LOCKED)
+        return TargetState(state=state, since=row.since, gated_seen=gated_seen)
+
+
+def _columns(target: Target) -> dict[str, Any]:
+    return {
+        "name": target.name,
+        "key": target.key,
+        "organization": target.organization,
+        "project": target.project,
+        "scope": target.scope,
+        "route": target.route,
+        "contract": target.contract,
+        "model": target.capability.model,
+        "surface": target.capability.surface,
+        "active": True,
+    }
+
+
+def _fresh(now: datetime) -> dict[str, Any]:
+    memory = TargetState(since=now)
+    return memory_columns(memory) | {"since": now}
+
+
+def _of_another(row: Row[*tuple[Any, ...]], target: Target) -> bool:
+    # an organization that was or is not named may be the same one
+    organizations = {row.organization, target.organization} - {None}
+    return (row.route, row.contract) != (target.route, target.contract) or len(organizations) > 1
 
 
 def target_record(path: Path, target: str) -> TargetRecord:
@@ -104,10 +197,7 @@ def _declared(
         .where(_declarations.subject.in_([organization or key, key]))
         .order_by(_declarations.at, _declarations.id)
     )
-    return tuple(
-        Declaration(row.id, DeclarationKind(row.kind), row.subject, row.at, row.source)
-        for row in connection.execute(query)
-    )
+    return tuple(declaration_of(row) for row in connection.execute(query))
 
 
 def _identity(connection: Connection, id_: int, route: str, target: str) -> Run | None:

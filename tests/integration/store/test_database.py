@@ -15,9 +15,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from monitor.store import connections, migrate, revision, tables
+from monitor.store import database, database_files, errors, tables
+from monitor.store.database_files import backup
 from monitor.store.errors import StoreError
-from monitor.store.file_copy import backup
 from monitor.store.recorder import Recorder
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +38,7 @@ async def test_the_folder_and_the_files_are_the_owners_alone(path, recorder, mak
 
 
 async def test_the_writer_logs_ahead_syncs_fully_and_heeds_references(path, recorder):
-    with connections.writing_engine(path).connect() as connection:
+    with database.writing_engine(path).connect() as connection:
         settings = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
@@ -48,12 +48,12 @@ async def test_the_writer_logs_ahead_syncs_fully_and_heeds_references(path, reco
 
 async def test_a_place_that_cannot_log_ahead_is_refused(path):
     with pytest.raises(StoreError, match="write-ahead log"):
-        connections.writing_engine(Path(":memory:")).connect()
+        database.writing_engine(Path(":memory:")).connect()
 
 
 async def test_migrations_from_empty_make_what_a_first_start_makes(path, recorder):
-    config, migrated = migrate._config(), create_engine("sqlite://")
-    with migrated.connect() as wanted, connections.reading(path) as found:
+    config, migrated = database._config(), create_engine("sqlite://")
+    with migrated.connect() as wanted, database.reading(path) as found:
         config.attributes["connection"] = wanted
         command.upgrade(config, "head")
         assert schema(found) == schema(wanted)
@@ -62,17 +62,17 @@ async def test_migrations_from_empty_make_what_a_first_start_makes(path, recorde
 
 def test_a_first_start_imports_no_alembic(path):
     made = (
-        "import sys; from pathlib import Path; from monitor.store.migrate import create;"
+        "import sys; from pathlib import Path; from monitor.store.database import create;"
         f"create(Path({str(path)!r})); sys.exit('alembic' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", made], check=False).returncode == 0
-    with connections.reading(path) as found:
-        assert connections.revision(found) == revision.HEAD
+    with database.reading(path) as found:
+        assert database.revision(found) == errors.HEAD
 
 
 async def test_the_revision_in_the_code_is_the_newest_migration():
-    scripts = ScriptDirectory.from_config(migrate._config())
-    assert scripts.get_heads() == [revision.HEAD]
+    scripts = ScriptDirectory.from_config(database._config())
+    assert scripts.get_heads() == [errors.HEAD]
 
 
 async def test_a_first_start_and_a_second_copy_nothing_aside(path, recorder, clock):
@@ -142,7 +142,7 @@ async def test_a_second_instance_is_refused_and_named_the_first(path, recorder, 
 
 
 def hold(path: Path, ready, done) -> None:
-    connections.FileLock(path)
+    database_files.FileLock(path)
     ready.set()
     done.wait()
 
@@ -202,14 +202,14 @@ def add_revision(patch: pytest.MonkeyPatch, folder: Path, steps: str) -> None:
         f"        {steps.split('; ', maxsplit=1)[0]}\n"
         + "".join(f"    {step}\n" for step in steps.split("; ")[1:])
     )
-    original = migrate._config
+    original = database._config
 
     def config():
         made = original()
-        known = Path(migrate.__file__).parent / "migrations" / "versions"
+        known = Path(database.__file__).parent / "migrations" / "versions"
         made.set_main_option("path_separator", "newline")
         made.set_main_option("version_locations", f"{known}\n{folder / 'versions'}")
         return made
 
-    patch.setattr(migrate, "_config", config)
-    patch.setattr(migrate, "HEAD", "0002")
+    patch.setattr(database, "_config", config)
+    patch.setattr(database, "HEAD", "0002")

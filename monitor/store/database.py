@@ -1,0 +1,217 @@
+"""Opens the database: makes or migrates it, and connects to it: one writer, any number of readers.
+
+Alembic is imported only for a migration: it takes 11 MB and as long as the rest of a start. A new
+database is made from the tables of the code.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.pool import NullPool
+
+from monitor.store.database_files import (
+    FileLock,
+    as_store_errors,
+    backup,
+    damage_report,
+    make_file,
+    require,
+)
+from monitor.store.errors import BUSY_TIMEOUT, HEAD, StoreError, trouble_of
+from monitor.store.tables import metadata
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+#: The table as Alembic makes it.
+_REVISION_TABLE = (
+    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,"
+    " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+)
+
+
+def writing_engine(path: Path, *, foreign_keys: bool = True) -> Engine:
+    """An engine whose every transaction begins with `BEGIN IMMEDIATE`.
+
+    A plain BEGIN takes the write lock at the first write, and fails at once if another process wrote in
+    between. Connecting raises StoreError where WAL is not available.
+    """
+
+    def connect() -> sqlite3.Connection:
+        # isolation_level None: the driver begins no transactions itself
+        connection = sqlite3.connect(
+            path, isolation_level=None, timeout=BUSY_TIMEOUT, check_same_thread=False
+        )
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            connection.close()
+            raise StoreError(
+                f"{path}: this place cannot keep a write-ahead log (its journal is {mode!r});"
+                " put the database on a local disk"
+            )
+        # FULL: NORMAL may lose the last commits when the power fails
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
+        # a long read lets the log grow: give the space back at the next checkpoint
+        connection.execute(f"PRAGMA journal_size_limit = {16 * 1024 * 1024}")
+        return connection
+
+    # hide_parameters: bound values stay out of exceptions
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Connection]:
+    """A read-only connection in one transaction: all reads see the same moment.
+
+    Raises StoreError when there is no database of this program's revision, or it cannot be read.
+    """
+    require(path)
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            path.resolve().as_uri() + "?mode=ro",
+            uri=True,
+            isolation_level=None,
+            timeout=BUSY_TIMEOUT,
+        )
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    with as_store_errors(path), engine.connect() as connection:
+        require_head(path, connection)
+        yield connection
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision of the tables, or None before the first migration."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def require_head(path: Path, connection: Connection) -> None:
+    """Raise StoreError when the tables are not of this program's revision."""
+    if problem := trouble_of(path, revision(connection)):
+        raise StoreError(problem)
+
+
+def require_sound(path: Path, connection: Connection) -> None:
+    """Raise StoreError when the file is damaged: what is written to it would be lost sooner or later."""
+    if words := damage(connection):
+        raise StoreError(damage_report(path, words))
+
+
+def damage(connection: Connection) -> str:
+    """The first damage that SQLite finds in the file, in SQLite's words; empty if the file is sound."""
+    found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    connection.rollback()
+    return "" if found == "ok" else " ".join(str(found).split())
+
+
+def migrate(path: Path) -> str | None:
+    """Migrate the database, which may be an empty file, to HEAD in one transaction.
+
+    A database with tables is first copied to `NAME.before-REVISION`. Returns the revision found before.
+    Raises StoreError for a database of an unknown revision, and when the migration fails: the file is then
+    unchanged.
+    """
+    # foreign keys off: a migration that rebuilds a table drops it for a moment
+    engine = writing_engine(path, foreign_keys=False)
+    with as_store_errors(path):
+        with engine.connect() as connection:
+            found = revision(connection)
+            tables = connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar()
+        if found == HEAD:
+            return found
+        if not tables:
+            with engine.begin() as connection:
+                metadata.create_all(connection)
+                connection.execute(text(_REVISION_TABLE))
+                connection.execute(
+                    text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD}
+                )
+            return found
+        from alembic import command
+
+        config = _config()
+        _require_known(path, found, config)
+        backup(path, path.with_name(f"{path.name}.before-{HEAD}"))
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            if connection.execute(text("PRAGMA foreign_key_check")).first():
+                raise StoreError(f"{path}: the migration to {HEAD} would break references")
+    return found
+
+
+def create(path: Path) -> None:
+    """Make the database if there is none, as the first start of a daemon does.
+
+    It gets the owner of its folder if that is not root. Raises StoreError when it cannot be made, or
+    when another process is making it and does not finish.
+    """
+    until = time.monotonic() + BUSY_TIMEOUT
+    while not path.exists() or not path.stat().st_size:
+        make_file(path)
+        try:
+            lock = FileLock(path)
+        except StoreError:  # a daemon is starting
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+            continue
+        try:
+            migrate(path)
+        finally:
+            lock.release()
+        _hand_over(path)
+
+
+def _hand_over(path: Path) -> None:
+    owner = path.parent.stat()
+    if os.geteuid() == 0 and owner.st_uid:
+        with as_store_errors(path):
+            for file in (path, path.with_name(path.name + ".lock")):
+                os.chown(file, owner.st_uid, owner.st_gid)
+
+
+def _config() -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    folder = str(Path(__file__).parent / "migrations")
+    config.set_main_option("script_location", folder.replace("%", "%%"))
+    return config
+
+
+def _require_known(path: Path, found: str | None, config: "Config") -> None:
+    if found is None:
+        raise StoreError(f"{path}: this is a database of another program")
+    from alembic.script import ScriptDirectory
+
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if found not in known:
+        raise StoreError(
+            f"{path}: the database is of revision {found}, which this version of access-monitor"
+            f" does not know (its newest is {HEAD}): a newer version has migrated it."
+            " Start that version, or restore the copy it made"
+        )

@@ -1,0 +1,242 @@
+"""Runs of equal answers: how an answer continues one, and when it is deleted.
+
+The file grows with what changes and not with time: equal answers in a row share one row, and closed runs
+are deleted some day, with the settled requests, old spending and old holds. Transitions, events,
+notifications, openings and declarations are kept for ever.
+
+A run counts its latencies in buckets of growing width: little to store, and percentiles within 5 %. One
+count per bucket that occurred is stored as JSON: `{"50": 812, "51": 190}`.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
+
+from monitor.access.words import Code, Gate, ProbeKind
+from monitor.store import tables
+from monitor.store.forms import code_of
+from monitor.store.records import AnswerRecord, Run
+
+#: Request ids kept per run: enough for a support ticket.
+REQUEST_IDS = 5
+
+#: How long closed runs of equal answers and settled requests are kept.
+KEPT = timedelta(days=90)
+#: How long the daily spending of keys is kept: more than a year, so that years can be compared.
+SPENDING_KEPT = timedelta(days=400)
+
+#: Runs checked in one step, so that the writer is delayed by milliseconds only.
+_STEP = 500
+
+#: Ratio of the middles of neighbouring buckets: the error of a percentile is at most half of the step.
+_RATIO = 1.1
+_LOG = math.log(_RATIO)
+#: Longest latency in milliseconds; longer ones are counted in its bucket.
+_LONGEST = 1e6
+
+_runs = tables.runs.c
+_newer = tables.runs.alias("newer").c
+_inbox = tables.inbox.c
+_spend = tables.spend.c
+_holds = tables.holds.c
+
+INSERT_RUN = insert(tables.runs)
+UPDATE_RUN = (
+    update(tables.runs)
+    .where(_runs.id == bindparam("row"))
+    .values(
+        answers=_runs.answers + 1,
+        latency_sum_ms=_runs.latency_sum_ms + bindparam("ms"),
+        latency_min_ms=func.min(_runs.latency_min_ms, bindparam("ms")),
+        latency_max_ms=func.max(_runs.latency_max_ms, bindparam("ms")),
+        connect_ms=func.coalesce(bindparam("connect"), _runs.connect_ms),
+        tls_ms=func.coalesce(bindparam("tls"), _runs.tls_ms),
+        first_byte_ms=func.coalesce(bindparam("first_byte"), _runs.first_byte_ms),
+        cost_usd=_runs.cost_usd + bindparam("cost"),
+        reused=_runs.reused + bindparam("over_old"),
+        fresh=_runs.fresh + bindparam("over_new"),
+    )
+)
+_LAST_RUN = (
+    select(tables.runs)
+    .where(_runs.target_id == bindparam("target"), _runs.kind == bindparam("kind"))
+    .order_by(_runs.id.desc())
+    .limit(1)
+)
+
+#: A target's id and the kind of probe: each has one open run.
+RunKey = tuple[int, ProbeKind]
+#: What equal answers have in common: route, diagnosis, status, gate, message. The route is part of it: a
+#: provider's answer never continues a run of OpenAI's.
+RunContents = tuple[str, Code | None, int | None, Gate | None, str]
+
+#: Answers by bucket: bucket n is around 1.1 ** n milliseconds.
+Counts = Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """The run that an equal answer continues."""
+
+    id: int
+    key: RunContents
+    last_at: datetime
+    #: the last request ids, each with its time as text
+    request_ids: tuple[tuple[str, str], ...]
+    latencies: Counts
+
+
+def last_run(connection: Connection, run_key: RunKey) -> OpenRun | None:
+    """The newest run of a target and kind of probe, as stored."""
+    row = connection.execute(_LAST_RUN, {"target": run_key[0], "kind": run_key[1]}).one_or_none()
+    if row is None:
+        return None
+    key = (row.route, row.diagnosis, row.status, row.gate, row.message)
+    request_ids = tuple((id_, at) for id_, at in json.loads(row.request_ids))
+    return OpenRun(row.id, key, row.last_at, request_ids, from_text(row.latencies))
+
+
+def first_answer(run_key: RunKey, key: RunContents, answer: AnswerRecord) -> dict[str, Any]:
+    """The columns of a new run that follow from its first answer alone."""
+    route, diagnosis, status, gate, message = key
+    return {
+        "target_id": run_key[0],
+        "route": route,
+        "kind": run_key[1],
+        "diagnosis": diagnosis,
+        "status": status,
+        "gate": gate,
+        "message": message,
+        "first_at": answer.at,
+        "answers": 1,
+        "latency_sum_ms": answer.latency_ms,
+        "latency_min_ms": answer.latency_ms,
+        "latency_max_ms": answer.latency_ms,
+        "connect_ms": answer.connect_ms,
+        "tls_ms": answer.tls_ms,
+        "first_byte_ms": answer.first_byte_ms,
+        "cost_usd": answer.cost_usd,
+        "reused": answer.reused is True,
+        "fresh": answer.reused is False,
+    }
+
+
+def further_answer(id_: int, answer: AnswerRecord) -> dict[str, Any]:
+    """The parameters of `UPDATE_RUN` for an equal answer."""
+    return {
+        "row": id_,
+        "ms": answer.latency_ms,
+        "connect": answer.connect_ms,
+        "tls": answer.tls_ms,
+        "first_byte": answer.first_byte_ms,
+        "cost": answer.cost_usd,
+        "over_old": answer.reused is True,
+        "over_new": answer.reused is False,
+    }
+
+
+def run_of(row: Row[*tuple[Any, ...]]) -> Run:
+    """The run of a row of `runs` with the name of its `target` added."""
+    requests = json.loads(row.request_ids)
+    counts = from_text(row.latencies)
+    median, late = percentile(counts, 0.5) or 0.0, percentile(counts, 0.95) or 0.0
+    return Run(
+        target=row.target,
+        route=row.route,
+        kind=ProbeKind(row.kind),
+        diagnosis=code_of(row.diagnosis),
+        status=row.status,
+        gate=Gate(row.gate) if row.gate else None,
+        message=row.message,
+        first_at=row.first_at,
+        last_at=row.last_at,
+        count=row.answers,
+        request_ids=tuple(id_ for id_, _ in requests),
+        request_times=tuple(datetime.fromisoformat(at) for _, at in requests),
+        headers=json.loads(row.headers),
+        latency_mean_ms=row.latency_sum_ms / row.answers,
+        latency_min_ms=row.latency_min_ms,
+        latency_max_ms=row.latency_max_ms,
+        # the middle of a bucket may lie outside the measured range
+        latency_median_ms=min(max(median, row.latency_min_ms), row.latency_max_ms),
+        latency_p95_ms=min(max(late, row.latency_min_ms), row.latency_max_ms),
+        reused=row.reused,
+        fresh=row.fresh,
+        connect_ms=row.connect_ms,
+        tls_ms=row.tls_ms,
+        first_byte_ms=row.first_byte_ms,
+        cost_usd=row.cost_usd,
+    )
+
+
+def prune(connection: Connection, after: int, now: datetime) -> tuple[int, int]:
+    """Delete the runs that are too old among the next ones with ids above `after`.
+
+    Returns the number of runs deleted and the next value of `after`: 0, the beginning, after the last run.
+    The last run of a target and kind of probe stays, however old: an equal answer continues it.
+    """
+    window = list(
+        connection.execute(
+            select(_runs.id, _runs.last_at).where(_runs.id > after).order_by(_runs.id).limit(_STEP)
+        )
+    )
+    old = [row.id for row in window if row.last_at < now - KEPT]
+    closed = exists().where(
+        _newer.target_id == _runs.target_id, _newer.kind == _runs.kind, _newer.id > _runs.id
+    )
+    gone = connection.execute(delete(tables.runs).where(_runs.id.in_(old), closed)).rowcount
+    if len(window) == _STEP:
+        return gone, window[-1].id
+    _prune_others(connection, now)
+    return gone, 0
+
+
+def _prune_others(connection: Connection, now: datetime) -> None:
+    # keep the newest request: its id must not be used again
+    newest = select(func.max(_inbox.id)).scalar_subquery()
+    connection.execute(delete(tables.inbox).where(_inbox.taken_at < now - KEPT, _inbox.id < newest))
+    connection.execute(delete(tables.spend).where(_spend.day < (now - SPENDING_KEPT).date()))
+    # holds of targets that never returned
+    connection.execute(delete(tables.holds).where(_holds.day < (now - SPENDING_KEPT).date()))
+
+
+def added(counts: Counts, ms: float) -> dict[int, int]:
+    """The counts with one more latency, in milliseconds."""
+    bucket = round(math.log(min(ms, _LONGEST)) / _LOG) if ms > 1.0 else 0
+    more = dict(counts)
+    more[bucket] = more.get(bucket, 0) + 1
+    return more
+
+
+def merged(several: list[Counts]) -> dict[int, int]:
+    """The counts of several runs together."""
+    total: dict[int, int] = {}
+    for counts in several:
+        for bucket, count in counts.items():
+            total[bucket] = total.get(bucket, 0) + count
+    return total
+
+
+def percentile(counts: Counts, share: float) -> float | None:
+    """The latency in milliseconds that this share (0 to 1) of answers did not exceed; None without any."""
+    wanted, seen = share * sum(counts.values()), 0
+    for bucket in sorted(counts):
+        seen += counts[bucket]
+        if seen >= wanted:
+            return round(float(_RATIO**bucket), 1)
+    return None
+
+
+def to_text(counts: Counts) -> str:
+    """The counts in their stored form."""
+    return json.dumps(counts)
+
+
+def from_text(text: str) -> dict[int, int]:
+    """The counts that `to_text` wrote."""
+    return {int(bucket): count for bucket, count in json.loads(text).items()}
