@@ -19,7 +19,7 @@ from monitor.access.target import Target
 from monitor.access.wait_times import Opening
 from monitor.access.words import DeclarationKind, EventKind
 from monitor.store import inbox, outbox, queries, runs, tables, targets
-from monitor.store.database import migrate, require_sound, writing_engine
+from monitor.store.database import CommitWatch, migrate, require_sound, writing_engine
 from monitor.store.database_files import DatabaseFiles, FileLock, as_store_errors, make_file
 from monitor.store.errors import HEAD
 from monitor.store.forms import daemon_of, declaration_of, spend_of
@@ -52,12 +52,20 @@ class Recorder:
     """
 
     def __init__(
-        self, queue: WriteQueue, lock: FileLock, files: DatabaseFiles, before: DaemonRow | None
+        self,
+        queue: WriteQueue,
+        lock: FileLock,
+        files: DatabaseFiles,
+        commits: CommitWatch,
+        before: DaemonRow | None,
     ) -> None:
         #: for results, which are kept while the database refuses them
         self.queue = queue
         self._lock = lock
         self._files = files
+        self._commits = commits
+        #: the last commit before the inbox was found empty
+        self._inbox_empty_at: int | None = None
         self._pruned_to = 0
         self._closed = False
         #: the previous daemon of this database; without `stopped_at` it was killed
@@ -78,16 +86,17 @@ class Recorder:
         writer's thread. `most` is the limit of the write queue. Raises StoreError when another instance has
         the file, a newer version migrated it, it is damaged, or its file system cannot keep a WAL.
         """
-        lock, connection, memo, before = await asyncio.to_thread(_open, path, clock())
+        lock, connection, commits, memo, before = await asyncio.to_thread(_open, path, clock())
         files = DatabaseFiles(path)
         writer = Writer(connection, memo, clock, files.save, hide)
-        return cls(WriteQueue(writer, most=most), lock, files, before)
+        return cls(WriteQueue(writer, most=most), lock, files, commits, before)
 
     async def aclose(self) -> None:
         """Write what waits, record the stop, and release the file for another instance."""
         if self._closed:
             return
         self._closed = True
+        self._commits.close()  # before the writer: only the last connection empties the write-ahead log
         try:
             await self.queue.aclose(_note_stop)
         finally:
@@ -164,7 +173,13 @@ class Recorder:
 
     async def inbox(self) -> list[InboxItem]:
         """The requests of other processes that are not settled yet, in order."""
-        return await self._do(inbox.waiting)
+        # A read waits for its turn in the writer's thread; the daemon asks every second.
+        last = self._commits.version()
+        if last is not None and last == self._inbox_empty_at:
+            return []
+        found = await self._do(inbox.waiting)
+        self._inbox_empty_at = None if found else last
+        return found
 
     async def settle_inbox(self, ids: Ids) -> None:
         """Mark requests as taken. Call it after they are carried out: a crash in between repeats them."""
@@ -271,7 +286,9 @@ class Recorder:
         return await self.queue.do(lambda transaction: work(transaction.flush()))
 
 
-def _open(path: Path, now: datetime) -> tuple[FileLock, Connection, Memo, DaemonRow | None]:
+def _open(
+    path: Path, now: datetime
+) -> tuple[FileLock, Connection, CommitWatch, Memo, DaemonRow | None]:
     make_file(path)
     with ExitStack() as undo:
         lock = FileLock(path)
@@ -288,8 +305,9 @@ def _open(path: Path, now: datetime) -> tuple[FileLock, Connection, Memo, Daemon
                 _note_start(connection, now)
                 outbox.release_leases(connection)
                 memo = Memo(targets=targets.load_known(connection))
+            commits = CommitWatch(path)
         undo.pop_all()
-    return lock, connection, memo, daemon_of(before) if before else None
+    return lock, connection, commits, memo, daemon_of(before) if before else None
 
 
 def _note_start(connection: Connection, now: datetime) -> None:

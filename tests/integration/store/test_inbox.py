@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import sqlite3
 from datetime import UTC, datetime
 
 import pytest
@@ -22,6 +23,23 @@ async def test_what_was_submitted_is_read_until_it_is_settled(path, recorder, cl
     assert items[1].created_at == clock.now
     await recorder.settle_inbox([first])
     assert await recorder.inbox() == items[1:]
+
+
+async def test_an_empty_inbox_is_not_read_again_before_the_next_commit(path, recorder, clock):
+    assert await recorder.inbox() == []
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute(
+        "BEGIN IMMEDIATE"
+    )  # a read would wait for its turn: the writer begins with the lock
+    async with asyncio.timeout(1):
+        assert await recorder.inbox() == []
+    other.execute("ROLLBACK")
+    other.close()
+    submit(path, "retry", {"ids": None}, now=clock.now)
+    (item,) = await recorder.inbox()
+    assert await recorder.inbox() == [item]
+    await recorder.settle_inbox([item.id])
+    assert await recorder.inbox() == []
 
 
 def submit_many(path, start) -> None:
