@@ -20,8 +20,7 @@ def even_seconds() -> float:
     return time.clock_gettime(_EVEN)
 
 
-def wall() -> datetime:
-    """The wall clock, UTC."""
+def _wall_now() -> datetime:
     return datetime.now(UTC)
 
 
@@ -32,12 +31,16 @@ class Clock:
     """
 
     def __init__(
-        self, wall: Callable[[], datetime] = wall, even: Callable[[], float] = even_seconds
+        self, wall: Callable[[], datetime] = _wall_now, even: Callable[[], float] = even_seconds
     ) -> None:
         self._wall = wall
         self._even = even
         self._anchor = self._seen = (wall(), even())
         self.stands = False
+
+    def wall(self) -> datetime:
+        """The wall clock, UTC."""
+        return self._wall()
 
     def now(self) -> datetime:
         """The time, UTC."""

@@ -10,7 +10,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
-from monitor.daemon.clock import Clock, wall
+from monitor.daemon.clock import Clock
 from monitor.daemon.watches import Watch
 
 log = structlog.get_logger()
@@ -110,7 +110,7 @@ class Schedule:
         """Begin the probes that are due by the monitor's own time, whatever the scheduler has planned."""
         first = self.earliest()
         if first is not None and first <= self._clock.now():
-            self._wake(wall())  # now, in case the wall clock stands still
+            self._wake(self._clock.wall())  # now, in case the wall clock stands still
         else:
             self._wake_for_the_first()
 
@@ -144,7 +144,7 @@ class Schedule:
         now = self._clock.now()
         self._wakes_at = max(first, now + _GRAIN)
         # add how far the wall clock is ahead of the monitor's time
-        self._wake(self._wakes_at + (wall() - now))
+        self._wake(self._wakes_at + (self._clock.wall() - now))
 
     def _wake(self, when: datetime) -> None:
         self._scheduler.add_job(

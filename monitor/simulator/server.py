@@ -33,16 +33,17 @@ READ_TIMEOUT = 30.0
 class _Play:
     """One run of a scenario: its responder, its faults, and when it began."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, clock: Callable[[], float]) -> None:
         self.scenario = scenario
+        self.clock = clock
         self.responder = Responder(scenario)
         self.fault_injector = FaultInjector(scenario)
         self.bases = bases_of(scenario)
-        self.began = time.monotonic()
+        self.began = clock()
 
     def now(self) -> float:
         """Seconds of scenario time."""
-        return (time.monotonic() - self.began) * self.scenario.time_scale
+        return (self.clock() - self.began) * self.scenario.time_scale
 
 
 class Simulator:
@@ -52,11 +53,12 @@ class Simulator:
     came after entry N); `POST /sim/scenario` replaces the scenario, whose time then begins anew.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
-        self._play = _Play(scenario)
+    def __init__(self, scenario: Scenario, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._play = _Play(scenario, clock)
         self._runner: web.ServerRunner | None = None
         self._stopping = asyncio.Event()
-        self._began = time.monotonic()
+        self._began = self._clock()
         self._origin = ""
         #: What was answered and billed since this object was made, over all its scenarios.
         self.ledger = Ledger()
@@ -92,7 +94,7 @@ class Simulator:
         bound = runner.addresses[0]
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
         self._origin = f"http://{shown}:{bound[1]}"
-        self._began = time.monotonic()
+        self._began = self._clock()
         self.replace(self.scenario)
         return f"{self._origin}/v1"
 
@@ -105,7 +107,7 @@ class Simulator:
 
     def replace(self, scenario: Scenario) -> None:
         """Play this scenario from its beginning; the ledger goes on."""
-        self._play = _Play(scenario)
+        self._play = _Play(scenario, self._clock)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path.startswith("/sim/"):
@@ -164,7 +166,7 @@ class Simulator:
     def _record(self, play: _Play, ask: Ask, answer: Answer) -> None:
         key, model = play.responder.key_of(ask), ask.model
         self.ledger.record(
-            elapsed=time.monotonic() - self._began,
+            elapsed=self._clock() - self._began,
             key=key.name if key else "(unknown)",
             path=ask.path,
             # Names that a client invents must not fill the totals.

@@ -1,14 +1,16 @@
-"""A whole monitor in this process, against a simulator in this process, on a real database."""
+"""A whole monitor in this process, against a simulator in this process, on a real database, in quick time."""
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, closing
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from quick_time import FACTOR, PATIENCE, QUICK_BACKEND, datetime_of, quick_clock
 
 from monitor.alerts.interfaces import Sender
 from monitor.config import load
@@ -53,10 +55,20 @@ class Bench:
     def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
         self.folder = folder
         self.taker = Taker()
+        self.clock = quick_clock()
         self._stack = stack
 
+    def now(self) -> datetime:
+        """The monitor's time."""
+        return self.clock.now()
+
+    def wall(self) -> datetime:
+        """The monitor's wall clock."""
+        return self.clock.wall()
+
     async def simulate(self, scenario: str) -> None:
-        self.simulator = Simulator(parse_scenario('name = "test"\n' + scenario))
+        passing = asyncio.get_running_loop().time
+        self.simulator = Simulator(parse_scenario('name = "test"\n' + scenario), clock=passing)
         self.base_url = await self.simulator.start()
         self._stack.push_async_callback(self.simulator.stop)
 
@@ -71,10 +83,11 @@ class Bench:
         secrets = {
             key.name.upper().replace("-", "_"): key.secret for key in self.simulator.scenario.keys
         }
-        return load(path, {"OPS": "json://127.0.0.1:9/", **secrets})
+        return load(path, {"OPS": "json://127.0.0.1:9/", **secrets}, now=self.now())
 
     async def run(self, settings: Any, clock: Clock | None = None) -> Monitor:
-        monitor = Monitor(settings, [self.taker], clock=clock)
+        self.clock = clock or self.clock
+        monitor = Monitor(settings, [self.taker], clock=self.clock)
         await monitor.start()
         running = asyncio.create_task(monitor.run())
 
@@ -119,7 +132,7 @@ class Bench:
         return told
 
     def spent(self) -> float:
-        rows = queries.spend(self.folder / "monitor.db", datetime.now(UTC).date())
+        rows = queries.spend(self.folder / "monitor.db", self.now().date())
         return sum(row.settled_usd for row in rows)
 
     def held(self) -> float:
@@ -128,15 +141,27 @@ class Bench:
             return usd
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not condition():  # noqa: ASYNC110 - it is another process or thread that moves
-                await asyncio.sleep(0.02)
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end
+            await asyncio.sleep(0.02 * FACTOR)
 
 
 @pytest.fixture
-async def bench(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Bench]:
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """For whole monitors a loop on which time passes quickly."""
+    return QUICK_BACKEND if "bench" in request.fixturenames else "asyncio"
+
+
+@pytest.fixture
+async def bench(
+    tmp_path: Path, anyio_backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Bench]:
     async with AsyncExitStack() as stack:
-        yield Bench(tmp_path, stack)
+        bench = Bench(tmp_path, stack)
+        quick = datetime_of(bench.wall)
+        monkeypatch.setattr("apscheduler.schedulers.base.datetime", quick)
+        yield bench
 
 
 @pytest.fixture

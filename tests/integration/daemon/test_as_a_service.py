@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import socket
 import sqlite3
-from datetime import UTC, datetime
 
 import pytest
+from quick_time import FACTOR, PATIENCE
 
-from monitor.daemon import health
+from monitor.daemon import health, health_reporter
 from monitor.daemon.health import trouble
 from monitor.daemon.notify import ServiceManager
 from monitor.daemon.service import Monitor
@@ -29,7 +29,7 @@ def manager():
 async def heard(end, wanted):
     """What was told until something wanted came."""
     lines, loop = [], asyncio.get_running_loop()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE * FACTOR):
         while not any(wanted in line for line in lines):
             lines += (await loop.sock_recv(end, 10_000)).decode().split("\n")
     return lines
@@ -41,7 +41,7 @@ async def test_the_service_manager_hears_ready_then_how_it_goes_then_the_end(
     end, told = manager
     await bench.simulate(simulated("acme", '[keys.capabilities."gpt-image-2:images"]\nopen = 0.5'))
     settings = bench.settings(key("acme"), '[delivery]\ngroup_within = "50ms"\n')
-    monitor = Monitor(settings, [bench.taker], manager=told)
+    monitor = Monitor(settings, [bench.taker], manager=told, clock=bench.clock)
     await monitor.start()
     running = asyncio.create_task(monitor.run())
     try:
@@ -62,17 +62,18 @@ async def test_progress_is_noted_with_the_first_beat_for_whoever_checks(bench, k
     path = bench.folder / "monitor.db"
     await bench.until(lambda: status_queries.daemon(path).status)
     row = status_queries.daemon(path)
-    assert trouble(row, datetime.now(UTC)) is None
+    assert trouble(row, bench.now()) is None
     assert row.status["stalled"] == []
     assert row.status["targets"] == 1
     await bench.stop()
-    assert "is stopped since" in trouble(status_queries.daemon(path), datetime.now(UTC))
+    assert "is stopped since" in trouble(status_queries.daemon(path), bench.now())
 
 
 async def test_a_note_that_can_be_written_is_no_progress_while_results_cannot(
     bench, key, simulated, monkeypatch
 ):
-    monkeypatch.setattr(health, "_WRITTEN_MOST", 2.0)
+    monkeypatch.setattr(health, "_WRITTEN_MOST", 5.0)
+    monkeypatch.setattr(health_reporter, "NOTE_EVERY", 1.0)
     await bench.simulate(simulated("acme"))
     monitor = await bench.run(bench.settings(key("acme", "gpt-5.1:summary")))
     await bench.until(lambda: bench.events().count("unverified") == 1)

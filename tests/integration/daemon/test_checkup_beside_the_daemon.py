@@ -1,7 +1,6 @@
 """What commands spent is booked by the daemon, and a provider that is open meanwhile is told of."""
 
 import asyncio
-from datetime import UTC, datetime
 
 import pytest
 
@@ -105,7 +104,7 @@ async def test_two_commands_at_once_take_turns(bench, key, simulated):
 async def test_a_shut_direct_target_tells_of_the_provider_that_is_open(bench, key, simulated):
     await bench.simulate(simulated("acme") + RELAY)
     figures = '[deadlines]\noverdue = ["1s"]\n'
-    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = bench.now().strftime("%Y-%m-%dT%H:%M:%SZ")
     settings = bench.settings(key("acme", more=f"verified_at = {at}") + provided(bench), figures)
     await bench.run(settings)
     await bench.until(lambda: "overdue" in bench.events("acme/gpt-image-2:images"))

@@ -49,8 +49,8 @@ async def test_of_equal_answers_the_first_is_logged_and_then_one_in_so_many(
     (bench.folder / "a.keys").chmod(0o600)
     watched = POOL if kind == "pool" else key("acme", more="log_every = 5")
     await bench.run(bench.settings(watched))
-    await bench.until(lambda: logged("equal")[-1:] == [15])
-    assert logged("equal") == [1, 5, 10, 15]
+    await bench.until(lambda: len(logged("equal")) >= 4)
+    assert logged("equal")[:4] == [1, 5, 10, 15]
     assert set(logged("level")) == {"info"}
 
 

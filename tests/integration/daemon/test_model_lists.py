@@ -102,7 +102,7 @@ async def test_a_model_without_a_price_is_costly_whatever_usage_its_answers_tell
     await bench.run(bench.settings(key("acme", "acme-1"), OWN + price))
     await bench.until(lambda: "baseline" in bench.events())
     await bench.stop()
-    (row,) = queries.spend(bench.folder / "monitor.db", datetime.now(UTC).date())
+    (row,) = queries.spend(bench.folder / "monitor.db", bench.now().date())
     assert row.settled_usd == pytest.approx(
         2 * UNKNOWN_PRICE if estimated else bench.simulator.ledger.billed(), abs=1e-6
     )

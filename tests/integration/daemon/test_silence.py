@@ -13,7 +13,15 @@ SIX = [
     "gpt-5.2:chat",
     "o3:chat",
 ]
-FIGURES = '[deadlines]\nstale = "4s"\n[budget]\nper_key_per_day = 5.0\nper_month = 50.0\n'
+FIGURES = """
+[deadlines]
+stale = "4s"
+[budget]
+per_key_per_day = 5.0
+per_month = 50.0
+[delivery]
+group_within = "1s"
+"""
 
 
 def stales(bench):
