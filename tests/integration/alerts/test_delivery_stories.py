@@ -5,10 +5,11 @@ import random
 import re
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 import structlog
+from quick_time import in_quick_time, quick_wall
 
 from monitor.access.limits import Delivery
 from monitor.access.words import EventKind
@@ -64,6 +65,7 @@ class Moody(Sender):
             self.message[int(id_)] = number
 
 
+@in_quick_time
 @pytest.mark.parametrize("seed", range(8))
 async def test_every_row_is_told_once_and_in_its_targets_order(outbox, light, seed):
     dice = random.Random(seed)
@@ -74,7 +76,7 @@ async def test_every_row_is_told_once_and_in_its_targets_order(outbox, light, se
             Lagging(outbox, dice),
             [channel],
             QUICK,
-            now=lambda: datetime.now(UTC),
+            now=quick_wall(),
             spread=dice.random,
         )
         task = asyncio.create_task(dispatcher.run())

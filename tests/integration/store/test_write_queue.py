@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 import structlog
+from quick_time import FACTOR, PATIENCE, in_quick_time
 
 from monitor.access.happening import Happening
 from monitor.access.holds import Posting, Reservation, Spend
@@ -68,6 +69,7 @@ async def opened(store: Store, **more):
         await recorder.aclose()
 
 
+@in_quick_time
 async def test_what_is_refused_is_kept_and_written_in_its_order_and_said_once(store):
     with structlog.testing.capture_logs() as logs:
         async with opened(store) as queue:
@@ -87,18 +89,20 @@ async def test_what_is_refused_is_kept_and_written_in_its_order_and_said_once(st
     assert said == ["database_migrated", "database_refuses", "database_accepts_again"]
 
 
+@in_quick_time
 async def test_who_brings_more_than_is_kept_waits_and_loses_nothing(store):
     async with opened(store, most=2) as queue:
         store.refuse()
         await queue.keep([change("0")])
         more = [asyncio.create_task(queue.keep([change(str(n))])) for n in range(1, 5)]
-        done, waiting = await asyncio.wait(more, timeout=0.3)
+        done, waiting = await asyncio.wait(more, timeout=0.3 * FACTOR)
         assert (len(done), len(waiting), queue.full) == (0, 4, True)
         store.accept()
         await asyncio.gather(*more)
     assert store.scopes() == list("01234")
 
 
+@in_quick_time
 async def test_who_insists_is_told_that_it_is_refused_and_nothing_of_it_is_kept(store):
     hold = Reservation(1, "acme", "acme", datetime.now(UTC).date(), 0.01)
     mark = Change(posting=Posting(held=(hold,)))
@@ -177,6 +181,7 @@ def keys(store: Store) -> list[str]:
     return [row[0] for row in store.ask("SELECT key FROM spend ORDER BY rowid")]
 
 
+@in_quick_time
 async def test_what_brings_nothing_new_waits_for_company(store):
     async with opened(store) as queue:
         await queue.keep([spent("patient", A)], patient=True)
@@ -184,7 +189,7 @@ async def test_what_brings_nothing_new_waits_for_company(store):
         await queue.keep([spent("company")])
         assert sorted(keys(store)) == ["company", "patient"]
         await queue.keep([spent("alone", A)], patient=True)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE * FACTOR):
             while "alone" not in keys(store):  # noqa: ASYNC110 - it is another thread that writes
                 await asyncio.sleep(0.05)
 
@@ -216,10 +221,11 @@ async def test_what_people_are_told_of_overtakes_nothing_of_its_own_target(store
         assert keys(store) == ["first", "second", "third"]
 
 
+@in_quick_time
 async def test_what_brings_nothing_new_does_not_wait_for_ever_behind_what_does(store):
     async with opened(store) as queue:
         await queue.keep([spent("patient", A)], patient=True)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE * FACTOR):
             while not keys(store):
                 await queue.keep([change("told")])
 
@@ -259,6 +265,7 @@ async def test_what_waits_at_the_end_is_written(store):
         await queue.keep([spent("late")])
 
 
+@in_quick_time
 async def test_what_is_refused_is_overtaken_by_nothing_that_came_with_it(store):
     bad = replace(change("bad"), told=(Told(change("bad").told[0].happening, ("",)),))
     with structlog.testing.capture_logs() as logs:
