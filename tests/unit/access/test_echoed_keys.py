@@ -2,11 +2,12 @@
 
 import re
 import time
+from itertools import product
 
 import pytest
 from echoes import FORMS, HOWS, KEYS, WINDOW, answer, remains, spell
 
-from monitor.access.diagnosis import diagnose, read_listing
+from monitor.access.diagnosis import read_listing
 from monitor.access.diagnosis.diagnosis_cache import DiagnosisCache
 from monitor.access.masking import HIDDEN, Mask
 from monitor.access.observation import Observation
@@ -31,22 +32,24 @@ def test_the_search_of_these_tests_finds_every_form_whole_and_cut(which, form):
 def test_a_key_that_is_echoed_leaves_the_diagnosis_in_no_form(which, form):
     secret = SECRETS[which]
     mask = Mask([secret]).text
-    for cut in CUTS:
-        for how in (*HOWS, "frame"):
-            status, kind, body = answer(secret, form, cut, how)
-            for surface in Surface:
-                seen = Observation(
-                    status,
-                    {"content-type": kind},
-                    body.encode(),
-                    surface=surface,
-                    model="gpt-5.1",
-                    kind=ProbeKind.LISTING if surface is Surface.MODELS else ProbeKind.FULL,
-                    mask=mask,
-                )
-                for made in (diagnose(seen), read_listing(seen), DiagnosisCache().read(seen)):
-                    if made is not None:
-                        assert remains(made.message, (secret,), 3) == [], (cut, how, surface)
+    for turn, (cut, how) in enumerate(product(CUTS, (*HOWS, "frame"))):
+        status, kind, body = answer(secret, form, cut, how)
+        # a refusal is read alike on all of them, so they take turns
+        one = list(Surface)[turn % len(Surface)]
+        for surface in Surface if status == 200 else {one, Surface.MODELS}:
+            seen = Observation(
+                status,
+                {"content-type": kind},
+                body.encode(),
+                surface=surface,
+                model="gpt-5.1",
+                kind=ProbeKind.LISTING if surface is Surface.MODELS else ProbeKind.FULL,
+                mask=mask,
+            )
+            cache = DiagnosisCache()
+            for made in (cache.read(seen), cache.read(seen), read_listing(seen)):
+                if made is not None:
+                    assert remains(made.message, (secret,), 3) == [], (cut, how, surface)
 
 
 @pytest.mark.parametrize("form", FORMS)
