@@ -327,22 +327,22 @@ class Lab:
     async def told(self, *events: str, count: int = 1) -> None:
         """Wait until the history has `count` happenings of these events."""
 
+        query = f"SELECT id FROM happenings WHERE event IN ({', '.join('?' * len(events))})"
+        await self.until(
+            lambda: len(self.ask(query, *events)) >= count, f"{count} of {events} in the history"
+        )
+
+    def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows of the database; none before there is one. A command would take what the daemon needs."""
         text = self.settings.read_text() if self.settings.exists() else ""
         named = re.search(r'database = "sqlite:///([^"]+)"', text)
         path = self.folder / (named[1] if named else "monitor.db")
-        marks = ", ".join("?" * len(events))
-
-        def enough() -> bool:
-            # a command for each query would take what the daemon needs
-            with (
-                suppress(sqlite3.Error),
-                closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as it,
-            ):
-                query = f"SELECT count(*) FROM happenings WHERE event IN ({marks})"
-                return bool(it.execute(query, events).fetchone()[0] >= count)
-            return False
-
-        await self.until(enough, f"{count} of {events} in the history")
+        with (
+            suppress(sqlite3.Error),
+            closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database,
+        ):
+            return database.execute(query, values).fetchall()
+        return []
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

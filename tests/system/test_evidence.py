@@ -30,6 +30,7 @@ open = "always"
 """
 SECRETS = {"ACME_PROD": "sk-sim-FAKE-acme-prod-0001", "ACME_RELAY": "sk-sim-FAKE-acme-relay-0001"}
 TARGET = "acme-prod/gpt-image-2:images"
+OPEN = "acme-prod/gpt-5.4-nano:responses"
 
 
 @pytest.fixture
@@ -50,14 +51,15 @@ async def watched(lab, fast):
     )
     process = await lab.start("run", "--config", str(lab.settings), environ=SECRETS)
 
-    async def enough() -> bool:
-        ended = await lab.call("evidence", TARGET, "--format", "json")
-        if ended.status:
-            return False
-        made = json.loads(ended.out)
-        return made["answers"]["count"] >= 8 and bool(made["identity"]) and bool(made["beside"])
+    def enough() -> bool:
+        runs = lab.ask(
+            "SELECT name, kind, diagnosis, answers FROM runs JOIN targets ON targets.id = target_id"
+        )
+        refused = sum(row[3] for row in runs if row[:2] == (TARGET, "full"))
+        listed = any(row[1] == "listing" for row in runs)
+        return refused >= 6 and listed and (OPEN, "full", "access_granted") in [r[:3] for r in runs]
 
-    await lab.until(enough, "eight answers and a model list")
+    await lab.until(enough, "six answers, a model list and a granted answer")
     process.send_signal(signal.SIGTERM)
     await process.wait()
     return lab
