@@ -5,9 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 #: What tests of several folders share.
 sys.path.insert(0, str(Path(__file__).with_name("support")))
+
+# A busy machine is no failure: what takes too long is ended by pytest-timeout.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 README = Path(__file__).with_name("README.md")
 #: Where the fault tests are; a run of less than all of them makes no table.
@@ -19,7 +24,7 @@ _WANTED = pytest.StashKey[set[str]]()
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Async tests run on asyncio, as the daemon does."""
+    """Async tests run on asyncio, as the daemon does; see also support/quick_time.py."""
     return "asyncio"
 
 

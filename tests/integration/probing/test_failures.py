@@ -199,10 +199,10 @@ async def test_a_silent_server_ends_at_the_deadline(server, probe) -> None:
         await asyncio.Event().wait()
 
     server.answer = silent
-    seen = await probe(deadline=0.05)
+    seen = await probe(deadline=0.3)
     assert (seen.status, seen.failure, seen.sent) == (None, Failure.TIMEOUT, True)
-    assert seen.failure_text == "no whole answer within 0.05 s"
-    assert seen.timings.total >= 50
+    assert seen.failure_text == "no whole answer within 0.3 s"
+    assert seen.timings.total >= 300
 
 
 async def test_a_dripping_body_ends_at_the_deadline(server, probe) -> None:
@@ -214,7 +214,7 @@ async def test_a_dripping_body_ends_at_the_deadline(server, probe) -> None:
             await asyncio.sleep(0.001)  # the drip itself
 
     server.answer = drip
-    seen = await probe(deadline=0.1)
+    seen = await probe(deadline=0.3)
     assert (seen.status, seen.failure, seen.truncated) == (200, Failure.TIMEOUT, True)
     assert seen.body.startswith(b"..")
 
@@ -226,7 +226,7 @@ async def test_endless_interim_answers_end_at_the_deadline(server, probe) -> Non
             await writer.drain()
 
     server.answer = hints
-    seen = await probe(deadline=0.1)
+    seen = await probe(deadline=0.3)
     assert (seen.status, seen.failure) == (None, Failure.TIMEOUT)
 
 
