@@ -27,7 +27,7 @@ run: $(READY) ## the monitor itself, with access-monitor.toml or OPENAI_API_KEY
 	@$(BIN)/access-monitor run
 
 test: $(READY) ## unit and integration tests and a dozen of the installed command
-	@$(BIN)/python -m pytest -n auto -m "not system"
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not system"
 
 test-system: $(READY) ## the installed command as processes, with real servers and faults
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m system tests/system
