@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -69,7 +70,7 @@ SHAPES: dict[str, tuple[Surface, Callable[..., Any]]] = {
     "stream of chunks": (Surface.STREAM, chunks),
 }
 each_shape = pytest.mark.parametrize("shape", SHAPES)
-cut_or_not = pytest.mark.parametrize("cut", [False, True], ids=["complete", "cut"])
+BOTH = (False, True)
 
 
 def ask(shape: str, text: str, *, cut: bool = False, word: str = WORD, **asked: Any) -> Diagnosis:
@@ -80,8 +81,6 @@ def ask(shape: str, text: str, *, cut: bool = False, word: str = WORD, **asked: 
     return diagnose(Observation(200, body=body.encode(), **plain | asked))  # type: ignore[arg-type]
 
 
-@each_shape
-@cut_or_not
 @pytest.mark.parametrize(
     "text",
     [
@@ -94,9 +93,10 @@ def ask(shape: str, text: str, *, cut: bool = False, word: str = WORD, **asked: 
         '{"word": "copperlizard"}',
     ],
 )
-def test_the_joined_word_is_the_proof(shape: str, text: str, *, cut: bool) -> None:
-    found = ask(shape, text, cut=cut)
-    assert (found.code, found.unproven) == (Code.ACCESS_GRANTED, False)
+def test_the_joined_word_is_the_proof(text: str) -> None:
+    for shape, cut in product(SHAPES, BOTH):
+        found = ask(shape, text, cut=cut)
+        assert (found.code, found.unproven) == (Code.ACCESS_GRANTED, False), (shape, cut)
 
 
 FALSE_ANSWERS = {
@@ -120,18 +120,15 @@ FALSE_ANSWERS = {
 }
 
 
-@each_shape
-@cut_or_not
-@pytest.mark.parametrize("word", [WORD, ""], ids=["asked", "explained"])
 @pytest.mark.parametrize(("text", "effect"), FALSE_ANSWERS.values(), ids=FALSE_ANSWERS)
-def test_a_refusal_in_the_models_words_is_never_granted(
-    shape: str, text: str, effect: Effect | None, word: str, *, cut: bool
-) -> None:
-    found = ask(shape, text, cut=cut, word=word)
-    assert found.effect not in (Effect.GRANTED, Effect.LOCKED)
-    assert not found.unproven
-    if effect is not None:
-        assert found.effect is effect
+def test_a_refusal_in_the_models_words_is_never_granted(text: str, effect: Effect | None) -> None:
+    # without a word it is an answer that a person wants explained
+    for shape, cut, word in product(SHAPES, BOTH, (WORD, "")):
+        found = ask(shape, text, cut=cut, word=word)
+        assert found.effect not in (Effect.GRANTED, Effect.LOCKED), (shape, cut, word)
+        assert not found.unproven, (shape, cut, word)
+        if effect is not None:
+            assert found.effect is effect, (shape, cut, word)
 
 
 @each_shape
