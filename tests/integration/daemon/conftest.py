@@ -5,7 +5,8 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, closing
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,11 @@ class Bench:
             key.name.upper().replace("-", "_"): key.secret for key in self.simulator.scenario.keys
         }
         return load(path, {"OPS": "json://127.0.0.1:9/", **secrets}, now=self.now())
+
+    def never_settling(self, settings: Any) -> Any:
+        """For a gate that flickers: on a busy machine it may be found open twice in a row."""
+        never = replace(settings.confirmation, confirmation_span=timedelta(hours=1))
+        return replace(settings, confirmation=never)
 
     async def run(self, settings: Any, clock: Clock | None = None) -> Monitor:
         self.clock = clock or self.clock

@@ -94,7 +94,7 @@ async def test_a_pools_budget_is_each_keys_and_its_end_is_told_to_the_pools_chan
     only = '[[channels]]\nname = "only"\nurl = "env:OPS"\n'
     more = 'channels = ["only"]'
     figures = "[budget]\nper_key_per_day = 0.006\n"
-    await bench.run(bench.settings(pool(more), figures, channels=only))
+    await bench.run(bench.never_settling(bench.settings(pool(more), figures, channels=only)))
     await bench.until(lambda: bench.events().count("budget") == 2)
     budgets = [h for h in bench.history() if h.event == "budget"]
     assert {h.facts["key"] for h in budgets} == {name(0), name(1)}

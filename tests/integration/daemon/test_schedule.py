@@ -20,12 +20,14 @@ class Round:
     def __init__(self) -> None:
         self.clock = Clock()
         self.schedule = Schedule(self.clock)
+        #: what is dated alike is due at the same moment, however long the dating takes
+        self._began = self.clock.now()
         self.late: dict[str, float] = {}
         self._dated = {}
         self._done = asyncio.Event()
 
     def date(self, name: str, seconds: float, *, waiting: bool = True, **more) -> None:
-        self._dated[name] = self.clock.after(seconds)
+        self._dated[name] = self._began + timedelta(seconds=seconds)
         watch = SimpleNamespace(name=name, removed=False, waiting=waiting)
         self.schedule.at(watch, self._dated[name], **more)
 
