@@ -326,14 +326,16 @@ class Lab:
 
     async def told(self, *events: str, count: int = 1) -> None:
         """Wait until the history has `count` happenings of these events."""
-
         query = f"SELECT id FROM happenings WHERE event IN ({', '.join('?' * len(events))})"
         await self.until(
             lambda: len(self.ask(query, *events)) >= count, f"{count} of {events} in the history"
         )
 
     def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Rows of the database; none before there is one. A command would take what the daemon needs."""
+        """Rows of the database; none before there is one, or while it cannot be read.
+
+        A command for each query would take what the daemon needs.
+        """
         text = self.settings.read_text() if self.settings.exists() else ""
         named = re.search(r'database = "sqlite:///([^"]+)"', text)
         path = self.folder / (named[1] if named else "monitor.db")

@@ -1,7 +1,6 @@
 """Faults of the network between the daemon and its channels: each message comes, late, and nobody waits."""
 
 import asyncio
-import json
 import re
 import signal
 import ssl
@@ -221,20 +220,22 @@ async def test_a_message_comes_when_the_fault_has_passed_and_nobody_waits_for_it
     daemon = await lab.daemon()
     tried: dict[str, str] = {}
 
-    async def states() -> dict[str, str]:
-        told = [row for row in await lab.history() if row["event"] == "unverified"]
-        return {n["channel"]: n["state"] for row in told for n in row["notifications"]}
+    def states() -> dict[str, str]:
+        return dict(
+            lab.ask(
+                "SELECT channel, state FROM notifications JOIN happenings"
+                " ON happenings.id = happening_id WHERE event = 'unverified'"
+            )
+        )
 
-    async def healthy_is_told() -> bool:
-        return (await states()).get("healthy") == "delivered"
+    await lab.until(
+        lambda: states().get("healthy") == "delivered", "the channel without a fault", patience=15
+    )
 
-    await lab.until(healthy_is_told, "the channel without a fault", patience=15)
-
-    async def failed(*names: str) -> bool:
-        ended = await lab.call("alerts", "list", "--config", str(lab.settings), "--format", "json")
-        for row in json.loads(ended.out):
-            if row["last_error"]:
-                tried.setdefault(row["channel"], row["last_error"])
+    def failed(*names: str) -> bool:
+        errors = "SELECT channel, last_error FROM notifications WHERE last_error IS NOT NULL"
+        for channel, error in lab.ask(errors):
+            tried.setdefault(channel, error)
         return set(names) <= set(tried)
 
     await lab.until(
@@ -244,13 +245,13 @@ async def test_a_message_comes_when_the_fault_has_passed_and_nobody_waits_for_it
         context.load_cert_chain(good)
     await refused.open()
 
-    async def all_told() -> bool:
-        await failed()
-        now = await states()
+    def all_told() -> bool:
+        failed()
+        now = states()
         return all(now[name] == "delivered" for name in urls if name != "unresolved")
 
     await lab.until(all_told, "every channel whose fault has passed", patience=90)
-    assert (await states())["unresolved"] == "pending"
+    assert states()["unresolved"] == "pending"
     figures = process(daemon.pid)
     most, threads = 1024 * int(figures["VmHWM"].split()[0]), int(figures["Threads"])
     daemon.send_signal(signal.SIGTERM)

@@ -276,11 +276,10 @@ async def test_what_was_given_up_is_listed_and_can_be_retried(sim, fast):
     sim.settings.write_text(text)
     daemon = await sim.daemon()
 
-    async def dead() -> bool:
-        ended = await sim.call("alerts", "list", "--state", "dead", "--format", "json")
-        return ended.status == 0 and len(json.loads(ended.out)) > 1
-
-    await sim.until(dead, "notifications to be given up")
+    dead = "SELECT id FROM notifications WHERE state = 'dead'"
+    await sim.until(lambda: len(sim.ask(dead)) > 1, "notifications to be given up")
+    ended = await sim.call("alerts", "list", "--state", "dead", "--format", "json")
+    assert len(json.loads(ended.out)) > 1
     every = json.loads((await sim.call("alerts", "list", "--all", "--format", "json")).out)
     page = await sim.call("alerts", "list", "--limit", "1", "--format", "json")
     (newest,) = json.loads(page.out)

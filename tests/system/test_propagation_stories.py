@@ -190,8 +190,8 @@ def events(history, target) -> list[str]:
     return [row["event"] for row in history if row["target"] == target]
 
 
-async def gave_up(lab) -> bool:
-    return any(row["reason"] == "gave_up" for row in await lab.history())
+def gave_up(lab) -> bool:
+    return bool(lab.ask("SELECT id FROM happenings WHERE reason = 'gave_up'"))
 
 
 async def booked_by_key(lab) -> dict[str, float]:

@@ -139,11 +139,10 @@ async def test_no_canary_comes_out_anywhere(lab, fast, fault):
     found: list[str] = []
     config = ("--config", str(lab.settings))
 
-    async def answered() -> bool:
-        ended = await lab.call("status", *config, "--format", "json")
-        return all(target["last_probe_at"] for target in json.loads(ended.out)["targets"])
-
-    await lab.until(answered, "every target to be answered once", patience=90)
+    answered = "SELECT count(last_probe_at) = count(*) FROM targets"
+    await lab.until(
+        lambda: lab.ask(answered) == [(1,)], "every target to be answered once", patience=90
+    )
     limits = process.joinpath("limits").read_text()
     assert [line.split()[4] for line in limits.splitlines() if "core file" in line] == ["0"]
 
