@@ -56,6 +56,25 @@ async def test_the_service_manager_hears_ready_then_how_it_goes_then_the_end(
     assert "STOPPING=1" in await heard(end, "STATUS=stopping")
 
 
+async def test_who_makes_no_progress_says_so_and_leaves_the_watchdog_alone(
+    bench, key, simulated, manager, monkeypatch
+):
+    monkeypatch.setattr(health, "_WRITTEN_MOST", 0.0)
+    end, told = manager
+    await bench.simulate(simulated("acme"))
+    monitor = Monitor(bench.settings(key("acme")), [bench.taker], manager=told, clock=bench.clock)
+    await monitor.start()
+    running = asyncio.create_task(monitor.run())
+    try:
+        lines = await heard(end, "nothing could be written to the database")
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await monitor.stop()
+    assert lines[0] == "READY=1"
+    assert "WATCHDOG=1" not in lines
+
+
 async def test_progress_is_noted_with_the_first_beat_for_whoever_checks(bench, key, simulated):
     await bench.simulate(simulated("acme"))
     await bench.run(bench.settings(key("acme")))

@@ -1,6 +1,7 @@
 """The monitor as a whole: what it does of itself, besides the state table."""
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -58,6 +59,25 @@ async def test_over_budget_only_listings_are_made_and_it_is_told_once(bench, key
     assert bench.events().count("budget") == 1
     assert bench.simulator.ledger.billed() <= 0.006
     assert bench.spent() == pytest.approx(bench.simulator.ledger.billed(), abs=1e-6)
+
+
+async def test_what_cannot_be_released_at_a_stop_is_decided_after_the_next_start(
+    bench, key, simulated
+):
+    await bench.simulate(simulated("acme"))
+    settings = bench.settings(key("acme"))
+    await bench.run(settings)
+    await bench.until(lambda: "unverified" in bench.events())
+    with closing(sqlite3.connect(bench.folder / "monitor.db")) as database:
+        database.execute("ALTER TABLE holds RENAME TO elsewhere")
+        await bench.stop()
+        database.execute("ALTER TABLE elsewhere RENAME TO holds")
+    assert bench.held() > 0
+    gated = bench.simulator.ledger.count(what="gated")
+    await bench.run(settings)
+    await bench.until(lambda: bench.simulator.ledger.count(what="gated") > gated + 2)
+    await bench.stop()
+    assert (bench.spent(), bench.held()) == (0, 0)
 
 
 async def test_after_crashes_what_was_held_is_decided_by_the_next_conclusive_answer(

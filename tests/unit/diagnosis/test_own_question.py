@@ -327,6 +327,8 @@ BESIDE = [
     {"success": False},
     {"status_code": 500},
     {"error": {"message": "kettle"}},
+    {"error": ["kettle"]},
+    {"error": True},
 ]
 
 
@@ -338,7 +340,9 @@ def test_what_stands_beside_the_payload_may_refuse_it(read_answer, make, beside)
     assert found.effect in (Effect.INCONCLUSIVE, Effect.BLOCKED)
 
 
-@pytest.mark.parametrize("beside", [{"code": 0}, {"code": 200}, {"code": "success"}, {"error": {}}])
+@pytest.mark.parametrize(
+    "beside", [{"code": 0}, {"code": 200}, {"code": "success"}, {"error": {}}, {"error": [""]}]
+)
 def test_a_success_that_says_so_is_one(read_answer, beside) -> None:
     found = read_answer(200, chat(WORD) | beside, surface=Surface.CHAT, model="gpt-5.1", word=WORD)
     assert found.code is Code.ACCESS_GRANTED
