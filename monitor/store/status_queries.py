@@ -3,24 +3,26 @@
 A container's health check runs every half minute, and importing SQLAlchemy takes longer than all the rest.
 """
 
-import json
 import sqlite3
+from collections import namedtuple
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from monitor.access.words import Code, Contract, Hold, State, Surface
+from monitor.access.words import Code
 from monitor.store.errors import BUSY_TIMEOUT, StoreError, trouble_of
-from monitor.store.records import DaemonRow, NotificationState, Status, TargetStatus
+from monitor.store.forms import daemon_of, target_of
+from monitor.store.records import DaemonRow, NotificationState, Status
 
 _DAEMON = "SELECT pid, started_at, progress_at, stopped_at, status FROM daemon"
 
 _TARGETS = """
-    SELECT name, t.key, organization, project, route, contract, model, surface, state, since, blocker,
-        last_probe_at, last_diagnosis, next_probe_at, coalesce(settled_usd, 0.0), held_by
+    SELECT name, t.key key, organization, project, route, contract, model, surface, state, since, blocker,
+        last_probe_at, last_diagnosis, next_probe_at, coalesce(settled_usd, 0.0) spend_today_usd, held_by
     FROM targets t LEFT JOIN spend s ON s.key = t.key AND s.day = ?
     WHERE active ORDER BY name
 """
@@ -38,7 +40,13 @@ _BOOKED = "SELECT key, day, settled_usd, 0.0 FROM spend WHERE day >= ?"
 _HELD = "SELECT key, day, usd, usd FROM holds WHERE day >= ?"
 
 _WAITING = "SELECT state, count(*) FROM notifications WHERE state IN (?, ?) GROUP BY state"
-_OLDEST = "SELECT min(created_at) FROM notifications WHERE state = ?"
+_OLDEST = 'SELECT min(created_at) "at [datetime]" FROM notifications WHERE state = ?'
+
+# used only where `detect_types` asks for it
+sqlite3.register_converter(
+    "datetime", lambda stored: datetime.fromisoformat(stored.decode()).replace(tzinfo=UTC)
+)
+sqlite3.register_converter("date", lambda stored: date.fromisoformat(stored.decode()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,7 @@ def money(path: Path, *, now: datetime) -> Money:
         rows = connection.execute(f"{_BOOKED} UNION ALL {_HELD}", (f"{now:%Y-%m}-01",) * 2)
         for key, day, usd, of_it in rows:
             month += usd
-            if day == f"{now:%Y-%m-%d}":
+            if day == now.date():
                 today[key] = today.get(key, 0.0) + usd
                 held[key] = held.get(key, 0.0) + of_it
     return Money(month, today, held)
@@ -84,7 +92,7 @@ def status(path: Path, *, now: datetime) -> Status:
     states = NotificationState.PENDING, NotificationState.DEAD
     with _reading(path) as connection:
         targets = connection.execute(_TARGETS, (f"{now:%Y-%m-%d}",))
-        found = tuple(_target(row) for row in targets)
+        found = tuple(target_of(row) for row in targets)
         counts = dict(connection.execute(_WAITING, states).fetchall())
         pending, dead = (counts.get(state, 0) for state in states)
         (oldest,) = connection.execute(_OLDEST, (NotificationState.PENDING,)).fetchone()
@@ -92,7 +100,7 @@ def status(path: Path, *, now: datetime) -> Status:
             targets=found,
             pending=pending,
             dead=dead,
-            oldest_pending_s=max((now - _time(oldest)).total_seconds(), 0.0) if oldest else None,
+            oldest_pending_s=max((now - oldest).total_seconds(), 0.0) if oldest else None,
             daemon=_daemon(connection),
         )
 
@@ -109,8 +117,10 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
                 uri=True,
                 timeout=BUSY_TIMEOUT,
                 isolation_level=None,
+                detect_types=sqlite3.PARSE_DECLTYPES | sqlite3.PARSE_COLNAMES,
             )
         ) as connection:
+            connection.row_factory = _named
             connection.execute("BEGIN")
             tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             found = None
@@ -127,38 +137,14 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _daemon(connection: sqlite3.Connection) -> DaemonRow | None:
     row = connection.execute(_DAEMON).fetchone()
-    if row is None:
-        return None
-    pid, started, progress, stopped, said = row
-    return DaemonRow(pid, _time(started), _time(progress), _maybe(stopped), json.loads(said))
+    return daemon_of(row) if row else None
 
 
-def _target(row: tuple[Any, ...]) -> TargetStatus:
-    (name, key, organization, project, route, contract, model, surface, state, since, blocker,
-     last_probe_at, last_diagnosis, next_probe_at, spent, held_by) = row  # fmt: skip
-    return TargetStatus(
-        target=name,
-        key=key,
-        organization=organization,
-        project=project,
-        route=route,
-        contract=Contract(contract),
-        model=model,
-        surface=Surface(surface),
-        state=State(state),
-        since=_time(since),
-        blocker=Code(blocker) if blocker else None,
-        last_probe_at=_maybe(last_probe_at),
-        last_diagnosis=Code(last_diagnosis) if last_diagnosis else None,
-        next_probe_at=_maybe(next_probe_at),
-        spend_today_usd=spent,
-        held_by=Hold(held_by) if held_by else None,
-    )
+def _named(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Any:
+    return _shape(tuple(column[0] for column in cursor.description))._make(row)
 
 
-def _time(stored: str) -> datetime:
-    return datetime.fromisoformat(stored).replace(tzinfo=UTC)
-
-
-def _maybe(stored: str | None) -> datetime | None:
-    return _time(stored) if stored else None
+@lru_cache
+def _shape(names: tuple[str, ...]) -> Any:
+    # an expression without a name of its own, such as `count(*)`, becomes `_0`
+    return namedtuple("Row", names, rename=True)  # noqa: PYI024  the fields are known only here

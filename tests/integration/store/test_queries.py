@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 from stored import runs_of
 from typer.testing import CliRunner
 
+from monitor.access.holds import Posting, Reservation, Spend
 from monitor.access.words import DeclarationKind, EventKind, Reason
 from monitor.cli.commands import app
 from monitor.store import database, queries, status_queries
@@ -117,6 +118,24 @@ async def test_status_shows_active_targets_only_and_the_daemon(path, recorder, c
     assert status.daemon == status_queries.daemon(path)
     assert status.daemon.progress_at == clock.now
     assert as_json(status.daemon)["status"] == {"probes": 7}
+
+
+async def test_money_is_counted_by_month_and_by_day_with_what_is_held(path, recorder, clock, make):
+    today = clock.now.date()
+    spends = [
+        Spend("acme", day, usd)
+        for day, usd in [
+            (today, 0.02),
+            (today - timedelta(days=1), 0.3),
+            (today - timedelta(days=30), 5),
+        ]
+    ]
+    hold = Reservation(1, "acme/gpt-image-2:images", "acme", today, 0.01)
+    await recorder.write([Change(posting=Posting(spends=tuple(spends), held=(hold,)))])
+    money = status_queries.money(path, now=clock.now)
+    assert money.month == pytest.approx(0.33)
+    assert money.today == {"acme": pytest.approx(0.03)}
+    assert money.held == {"acme": pytest.approx(0.01)}
 
 
 async def test_history_is_selected_by_target_pattern_time_and_number(path, recorder, clock, make):
