@@ -65,7 +65,7 @@ def _handler(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
 class _TellingConnector(aiohttp.TCPConnector):
     """A pool that says when a connection is made, and when a request has its connection.
 
-    aiohttp's own tracing tells more, and costs a tenth of a request.
+    aiohttp's own tracing costs 13 µs a request, which takes 85 without it.
     """
 
     def __init__(self, **more: Any) -> None:
