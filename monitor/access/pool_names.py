@@ -20,7 +20,7 @@ def pool_of(key: str, pools: Collection[str]) -> str | None:
 
 
 def scope_of(pool: str) -> str:
-    """What happens to a pool's keys is told together: the scope of its happenings."""
+    """What happens to a pool's keys is told together: the scope of its events."""
     return f"pool {pool}"
 
 

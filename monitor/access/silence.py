@@ -2,13 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from monitor.access.events import TimePassed
+from monitor.access.inputs import TimePassed
 from monitor.access.limits import Deadlines
 from monitor.access.memory import TargetState
 from monitor.access.words import Silence
 
 
-def silent_since(memory: TargetState, event: TimePassed, now: datetime) -> datetime:
+def silent_since(memory: TargetState, passed: TimePassed, now: datetime) -> datetime:
     """Since when a target would have been answered conclusively, had all been well.
 
     Time in which nobody asked is no silence: before this monitor watched, and, of a target that is
@@ -16,12 +16,12 @@ def silent_since(memory: TargetState, event: TimePassed, now: datetime) -> datet
     """
     since = memory.conclusive_at or memory.since or now
     if memory.failing_since:
-        since = max(since, memory.failing_since - event.interval)
-    return max(since, event.watching_since) if event.watching_since else since
+        since = max(since, memory.failing_since - passed.interval)
+    return max(since, passed.watching_since) if passed.watching_since else since
 
 
 def silence_of(
-    memory: TargetState, event: TimePassed, now: datetime, deadlines: Deadlines
+    memory: TargetState, passed: TimePassed, now: datetime, deadlines: Deadlines
 ) -> Silence | None:
     """Whose silence is to be told of, if any: nothing conclusive for the deadline and three intervals.
 
@@ -31,12 +31,12 @@ def silence_of(
     """
     if memory.blocker:
         return None
-    since = silent_since(memory, event, now)
-    least = max(deadlines.stale, 3 * event.interval)
-    others = max(event.route_answered_at or since, since)
+    since = silent_since(memory, passed, now)
+    least = max(deadlines.stale, 3 * passed.interval)
+    others = max(passed.route_answered_at or since, since)
     wait = least
-    if event.among_others:
-        wait -= event.interval if memory.failing_since else timedelta()
+    if passed.among_others:
+        wait -= passed.interval if memory.failing_since else timedelta()
     if now - since < wait:
         return None
     if others - since > least / 2:

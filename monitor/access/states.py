@@ -10,17 +10,9 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from monitor.access.events import (
-    Answered,
-    Decision,
-    Declared,
-    Event,
-    Rules,
-    SiblingOpened,
-    Telling,
-    TimePassed,
-)
-from monitor.access.limits import Confirmation
+from monitor.access.events import Decision, Event
+from monitor.access.inputs import Answered, Declared, Input, SiblingOpened, TimePassed
+from monitor.access.limits import Confirmation, Rules
 from monitor.access.memory import Streak, TargetState, changed
 from monitor.access.silence import silence_of, silent_since
 from monitor.access.words import (
@@ -50,24 +42,24 @@ RETRY_AFTER_REJECTION = timedelta(hours=24)
 
 
 def advance(
-    memory: TargetState, event: Event, now: datetime, rules: Rules | None = None
+    memory: TargetState, given: Input, now: datetime, rules: Rules | None = None
 ) -> Decision:
-    """Apply one event to a target's memory at `now` (UTC). Never raises; the same values, the same answer."""
+    """Apply one input to a target's memory at `now` (UTC). Never raises; the same values, the same answer."""
     step = _Step(memory, now, rules or Rules())
-    match event:
+    match given:
         case Answered():
-            _answered(step, event)
+            _answered(step, given)
             step.keep(
                 wait_probes=step.memory.wait_probes + 1,
-                wait_cost_usd=step.memory.wait_cost_usd + event.cost_usd,
+                wait_cost_usd=step.memory.wait_cost_usd + given.cost_usd,
             )
         case Declared():
-            _declared(step, event)
+            _declared(step, given)
         case SiblingOpened():
-            _sibling_opened(step, event)
+            _sibling_opened(step, given)
         case TimePassed():
-            _time_passed(step, event)
-    return Decision(step.memory, tuple(step.tellings))
+            _time_passed(step, given)
+    return Decision(step.memory, tuple(step.events))
 
 
 def settled(streak: Streak, confirmation: Confirmation) -> bool:
@@ -80,21 +72,25 @@ def settled(streak: Streak, confirmation: Confirmation) -> bool:
 
 
 class _Step:
-    """The memory while an event is applied to it, and what is to be told of that."""
+    """The memory while an input is applied to it, and the events of that."""
 
     def __init__(self, memory: TargetState, now: datetime, rules: Rules) -> None:
         self.memory = memory if memory.since else replace(memory, since=now)
         self.now = now
         self.rules = rules
-        self.tellings: list[Telling] = []
+        self.events: list[Event] = []
 
     def keep(self, **changes: Any) -> None:
         self.memory = changed(self.memory, **changes)
 
-    def tell(self, event: EventKind, reason: Reason, **facts: Any) -> None:
-        self.tellings.append(Telling(event, reason, facts=facts))
+    def tell(self, kind: EventKind, reason: Reason, **facts: Any) -> None:
+        self.events.append(Event(kind, reason, self.now, facts=facts))
 
-    def move(self, to: State, event: EventKind, reason: Reason, **changes: Any) -> None:
+    def add_to_last(self, fact: str, value: str) -> None:
+        last = self.events[-1]
+        self.events[-1] = replace(last, facts={**last.facts, fact: value})
+
+    def move(self, to: State, kind: EventKind, reason: Reason, **changes: Any) -> None:
         """Enter a state. Entering `propagating` starts the wait's clock unless it is given."""
         before = self.memory.state
         lasted = self.now - (self.memory.since or self.now)
@@ -108,12 +104,12 @@ class _Step:
         facts: dict[str, Any] = {"lasted_s": max(lasted.total_seconds(), 0.0)}
         if self.memory.declared_at:
             facts["declared_at"] = self.memory.declared_at.isoformat()
-        self.tellings.append(Telling(event, reason, before, to, facts))
+        self.events.append(Event(kind, reason, self.now, before=before, after=to, facts=facts))
 
 
-def _answered(step: _Step, event: Answered) -> None:
-    code, now = event.code, step.now
-    if event.kind is ProbeKind.LISTING:
+def _answered(step: _Step, given: Answered) -> None:
+    code, now = given.code, step.now
+    if given.kind is ProbeKind.LISTING:
         step.keep(last_probe_at=now, last_diagnosis=code)
         if code in LISTING_BLOCKERS:
             _blocked(step, code)
@@ -134,7 +130,7 @@ def _answered(step: _Step, event: Answered) -> None:
         _blocked(step, code)
         return
     step.keep(setbacks=step.memory.setbacks + 1)
-    if event.unproven:
+    if given.unproven:
         step.keep(unproven=step.memory.unproven + 1)
         # once: only a conclusive answer ends the row
         if step.memory.unproven == step.rules.confirmation.unproven_confirmations:
@@ -293,70 +289,62 @@ def _relapse(step: _Step) -> None:  # 5
     step.keep(gated_seen=True, eager_since=step.now)
 
 
-def _declared(step: _Step, event: Declared) -> None:
+def _declared(step: _Step, given: Declared) -> None:
     state = step.memory.state
     if state is State.AVAILABLE:
         return
-    match event.kind:
+    match given.kind:
         case DeclarationKind.VERIFIED:
-            step.keep(declared_at=event.at)
-            stale = step.now - event.at >= step.rules.deadlines.give_up_after
+            step.keep(declared_at=given.at)
+            stale = step.now - given.at >= step.rules.deadlines.give_up_after
             # An unknown target remembers it for row 1; one told too late would give up at once.
             if state is State.UNKNOWN or stale:
                 return
             light = step.memory.first_light_at
             if state is State.PROPAGATING:  # 8, without a change of state
-                step.keep(clock_at=event.at, eager_since=step.now, overdue_told=0)
+                step.keep(clock_at=given.at, eager_since=step.now, overdue_told=0)
                 step.tell(
                     EventKind.PROPAGATING,
                     Reason.VERIFIED_DECLARED,
-                    declared_at=event.at.isoformat(),
+                    declared_at=given.at.isoformat(),
                 )
             else:  # 8
                 step.move(
                     State.PROPAGATING,
                     EventKind.PROPAGATING,
                     Reason.VERIFIED_DECLARED,
-                    clock_at=event.at,
+                    clock_at=given.at,
                     eager_since=step.now,
                     first_light_at=light,
                 )
         case DeclarationKind.REJECTED:  # 6
             step.keep(declared_at=None)
-            hint = (event.at + RETRY_AFTER_REJECTION).isoformat()
+            hint = (given.at + RETRY_AFTER_REJECTION).isoformat()
             if state is State.LOCKED:
                 step.keep(locked_by_declaration=True)
                 step.tell(EventKind.LOCKED, Reason.REJECTED_DECLARED, hint_at=hint)
                 return
             step.move(
-                State.LOCKED,
-                EventKind.LOCKED,
-                Reason.REJECTED_DECLARED,
-                locked_by_declaration=True,
+                State.LOCKED, EventKind.LOCKED, Reason.REJECTED_DECLARED, locked_by_declaration=True
             )
-            last = step.tellings[-1]
-            step.tellings[-1] = replace(last, facts={**last.facts, "hint_at": hint})
+            step.add_to_last("hint_at", hint)
         case DeclarationKind.CLEARED:
             step.keep(declared_at=None)
             if state in (State.LOCKED, State.PROPAGATING):  # 9
                 step.move(State.UNVERIFIED, EventKind.UNVERIFIED, Reason.CLEARED_DECLARED)
 
 
-def _sibling_opened(step: _Step, event: SiblingOpened) -> None:
+def _sibling_opened(step: _Step, given: SiblingOpened) -> None:
     if step.memory.state is State.UNVERIFIED:  # 10
         step.move(
-            State.PROPAGATING,
-            EventKind.PROPAGATING,
-            Reason.SIBLING_OPENED,
-            eager_since=step.now,
+            State.PROPAGATING, EventKind.PROPAGATING, Reason.SIBLING_OPENED, eager_since=step.now
         )
-        last = step.tellings[-1]
-        step.tellings[-1] = replace(last, facts={**last.facts, "sibling": event.target})
+        step.add_to_last("sibling", given.target)
     elif step.memory.state is State.PROPAGATING:
         step.keep(eager_since=step.now)
 
 
-def _time_passed(step: _Step, event: TimePassed) -> None:
+def _time_passed(step: _Step, given: TimePassed) -> None:
     memory, now, deadlines = step.memory, step.now, step.rules.deadlines
     waiting = (
         memory.state is State.PROPAGATING
@@ -377,14 +365,14 @@ def _time_passed(step: _Step, event: TimePassed) -> None:
                 deadline_s=deadlines.overdue[due - 1].total_seconds(),
                 **_waited(step),
             )
-    silence = silence_of(memory, event, now, deadlines)
+    silence = silence_of(memory, given, now, deadlines)
     # silent with its route, and still when the route has long been answering again: told once more
     alone = memory.stale is Silence.ROUTE and silence is Silence.TARGET
     if silence and (memory.stale is None or alone):
         step.keep(stale=silence)
-        lasted = (now - silent_since(memory, event, now)).total_seconds()
+        lasted = (now - silent_since(memory, given, now)).total_seconds()
         step.tell(EventKind.STALE, Reason.NOTHING_CONCLUSIVE, silence=str(silence), waited_s=lasted)
-    _retiring(step, event.shutdown)
+    _retiring(step, given.shutdown)
 
 
 def _retiring(step: _Step, shutdown: date | None) -> None:

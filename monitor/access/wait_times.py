@@ -126,8 +126,8 @@ def opening_of(
 ) -> Opening | None:
     """The record of the opening that settled with this decision (row 4), if one did."""
     if not any(
-        told.event is EventKind.AVAILABLE and told.reason is Reason.SETTLED
-        for told in decision.tellings
+        event.kind is EventKind.AVAILABLE and event.reason is Reason.SETTLED
+        for event in decision.events
     ):
         return None
     after = decision.memory

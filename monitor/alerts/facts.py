@@ -1,23 +1,23 @@
-"""Typed access to a happening's facts. A missing or malformed fact is None, and its line is left out."""
+"""Typed access to an event's facts. A missing or malformed fact is None, and its line is left out."""
 
 import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.access.target import split_capability
 from monitor.access.words import Code, Contract, Gate, Owner
 from monitor.alerts.clean import clean, clean_block, name
 
 
 class Facts:
-    """The facts of one happening; `monitor.alerts.messages` lists the keys."""
+    """The facts of one event; `monitor.alerts.messages` lists the keys."""
 
-    def __init__(self, happening: Happening):
-        self.happening = happening
-        self._values: Mapping[str, Any] = happening.facts
-        key, _, capability = (happening.target or "").partition("/")
+    def __init__(self, event: Event):
+        self.event = event
+        self._values: Mapping[str, Any] = event.facts
+        key, _, capability = (event.target or "").partition("/")
         model, surface = split_capability(capability)
         self.key = self.text("key") or (name(key) or None)
         self.model = self.text("model") or (name(model) or None)
@@ -108,7 +108,7 @@ class Facts:
     def blocker(self) -> Code | None:
         """The blocker: the fact, else the diagnosis."""
         value = self._values.get("blocker")
-        return next((code for code in Code if code == value), self.happening.diagnosis)
+        return next((code for code in Code if code == value), self.event.diagnosis)
 
     @property
     def capability(self) -> str:
@@ -123,9 +123,9 @@ class Facts:
         if self.model:
             capability = f"{self.model}:{self.surface}" if self.surface else self.model
             return f"{capability} ({self.key})" if self.key else capability
-        if self.organization or self.happening.scope:
-            return self.organization or name(self.happening.scope or "")
-        return f"route {name(self.happening.route)}" if self.happening.route else ""
+        if self.organization or self.event.scope:
+            return self.organization or name(self.event.scope or "")
+        return f"route {name(self.event.route)}" if self.event.route else ""
 
     @property
     def who(self) -> str:

@@ -1,4 +1,4 @@
-"""How much one message of a channel may hold, and which happenings and details go into it. Pure."""
+"""How much one message of a channel may hold, and which events and details go into it. Pure."""
 
 import sys
 from collections.abc import Callable
@@ -21,11 +21,11 @@ class MessageLimits:
     heads: int = sys.maxsize
 
 
-#: Most happenings in one message, even where a service takes more.
+#: Most events in one message, even where a service takes more.
 TOGETHER_MOST = 1_000
 
-#: Details of a grouped message, tried in this order after `_BARE` has given the number of happenings. Each
-#: names every happening. The evidence is dropped first, then most of the happenings shown in full.
+#: Details of a grouped message, tried in this order after `_BARE` has given the number of events. Each
+#: names every event. The evidence is dropped first, then most of the events shown in full.
 _GROUP = (
     Detail(),
     Detail(evidence=False),
@@ -34,7 +34,7 @@ _GROUP = (
     Detail(evidence=False, full=1, steps=False, facts=False),
 )
 _BARE = Detail(full=0)
-#: Details of a message of one happening: it loses the evidence first, then what to do, then the facts. An
+#: Details of a message of one event: it loses the evidence first, then what to do, then the facts. An
 #: SMS holds a headline at most, and not always a whole one.
 _ONE = (
     Detail(),
@@ -51,17 +51,17 @@ _ONE = (
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A message of the first `number` happenings."""
+    """A message of the first `number` events."""
 
     number: int
     message: Message
 
 
 def first_of(draft: Draft, limits: MessageLimits) -> Fitted:
-    """A message that fits, of the first happenings of a draft.
+    """A message that fits, of the first events of a draft.
 
     The number is chosen so that the draft needs as few messages as possible, about equally long; then each
-    gets as much detail as fits. If not even the barest message of one happening fits, it is returned all the
+    gets as much detail as fits. If not even the barest message of one event fits, it is returned all the
     same: the service decides.
     """
 

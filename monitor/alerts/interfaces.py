@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.alerts.fitting import MessageLimits
 from monitor.alerts.messages import Message
 
@@ -12,16 +12,14 @@ from monitor.alerts.messages import Message
 class Pending(Protocol):
     """A notification that waits for delivery; the store's own record type fits.
 
-    `id` is the id of the notification, `happening_id` the id that people see. `attempts` counts the attempts
+    `id` is the id of the notification; people see that of the event. `attempts` counts the attempts
     begun so far; none succeeded. `created_at` is UTC.
     """
 
     @property
     def id(self) -> int: ...  # noqa: D102 - see above
     @property
-    def happening_id(self) -> int: ...  # noqa: D102
-    @property
-    def happening(self) -> Happening: ...  # noqa: D102
+    def event(self) -> Event: ...  # noqa: D102
     @property
     def attempts(self) -> int: ...  # noqa: D102
     @property
@@ -29,7 +27,7 @@ class Pending(Protocol):
 
 
 class Committed(Protocol):
-    """A newly committed happening: its notifications by channel."""
+    """A newly committed event: its notifications by channel."""
 
     @property
     def pending(self) -> Mapping[str, Pending]: ...  # noqa: D102
@@ -39,9 +37,9 @@ class Outbox(Protocol):
     """One row for each notification: pending until delivered or dead. Times are UTC."""
 
     async def pending(self, channel: str, limit: int, after: int) -> Sequence[Pending]:
-        """The oldest pending rows of a channel, in the order of the happenings. May include leased rows.
+        """The oldest pending rows of a channel, in the order of the events. May include leased rows.
 
-        Only rows of happenings with an id above `after`.
+        Only rows of events with an id above `after`.
 
         `next_attempt_at` must not hide a row: the dispatcher decides on the monotonic clock when to retry;
         the stored time is for people to read.

@@ -1,6 +1,6 @@
-"""Messages: what a person reads about a happening. Pure.
+"""Messages: what a person reads about an event. Pure.
 
-A message is made from happenings alone. Values that a happening has no field for are in its `facts`, as
+A message is made from events alone. Values that an event has no field for are in its `facts`, as
 JSON values; the line of a missing or malformed fact is left out. The keys:
 
 | key | value |
@@ -21,7 +21,7 @@ JSON values; the line of a missing or malformed fact is left out. The keys:
 | `blocker` | the diagnosis code that blocks, or blocked, the target |
 | `probes` | probes made in this wait |
 | `evidence` | the evidence bundle as Markdown, several lines |
-| `request_ids` | the last request ids, oldest first, besides the happening's own `request_id` |
+| `request_ids` | the last request ids, oldest first, besides the event's own `request_id` |
 | `shutdown` | ISO date on which the model is shut down |
 | `spent_usd`, `budget_usd`, `budget_scope` | dollars, and their scope: `key acme-prod today`, `month` |
 | `provider_open` | provider targets of the same model and surface that are open while this one is shut |
@@ -42,7 +42,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.access.wait_times import under
 from monitor.access.words import Code, EventKind
 from monitor.alerts import render
@@ -50,7 +50,7 @@ from monitor.alerts.clean import TITLE_CAP, clean, count, duration, name, title
 from monitor.alerts.facts import Facts, moment
 from monitor.alerts.wording import Level, Wording, wording
 
-#: Most happenings that one message shows in full; each of the others is named in one line.
+#: Most events that one message shows in full; each of the others is named in one line.
 FULL_MOST = 20
 #: Most facts with lines of their own; the others go into one closing line.
 ROWS_MOST = 4
@@ -74,20 +74,12 @@ _NEWS_FIRST = (
 _SAY_THE_WAIT = (EventKind.OVERDUE, EventKind.FIRST_LIGHT, EventKind.STALE)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A happening and its id in the history."""
-
-    id: int
-    happening: Happening
-
-
 @dataclass(frozen=True)
 class Message:
     """One message in every format; each format is made on first use.
 
     `title` is one line of plain text of at most 120 characters. Each format has every id once, as `[#123]`:
-    in the last line of a message of one happening, beside each head of a grouped message. `slack` is
+    in the last line of a message of one event, beside each head of a grouped message. `slack` is
     escaped mrkdwn without the title. `level` is Apprise's word for the severity.
     """
 
@@ -119,7 +111,7 @@ class Detail:
     steps: bool = True
     facts: bool = True
     lead: bool = True
-    #: happenings of a group that are shown in full; the others are named
+    #: events of a group that are shown in full; the others are named
     full: int = FULL_MOST
     title: int = TITLE_CAP
     #: whether the message says what is left out
@@ -127,24 +119,24 @@ class Detail:
 
 
 def compose(
-    items: Sequence[Told],
+    items: Sequence[Event],
     *,
     now: datetime,
     summary: str | None = None,
     detail: Detail = Detail(),
 ) -> Message:
-    """One message for one happening, or a grouped message for several, in the order given.
+    """One message for one event, or a grouped message for several, in the order given.
 
-    `summary`, the state of a pool as a whole, stands above them. Of many happenings the worst are shown in
+    `summary`, the state of a pool as a whole, stands above them. Of many events the worst are shown in
     full and the others are named. Raises ValueError when `items` is empty.
     """
     return Draft(items, now=now, summary=summary).message(detail)
 
 
 class Draft:
-    """Happenings that may share a message, prepared once for messages of several lengths."""
+    """Events that may share a message, prepared once for messages of several lengths."""
 
-    def __init__(self, items: Sequence[Told], *, now: datetime, summary: str | None = None):
+    def __init__(self, items: Sequence[Event], *, now: datetime, summary: str | None = None):
         if not items:
             raise ValueError("nothing to tell")
         self._items = items
@@ -157,7 +149,7 @@ class Draft:
         return len(self._items)
 
     def message(self, detail: Detail = Detail(), start: int = 0, end: int | None = None) -> Message:
-        """The message of the happenings from `start` up to, but not including, `end`."""
+        """The message of the events from `start` up to, but not including, `end`."""
         places = range(start, len(self) if end is None else end)
         items = [self._items[place] for place in places]
         grouped = len(items) > 1
@@ -186,30 +178,30 @@ class Draft:
         return Message(heading, level, page)
 
     def _in_full(self, places: Sequence[int], most: int) -> list[int]:
-        """The places shown in full, in order: at most `most`, of the worst and the first of each event.
+        """The places shown in full, in order: at most `most`, of the worst and the first of each kind.
 
-        Happenings of one event have much the same text.
+        Events of one kind have much the same text.
         """
         if len(places) <= most:
             return list(places)
         seen: set[EventKind] = set()
         ranked: list[tuple[int, int]] = []
         for place in places:
-            level, event = self._wording(place).level, self._items[place].happening.event
-            if level in _BAD or event not in seen:
+            level, kind = self._wording(place).level, self._items[place].kind
+            if level in _BAD or kind not in seen:
                 ranked.append((_WORST_FIRST.index(level), place))
-            seen.add(event)
+            seen.add(kind)
         return sorted(place for _, place in sorted(ranked)[:most])
 
     def _wording(self, place: int) -> Wording:
         if place not in self._words:
-            words = wording(Facts(self._items[place].happening))
+            words = wording(Facts(self._items[place]))
             self._words[place] = replace(words, title=clean(words.title))
         return self._words[place]
 
     def _part(self, place: int) -> render.Part:
         if place not in self._parts:
-            facts = Facts(self._items[place].happening)
+            facts = Facts(self._items[place])
             matter = _matter(facts)
             more = [f"{label}: {value}" for label, value in matter[ROWS_MOST:]]
             self._parts[place] = render.Part(
@@ -222,8 +214,8 @@ class Draft:
         return self._parts[place]
 
 
-def _tag(item: Told) -> str:
-    return f"[#{item.id}]"
+def _tag(event: Event) -> str:
+    return f"[#{event.id}]"
 
 
 def _reduced(part: render.Part, detail: Detail) -> render.Part:
@@ -243,7 +235,7 @@ def _reduced(part: render.Part, detail: Detail) -> render.Part:
 
 
 def _less(
-    items: Sequence[Told], wanted: Sequence[render.Part], shown: Sequence[render.Part]
+    items: Sequence[Event], wanted: Sequence[render.Part], shown: Sequence[render.Part]
 ) -> str:
     """A line that says what was left out, and which command shows it; empty if nothing."""
     pairs = list(zip(wanted, shown, strict=True))
@@ -257,7 +249,7 @@ def _less(
         )
         if lost
     ]
-    of = name((items[0].happening.target or "") if len(items) == 1 else "")
+    of = name((items[0].target or "") if len(items) == 1 else "")
     said = []
     if rest:
         said.append(f"{', '.join(rest)} (`access-monitor history {of or 'TARGET'}`)")
@@ -268,19 +260,19 @@ def _less(
 
 def _matter(facts: Facts) -> list[tuple[str, str]]:
     """The facts that matter for a decision, the most important first. The title has the key and the model."""
-    happening = facts.happening
+    event = facts.event
     lasted, hint = facts.number("lasted_s"), facts.time("hint_at")
     status, words = facts.text("status"), facts.words("message")
     said = ": ".join(part for part in (status, words) if part) if words else None
-    route = f"{name(happening.route)} (the provider's contract)" if happening.route else None
-    nobody = happening.event is EventKind.OFFLINE or happening.diagnosis is Code.NETWORK_ERROR
+    route = f"{name(event.route)} (the provider's contract)" if event.route else None
+    nobody = event.kind is EventKind.OFFLINE or event.diagnosis is Code.NETWORK_ERROR
     rows = (
         ("Cause" if nobody else "Server said", said),
         ("Next try not before", moment(hint) if hint else None),
         *_waited(facts),
         (
-            f"Was {happening.before} for",
-            duration(lasted) if happening.before and lasted is not None else None,
+            f"Was {event.before} for",
+            duration(lasted) if event.before and lasted is not None else None,
         ),
         ("Organization", facts.organization),
         ("Route", route if facts.provider else None),
@@ -301,24 +293,24 @@ def _silent(facts: Facts) -> str | None:
 
 def _rest(facts: Facts, now: datetime) -> list[str]:
     """The parts of the closing line, for support and filters; the time comes first."""
-    happening = facts.happening
-    diagnosis = str(happening.diagnosis) if happening.diagnosis else None
+    event = facts.event
+    diagnosis = str(event.diagnosis) if event.diagnosis else None
     if diagnosis and facts.gate:
         diagnosis += f" ({facts.gate} gate)"
     status, declared = facts.text("status"), facts.time("declared_at")
-    told = happening.event in (EventKind.OVERDUE, EventKind.PROPAGATING)
-    ids = dict.fromkeys((*facts.names("request_ids"), name(happening.request_id or "")))
+    told = event.kind in (EventKind.OVERDUE, EventKind.PROPAGATING)
+    ids = dict.fromkeys((*facts.names("request_ids"), name(event.request_id or "")))
     named = [one for one in ids if one]
     requests = f"request{'s' if len(named) > 1 else ''} {', '.join(named)}" if named else None
     project = facts.text("project")
     parts = (
-        _at(happening.at, now),
-        f"{happening.before or 'new'} → {happening.after}" if happening.after else None,
+        _at(event.at, now),
+        f"{event.before or 'new'} → {event.after}" if event.after else None,
         diagnosis,
         f"status {status}" if status and not facts.words("message") else None,
         f"declared {moment(declared)}" if declared and not told else None,
         f"project {project}" if project else None,
-        f"route {name(happening.route)}" if happening.route and not facts.provider else None,
+        f"route {name(event.route)}" if event.route and not facts.provider else None,
         requests,
     )
     return [part for part in parts if part]
@@ -328,7 +320,7 @@ def _waited(facts: Facts) -> list[tuple[str, str]]:
     """How long the wait has been, compared with earlier openings on routes of the same contract."""
     waited = facts.number("waited_s")
     typical, openings = facts.number("typical_wait_s"), facts.number("openings")
-    said = waited is None or facts.happening.event in _SAY_THE_WAIT
+    said = waited is None or facts.event.kind in _SAY_THE_WAIT
     parts = [] if waited is None or said else [duration(waited)]
     if typical is not None and openings:
         whose = "openings over provider routes" if facts.provider else "openings"
@@ -356,9 +348,9 @@ def _once(parts: Sequence[render.Part]) -> list[render.Part]:
     return out
 
 
-def _counted(items: Sequence[Told]) -> str:
-    counts = Counter(item.happening.event for item in items)
-    ordered = sorted(counts, key=lambda event: (event not in _NEWS_FIRST, _rank(event)))
+def _counted(items: Sequence[Event]) -> str:
+    counts = Counter(item.kind for item in items)
+    ordered = sorted(counts, key=lambda kind: (kind not in _NEWS_FIRST, _rank(kind)))
     return ", ".join(f"{counts[event]} {str(event).replace('_', ' ')}" for event in ordered)
 
 
@@ -366,8 +358,8 @@ def _rank(event: EventKind) -> int:
     return _NEWS_FIRST.index(event) if event in _NEWS_FIRST else 0
 
 
-def _grouped_title(items: Sequence[Told]) -> str:
-    scopes = {item.happening.scope for item in items}
+def _grouped_title(items: Sequence[Event]) -> str:
+    scopes = {item.scope for item in items}
     scope = scopes.pop() if len(scopes) == 1 else None
     of = f", {name(scope)}" if scope else ""
     return f"{len(items)} changes{of}: {_counted(items)}"

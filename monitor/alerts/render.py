@@ -12,7 +12,7 @@ _EVIDENCE = "The evidence, for support"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One happening: its tag `[#123]`, its text, `rows` of label and value, and a closing line.
+    """One event: its tag `[#123]`, its text, `rows` of label and value, and a closing line.
 
     Details that do not fit into the message are empty.
     """
@@ -29,7 +29,7 @@ class Part:
 class Page:
     """The contents of a message; `head` is the state of a pool.
 
-    `rest` counts the happenings that have no part, and `named` has their heads with their tags. `less` is
+    `rest` counts the events that have no part, and `named` has their heads with their tags. `less` is
     prose that says what else is left out. `tags` comes last, where the heads have no tags of their own.
     """
 

@@ -1,10 +1,10 @@
-"""Which happenings go to which channels."""
+"""Which events go to which channels."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.access.words import EventKind
 
 #: A channel that gets `first_light` gets these too: they tell what became of it, or that it is not provable.
@@ -21,23 +21,23 @@ class Subscription:
 
 
 def channels_for(
-    happening: Happening,
+    event: Event,
     channels: Sequence[Subscription],
     only: Collection[str] = (),
     concerned: Collection[str] = (),
 ) -> tuple[str, ...]:
-    """The names of the channels that get a happening, in the order given.
+    """The names of the channels that get an event, in the order given.
 
     `only` limits the choice to these channels and ignores their patterns.
 
-    A happening without a target (of a route, an organization or the monitor) concerns every target, so
+    An event without a target (of a route, an organization or the monitor) concerns every target, so
     only the event decides; with `concerned` it concerns these targets.
     """
-    targets = concerned or (happening.target,)
+    targets = concerned or (event.target,)
     return tuple(
         channel.name
         for channel in channels
-        if _subscribed(happening.event, channel.events)
+        if _subscribed(event.kind, channel.events)
         and (
             channel.name in only
             if only

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.access.words import EventKind
 from monitor.alerts.interfaces import Pending
 
@@ -91,7 +91,7 @@ class Waiting:
             if row.id in self._rows:
                 continue
             self._rows[row.id] = row
-            self._orders.setdefault(_order(row.happening), deque()).append(row.id)
+            self._orders.setdefault(_order(row.event), deque()).append(row.id)
             self._enter(row)
 
     def take(
@@ -199,7 +199,7 @@ class Waiting:
             self._retry(one, one.at)
         for row in group.rows:
             self._rows.pop(row.id, None)
-            order = _order(row.happening)
+            order = _order(row.event)
             left = self._orders.get(order)
             if not left:
                 continue
@@ -225,7 +225,7 @@ class Waiting:
         heads: list[Pending] = []
         seen: set[Hashable] = set()
         for row in group.rows:
-            order = _order(row.happening)
+            order = _order(row.event)
             if order in seen:
                 self._enter(row)
             else:
@@ -297,8 +297,8 @@ class Waiting:
         rows: list[Pending] = []
         for one in list(self._scopes) if together else [key]:
             rows += self._opened(one, group, now)
-        lit = {_order(row.happening) for row in rows if _is_light(row)}
-        rows.sort(key=lambda row: _order(row.happening) not in lit)
+        lit = {_order(row.event) for row in rows if _is_light(row)}
+        rows.sort(key=lambda row: _order(row.event) not in lit)
         group.rows = tuple(rows)
         return group
 
@@ -324,7 +324,7 @@ class Waiting:
         held: list[Pending] = []
         places: dict[Hashable, int] = {}
         for row in rows:
-            order = _order(row.happening)
+            order = _order(row.event)
             place = places.get(order, 0)
             if self._orders[order][place] == row.id:
                 places[order] = place + 1
@@ -334,13 +334,13 @@ class Waiting:
         return free, held
 
 
-def _order(happening: Happening) -> Hashable:
-    return happening.target or ("scope", happening.scope)
+def _order(event: Event) -> Hashable:
+    return event.target or ("scope", event.scope)
 
 
 def _scope(row: Pending) -> Hashable:
     """Rows of one scope share messages; a row without a scope goes alone."""
-    return row.happening.scope or ("alone", row.id)
+    return row.event.scope or ("alone", row.id)
 
 
 def _free_at(scope: _Scope, *, light: bool) -> float:
@@ -352,7 +352,7 @@ def _turn(entry: tuple[float, int, object]) -> tuple[float, int]:
 
 
 def _is_light(row: Pending) -> bool:
-    return row.happening.event is EventKind.FIRST_LIGHT
+    return row.event.kind is EventKind.FIRST_LIGHT
 
 
 def _has_light(rows: Iterable[Pending]) -> bool:

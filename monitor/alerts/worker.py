@@ -14,7 +14,7 @@ from monitor.alerts.apprise_channel import DeliveryError
 from monitor.alerts.channel_health import ChannelHealth, backoff
 from monitor.alerts.fitting import TOGETHER_MOST, Fitted, first_of
 from monitor.alerts.interfaces import Outbox, Pending, Sender
-from monitor.alerts.messages import Draft, Message, Told
+from monitor.alerts.messages import Draft, Message
 from monitor.alerts.waiting import Group, Waiting
 
 log = structlog.get_logger()
@@ -89,7 +89,7 @@ class ChannelWorker:
         self._stopping = self._halted = False
         #: loop time at which the service's pace allows the next message
         self._next_at = 0.0
-        #: the newest happening id that was read
+        #: the newest event id that was read
         self._read_to = 0
         self._read_all = self._reading = False
         #: loop time of the last read
@@ -115,7 +115,7 @@ class ChannelWorker:
         room = MEMORY_MOST - len(self._waiting)
         if self._read_all and not self._reading and len(rows) <= room:
             self._take_in(rows, self._now(), self._clock())
-            self._read_to = max(self._read_to, rows[-1].happening_id)
+            self._read_to = max(self._read_to, rows[-1].event.id)
             self._wake.set()
         else:
             self.wake()
@@ -237,7 +237,7 @@ class ChannelWorker:
             out = {*self._unmarked}
             self._take_in([row for row in rows if row.id not in out], now, at)
             if rows:
-                self._read_to = rows[-1].happening_id
+                self._read_to = rows[-1].event.id
 
     def _take_in(self, rows: Sequence[Pending], now: datetime, at: float) -> None:
         new = [row for row in rows if row.id not in self._waiting]
@@ -306,10 +306,10 @@ class ChannelWorker:
         return fitted.message if fitted else None
 
     def _draft(self, group: Group) -> Draft:
-        scopes = {row.happening.scope for row in group.rows}
+        scopes = {row.event.scope for row in group.rows}
         scope = scopes.pop() if len(scopes) == 1 else None
-        told = [Told(row.happening_id, row.happening) for row in group.rows]
-        return Draft(told, now=self._now(), summary=self._summary(scope) if scope else None)
+        events = [row.event for row in group.rows]
+        return Draft(events, now=self._now(), summary=self._summary(scope) if scope else None)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sends.discard(task)
@@ -427,8 +427,8 @@ class ChannelWorker:
         level(
             f"notification.{outcome}",
             channel=self._channel.name,
-            ids=[row.happening_id for row in group.rows],
-            events=[str(row.happening.event) for row in group.rows],
+            ids=[row.event.id for row in group.rows],
+            events=[str(row.event.kind) for row in group.rows],
             outcome=outcome,
             attempt=max(row.attempts for row in group.rows) + group.failures + 1,
             latency_ms=round((self._clock() - started) * 1000, 1),

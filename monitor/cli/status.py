@@ -223,16 +223,16 @@ def history(
     print_history(found)
     if len(found) == queries.LIMIT:
         print(f"These are the newest {queries.LIMIT:,}: name a target, or a time with --since.")
-    if len({row.happening.target for row in found}) == 1:
+    if len({row.event.target for row in found}) == 1:
         _print_message(found[-1])
 
 
 def _print_message(row: "HistoryRow") -> None:
     """Print the message in full: a channel with a small limit leaves parts out."""
-    from monitor.alerts.messages import Told, compose
+    from monitor.alerts.messages import compose
     from monitor.logs.redaction import Redactor
 
-    message = compose([Told(row.id, row.happening)], now=row.happening.at)
+    message = compose([row.event], now=row.event.at)
     for line in (f"\nThe last message: {message.title}", "", *message.text.rstrip().splitlines()):
         print(printable(Redactor().text(line)))
 
@@ -264,25 +264,25 @@ def _pattern(database: Path, target: str, config: Path | None) -> str:
 
 
 def print_history(found: "list[HistoryRow]") -> None:
-    """Print happenings as a table."""
+    """Print events as a table."""
     columns = ("ID", "AT", "TARGET", "WHAT", "REASON", "ANSWER", "TOLD")
     print_table(columns, [_history_row(row) for row in found])
 
 
 def _history_row(row: "HistoryRow") -> tuple[str, ...]:
-    happening = row.happening
-    what = str(happening.event)
-    if happening.before and happening.after:
-        what = f"{happening.before} → {happening.after}"
-        if str(happening.event) != str(happening.after):
-            what += f" ({happening.event})"
+    event = row.event
+    what = str(event.kind)
+    if event.before and event.after:
+        what = f"{event.before} → {event.after}"
+        if str(event.kind) != str(event.after):
+            what += f" ({event.kind})"
     told = ", ".join(f"{n.channel} {n.state}" for n in row.notifications)
     return (
-        str(row.id),
-        utc(happening.at),
-        happening.target or happening.route or "-",
+        str(event.id),
+        utc(event.at),
+        event.target or event.route or "-",
         what,
-        str(happening.reason),
-        str(happening.diagnosis or "-"),
+        str(event.reason),
+        str(event.diagnosis or "-"),
         told or "-",
     )

@@ -9,7 +9,9 @@ from typing import Any
 import structlog
 
 from monitor.access.cadence import full_interval, next_probe
-from monitor.access.events import Answered, Declared, Event, Rules, SiblingOpened, Telling
+from monitor.access.events import Event
+from monitor.access.inputs import Answered, Declared, Input, SiblingOpened, TimePassed
+from monitor.access.limits import Rules
 from monitor.access.memory import changed
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.states import advance
@@ -22,7 +24,7 @@ from monitor.daemon.network_state import NetworkState
 from monitor.daemon.probe_result import ProbeResult, answer_of
 from monitor.daemon.silences import Silences, stale_of
 from monitor.daemon.watches import Watch, Watches
-from monitor.store.records import Change, Declaration, Recorded, Told
+from monitor.store.records import Change, Declaration, Recorded
 from monitor.store.write_queue import WriteQueue
 
 log = structlog.get_logger()
@@ -36,7 +38,7 @@ class Engine:
     """Applies events to the watches and writes all their consequences together.
 
     A watch's memory advances before the write, on the one loop, so that events of its neighbours see it;
-    the write queue keeps the order. `committed` gets the recorded happenings after each commit.
+    the write queue keeps the order. `committed` gets the recorded events after each commit.
     """
 
     def __init__(
@@ -91,8 +93,8 @@ class Engine:
             watch.request_ids.append(diagnosis.request_id)
         before = watch.memory
         unproven = diagnosis is not None and diagnosis.unproven
-        event = Answered(code, result.kind, result.cost, unproven)
-        decision = advance(before, event, now, self._rules)
+        given = Answered(code, result.kind, result.cost, unproven)
+        decision = advance(before, given, now, self._rules)
         inconclusive = code is not None and code.effect is Effect.INCONCLUSIVE
         if code is not None and code.effect.conclusive:
             self._silences.answered(watch.target.route, now)
@@ -110,16 +112,15 @@ class Engine:
         )
         watch.kind = plan.kind
         watch.memory = changed(decision.memory, next_probe_at=plan.at, held_by=plan.held_by)
-        told = tuple(
-            self._event_builder.of_target(watch, telling, now, diagnosis)
-            for telling in decision.tellings
+        events = tuple(
+            self._event_builder.of_target(watch, event, diagnosis) for event in decision.events
         )
         changes = [
             Change(
                 target=watch.name,
                 memory=watch.memory,
                 answer=answer_of(result, now),
-                told=told,
+                events=events,
                 posting=result.posting,
                 opening=opening_of(watch.target, before, decision, now),
             )
@@ -129,7 +130,7 @@ class Engine:
         changes += self._of_network(watch.target.route, result)
         if watch.memory.state is not before.state:
             watch.answers = 0
-        worth = _worth_a_line(watch, result) or told
+        worth = _worth_a_line(watch, result) or events
         if worth or _ours.isEnabledFor(logging.DEBUG):  # a line filtered later costs as much
             (log.info if worth else log.debug)(
                 "probe",
@@ -149,7 +150,7 @@ class Engine:
         nothing_new = (
             code is before.last_diagnosis
             and watch.memory.state is before.state
-            and not (told or result.posting or len(changes) > 1)
+            and not (events or result.posting or len(changes) > 1)
         )
         await self.write(changes, patient=nothing_new)
         # Schedule after the write, and from the memory: the commit may take longer than the wait, and the
@@ -173,13 +174,13 @@ class Engine:
     async def declared(self, declaration: Declaration) -> None:
         """Apply a person's declaration about an organization or a key. Each is taken once."""
         now, changes = self._clock.now(), []
-        event = Declared(declaration.kind, declaration.at)
+        given = Declared(declaration.kind, declaration.at)
         for watch in self._watches.declared_for(declaration.subject):
             if watch.memory.state is State.AVAILABLE:
                 continue
             # set `next_probe_at` too: it schedules the target after a restart
             watch.memory = replace(watch.memory, next_probe_at=now)
-            changes.append(self._apply(watch, event))
+            changes.append(self._apply(watch, given))
             self._probe_at(watch, now)
         changes.append(Change(declaration=declaration.id))
         log.info("declaration", kind=str(declaration.kind), subject=declaration.subject,
@@ -209,24 +210,24 @@ class Engine:
         # While our own network is down no target counts as silent: `offline` was told.
         since = now if self._network.offline else self._watching_since
         changes: list[Change] = []
-        silent: list[tuple[Watch, Telling]] = []
-        overdue: list[tuple[Watch, Event]] = []
+        silent: list[tuple[Watch, Event]] = []
+        overdue: list[tuple[Watch, TimePassed]] = []
         for watch in self._watches:
-            event = self._silences.passed(watch, now, since)
-            decision = advance(watch.memory, event, now, self._rules)
-            if not decision.tellings:
+            passed = self._silences.passed(watch, now, since)
+            decision = advance(watch.memory, passed, now, self._rules)
+            if not decision.events:
                 continue
             if stale := stale_of(decision):
                 silent.append((watch, stale))
-            late = any(telling.event is EventKind.OVERDUE for telling in decision.tellings)
+            late = any(event.kind is EventKind.OVERDUE for event in decision.events)
             if late and not watch.pool:  # no message has room for the evidence of many keys
-                overdue.append((watch, event))
+                overdue.append((watch, passed))
                 continue
-            changes.append(self._apply(watch, event, without=EventKind.STALE))
-        for watch, event, stale in self._silences.company(silent, now, since):
+            changes.append(self._apply(watch, passed, without=EventKind.STALE))
+        for watch, passed, stale in self._silences.company(silent, now, since):
             silent.append((watch, stale))
-            changes.append(self._apply(watch, event, without=EventKind.STALE))
-        changes += self._silences.tellings(silent, now)
+            changes.append(self._apply(watch, passed, without=EventKind.STALE))
+        changes += self._silences.changes(silent, now)
         if changes:
             await self.write(changes)
         for watch, passed in overdue:
@@ -245,62 +246,51 @@ class Engine:
         self._silences.shift(step)
         self._watches.shift(step)
 
-    async def tell(self, event: EventKind, reason: Reason, facts: dict[str, Any]) -> None:
+    async def tell(self, kind: EventKind, reason: Reason, facts: dict[str, Any]) -> None:
         """Record and tell an event of the whole monitor."""
-        await self.write(
-            [
-                Change(
-                    told=(
-                        self._event_builder.of_monitor(
-                            event, reason, self._clock.now(), facts=facts
-                        ),
-                    )
-                )
-            ]
-        )
+        event = self._event_builder.of_monitor(kind, reason, self._clock.now(), facts=facts)
+        await self.write([Change(events=(event,))])
 
     async def write(self, changes: Sequence[Change], *, patient: bool = False) -> None:
         """Write changes in their turn. They are kept if the database refuses them now.
 
         `patient` is for unchanged answers, which nobody waits for.
         """
-        told = [told for change in changes for told in change.told]
+        tells = any(change.events for change in changes)
 
         def written(recorded: list[Recorded]) -> None:
-            if told:
+            if tells:
                 self._committed(recorded)
-            for one, its in zip(recorded, told, strict=True):
-                _log(one.id, its)
+            for one in recorded:
+                _log(one.event)
 
         await self._queue.keep(changes, written, patient=patient)
 
     def _apply(
         self,
         watch: Watch,
-        event: Event,
+        given: Input,
         *,
         without: EventKind | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> Change:
         now = self._clock.now()
         before = watch.memory.state
-        decision = advance(watch.memory, event, now, self._rules)
+        decision = advance(watch.memory, given, now, self._rules)
         watch.memory = decision.memory
         more = dict(facts or {})
         if Reason.GAVE_UP in decision.reasons:
             # the monitor gives up waiting but keeps probing: tell how often
             every = full_interval(watch.memory, now, watch.cadence, watch.shutdown)
             more["every_s"] = every.total_seconds()
-        told = tuple(
-            self._event_builder.of_target(
-                watch, replace(telling, facts={**telling.facts, **more}), now
-            )
-            for telling in decision.tellings
-            if telling.event is not without
+        events = tuple(
+            self._event_builder.of_target(watch, event, facts=more)
+            for event in decision.events
+            if event.kind is not without
         )
         if watch.memory.state is not before:
             watch.answers = 0
-        return Change(target=watch.name, memory=watch.memory, told=told)
+        return Change(target=watch.name, memory=watch.memory, events=events)
 
     def _siblings_of(self, opened: Watch) -> Iterable[Change]:
         now = self._clock.now()
@@ -317,20 +307,18 @@ class Engine:
             self._probe_at(watch, now)
 
     def _of_network(self, route: str, result: ProbeResult) -> Iterable[Change]:
-        event = self._network.answered(route, result.diagnosis)
-        if event:
+        kind = self._network.answered(route, result.diagnosis)
+        if kind:
             self.probing_resumed()
-            reason = (
-                Reason.ALL_ROUTES_FAIL if event is EventKind.OFFLINE else Reason.A_ROUTE_ANSWERS
-            )
+            reason = Reason.ALL_ROUTES_FAIL if kind is EventKind.OFFLINE else Reason.A_ROUTE_ANSWERS
             routes = sorted({watch.target.route for watch in self._watches})
             facts: dict[str, Any] = {"routes": routes, "targets": len(self._watches)}
-            if event is EventKind.OFFLINE:
+            if kind is EventKind.OFFLINE:
                 causes = [self._network.causes.get(name, ("", "")) for name in routes]
                 facts["message"] = "; ".join(dict.fromkeys(words for _, words in causes if words))
                 facts["rules"] = list(dict.fromkeys(rule for rule, _ in causes if rule))
-            told = self._event_builder.of_monitor(event, reason, self._clock.now(), facts=facts)
-            yield Change(told=(told,))
+            event = self._event_builder.of_monitor(kind, reason, self._clock.now(), facts=facts)
+            yield Change(events=(event,))
 
 
 def _worth_a_line(watch: Watch, result: ProbeResult) -> bool:
@@ -343,19 +331,18 @@ def _worth_a_line(watch: Watch, result: ProbeResult) -> bool:
     return watch.equal % watch.log_every == 0 or watch.equal == 1
 
 
-def _log(id_: int, told: Told) -> None:
-    happening = told.happening
+def _log(event: Event) -> None:
     fields: dict[str, Any] = {
-        "id": id_,
-        "event_kind": str(happening.event),
-        "target": happening.target,
-        "route": happening.route,
-        "reason": str(happening.reason),
-        "channels": list(told.channels),
+        "id": event.id,
+        "event_kind": str(event.kind),
+        "target": event.target,
+        "route": event.route,
+        "reason": str(event.reason),
+        "channels": list(event.channels),
     }
-    if happening.before and happening.after:
-        fields |= {"before": str(happening.before), "after": str(happening.after)}
-    log.info(happening.kind, **{name: value for name, value in fields.items() if value})
+    if event.before and event.after:
+        fields |= {"before": str(event.before), "after": str(event.after)}
+    log.info(event.entry, **{name: value for name, value in fields.items() if value})
 
 
 def _seconds(at: Any) -> str:

@@ -1,18 +1,17 @@
-"""Turns decisions into happenings with the facts for their messages, and chooses their channels."""
+"""Completes events: the target, the facts for their messages, and the channels that get them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from monitor.access.events import Telling
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.access.observation import Diagnosis
 from monitor.access.pool_names import scope_of
 from monitor.access.wait_times import OngoingWait, Opening, typical_wait
 from monitor.access.words import Code, Contract, EventKind, Reason
 from monitor.alerts.subscriptions import Subscription, channels_for
 from monitor.daemon.watches import Watch, Watches
-from monitor.store.records import Told
 
 #: Events whose messages compare the wait with earlier waits.
 _COMPARED = frozenset({EventKind.PROPAGATING, EventKind.FIRST_LIGHT, EventKind.OVERDUE})
@@ -48,11 +47,18 @@ class EventBuilder:
         self._typical = {contract: typical for contract, typical in found.items() if typical}
 
     def of_target(
-        self, watch: Watch, telling: Telling, now: datetime, diagnosis: Diagnosis | None = None
-    ) -> Told:
-        """The happening of a decision about a target, with the facts of the answer that led to it, if any."""
+        self,
+        watch: Watch,
+        event: Event,
+        diagnosis: Diagnosis | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Event:
+        """A decision's event of a target, complete, with the facts of the answer that led to it, if any.
+
+        The event's own facts outrank those, and the given `facts` both.
+        """
         target = watch.target
-        facts: dict[str, Any] = {
+        known: dict[str, Any] = {
             "organization": target.organization,
             "project": target.project,
             "key": target.key,
@@ -64,39 +70,35 @@ class EventBuilder:
             "request_ids": list(watch.request_ids),
         }
         if diagnosis:
-            facts |= {
+            known |= {
                 "status": diagnosis.status,
                 "message": diagnosis.message,
                 "gate": diagnosis.gate and str(diagnosis.gate),
                 "owner": str(diagnosis.owner),
             }
-        if target.contract is Contract.DIRECT and telling.event in _SHUT:
-            facts["provider_open"] = self._watches.open_at_providers(watch)
-        if target.contract is Contract.PROVIDER and telling.event in _OPEN:
-            facts["direct_shut"] = self._watches.shut_directly(watch)
-        facts |= telling.facts
+        if target.contract is Contract.DIRECT and event.kind in _SHUT:
+            known["provider_open"] = self._watches.open_at_providers(watch)
+        if target.contract is Contract.PROVIDER and event.kind in _OPEN:
+            known["direct_shut"] = self._watches.shut_directly(watch)
+        known |= {**event.facts, **(facts or {})}
         typical = self._typical.get(target.contract)
-        if typical and telling.event in _COMPARED:
-            facts["typical_wait_s"], facts["openings"] = typical
-        return self._told(
-            Happening(
-                event=telling.event,
-                reason=telling.reason,
-                at=now,
+        if typical and event.kind in _COMPARED:
+            known["typical_wait_s"], known["openings"] = typical
+        return self._with_channels(
+            replace(
+                event,
                 target=target.name,
                 scope=watch.scope,
                 route=target.route,
-                before=telling.before,
-                after=telling.after,
                 diagnosis=diagnosis.code if diagnosis else watch.memory.last_diagnosis,
                 request_id=diagnosis.request_id if diagnosis else None,
-                facts={name: value for name, value in facts.items() if value not in (None, [])},
+                facts={name: value for name, value in known.items() if value not in (None, [])},
             )
         )
 
     def of_monitor(
         self,
-        event: EventKind,
+        kind: EventKind,
         reason: Reason,
         now: datetime,
         *,
@@ -104,20 +106,17 @@ class EventBuilder:
         facts: Mapping[str, Any] | None = None,
         diagnosis: Code | None = None,
         concerned: Sequence[str] = (),
-    ) -> Told:
-        """A happening of a route, of the whole monitor, or of the pool among the facts.
+    ) -> Event:
+        """An event of a route, of the whole monitor, or of the pool among the facts.
 
         With `concerned` it goes to the channels subscribed to at least one of these targets.
         """
         facts = dict(facts or {})
         scope = scope_of(facts["pool"]) if "pool" in facts else None
-        happening = Happening(
-            event, reason, now, scope=scope, route=route, diagnosis=diagnosis, facts=facts
-        )
-        return self._told(happening, concerned)
+        event = Event(kind, reason, now, scope=scope, route=route, diagnosis=diagnosis, facts=facts)
+        return self._with_channels(event, concerned)
 
-    def _told(self, happening: Happening, concerned: Sequence[str] = ()) -> Told:
-        pool = self._pools.get(happening.facts.get("pool", ""))
+    def _with_channels(self, event: Event, concerned: Sequence[str] = ()) -> Event:
+        pool = self._pools.get(event.facts.get("pool", ""))
         only = pool.channels if pool else ()
-        channels = channels_for(happening, self._subscriptions, only, concerned)
-        return Told(happening, channels)
+        return replace(event, channels=channels_for(event, self._subscriptions, only, concerned))

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from monitor.access import wait_times
-from monitor.access.events import Rules
+from monitor.access.limits import Rules
 from monitor.access.words import EventKind, ProbeKind, Reason
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.interfaces import Sender
@@ -167,7 +167,7 @@ class Monitor:
         await self._reporter.ready(self.watches)
 
     async def changed(self) -> None:
-        """Wait for a recorded happening that people are told of, since the last call."""
+        """Wait for a recorded event that people are told of, since the last call."""
         await self._change.wait()
         self._change.clear()
 

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.access.cadence import full_interval
-from monitor.access.events import Decision, Rules, Telling, TimePassed
+from monitor.access.events import Decision, Event
+from monitor.access.inputs import TimePassed
+from monitor.access.limits import Rules
 from monitor.access.states import advance
 from monitor.access.words import Code, EventKind, Reason, Silence
 from monitor.daemon.event_builder import EventBuilder
@@ -54,7 +56,7 @@ class Silences:
             times.update({route: at + step for route, at in times.items()})
 
     def passed(self, watch: Watch, now: datetime, watching_since: datetime) -> TimePassed:
-        """The event of time passing for a target, with the facts of its route."""
+        """The input of time passing for a target, with the facts of its route."""
         route = watch.target.route
         return TimePassed(
             full_interval(watch.memory, now, watch.cadence, watch.shutdown),
@@ -65,28 +67,28 @@ class Silences:
         )
 
     def company(
-        self, silent: Sequence[tuple[Watch, Telling]], now: datetime, watching_since: datetime
-    ) -> list[tuple[Watch, TimePassed, Telling]]:
+        self, silent: Sequence[tuple[Watch, Event]], now: datetime, watching_since: datetime
+    ) -> list[tuple[Watch, TimePassed, Event]]:
         """Further silent targets at the places of `silent`, so that one message tells of all of them."""
         alone = [watch for watch, one in silent if one.facts["silence"] == Silence.TARGET]
         among = {watch.name for watch in alone}
         places = {_place(watch) for watch in alone}
-        found: list[tuple[Watch, TimePassed, Telling]] = []
+        found: list[tuple[Watch, TimePassed, Event]] = []
         for watch in self._watches if places else ():
             if watch.memory.failing_since and not watch.memory.stale and _place(watch) in places:
-                event = replace(self.passed(watch, now, watching_since), among_others=True)
-                stale = stale_of(advance(watch.memory, event, now, self._rules))
+                passed = replace(self.passed(watch, now, watching_since), among_others=True)
+                stale = stale_of(advance(watch.memory, passed, now, self._rules))
                 if stale and watch.name not in among:
-                    found.append((watch, event, stale))
+                    found.append((watch, passed, stale))
         return found
 
-    def tellings(self, silent: Sequence[tuple[Watch, Telling]], now: datetime) -> Iterable[Change]:
+    def changes(self, silent: Sequence[tuple[Watch, Event]], now: datetime) -> Iterable[Change]:
         """A change for each silent route, and one for the targets of a place that fail alone."""
-        alone: dict[tuple[str, str | None], list[tuple[Watch, Telling]]] = {}
-        for watch, telling in silent:
+        alone: dict[tuple[str, str | None], list[tuple[Watch, Event]]] = {}
+        for watch, event in silent:
             route = watch.target.route
-            if telling.facts["silence"] == Silence.TARGET:
-                alone.setdefault(_place(watch), []).append((watch, telling))
+            if event.facts["silence"] == Silence.TARGET:
+                alone.setdefault(_place(watch), []).append((watch, event))
             elif route not in self._told:
                 self._told.add(route)
                 # not all targets: open ones get one full probe a day, and blocked ones are explained
@@ -97,14 +99,14 @@ class Silences:
                     and other.memory.blocker is None
                     and (other.memory.failing_since or other.memory.stale)
                 ]
-                yield self._together(concerned, telling.facts["waited_s"], Silence.ROUTE, now)
+                yield self._together(concerned, event.facts["waited_s"], Silence.ROUTE, now)
         for found in alone.values():
             if len(found) == 1:
-                watch, telling = found[0]
-                told = self._event_builder.of_target(watch, telling, now)
-                yield Change(target=watch.name, told=(told,))
+                watch, event = found[0]
+                event = self._event_builder.of_target(watch, event)
+                yield Change(target=watch.name, events=(event,))
                 continue
-            shortest = min(telling.facts["waited_s"] for _, telling in found)
+            shortest = min(event.facts["waited_s"] for _, event in found)
             yield self._together([watch for watch, _ in found], shortest, Silence.TARGET, now)
 
     def _together(
@@ -125,7 +127,7 @@ class Silences:
         if alone and first.pool:
             facts["pool"] = first.pool.name
         codes: Counter[Code | None] = Counter(watch.memory.last_diagnosis for watch in watches)
-        told = self._event_builder.of_monitor(
+        event = self._event_builder.of_monitor(
             EventKind.STALE,
             Reason.NOTHING_CONCLUSIVE,
             now,
@@ -134,7 +136,7 @@ class Silences:
             diagnosis=codes.most_common(1)[0][0],
             concerned=[watch.name for watch in watches] if alone else (),
         )
-        return Change(told=(told,))
+        return Change(events=(event,))
 
 
 def _place(watch: Watch) -> tuple[str, str | None]:
@@ -142,6 +144,6 @@ def _place(watch: Watch) -> tuple[str, str | None]:
     return watch.target.route, watch.pool.name if watch.pool else None
 
 
-def stale_of(decision: Decision) -> Telling | None:
-    """The telling of a silence in a decision, or None."""
-    return next((one for one in decision.tellings if one.event is EventKind.STALE), None)
+def stale_of(decision: Decision) -> Event | None:
+    """The event of a silence in a decision, or None."""
+    return next((one for one in decision.events if one.kind is EventKind.STALE), None)

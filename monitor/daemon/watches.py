@@ -89,7 +89,7 @@ class Watch:
 
     @property
     def scope(self) -> str:
-        """The pool, else the organization. Happenings of one scope may share a message."""
+        """The pool, else the organization. Events of one scope may share a message."""
         return pool_names.scope_of(self.pool.name) if self.pool else self.target.scope
 
     def stays(self, target: Target | None) -> bool:
@@ -175,7 +175,7 @@ class Watches:
         return list(islice(found, _OPEN_MOST))
 
     def summary(self, scope: str) -> str | None:
-        """The states of a pool's targets in words, by the scope of its happenings; None for other scopes."""
+        """The states of a pool's targets in words, by the scope of its events; None for other scopes."""
         watches = self._pools.get(scope)
         if not watches or not watches[0].pool:
             return None

@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.access.wait_times import Began, Opening
 from monitor.access.words import (
     Code,
@@ -38,10 +38,10 @@ if TYPE_CHECKING:  # the health check and `status` are to start without SQLAlche
     AnyRow = Row[*tuple[Any, ...]]
 
 
-def happening_of(row: "AnyRow") -> Happening:
-    """The happening of a row with the columns of `happenings`."""
-    return Happening(
-        event=EventKind(row.event),
+def event_of(row: "AnyRow") -> Event:
+    """The event of a row with the columns of `events`."""
+    return Event(
+        kind=EventKind(row.kind),
         reason=Reason(row.reason),
         at=row.at,
         target=row.target,
@@ -52,6 +52,7 @@ def happening_of(row: "AnyRow") -> Happening:
         diagnosis=code_of(row.diagnosis),
         request_id=row.request_id,
         facts=json.loads(row.facts),
+        id=row.id,
     )
 
 
@@ -85,10 +86,10 @@ def notification_of(row: "AnyRow") -> NotificationRow:
 
 
 def alert_of(row: "AnyRow") -> AlertRow:
-    """The alert of a row of `notifications` with `event` and `target` of its happening added."""
+    """The alert of a row of `notifications` with `event` and `target` of its event added."""
     return AlertRow(
         id=row.id,
-        transition_id=row.happening_id,
+        transition_id=row.event_id,
         event=EventKind(row.event),
         target=row.target,
         channel=row.channel,
@@ -174,19 +175,19 @@ def _target(target: TargetStatus) -> dict[str, Any]:
 
 
 def _history(row: HistoryRow) -> dict[str, Any]:
-    happening = row.happening
+    event = row.event
     return plain(
         {
-            "id": row.id,
-            "kind": happening.kind,
-            "event": happening.event,
-            "target": happening.target,
-            "from": happening.before,
-            "to": happening.after,
-            "at": happening.at,
-            "reason": happening.reason,
-            "diagnosis": happening.diagnosis,
-            "request_id": happening.request_id,
+            "id": event.id,
+            "kind": event.entry,
+            "event": event.kind,
+            "target": event.target,
+            "from": event.before,
+            "to": event.after,
+            "at": event.at,
+            "reason": event.reason,
+            "diagnosis": event.diagnosis,
+            "request_id": event.request_id,
             "notifications": [plain(_fields(told)) for told in row.notifications],
         }
     )

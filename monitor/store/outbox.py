@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from monitor.store import tables
-from monitor.store.forms import happening_of
+from monitor.store.forms import event_of
 from monitor.store.records import NotificationState, PendingNotification
 
 _rows = tables.notifications
@@ -17,10 +17,10 @@ _THESE = _its.id.in_(bindparam("ids", expanding=True))
 
 # The statements that run for every message are made once: see `transaction`.
 _READ = (
-    select(tables.happenings, _its.id.label("notification_id"), _its.attempts, _its.created_at)
-    .join_from(_rows, tables.happenings)
-    .where(_PENDING, _its.channel == bindparam("of"), _its.happening_id > bindparam("after"))
-    .order_by(_its.happening_id)
+    select(tables.events, _its.id.label("notification_id"), _its.attempts, _its.created_at)
+    .join_from(_rows, tables.events)
+    .where(_PENDING, _its.channel == bindparam("of"), _its.event_id > bindparam("after"))
+    .order_by(_its.event_id)
     .limit(bindparam("most"))
 )
 _CLAIM = (
@@ -54,13 +54,12 @@ _DELIVERED = (
 def pending(
     connection: Connection, channel: str, limit: int, after: int = 0
 ) -> list[PendingNotification]:
-    """A channel's pending notifications of happenings above `after`, in order; leased ones included."""
+    """A channel's pending notifications of events above `after`, in order; leased ones included."""
     rows = connection.execute(_READ, {"of": channel, "after": after, "most": limit})
     return [
         PendingNotification(
             id=row.notification_id,
-            happening_id=row.id,
-            happening=happening_of(row),
+            event=event_of(row),
             attempts=row.attempts,
             created_at=row.created_at,
         )

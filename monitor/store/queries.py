@@ -23,7 +23,7 @@ from monitor.store.database import reading
 from monitor.store.forms import (
     alert_of,
     declaration_of,
-    happening_of,
+    event_of,
     notification_of,
     opening_of,
     spend_of,
@@ -46,7 +46,7 @@ _OPENINGS = 10_000
 
 _targets = tables.targets.c
 _runs = tables.runs.c
-_happenings = tables.happenings.c
+_events = tables.events.c
 _notifications = tables.notifications.c
 _spend = tables.spend.c
 
@@ -72,39 +72,37 @@ def declared(path: Path) -> dict[str, Declaration]:
 def history(
     path: Path, target: str | None = None, *, since: datetime | None = None, limit: int = LIMIT
 ) -> list[HistoryRow]:
-    """The newest `limit` happenings, oldest first, of the targets that a name or pattern selects.
+    """The newest `limit` events, oldest first, of the targets that a name or pattern selects.
 
     A pattern has `*`, `?` or `[…]`, as in the settings.
     """
-    newest = select(_happenings.id).order_by(_happenings.at.desc(), _happenings.id.desc())
+    newest = select(_events.id).order_by(_events.at.desc(), _events.id.desc())
     if target is not None:
         newest = newest.where(_of_target(target))
     if since is not None:
-        newest = newest.where(_happenings.at >= since)
+        newest = newest.where(_events.at >= since)
     newest = newest.limit(limit)
     with reading(path) as connection:
-        happenings = connection.execute(
-            select(tables.happenings)
-            .where(_happenings.id.in_(newest))
-            .order_by(_happenings.at, _happenings.id)
+        events = connection.execute(
+            select(tables.events).where(_events.id.in_(newest)).order_by(_events.at, _events.id)
         ).all()
         notifications = connection.execute(
             select(tables.notifications)
-            .where(_notifications.happening_id.in_(newest))
-            .order_by(_notifications.happening_id, _notifications.channel)
+            .where(_notifications.event_id.in_(newest))
+            .order_by(_notifications.event_id, _notifications.channel)
         )
         told = {
-            happening_id: tuple(notification_of(row) for row in rows)
-            for happening_id, rows in groupby(notifications, lambda row: row.happening_id)
+            event_id: tuple(notification_of(row) for row in rows)
+            for event_id, rows in groupby(notifications, lambda row: row.event_id)
         }
-        return [HistoryRow(row.id, happening_of(row), told.get(row.id, ())) for row in happenings]
+        return [HistoryRow(event_of(row), told.get(row.id, ())) for row in events]
 
 
 def _of_target(name: str) -> ColumnElement[bool]:
     if not any(sign in name for sign in "*?["):
-        return _happenings.target == name
+        return _events.target == name
     # GLOB differs from fnmatch only in the sign of a negated set
-    return _happenings.target.op("GLOB", is_comparison=True)(name.replace("[!", "[^"))
+    return _events.target.op("GLOB", is_comparison=True)(name.replace("[!", "[^"))
 
 
 def names(path: Path) -> list[str]:
@@ -122,8 +120,8 @@ def alerts(
 ) -> list[AlertRow]:
     """Notifications of a state, or all, oldest first: the newest `limit` of those with ids below `before`."""
     newest = (
-        select(tables.notifications, _happenings.event, _happenings.target)
-        .join_from(tables.notifications, tables.happenings)
+        select(tables.notifications, _events.kind.label("event"), _events.target)
+        .join_from(tables.notifications, tables.events)
         .where(*_listed(state, before))
         .order_by(_notifications.id.desc())
         .limit(limit)

@@ -116,7 +116,7 @@ class Recorder:
     # --- results ---
 
     async def write(self, changes: Sequence[Change]) -> list[int]:
-        """Write changes in one transaction. Returns the ids of their happenings, in order."""
+        """Write changes in one transaction. Returns the ids of their events, in order."""
         return await self.queue.write(changes)
 
     async def spend_since(self, day: date) -> list[SpendRow]:
@@ -198,12 +198,12 @@ class Recorder:
 
     async def events_since(self, at: datetime) -> dict[str, int]:
         """The number of each event of a target, a route or the budget since `at`, by the event's word."""
-        its = tables.happenings.c
+        its = tables.events.c
         query = (
-            select(its.event, func.count())
-            .where(its.at >= at, its.event.not_in([EventKind.STARTED, EventKind.STOPPING]))
-            .group_by(its.event)
-            .order_by(its.event)
+            select(its.kind, func.count())
+            .where(its.at >= at, its.kind.not_in([EventKind.STARTED, EventKind.STOPPING]))
+            .group_by(its.kind)
+            .order_by(its.kind)
         )
         return await self._do(
             lambda connection: {str(event): count for event, count in connection.execute(query)}
@@ -227,11 +227,11 @@ class Recorder:
             }
         )
 
-    async def facts_since(self, event: EventKind, day: date) -> list[dict[str, Any]]:
-        """The facts of each happening of `event` since the beginning of the UTC day `day`."""
-        table = tables.happenings
+    async def facts_since(self, kind: EventKind, day: date) -> list[dict[str, Any]]:
+        """The facts of each event of this kind since the beginning of the UTC day `day`."""
+        table = tables.events
         since = datetime.combine(day, time(), UTC)
-        query = select(table.c.facts).where(table.c.event == event, table.c.at >= since)
+        query = select(table.c.facts).where(table.c.kind == kind, table.c.at >= since)
         return await self._do(
             lambda connection: [json.loads(row.facts) for row in connection.execute(query)]
         )
@@ -239,7 +239,7 @@ class Recorder:
     # --- the outbox; the functions of `outbox` say more ---
 
     async def pending(self, channel: str, limit: int, after: int = 0) -> list[PendingNotification]:
-        """A channel's pending notifications of happenings above `after`, in order; leased ones included."""
+        """A channel's pending notifications of events above `after`, in order; leased ones included."""
         return await self._do(lambda connection: outbox.pending(connection, channel, limit, after))
 
     async def waiting(self) -> dict[str, int]:

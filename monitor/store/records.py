@@ -6,7 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.access.holds import NOTHING, Posting
 from monitor.access.memory import TargetState
 from monitor.access.wait_times import Opening
@@ -60,16 +60,8 @@ class AnswerRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A happening and the channels that get it. Without channels it is only recorded."""
-
-    happening: Happening
-    channels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Change:
-    """What is written together: an answer, the memory after it, its happenings and its cost.
+    """What is written together: an answer, the memory after it, its events and its cost.
 
     `declaration` is the id of a declaration that this change takes.
     """
@@ -77,7 +69,7 @@ class Change:
     target: str | None = None
     memory: TargetState | None = None
     answer: AnswerRecord | None = None
-    told: tuple[Told, ...] = ()
+    events: tuple[Event, ...] = ()
     posting: Posting = NOTHING
     declaration: int | None = None
     #: the id of an inbox item that this change settles, and the reply to its sender
@@ -116,17 +108,16 @@ class PendingNotification:
     """A notification that is not delivered yet. `attempts` counts the claims so far."""
 
     id: int
-    happening_id: int
-    happening: Happening
+    event: Event
     attempts: int
     created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A recorded happening: its id, and its notifications by channel."""
+    """A recorded event and its notifications, by channel."""
 
-    id: int
+    event: Event
     pending: Mapping[str, PendingNotification]
 
 
@@ -194,7 +185,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class NotificationRow:
-    """A happening's notification for one channel."""
+    """An event's notification for one channel."""
 
     channel: str
     state: NotificationState
@@ -204,10 +195,9 @@ class NotificationRow:
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """A recorded happening and its notifications, by channel."""
+    """A recorded event and its notifications, by channel."""
 
-    id: int
-    happening: Happening
+    event: Event
     notifications: tuple[NotificationRow, ...]
 
 

@@ -121,16 +121,15 @@ class RunTable(Table, table=True):
     cost_usd: float
 
 
-class HappeningTable(Table, table=True):
+class EventTable(Table, table=True):
     """A transition or an event. Its id is in every message about it and is never used again."""
 
-    __tablename__ = "happenings"
+    __tablename__ = "events"
     __table_args__ = (
         # the history of one target and of all, by time; every index ends with ids, which break ties
         Index(None, "target", "at"),
         Index(None, "at"),
-        _one_of("kind", ("transition", "event")),
-        _one_of("event", EventKind),
+        _one_of("kind", EventKind),
         _one_of("before", State),
         _one_of("after", State),
         _one_of("reason", Reason),
@@ -140,7 +139,6 @@ class HappeningTable(Table, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     kind: str
-    event: str
     target_id: int | None = Field(foreign_key="targets.id")
     target: str | None
     scope: str | None
@@ -184,19 +182,19 @@ class OpeningTable(Table, table=True):
 
 
 class NotificationTable(Table, table=True):
-    """The outbox: one happening for one channel, until delivered or given up."""
+    """The outbox: one event for one channel, until delivered or given up."""
 
     __tablename__ = "notifications"
     __table_args__ = (
-        UniqueConstraint("happening_id", "channel"),
+        UniqueConstraint("event_id", "channel"),
         # a channel's pending rows in order, and the counts of pending and dead
-        Index(None, "state", "channel", "happening_id"),
+        Index(None, "state", "channel", "event_id"),
         _one_of("state", NotificationState),
         CheckConstraint("channel <> ''", name="channel"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
-    happening_id: int = Field(foreign_key="happenings.id")
+    event_id: int = Field(foreign_key="events.id")
     channel: str
     state: str
     attempts: int
@@ -290,7 +288,7 @@ class DaemonTable(Table, table=True):
 
 targets = metadata.tables["targets"]
 runs = metadata.tables["runs"]
-happenings = metadata.tables["happenings"]
+events = metadata.tables["events"]
 openings = metadata.tables["openings"]
 notifications = metadata.tables["notifications"]
 declarations = metadata.tables["declarations"]

@@ -26,6 +26,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.sql.elements import ClauseElement
 
+from monitor.access.events import Event
 from monitor.access.holds import Posting
 from monitor.access.memory import TargetState, to_json
 from monitor.store import tables
@@ -36,7 +37,6 @@ from monitor.store.records import (
     NotificationState,
     PendingNotification,
     Recorded,
-    Told,
 )
 from monitor.store.runs import (
     INSERT_RUN,
@@ -80,7 +80,7 @@ _TAKE_DECLARATION = update(tables.declarations).where(
 _INSERT_OPENING = insert(tables.openings)
 
 # Made once: SQLAlchemy needs longer to build a statement than SQLite to execute it.
-_INSERT_HAPPENING = insert(tables.happenings)
+_INSERT_EVENT = insert(tables.events)
 _INSERT_NOTIFICATION = insert(tables.notifications)
 
 
@@ -154,7 +154,7 @@ class Transaction:
         self._memo.new_targets[name] = known
 
     def put(self, change: Change) -> list[Recorded]:
-        """Write a change and return its recorded happenings. Raises StoreError for an unknown target."""
+        """Write a change and return its recorded events. Raises StoreError for an unknown target."""
         if change.target is not None:
             target = self._memo.target(change.target)
             if target is None:
@@ -174,7 +174,7 @@ class Transaction:
             self._gather(_TAKE_DECLARATION, {"row": change.declaration, "taken_at": self.now})
         if change.inbox is not None:
             self.settle_inbox([change.inbox], change.reply)
-        return [self._tell(told) for told in change.told]
+        return [self._record(event) for event in change.events]
 
     def post(self, posting: Posting) -> None:
         """Add the posting to the spending of keys, insert new holds, and delete released ones."""
@@ -239,34 +239,30 @@ class Transaction:
             row_id = self._insert(INSERT_RUN, row | first_answer(run_key, key, answer))
         self._memo.new_runs[run_key] = OpenRun(row_id, key, answer.at, request_ids, latencies)
 
-    def _tell(self, told: Told) -> Recorded:
-        happening = told.happening
-        facts = json.dumps(self.hide(dict(happening.facts)))
+    def _record(self, event: Event) -> Recorded:
+        facts = json.dumps(self.hide(dict(event.facts)))
         # equal to what is read back from the row
-        happening = replace(
-            happening, request_id=self.hide(happening.request_id), facts=json.loads(facts)
-        )
-        target = self._memo.target(happening.target) if happening.target else None
+        event = replace(event, request_id=self.hide(event.request_id), facts=json.loads(facts))
+        target = self._memo.target(event.target) if event.target else None
         row = {
-            "kind": happening.kind,
-            "event": happening.event,
+            "kind": event.kind,
             "target_id": target.id if target else None,
-            "target": happening.target,
-            "scope": happening.scope,
-            "route": happening.route,
-            "before": happening.before,
-            "after": happening.after,
-            "at": happening.at,
-            "reason": happening.reason,
-            "diagnosis": happening.diagnosis,
-            "request_id": happening.request_id,
+            "target": event.target,
+            "scope": event.scope,
+            "route": event.route,
+            "before": event.before,
+            "after": event.after,
+            "at": event.at,
+            "reason": event.reason,
+            "diagnosis": event.diagnosis,
+            "request_id": event.request_id,
             "facts": facts,
         }
-        happening_id = self._insert(_INSERT_HAPPENING, row)
+        event = replace(event, id=self._insert(_INSERT_EVENT, row))
         pending = {}
-        for channel in told.channels:
+        for channel in event.channels:
             row = {
-                "happening_id": happening_id,
+                "event_id": event.id,
                 "channel": channel,
                 "state": NotificationState.PENDING,
                 "attempts": 0,
@@ -274,12 +270,11 @@ class Transaction:
             }
             pending[channel] = PendingNotification(
                 id=self._insert(_INSERT_NOTIFICATION, row),
-                happening_id=happening_id,
-                happening=happening,
+                event=event,
                 attempts=0,
                 created_at=self.now,
             )
-        return Recorded(happening_id, pending)
+        return Recorded(event, pending)
 
 
 def memory_columns(memory: TargetState) -> dict[str, Any]:

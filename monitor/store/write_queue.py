@@ -37,7 +37,7 @@ _GATHER = 0.03
 #: among a hundred 0.06.
 _PATIENCE = 5.0
 
-#: Called after the commit with the recorded happenings.
+#: Called after the commit with the recorded events.
 Then = Callable[[list[Recorded]], None]
 
 
@@ -135,7 +135,7 @@ class WriteQueue:
             await self._until(lambda: not self.full)
 
     async def write(self, changes: Sequence[Change], *, urgent: bool = True) -> list[int]:
-        """Write changes after all earlier ones. Returns the ids of their happenings, in order.
+        """Write changes after all earlier ones. Returns the ids of their events, in order.
 
         A write that is not `urgent` waits up to 30 ms to share a transaction. Raises StoreError when the
         changes are at fault or the database refuses them; they are not kept then.
@@ -144,7 +144,7 @@ class WriteQueue:
             raise UnavailableError(self.refusing)
         entry = _Entry(_put(changes), changes, ordered=True, proves=True, urgent=urgent)
         recorded: list[Recorded] = await self._done(entry)
-        return [one.id for one in recorded]
+        return [one.event.id for one in recorded]
 
     async def do(
         self,
@@ -191,7 +191,7 @@ class WriteQueue:
         self._moved.set()
 
     async def aclose(self, last: Work) -> None:
-        """Write what waits, then `last`, and end the thread. Logs each happening that is lost.
+        """Write what waits, then `last`, and end the thread. Logs each event that is lost.
 
         Raises StoreError when `last` cannot be written.
         """
@@ -344,10 +344,8 @@ class WriteQueue:
         self._second.clear()
         for entry in entries:
             for change in entry.changes:
-                for told in change.told:
-                    log.error(
-                        "not_recorded", target=change.target, event_kind=str(told.happening.event)
-                    )
+                for event in change.events:
+                    log.error("not_recorded", target=change.target, event_kind=str(event.kind))
         log.error("results_lost", changes=self.lost, error=self.refusing)
 
     async def _until(self, holds: Callable[[], bool]) -> None:
@@ -361,7 +359,7 @@ def _put(changes: Sequence[Change]) -> Work:
 
 
 def _tells(changes: Sequence[Change]) -> bool:
-    return any(change.told for change in changes)
+    return any(change.events for change in changes)
 
 
 def _give(entry: _Entry, result: Any) -> None:

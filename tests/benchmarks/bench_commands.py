@@ -113,7 +113,7 @@ async def _fill(path: Path, watched: Sequence[Target], transitions: int) -> None
     facts = json.dumps({"organization": "org-acme", "probes": 12, "message": "refused " * 10})
     rows = (
         (
-            number + 1, "transition", "unverified", number % len(watched) + 1,
+            number + 1, "unverified", number % len(watched) + 1,
             watched[number % len(watched)].name, watched[number % len(watched)].scope, "sim",
             "unknown", "unverified", f"{begin + number * step:%Y-%m-%d %H:%M:%S.%f}", "gated",
             "verification_required", "req_FAKE", facts,
@@ -127,10 +127,10 @@ async def _fill(path: Path, watched: Sequence[Target], transitions: int) -> None
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA synchronous = OFF")
         connection.executemany(
-            "INSERT INTO happenings (id, kind, event, target_id, target, scope, route, before, after,"
-            " at, reason, diagnosis, request_id, facts) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", rows,
+            "INSERT INTO events (id, kind, target_id, target, scope, route, before, after,"
+            " at, reason, diagnosis, request_id, facts) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", rows,
         )  # fmt: skip
         connection.executemany(
-            "INSERT INTO notifications (happening_id, channel, state, attempts, created_at)"
+            "INSERT INTO notifications (event_id, channel, state, attempts, created_at)"
             " VALUES (?,?,?,?,?)", told,
         )  # fmt: skip

@@ -187,11 +187,11 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 @dataclass
 class End:
-    """A receiver: each message's happenings, and when it came (seconds since the epoch)."""
+    """A receiver: each message's events, and when it came (seconds since the epoch)."""
 
     port: int = 0
     messages: int = 0
-    #: happenings that came once more
+    #: events that came once more
     doubled: int = 0
     at: dict[int, float] = field(default_factory=dict)
 

@@ -62,11 +62,11 @@ async def _run(
         for entry in reversed(entries)
         if entry["what"] == "granted"
     }
-    lights = _happenings(one, "first_light")
+    lights = _events(one, "first_light")
     deadline = time.time() + (30.0 if faults else 60.0)
     while (answered.keys() - lights.keys() or _outbox(one)[0]) and time.time() < deadline:
         await asyncio.sleep(1)
-        lights = _happenings(one, "first_light")
+        lights = _events(one, "first_light")
     others, used = machine.others(), processor_seconds(daemon.pid) - used
     waiting, total, owed = _outbox(one)
     return {
@@ -104,8 +104,8 @@ def _delays(lights: dict[str, int], answered: dict[str, float], end: End) -> dic
     }
 
 
-def _happenings(one: Lab, event: str) -> dict[str, int]:
-    rows = one.ask("SELECT target, min(id) FROM happenings WHERE event = ? GROUP BY target", event)
+def _events(one: Lab, event: str) -> dict[str, int]:
+    rows = one.ask("SELECT target, min(id) FROM events WHERE kind = ? GROUP BY target", event)
     return {target.partition("/")[0]: id_ for target, id_ in rows}
 
 
@@ -116,8 +116,8 @@ def _outbox(one: Lab) -> tuple[int, int, set[int]]:
     """
     ((total,),) = one.ask("SELECT count(*) FROM notifications")
     ((waiting,),) = one.ask(
-        "SELECT count(*) FROM notifications JOIN happenings ON happenings.id = happening_id"
+        "SELECT count(*) FROM notifications JOIN events ON events.id = event_id"
         " WHERE notifications.state <> 'delivered' AND event = 'first_light'"
     )
-    done = one.ask("SELECT DISTINCT happening_id FROM notifications WHERE state = 'delivered'")
+    done = one.ask("SELECT DISTINCT event_id FROM notifications WHERE state = 'delivered'")
     return waiting, total, {id_ for (id_,) in done}

@@ -70,7 +70,7 @@ class Arrival:
 
     @property
     def ids(self) -> list[int]:
-        """The ids of the happenings it tells."""
+        """The ids of the events it tells."""
         return [int(number) for number in dict.fromkeys(re.findall(r"\[#(\d+)\]", self.text))]
 
 
@@ -325,8 +325,8 @@ class Lab:
             await asyncio.sleep(0.05)
 
     async def told(self, *events: str, count: int = 1) -> None:
-        """Wait until the history has `count` happenings of these events."""
-        query = f"SELECT id FROM happenings WHERE event IN ({', '.join('?' * len(events))})"
+        """Wait until the history has `count` events of these kinds."""
+        query = f"SELECT id FROM events WHERE kind IN ({', '.join('?' * len(events))})"
         await self.until(
             lambda: len(self.ask(query, *events)) >= count, f"{count} of {events} in the history"
         )

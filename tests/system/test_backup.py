@@ -51,7 +51,7 @@ async def test_a_backup_while_it_runs_is_consistent_and_can_be_started_on(
             assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             states = dict(database.execute("SELECT name, state FROM targets"))
             told = database.execute(
-                "SELECT target, after FROM happenings WHERE after IS NOT NULL ORDER BY id"
+                "SELECT target, after FROM events WHERE after IS NOT NULL ORDER BY id"
             )
             assert states == dict.fromkeys(states, "unknown") | dict(told)
     await lab.told("available", count=len(KEYS))

@@ -223,8 +223,8 @@ async def test_a_message_comes_when_the_fault_has_passed_and_nobody_waits_for_it
     def states() -> dict[str, str]:
         return dict(
             lab.ask(
-                "SELECT channel, state FROM notifications JOIN happenings"
-                " ON happenings.id = happening_id WHERE event = 'unverified'"
+                "SELECT channel, state FROM notifications JOIN events"
+                " ON events.id = event_id WHERE kind = 'unverified'"
             )
         )
 

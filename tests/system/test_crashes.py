@@ -119,22 +119,22 @@ async def test_what_is_owed_is_told_whatever_is_killed(lab, fast, torture, fault
 
     recorded = 0
     moves = rows(
-        lab, "SELECT target, before, after FROM happenings WHERE after IS NOT NULL ORDER BY id"
+        lab, "SELECT target, before, after FROM events WHERE after IS NOT NULL ORDER BY id"
     )
     for n in range(keys):
         path = [move[1:] for move in moves if move[0].startswith(f"key-{n}/")]
         assert path == SCRIPT, (n, path)
         recorded += len(path)
         told = Counter(
-            e for (e,) in rows(lab, f"SELECT event FROM happenings WHERE target GLOB 'key-{n}/*'")
+            e for (e,) in rows(lab, f"SELECT kind FROM events WHERE target GLOB 'key-{n}/*'")
         )
         assert {event: told[event] for event in TELLS} == dict.fromkeys(TELLS, 1), (n, told)
         assert set(told) <= TELLS | {"propagating"}
-    owed = [id_ for (id_,) in rows(lab, "SELECT id FROM happenings WHERE target IS NOT NULL")]
+    owed = [id_ for (id_,) in rows(lab, "SELECT id FROM events WHERE target IS NOT NULL")]
     tries = {
         (channel, id_): attempts
         for channel, id_, attempts in rows(
-            lab, "SELECT channel, happening_id, attempts FROM notifications"
+            lab, "SELECT channel, event_id, attempts FROM notifications"
         )
     }
     ends = {"slack": Counter(lab.slack.ids), "mail": Counter(lab.mail.ids)}

@@ -130,7 +130,7 @@ async def test_a_database_damaged_while_it_is_open_is_never_passed_over_in_silen
     again = await lab.daemon()
     seen = "said in the log" if refused else "not noticed by the daemon"
     seen += f"; status 1 of {', '.join(said) or 'no command'}"
-    seen += f"; {sum(named.values())} happenings not recorded, each named"
+    seen += f"; {sum(named.values())} events not recorded, each named"
     if await started(lab, again):
         history = Counter(row["event"] for row in await lab.history())
         assert all(history[event] >= recorded[event] for event in TOLD), (history, recorded)

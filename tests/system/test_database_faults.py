@@ -246,7 +246,7 @@ async def test_what_is_seen_while_the_database_refuses_is_kept_and_told_afterwar
         "probes that cost nothing go on, results are kept in order, nothing is billed that was not"
         " reserved; said once",
         f"{kept} openings seen meanwhile, ${sum(billed[key] for key in PAID):.5f} billed and"
-        f" ${sum(remembered[key] for key in PAID):.5f} reserved or booked; {len(owed)} happenings told,"
+        f" ${sum(remembered[key] for key in PAID):.5f} reserved or booked; {len(owed)} events told,"
         " none lost or twice",
     )
 
@@ -276,8 +276,8 @@ async def test_a_stop_while_the_database_refuses_says_what_is_lost(lab, set_up, 
     assert await again.wait() == 0
     fault(
         "SIGTERM while another process holds the lock", 1,
-        "each happening that is lost is named in the log, status 1; the next start sees it anew",
-        f"{sum(lost.values())} happenings named, {len(KEYS)} first lights told after the next start",
+        "each event that is lost is named in the log, status 1; the next start sees it anew",
+        f"{sum(lost.values())} events named, {len(KEYS)} first lights told after the next start",
     )  # fmt: skip
 
 
@@ -299,7 +299,7 @@ async def test_a_database_that_is_taken_away_is_saved_and_the_daemon_ends(lab, s
     saved = path if how == "deleted" else path.with_name("monitor.db.displaced")
     assert saved.stat().st_mode & 0o777 == 0o600
     with closing(sqlite3.connect(saved)) as database:
-        found = Counter(row[0] for row in database.execute("SELECT event FROM happenings"))
+        found = Counter(row[0] for row in database.execute("SELECT kind FROM events"))
     assert found == {"started": 1, "unverified": len(KEYS), "stopping": 1}
     assert len(lab.logged("database_saved")) == 1
     if how == "deleted":
@@ -311,7 +311,7 @@ async def test_a_database_that_is_taken_away_is_saved_and_the_daemon_ends(lab, s
     fault(
         f"the database's file is {how} while in use", 1,
         "said at once, all it held is saved to its place or beside, end with status 1",
-        f"all {sum(found.values())} happenings in the saved copy",
+        f"all {sum(found.values())} events in the saved copy",
     )  # fmt: skip
 
 

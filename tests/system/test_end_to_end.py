@@ -101,7 +101,7 @@ async def test_every_scripted_opening_is_recorded_in_order_and_told_once_at_both
     }
     with capsys.disabled():
         print(
-            f"\n20 openings scripted, {len(owed)} happenings told, each once on slack and once by mail"
+            f"\n20 openings scripted, {len(owed)} events told, each once on slack and once by mail"
         )
         for channel, found in delays.items():
             print(

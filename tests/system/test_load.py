@@ -200,19 +200,19 @@ def memory(pid: int) -> int:
 
 
 def owe(path: Path, count: int) -> dict[int, int]:
-    """Let the database hold what a long outage of the channels leaves; each happening's scope."""
+    """Let the database hold what a long outage of the channels leaves; each event's scope."""
     scopes = {}
     with closing(sqlite3.connect(path)) as database, database:
-        (first,) = database.execute("SELECT max(id) + 1 FROM happenings").fetchone()
+        (first,) = database.execute("SELECT max(id) + 1 FROM events").fetchone()
         (row,) = database.execute(
-            "SELECT at, target_id, target, route FROM happenings WHERE event = 'unverified'"
+            "SELECT at, target_id, target, route FROM events WHERE kind = 'unverified'"
         ).fetchall()
         at, target_id, target, route = row
         for n in range(count):
             scopes[first + n] = n % SCOPES
             database.execute(
-                "INSERT INTO happenings (id, kind, event, target_id, target, scope, route, before, after,"
-                " at, reason, diagnosis, facts) VALUES (?, 'transition', 'propagating', ?, ?, ?, ?,"
+                "INSERT INTO events (id, kind, target_id, target, scope, route, before, after,"
+                " at, reason, diagnosis, facts) VALUES (?, 'propagating', ?, ?, ?, ?,"
                 " 'unverified', 'propagating', ?, 'verified_declared', 'verification_required', ?)",
                 (
                     first + n,
@@ -226,7 +226,7 @@ def owe(path: Path, count: int) -> dict[int, int]:
             )
             for channel in ("slack", "mail"):
                 database.execute(
-                    "INSERT INTO notifications (happening_id, channel, state, attempts, created_at)"
+                    "INSERT INTO notifications (event_id, channel, state, attempts, created_at)"
                     " VALUES (?, ?, 'pending', 0, ?)",
                     (first + n, channel, at),
                 )

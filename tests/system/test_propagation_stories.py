@@ -191,7 +191,7 @@ def events(history, target) -> list[str]:
 
 
 def gave_up(lab) -> bool:
-    return bool(lab.ask("SELECT id FROM happenings WHERE reason = 'gave_up'"))
+    return bool(lab.ask("SELECT id FROM events WHERE reason = 'gave_up'"))
 
 
 async def booked_by_key(lab) -> dict[str, float]:

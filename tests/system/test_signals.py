@@ -103,7 +103,7 @@ async def test_sighup_at_any_moment_of_a_start_reads_the_settings_anew_and_sigte
     )
     assert await asyncio.gather(*map(live, NAMES, moments)) == [0, 0, 0]
     for name in NAMES:
-        last = "SELECT event FROM happenings ORDER BY id DESC LIMIT 1"
+        last = "SELECT kind FROM events ORDER BY id DESC LIMIT 1"
         assert ask(lab, name, last) == ("stopping",)
 
 

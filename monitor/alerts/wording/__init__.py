@@ -11,10 +11,10 @@ __all__ = ["Level", "Wording", "wording"]
 
 
 def wording(facts: Facts) -> Wording:
-    """The text for a happening: by its event and reason where the reason matters, else by its event."""
-    happening = facts.happening
-    special = _BY_REASON.get((happening.event, happening.reason))
-    return open_elsewhere(facts, (special or _BY_EVENT[happening.event])(facts))
+    """The text for an event: by its event and reason where the reason matters, else by its event."""
+    event = facts.event
+    special = _BY_REASON.get((event.kind, event.reason))
+    return open_elsewhere(facts, (special or _BY_EVENT[event.kind])(facts))
 
 
 _BY_EVENT: dict[EventKind, Callable[[Facts], Wording]] = {

@@ -46,7 +46,7 @@ def stale(facts: Facts) -> Wording:
     """Nothing conclusive for a while."""
     silent = facts.number("waited_s") or facts.number("lasted_s")
     targets, total = facts.number("targets"), facts.number("route_targets")
-    code = facts.happening.diagnosis
+    code = facts.event.diagnosis
     known = advise(code, None, facts.owner) if code else None
     if not targets or facts.model:
         whom = ""
@@ -72,7 +72,7 @@ def stale(facts: Facts) -> Wording:
 
 def retiring(facts: Facts) -> Wording:
     """The model's shutdown date is near or past."""
-    past = facts.happening.reason is Reason.SHUTDOWN_PAST
+    past = facts.event.reason is Reason.SHUTDOWN_PAST
     day = facts.day("shutdown")
     on = f" on {day}" if day else ""
     model = facts.model or "The model"

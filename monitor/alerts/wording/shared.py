@@ -57,7 +57,7 @@ def open_elsewhere(facts: Facts, words: Wording) -> Wording:
 
 def evidence(facts: Facts) -> str:
     """The command that prints the evidence for support."""
-    target = facts.happening.target
+    target = facts.event.target
     return f"`access-monitor evidence {name(target) if target else 'TARGET'}`"
 
 

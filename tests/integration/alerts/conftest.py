@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.access.words import EventKind, Reason
 
 with warnings.catch_warnings():
@@ -41,12 +41,12 @@ PASSWORD = "sk-test-FAKE-mail-password"
 
 
 @pytest.fixture
-def light() -> Callable[..., Happening]:
+def light() -> Callable[..., Event]:
     """A first light; keyword arguments replace its fields."""
 
-    def build(**fields: Any) -> Happening:
+    def build(**fields: Any) -> Event:
         values = {
-            "event": EventKind.FIRST_LIGHT,
+            "kind": EventKind.FIRST_LIGHT,
             "reason": Reason.FIRST_GRANTED,
             "at": datetime.now(UTC),
             "target": "acme-prod/gpt-image-2:images",
@@ -54,7 +54,7 @@ def light() -> Callable[..., Happening]:
             "facts": {"contract": "direct", "organization": "org-acme"},
             **fields,
         }
-        return Happening(**values)
+        return Event(**values)
 
     return build
 
@@ -64,8 +64,7 @@ class Row:
     """As the store shows it."""
 
     id: int
-    happening_id: int
-    happening: Happening
+    event: Event
     attempts: int
     created_at: datetime
     channel: str
@@ -88,9 +87,9 @@ class MemoryOutbox:
         self.marking.set()
         self._changed = asyncio.Condition()
 
-    def add(self, channel: str, happening: Happening, *, age: timedelta = timedelta()) -> int:
+    def add(self, channel: str, event: Event, *, age: timedelta = timedelta()) -> int:
         id_ = len(self.rows) + 1
-        self.rows[id_] = Row(id_, id_ + 100, happening, 0, self.time() - age, channel)
+        self.rows[id_] = Row(id_, replace(event, id=id_ + 100), 0, self.time() - age, channel)
         return id_
 
     def time(self) -> datetime:
@@ -109,8 +108,8 @@ class MemoryOutbox:
             await self._break(broken=False)
             raise OSError("the disk is full")
         waiting = [r for r in self.rows.values() if r.channel == channel and r.state == "pending"]
-        waiting = [row for row in waiting if row.happening_id > after]
-        return sorted(waiting, key=lambda r: r.happening_id)[:limit]
+        waiting = [row for row in waiting if row.event.id > after]
+        return sorted(waiting, key=lambda r: r.event.id)[:limit]
 
     async def claim(
         self, ids: Sequence[int], until: datetime

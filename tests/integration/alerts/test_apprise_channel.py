@@ -5,6 +5,7 @@ import io
 import logging
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,15 +13,15 @@ import apprise
 import pytest
 import structlog
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.alerts.apprise_channel import AppriseChannel, DeliveryError, check_url
-from monitor.alerts.messages import Message, Told, compose
+from monitor.alerts.messages import Message, compose
 from monitor.logs import logging_setup
 from monitor.logs.redaction import Redactor
 
 pytestmark = pytest.mark.anyio
 
-Make = Callable[..., Happening]
+Make = Callable[..., Event]
 SECRET = "sk-test-FAKE-hook-0001"
 WEBHOOK = "https://hooks.slack.com/services/TFAKE0001/BFAKE0002/fakeFAKEfake0003"
 
@@ -28,7 +29,7 @@ WEBHOOK = "https://hooks.slack.com/services/TFAKE0001/BFAKE0002/fakeFAKEfake0003
 @pytest.fixture
 def message(light: Make) -> Message:
     facts = {"contract": "direct", "message": "<!channel> *é* & `x`"}
-    return compose([Told(123, light(facts=facts))], now=datetime.now(UTC))
+    return compose([replace(light(facts=facts), id=123)], now=datetime.now(UTC))
 
 
 def channel(url: str, *, seconds: float = 10.0, parallel: int = 8) -> AppriseChannel:

@@ -11,7 +11,7 @@ import apprise
 import pytest
 from aiohttp import web
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.access.limits import Delivery
 from monitor.access.words import EventKind, Reason
 from monitor.alerts.apprise_channel import AppriseChannel, check_url
@@ -19,7 +19,7 @@ from monitor.alerts.dispatcher import Dispatcher
 
 pytestmark = pytest.mark.anyio
 
-Make = Callable[..., Happening]
+Make = Callable[..., Event]
 SLACK = "https://hooks.slack.com/services/TFAKE0001/BFAKE0002/fakeFAKEfake0003"
 #: Apprise says 1.2 s of Slack; a test need not wait for as long.
 PACE = 0.4
@@ -57,7 +57,7 @@ async def served() -> AsyncIterator[tuple[Slow, int]]:
     await runner.cleanup()
 
 
-async def deliver(outbox: Any, url: str, within: float, *later: Happening) -> None:
+async def deliver(outbox: Any, url: str, within: float, *later: Event) -> None:
     """Deliver what the outbox holds and, once that is out, what comes later."""
     assert check_url(url) is None
     delivery = Delivery(group_within=timedelta(seconds=within))
@@ -65,15 +65,15 @@ async def deliver(outbox: Any, url: str, within: float, *later: Happening) -> No
     dispatcher = Dispatcher(outbox, [channel], delivery, now=outbox.time)
     task = asyncio.create_task(dispatcher.run())
     await outbox.until(lambda: set(outbox.states()) == {"delivered"})
-    for happening in later:
-        outbox.add("ops", happening)
+    for event in later:
+        outbox.add("ops", event)
     dispatcher.wake()
     await outbox.until(lambda: set(outbox.states()) == {"delivered"})
     task.cancel()
     await asyncio.wait([task], timeout=20)
 
 
-def opening(light: Make, number: int, scope: str) -> Happening:
+def opening(light: Make, number: int, scope: str) -> Event:
     key = f"acme-{number:04}"
     return light(target=f"{key}/gpt-image-2:images", scope=scope, facts={"key": key})
 
@@ -95,8 +95,8 @@ async def test_each_organizations_first_light_goes_at_once_and_waits_for_no_othe
 ) -> None:
     async with served() as (slow, port):
         lights = [opening(light, number, f"org-{number % 20:02}") for number in range(400)]
-        for happening in lights[:20]:
-            outbox.add("ops", happening)
+        for event in lights[:20]:
+            outbox.add("ops", event)
         await deliver(outbox, f"json://127.0.0.1:{port}/hook", 4.0, *lights[20:])
     assert sorted(slow.keys()) == [f"acme-{number:04}" for number in range(400)]
     assert all(text.startswith("First light: ") for text in slow.texts[:20])
@@ -112,7 +112,7 @@ async def test_a_service_with_a_pace_gets_what_waits_anyway_in_one_message_first
         monkeypatch.setattr(slack, "request_rate_per_sec", PACE)
         lights = [opening(light, number, f"org-{number % 50:02}") for number in range(500)]
         blocked = light(
-            event=EventKind.BLOCKED, reason=Reason.BLOCKER_SEEN, scope="org-blocked",
+            kind=EventKind.BLOCKED, reason=Reason.BLOCKER_SEEN, scope="org-blocked",
             target="acme-blocked/gpt-image-2:images", facts={"key": "acme-blocked"},
         )  # fmt: skip
         outbox.add("ops", lights[0])

@@ -82,20 +82,20 @@ async def test_every_row_is_told_once_and_in_its_targets_order(outbox, light, se
         task = asyncio.create_task(dispatcher.run())
         for _ in range(ROWS):
             key = dice.randrange(30)
-            event = dice.choice([EventKind.FIRST_LIGHT, EventKind.AVAILABLE, EventKind.BLOCKED])
+            kind = dice.choice([EventKind.FIRST_LIGHT, EventKind.AVAILABLE, EventKind.BLOCKED])
             scope = "org-acme" if one_scope else f"org-{key}"
-            happening = replace(light(), event=event, target=f"acme-{key}/o3:chat", scope=scope)
-            row = outbox.rows[outbox.add("ops", happening)]
+            event = replace(light(), kind=kind, target=f"acme-{key}/o3:chat", scope=scope)
+            row = outbox.rows[outbox.add("ops", event)]
             if dice.random() < 0.5:
-                dispatcher.offer([Recorded(row.happening_id, {"ops": row})])
+                dispatcher.offer([Recorded(row.event, {"ops": row})])
             else:
                 dispatcher.wake()
             await asyncio.sleep(dice.choice([0, 0, 0.001, 0.01]))
         await outbox.until(lambda: set(outbox.states()) == {"delivered"})
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    rows = {row.happening_id: row for row in outbox.rows.values()}
+    rows = {row.event.id: row for row in outbox.rows.values()}
     assert channel.told == Counter(rows.keys())
-    for target in {row.happening.target for row in rows.values()}:
-        own = [channel.message[id_] for id_ in rows if rows[id_].happening.target == target]
+    for target in {row.event.target for row in rows.values()}:
+        own = [channel.message[id_] for id_ in rows if rows[id_].event.target == target]
         assert own == sorted(own)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import structlog
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.access.limits import Delivery
 from monitor.access.words import EventKind, Reason
 from monitor.alerts.apprise_channel import AppriseChannel, DeliveryError, check_url
@@ -24,7 +24,7 @@ from monitor.alerts.messages import Message
 
 pytestmark = pytest.mark.anyio
 
-Make = Callable[..., Happening]
+Make = Callable[..., Event]
 TICK = timedelta(milliseconds=1)
 FAST = Delivery(group_within=timedelta(), retry_first=10 * TICK, retry_most=40 * TICK)
 
@@ -118,7 +118,7 @@ async def test_further_changes_of_an_organization_share_a_message_at_the_windows
 ) -> None:
     hook = await webhooks()
     window = replace(FAST, group_within=timedelta(seconds=0.4))
-    blocked = light(event=EventKind.BLOCKED, reason=Reason.BLOCKER_SEEN)
+    blocked = light(kind=EventKind.BLOCKED, reason=Reason.BLOCKER_SEEN)
     async with running(outbox, channel(hook), delivery=window) as dispatcher:
         outbox.add("ops", blocked)
         dispatcher.wake()
@@ -142,7 +142,7 @@ async def test_a_first_light_waits_only_behind_another_first_light(
     hook = await webhooks()
     hour = replace(FAST, group_within=timedelta(hours=1))
     async with running(outbox, channel(hook), delivery=hour) as dispatcher:
-        outbox.add("ops", light(event=EventKind.UNBLOCKED, reason=Reason.BLOCKER_CLEARED))
+        outbox.add("ops", light(kind=EventKind.UNBLOCKED, reason=Reason.BLOCKER_CLEARED))
         dispatcher.wake()
         await hook.arrival(1)
         outbox.add("ops", light())
@@ -300,7 +300,7 @@ async def test_what_is_given_up_elsewhere_holds_nothing_up(
 ) -> None:
     hook = await webhooks()
     window = replace(FAST, group_within=timedelta(seconds=0.3))
-    blocked = light(event=EventKind.BLOCKED, reason=Reason.BLOCKER_SEEN)
+    blocked = light(kind=EventKind.BLOCKED, reason=Reason.BLOCKER_SEEN)
     async with running(outbox, channel(hook), delivery=window) as dispatcher:
         outbox.add("ops", blocked)
         dispatcher.wake()
@@ -336,7 +336,7 @@ async def test_more_than_a_round_reads_waits_for_no_window_and_holds_up_nobody_b
     webhooks: Any, outbox: Any, light: Make
 ) -> None:
     hook = await webhooks()
-    propagating = {"event": EventKind.PROPAGATING, "reason": Reason.SIBLING_OPENED}
+    propagating = {"kind": EventKind.PROPAGATING, "reason": Reason.SIBLING_OPENED}
     slow = replace(FAST, group_within=timedelta(hours=1))
     for _ in range(1000):
         outbox.add("ops", light(scope="pool acme", **propagating))

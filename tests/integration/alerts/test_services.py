@@ -16,7 +16,7 @@ import apprise
 import pytest
 from aiohttp import web
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.access.limits import Delivery
 from monitor.access.words import Code, EventKind, Reason, State
 from monitor.alerts.apprise_channel import AppriseChannel, check_url
@@ -195,9 +195,9 @@ _LONG = {
 }
 
 
-def _happening(event: EventKind, scope: str | None, number: int = 0) -> Happening:
-    return Happening(
-        event,
+def _event(kind: EventKind, scope: str | None, number: int = 0) -> Event:
+    return Event(
+        kind,
         Reason.GATED,
         datetime.now(UTC),
         target=f"acme-{number}/gpt-image-2:images",
@@ -234,7 +234,7 @@ async def test_each_event_is_delivered_alone_within_the_limits(
     services: Services, outbox: Any, name: str
 ) -> None:
     for event in EventKind:
-        outbox.add(name, _happening(event, f"org-{event}"))
+        outbox.add(name, _event(event, f"org-{event}"))
     await _deliver(outbox, _channel(name, URLS[name]))
     assert services.refused[name] == []
     assert set(outbox.states()) == {"delivered"}
@@ -251,7 +251,7 @@ async def test_all_events_are_delivered_together_within_the_limits(
 ) -> None:
     for number in range(times):
         for event in EventKind:
-            outbox.add(name, _happening(event, "org-acme", number))
+            outbox.add(name, _event(event, "org-acme", number))
     await _deliver(outbox, _channel(name, URLS[name]))
     assert services.refused[name] == []
     assert set(outbox.states()) == {"delivered"}
@@ -265,7 +265,7 @@ async def test_each_opening_of_a_pool_is_named_within_the_limits(
 ) -> None:
     keys = [f"pool-a-{n * 0x9E3779B1 % 2**32:08x}" for n in range(1, 159)]
     for key in keys:
-        light = _happening(EventKind.FIRST_LIGHT, "pool pool-a")
+        light = _event(EventKind.FIRST_LIGHT, "pool pool-a")
         named = {"key": key, "model": "gpt-image-2", "surface": "images", "pool": "pool-a"}
         outbox.add(
             name, replace(light, target=f"{key}/gpt-image-2:images", facts={**_LONG, **named})
@@ -295,8 +295,8 @@ async def test_what_a_url_asks_for_changes_nothing_of_it(
     services: Services, outbox: Any, name: str, option: str
 ) -> None:
     for event in EventKind:
-        outbox.add(name, _happening(event, f"org-{event}"))
-        outbox.add(name, _happening(event, "org-acme"))
+        outbox.add(name, _event(event, f"org-{event}"))
+        outbox.add(name, _event(event, "org-acme"))
     url = URLS[name]
     await _deliver(outbox, _channel(name, f"{url}{'&' if '?' in url else '?'}{option}"))
     assert services.refused[name] == []
@@ -307,7 +307,7 @@ async def test_what_a_url_asks_for_changes_nothing_of_it(
 
 async def test_what_the_redactor_makes_longer_fits_as_well(services: Services, outbox: Any) -> None:
     for event in EventKind:
-        outbox.add("pushover", _happening(event, f"org-{event}"))
+        outbox.add("pushover", _event(event, f"org-{event}"))
     hidden = _channel("pushover", URLS["pushover"], lambda text: text.replace("e", "[hidden]"))
     await _deliver(outbox, hidden)
     assert services.refused["pushover"] == []
@@ -322,4 +322,4 @@ def _ids(texts: list[str]) -> list[int]:
 
 
 def _recorded(outbox: Any) -> list[int]:
-    return [row.happening_id for row in outbox.rows.values()]
+    return [row.event.id for row in outbox.rows.values()]

@@ -26,7 +26,7 @@ QUICK = Delivery(
 
 
 class Picky(Sender):
-    """Refuses every message that tells of a certain happening, or all."""
+    """Refuses every message that tells of a certain event, or all."""
 
     name, parallel = "ops", 1
 
@@ -107,7 +107,7 @@ async def test_what_is_committed_is_not_read_again(outbox, light):
     await counting.was_read.wait()
     for n in range(5):
         row = outbox.rows[outbox.add("ops", light(scope=f"org-{n}", target=f"key-{n}/o3:chat"))]
-        dispatcher.offer([Recorded(row.happening_id, {"ops": row, "mail": row})])
+        dispatcher.offer([Recorded(row.event, {"ops": row, "mail": row})])
     await outbox.until(lambda: outbox.states() == ["delivered"] * 5)
     assert (counting.reads, len(channel.taken)) == (1, 5)
     await end(task)
@@ -120,7 +120,7 @@ async def test_more_than_fits_the_memory_is_read_in_its_turn(outbox, light, monk
     await counting.was_read.wait()
     for n in range(5):
         outbox.add("ops", light(scope=f"org-{n}", target=f"key-{n}/o3:chat"))
-    dispatcher.offer([Recorded(row.happening_id, {"ops": row}) for row in outbox.rows.values()])
+    dispatcher.offer([Recorded(row.event, {"ops": row}) for row in outbox.rows.values()])
     await outbox.until(lambda: outbox.states() == ["delivered"] * 5)
     assert (counting.reads, len(channel.taken)) == (2, 5)
     await end(task)
@@ -147,7 +147,7 @@ async def test_each_message_that_is_refused_has_its_own_waits(outbox, light):
 
 
 class Small(Picky):
-    """Takes messages of three happenings at most, and refuses like the other."""
+    """Takes messages of three events at most, and refuses like the other."""
 
     async def message_limits(self) -> MessageLimits:
         return MessageLimits(lambda message: message.text.count("[#") <= 3)

@@ -117,15 +117,15 @@ class Bench:
 
     def history(self) -> list[Any]:
         try:
-            return [row.happening for row in queries.history(self.folder / "monitor.db")]
+            return [row.event for row in queries.history(self.folder / "monitor.db")]
         except StoreError:
             return []
 
     def events(self, target: str | None = None) -> list[str]:
         return [
-            str(h.event)
+            str(h.kind)
             for h in self.history()
-            if h.event not in ("started", "stopping") and target in (None, h.target)
+            if h.kind not in ("started", "stopping") and target in (None, h.target)
         ]
 
     def told(self) -> dict[str | None, set[str]]:
@@ -133,7 +133,7 @@ class Bench:
         told: dict[str | None, set[str]] = {}
         for row in queries.history(self.folder / "monitor.db"):
             if row.notifications:
-                channels = told.setdefault(row.happening.target, set())
+                channels = told.setdefault(row.event.target, set())
                 channels.update(one.channel for one in row.notifications)
         return told
 

@@ -113,7 +113,7 @@ async def test_a_start_tells_what_happened_since_the_last_one(bench, key, simula
     await bench.stop()
     await bench.run(settings)
     await bench.stop()
-    first, second = (h for h in bench.history() if h.event == "started")
+    first, second = (h for h in bench.history() if h.kind == "started")
     assert first.facts["since_last_start"] == {}
     assert second.facts["since_last_start"] == {"unverified": 2}
     assert second.facts["counts"] == {"unverified": 2}

@@ -108,9 +108,9 @@ async def test_a_shut_direct_target_tells_of_the_provider_that_is_open(bench, ke
     settings = bench.settings(key("acme", more=f"verified_at = {at}") + provided(bench), figures)
     await bench.run(settings)
     await bench.until(lambda: "overdue" in bench.events("acme/gpt-image-2:images"))
-    (overdue,) = [one for one in bench.history() if one.event == "overdue"]
+    (overdue,) = [one for one in bench.history() if one.kind == "overdue"]
     assert overdue.facts["provider_open"] == ["relay/gpt-image-2:images"]
     relay = [one for one in bench.history() if one.target == "relay/gpt-image-2:images"]
     assert all("provider_open" not in one.facts for one in relay)
-    (opened,) = [one for one in relay if one.event in ("baseline", "available")]
+    (opened,) = [one for one in relay if one.kind in ("baseline", "available")]
     assert opened.facts["direct_shut"] == ["acme/gpt-image-2:images"]

@@ -26,7 +26,7 @@ async def test_a_date_that_only_the_api_knows_is_told(bench, key, simulated):
     await bench.simulate(model(SOON) + simulated("acme"))
     await bench.run(bench.settings(key("acme", "acme-1"), OWN))
     await bench.until(lambda: "retiring" in bench.events("acme/acme-1:responses"))
-    (told,) = [h for h in bench.history() if h.event == "retiring"]
+    (told,) = [h for h in bench.history() if h.kind == "retiring"]
     assert told.facts["shutdown"] == SOON.isoformat()
 
 
@@ -87,7 +87,7 @@ async def test_a_rule_of_ones_own_is_what_the_answer_means(bench, key, simulated
     rule = '[[rules]]\ndiagnosis = "project_denied"\nstatus = 403\nmessage_contains = "VERIFIED"\n'
     await bench.run(bench.settings(key("acme"), rule))
     await bench.until(lambda: "blocked" in bench.events())
-    (told,) = [h for h in bench.history() if h.event == "blocked"]
+    (told,) = [h for h in bench.history() if h.kind == "blocked"]
     assert told.diagnosis == "project_denied"
 
 

@@ -108,8 +108,8 @@ async def test_a_verification_declared_in_the_settings_is_taken_once(bench, key,
     settings = bench.settings(key("acme", more=f"verified_at = {at:%Y-%m-%dT%H:%M:%SZ}"))
     await bench.run(settings)
     await bench.until(lambda: "propagating" in bench.events())
-    (happening,) = [h for h in bench.history() if h.event == "propagating"]
-    assert happening.reason in ("gated_after_declaration", "verified_declared")
+    (event,) = [h for h in bench.history() if h.kind == "propagating"]
+    assert event.reason in ("gated_after_declaration", "verified_declared")
     await bench.stop()
     await bench.run(settings)
     gated = bench.simulator.ledger.count(what="gated")
@@ -141,7 +141,7 @@ async def test_the_own_network_down_is_one_event_and_not_one_per_target(bench, k
     await bench.simulator.start(host, port)
     await bench.until(lambda: "online" in bench.events())
     assert bench.events() == ["unverified"] * 3 + ["offline", "online"]
-    (offline,) = [h for h in bench.history() if h.event == "offline"]
+    (offline,) = [h for h in bench.history() if h.kind == "offline"]
     assert f"\nCause: {offline.facts['message']}\n" in "".join(bench.taker.texts)
 
 
@@ -222,7 +222,7 @@ async def test_a_target_that_settles_does_not_wait_behind_the_others_of_its_orga
     slow = replace(settings.cadence, image_gap=timedelta(milliseconds=800))
     await bench.run(replace(settings, cadence=slow))
     await bench.until(lambda: "available" in bench.events("acme/gpt-image-2:images"))
-    told = {one.event: one.at for one in bench.history() if one.target == "acme/gpt-image-2:images"}
+    told = {one.kind: one.at for one in bench.history() if one.target == "acme/gpt-image-2:images"}
     # a turn of all thirteen takes 10.4 s
     assert told["available"] - told["first_light"] < timedelta(seconds=6)
 
@@ -252,7 +252,7 @@ async def test_no_relay_that_hands_out_a_refusal_as_a_success_makes_a_target_ava
 
     def all_met() -> bool:
         # the words and the objects are read for what they say; the others prove nothing
-        known = {h.target for h in bench.history() if h.event == "unverified"}
+        known = {h.target for h in bench.history() if h.kind == "unverified"}
         told = {f"{name}/{target}" for name in settled for target in GATED}
         counts = (ledger.count(key=name, what=what) for name, what in names.items())
         return (

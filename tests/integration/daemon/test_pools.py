@@ -44,7 +44,7 @@ async def test_keys_of_a_pool_have_states_of_their_own_and_share_messages(bench)
     figures = '[delivery]\ngroup_within = "700ms"\n'
     await bench.run(bench.settings(pool(f"cadence = {CADENCE}"), figures))
     await bench.until(lambda: bench.events().count("available") == 4)
-    opened = {h.target for h in bench.history() if h.event == "available"}
+    opened = {h.target for h in bench.history() if h.kind == "available"}
     assert opened == {f"{name(n)}/gpt-image-2:images" for n in range(4)}
     assert not [h for h in bench.history() if h.reason == "sibling_opened"]
     assert {h.scope for h in bench.history() if h.target} == {"pool pool-a"}
@@ -96,7 +96,7 @@ async def test_a_pools_budget_is_each_keys_and_its_end_is_told_to_the_pools_chan
     figures = "[budget]\nper_key_per_day = 0.006\n"
     await bench.run(bench.never_settling(bench.settings(pool(more), figures, channels=only)))
     await bench.until(lambda: bench.events().count("budget") == 2)
-    budgets = [h for h in bench.history() if h.event == "budget"]
+    budgets = [h for h in bench.history() if h.kind == "budget"]
     assert {h.facts["key"] for h in budgets} == {name(0), name(1)}
     assert {h.scope for h in budgets} == {"pool pool-a"}
     assert bench.told()[None] == {"only"}

@@ -32,10 +32,10 @@ async def test_a_declaration_is_noticed_within_2_s_probed_at_once_and_recorded(
     told = bench.now()
     at = declare(bench)
     await bench.until(lambda: "propagating" in bench.events(TARGET))
-    (happening,) = [h for h in bench.history() if h.event == "propagating"]
-    assert happening.reason == "verified_declared"
+    (event,) = [h for h in bench.history() if h.kind == "propagating"]
+    assert event.reason == "verified_declared"
     # a beat, and a second of a busy machine
-    assert happening.at - told < timedelta(seconds=1 + FACTOR)
+    assert event.at - told < timedelta(seconds=1 + FACTOR)
     await bench.until(lambda: "available" in bench.events(TARGET))
     (opening,) = propagation(bench.folder / "monitor.db", now=bench.now())[0]
     assert (opening.began, opening.declared_at, opening.flickers) == (Began.DECLARED, at, 0)

@@ -25,7 +25,7 @@ group_within = "1s"
 
 
 def stales(bench):
-    return [one for one in bench.history() if one.event == "stale"]
+    return [one for one in bench.history() if one.kind == "stale"]
 
 
 async def test_a_key_that_fails_among_seven_is_one_message_of_its_targets(bench, key, simulated):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.access.holds import Posting, Spend
 from monitor.access.memory import TargetState
 from monitor.access.target import Capability, Target
@@ -23,7 +23,7 @@ from monitor.access.words import (
     Surface,
 )
 from monitor.store.recorder import Recorder
-from monitor.store.records import AnswerRecord, Change, Told
+from monitor.store.records import AnswerRecord, Change
 
 
 @dataclass
@@ -82,9 +82,9 @@ class Make:
         )
         return replace(answer, **values)
 
-    def happening(self, target: Target | None = None, **values: object) -> Happening:
-        happening = Happening(
-            event=EventKind.UNVERIFIED,
+    def event(self, target: Target | None = None, **values: object) -> Event:
+        event = Event(
+            kind=EventKind.UNVERIFIED,
             reason=Reason.GATED,
             at=self.clock.now,
             target=target.name if target else None,
@@ -96,11 +96,11 @@ class Make:
             request_id="req_1",
             facts={"status": 403},
         )
-        return replace(happening, **values)
+        return replace(event, **values)
 
     def change(self, target: Target, *channels: str) -> Change:
         """A gated answer that moves the target to unverified and tells these channels."""
-        told = Told(self.happening(target), channels)
+        told = replace(self.event(target), channels=channels)
         return Change(target.name, self.gated, self.answer(), (told,))
 
     def spent(self, usd: float, day: date | None = None) -> Change:

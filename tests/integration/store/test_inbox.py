@@ -9,7 +9,7 @@ import pytest
 
 from monitor.store.errors import StoreError
 from monitor.store.inbox import submit
-from monitor.store.records import Change, Told
+from monitor.store.records import Change
 
 pytestmark = pytest.mark.anyio
 
@@ -57,13 +57,11 @@ async def test_other_processes_submit_while_the_recorder_writes(path, recorder, 
     start.set()
     written = 0
     while any(other.is_alive() for other in others) or not written:
-        await asyncio.gather(
-            *(recorder.write([Change(told=(Told(make.happening()),))]) for _ in range(10))
-        )
+        await asyncio.gather(*(recorder.write([Change(events=(make.event(),))]) for _ in range(10)))
         written += 10
     assert [other.exitcode for other in others] == [0, 0]
     assert len(await recorder.inbox()) == 100
-    assert await recorder.write([Change(told=(Told(make.happening()),))]) == [written + 1]
+    assert await recorder.write([Change(events=(make.event(),))]) == [written + 1]
 
 
 async def test_without_a_database_it_says_what_to_start(path, clock):

@@ -1,12 +1,13 @@
 """The outbox: at least once, in order, or listed as undeliverable."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from monitor.store import queries, status_queries
 from monitor.store.recorder import Recorder
-from monitor.store.records import Change, NotificationState, Told
+from monitor.store.records import Change, NotificationState
 
 pytestmark = pytest.mark.anyio
 
@@ -14,18 +15,18 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def three(recorder: Recorder, make) -> list[int]:
     """Ids of three notifications for `ops`, with one for `mail` in between."""
-    happening = make.happening(make.target())
-    await recorder.write([Change(told=(Told(happening, ("ops", "mail")),))])
-    await recorder.write([Change(told=(Told(happening, ("ops",)),) * 2)])
+    event = make.event(make.target())
+    await recorder.write([Change(events=(replace(event, channels=("ops", "mail")),))])
+    await recorder.write([Change(events=(replace(event, channels=("ops",)),) * 2)])
     return [row.id for row in await recorder.pending("ops", 10)]
 
 
 async def test_a_channel_gets_its_own_in_the_order_it_happened(recorder, make, three):
     rows = await recorder.pending("ops", 10)
-    assert [row.happening_id for row in rows] == [1, 2, 3]
-    assert all(row.happening == make.happening(make.target()) for row in rows)
-    assert [row.happening_id for row in await recorder.pending("ops", 2)] == [1, 2]
-    assert [row.happening_id for row in await recorder.pending("mail", 10)] == [1]
+    assert [row.event.id for row in rows] == [1, 2, 3]
+    assert all(row.event == make.event(make.target()) for row in rows)
+    assert [row.event.id for row in await recorder.pending("ops", 2)] == [1, 2]
+    assert [row.event.id for row in await recorder.pending("mail", 10)] == [1]
     assert await recorder.pending("unheard-of", 10) == []
 
 

@@ -1,6 +1,7 @@
 """Questions from other processes: their JSON forms, their limits, their plans."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,7 +18,7 @@ from monitor.store import database, queries, status_queries
 from monitor.store.errors import StoreError
 from monitor.store.forms import as_json
 from monitor.store.inbox import submit_declaration
-from monitor.store.records import Change, NotificationState, Told
+from monitor.store.records import Change, NotificationState
 from monitor.store.targets import target_record
 
 pytestmark = pytest.mark.anyio
@@ -28,15 +29,15 @@ async def test_history_has_the_json_form_of_the_design(path, recorder, clock, ma
     ops = await recorder.pending("ops", 1)
     await recorder.claim([ops[0].id], clock.now + timedelta(seconds=30))
     await recorder.delivered([ops[0].id], clock.move(seconds=1.5))
-    started = make.happening(
-        event=EventKind.STARTED,
+    started = make.event(
+        kind=EventKind.STARTED,
         reason=Reason.DAEMON_STARTED,
         before=None,
         after=None,
         diagnosis=None,
         request_id=None,
     )
-    await recorder.write([Change(told=(Told(started),))])
+    await recorder.write([Change(events=(started,))])
     assert [json.loads(json.dumps(as_json(row))) for row in queries.history(path)] == [
         {
             "id": 1,
@@ -77,7 +78,7 @@ async def test_history_has_the_json_form_of_the_design(path, recorder, clock, ma
 
 async def test_history_gives_the_facts_back(path, recorder, make):
     await recorder.write([make.change(make.target())])
-    assert [row.happening for row in queries.history(path)] == [make.happening(make.target())]
+    assert [row.event for row in queries.history(path)] == [make.event(make.target())]
 
 
 async def test_status_has_the_json_form_of_the_design(path, recorder, clock, make):
@@ -140,11 +141,13 @@ async def test_money_is_counted_by_month_and_by_day_with_what_is_held(path, reco
 
 async def test_history_is_selected_by_target_pattern_time_and_number(path, recorder, clock, make):
     for key in ("acme-prod", "acme-dev", "example", "acme-prod"):
-        await recorder.write([Change(told=(Told(make.happening(make.target(key)), ("ops",)),))])
+        await recorder.write(
+            [Change(events=(replace(make.event(make.target(key)), channels=("ops",)),))]
+        )
         clock.move(hours=1)
 
     def ids(*args, **values) -> list[int]:
-        return [row.id for row in queries.history(path, *args, **values)]
+        return [row.event.id for row in queries.history(path, *args, **values)]
 
     assert ids() == [1, 2, 3, 4]
     assert ids("acme-prod/gpt-image-2:images") == [1, 4]
@@ -185,11 +188,11 @@ async def test_alerts_and_spend_have_json_forms_too(path, recorder, clock, make)
 
 async def test_a_reader_neither_writes_nor_disturbs_the_writer(path, recorder, make):
     with database.reading(path) as reader:
-        before = reader.exec_driver_sql("SELECT count(*) FROM happenings").scalar()
+        before = reader.exec_driver_sql("SELECT count(*) FROM events").scalar()
         assert await recorder.write([make.change(make.target())]) == [1]
-        assert reader.exec_driver_sql("SELECT count(*) FROM happenings").scalar() == before == 0
+        assert reader.exec_driver_sql("SELECT count(*) FROM events").scalar() == before == 0
         with pytest.raises(OperationalError, match="readonly"):
-            reader.exec_driver_sql("DELETE FROM happenings")
+            reader.exec_driver_sql("DELETE FROM events")
     assert len(queries.history(path)) == 1
 
 
@@ -219,7 +222,7 @@ async def test_a_value_that_this_program_never_wrote_is_said_to_be_damage(
 ):
     await recorder.write([make.change(make.target())])
     ask("UPDATE targets SET since = '2026-damaged'")
-    ask("UPDATE happenings SET facts = '{dam'")
+    ask("UPDATE events SET facts = '{dam'")
     ask("UPDATE daemon SET status = '{dam'")
     for read in (
         lambda: status_queries.status(path, now=clock.now),
@@ -256,7 +259,7 @@ async def test_no_query_reads_a_large_table_whole(path, recorder, clock, make, a
         await recorder.release([1])
     finally:
         event.remove(Engine, "before_cursor_execute", keep)
-    large = ("runs", "happenings", "notifications", "inbox", "spend")
+    large = ("runs", "events", "notifications", "inbox", "spend")
     seen = set()
     for statement, parameters in statements.items():
         for row in ask(f"EXPLAIN QUERY PLAN {statement}", *parameters):
@@ -265,11 +268,11 @@ async def test_no_query_reads_a_large_table_whole(path, recorder, clock, make, a
             scanned = step.startswith("SCAN") and step.split()[1] in large
             assert not scanned or "INDEX" in step or "LIMIT" in statement, (step, statement)
     text = "\n".join(sorted(seen))
-    assert "ix_happenings_target_at (target=? AND at>?)" in text
-    assert "ix_happenings_at (at>?)" in text
+    assert "ix_events_target_at (target=? AND at>?)" in text
+    assert "ix_events_at (at>?)" in text
     assert "ix_inbox_waiting" in text
     assert "ix_runs_target_id_kind (target_id=? AND kind=?)" in text
-    assert "ix_notifications_state_channel_happening_id (state=? AND channel=?" in text
+    assert "ix_notifications_state_channel_event_id (state=? AND channel=?" in text
 
 
 async def test_the_latest_declaration_of_each_subject_counts_taken_or_not(path, recorder, clock):
@@ -286,7 +289,7 @@ async def test_the_latest_declaration_of_each_subject_counts_taken_or_not(path, 
 
 
 async def test_a_history_that_is_cut_says_so(path, recorder, make):
-    told = Change(told=(Told(make.happening(make.target())),))
+    told = Change(events=(make.event(make.target()),))
     await recorder.write([told] * queries.LIMIT)
     config = path.parent / "access-monitor.toml"
     config.write_text(f'[monitor]\ndatabase = "sqlite:///{path}"\n')

@@ -15,12 +15,12 @@ from monitor.access.words import Contract, DeclarationKind, State
 from monitor.store import database, status_queries
 from monitor.store.errors import StoreError
 from monitor.store.recorder import Recorder
-from monitor.store.records import Change, Told
+from monitor.store.records import Change
 
 pytestmark = pytest.mark.anyio
 
 COUNTS = (
-    "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM happenings),"
+    "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM events),"
     " (SELECT count(*) FROM notifications), (SELECT count(*) FROM spend),"
     " (SELECT state FROM targets)"
 )
@@ -35,8 +35,8 @@ async def test_answer_state_transition_and_outbox_are_written_together(recorder,
 @pytest.mark.parametrize(
     "broken",
     [
-        lambda good: replace(good, told=(Told(good.told[0].happening, ("ops", "")),)),
-        lambda good: replace(good, told=(Told(good.told[0].happening, ("ops", "ops")),)),
+        lambda good: replace(good, events=(replace(good.events[0], channels=("ops", "")),)),
+        lambda good: replace(good, events=(replace(good.events[0], channels=("ops", "ops")),)),
         lambda good: replace(good, memory=replace(good.memory, state="nonsense")),
         lambda good: replace(good, answer=replace(good.answer, diagnosis="nonsense")),
         lambda good: replace(good, answer=replace(good.answer, at=datetime(2026, 11, 20))),  # noqa: DTZ001
@@ -58,28 +58,28 @@ async def test_a_change_that_fails_anywhere_leaves_nothing(recorder, make, ask, 
     assert ask(COUNTS) == [(1, 1, 1, 1, "unverified")]
 
 
-async def test_a_happening_for_no_channel_is_recorded_only(recorder, make, ask):
+async def test_an_event_for_no_channel_is_recorded_only(recorder, make, ask):
     await recorder.write([make.change(make.target())])
-    assert ask("SELECT count(*) FROM happenings") == [(1,)]
+    assert ask("SELECT count(*) FROM events") == [(1,)]
     assert ask("SELECT count(*) FROM notifications") == [(0,)]
 
 
 async def test_what_arrives_together_gets_its_ids_in_order(recorder, make):
-    told = Told(make.happening(), ("ops",))
-    ids = await asyncio.gather(*(recorder.write([Change(told=(told,) * 3)]) for _ in range(500)))
+    told = replace(make.event(), channels=("ops",))
+    ids = await asyncio.gather(*(recorder.write([Change(events=(told,) * 3)]) for _ in range(500)))
     assert [id_ for three in ids for id_ in three] == list(range(1, 1501))
 
 
 async def test_what_arrives_together_shares_a_commit(path, recorder, make):
     before = commits(path)
-    told = Told(make.happening())
-    await asyncio.gather(*(recorder.write([Change(told=(told,))]) for _ in range(200)))
+    told = make.event()
+    await asyncio.gather(*(recorder.write([Change(events=(told,))]) for _ in range(200)))
     assert 1 <= commits(path) - before < 100  # a few; how many is up to the scheduler
 
 
 async def test_a_bad_unit_fails_for_its_own_caller_only(recorder, make, ask):
     good = make.change(make.target(), "ops")
-    bad = replace(good, told=(Told(make.happening(), ("",)),))
+    bad = replace(good, events=(replace(make.event(), channels=("",)),))
     units = [bad if number % 5 == 0 else good for number in range(40)]
     results = await asyncio.gather(
         *(recorder.write([unit]) for unit in units), return_exceptions=True
@@ -97,7 +97,7 @@ async def test_what_was_accepted_is_written_even_if_its_caller_is_cancelled(reco
     await asyncio.gather(task, return_exceptions=True)
     await recorder.aclose()
     assert task.cancelled()
-    assert ask("SELECT count(*) FROM happenings") == [(1,)]
+    assert ask("SELECT count(*) FROM events") == [(1,)]
 
 
 async def test_closing_writes_what_waits_and_refuses_the_rest(recorder, make, ask):
@@ -113,9 +113,9 @@ async def test_closing_writes_what_waits_and_refuses_the_rest(recorder, make, as
 
 
 async def test_more_than_may_wait_are_all_written(recorder, make, ask):
-    told = Told(make.happening())
-    await asyncio.gather(*(recorder.write([Change(told=(told,))]) for _ in range(5000)))
-    assert ask("SELECT count(*), max(id) FROM happenings") == [(5000, 5000)]
+    told = make.event()
+    await asyncio.gather(*(recorder.write([Change(events=(told,))]) for _ in range(5000)))
+    assert ask("SELECT count(*), max(id) FROM events") == [(5000, 5000)]
 
 
 async def test_a_lock_held_by_another_process_fails_the_write_and_not_the_recorder(
@@ -125,20 +125,20 @@ async def test_a_lock_held_by_another_process_fails_the_write_and_not_the_record
     recorder = await Recorder.open(path, clock=clock)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        writes = [recorder.write([Change(told=(Told(make.happening()),))]) for _ in range(3)]
+        writes = [recorder.write([Change(events=(make.event(),))]) for _ in range(3)]
         for result in await asyncio.gather(*writes, return_exceptions=True):
             assert isinstance(result, StoreError)
             assert "locked" in str(result)
         other.execute("ROLLBACK")
     await recorder.progress({})  # what shows that it is well again
-    assert await recorder.write([Change(told=(Told(make.happening()),))]) == [1]
+    assert await recorder.write([Change(events=(make.event(),))]) == [1]
     await recorder.aclose()
 
 
 async def test_an_error_does_not_hold_what_was_to_be_written(recorder, make):
-    happening = make.happening(facts={"message": "private words"})
+    event = make.event(facts={"message": "private words"})
     with pytest.raises(StoreError) as caught:
-        await recorder.write([Change(told=(Told(happening, ("",)),))])
+        await recorder.write([Change(events=(replace(event, channels=("",)),))])
     assert "private words" not in str(caught.value)
     assert "private words" not in str(caught.value.__cause__)
 

@@ -50,9 +50,9 @@ async def test_transitions_and_notifications_are_never_forgotten(recorder, make,
     await recorder.write([make.change(make.target(), "ops")])
     clock.move(days=4000)
     await prune(recorder, clock)
-    assert ask(
-        "SELECT (SELECT count(*) FROM happenings), (SELECT count(*) FROM notifications)"
-    ) == [(1, 1)]
+    assert ask("SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM notifications)") == [
+        (1, 1)
+    ]
 
 
 async def test_many_runs_are_forgotten_in_small_steps(recorder, make, clock, ask):
@@ -102,4 +102,4 @@ async def test_taken_requests_are_forgotten_but_the_newest(recorder, make, clock
 
 def change(make, target, message, **values):
     answer = make.answer(message=message, **values)
-    return replace(make.change(target), answer=answer, told=())
+    return replace(make.change(target), answer=answer, events=())

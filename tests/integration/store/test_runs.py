@@ -10,7 +10,7 @@ from stored import runs_of
 from monitor.access.words import Code, Contract, ProbeKind
 from monitor.store.errors import StoreError
 from monitor.store.recorder import Recorder
-from monitor.store.records import Change, Told
+from monitor.store.records import Change
 from monitor.store.runs import added, from_text, merged, percentile, to_text
 
 pytestmark = pytest.mark.anyio
@@ -85,7 +85,7 @@ async def test_a_run_never_goes_on_over_another_route(path, recorder, make):
 
 async def test_a_run_begun_in_a_transaction_that_failed_was_never_begun(path, recorder, make):
     change = Change(make.target().name, answer=make.answer())
-    bad = replace(change, told=(Told(make.happening(), ("",)),))
+    bad = replace(change, events=(replace(make.event(), channels=("",)),))
     with pytest.raises(StoreError):
         await recorder.write([bad])
     await recorder.write([change])

@@ -11,13 +11,13 @@ import pytest
 import structlog
 from quick_time import FACTOR, PATIENCE, in_quick_time
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.access.holds import Posting, Reservation, Spend
 from monitor.access.target import Capability, Target
 from monitor.access.words import Contract, EventKind, Reason, Surface
 from monitor.store.errors import StoreError, UnavailableError
 from monitor.store.recorder import Recorder
-from monitor.store.records import Change, Told
+from monitor.store.records import Change
 
 pytestmark = pytest.mark.anyio
 
@@ -31,9 +31,7 @@ A, B = KNOWN[0].name, KNOWN[1].name
 def change(name: str) -> Change:
     """Something told, recognisable by its scope."""
     now = datetime.now(UTC)
-    return Change(
-        told=(Told(Happening(EventKind.STARTED, Reason.DAEMON_STARTED, now, scope=name)),)
-    )
+    return Change(events=(Event(EventKind.STARTED, Reason.DAEMON_STARTED, now, scope=name),))
 
 
 class Store:
@@ -45,13 +43,13 @@ class Store:
             return database.execute(sql).fetchall()
 
     def refuse(self) -> None:
-        self.ask("ALTER TABLE happenings RENAME TO elsewhere")
+        self.ask("ALTER TABLE events RENAME TO elsewhere")
 
     def accept(self) -> None:
-        self.ask("ALTER TABLE elsewhere RENAME TO happenings")
+        self.ask("ALTER TABLE elsewhere RENAME TO events")
 
     def scopes(self) -> list[str]:
-        return [row[0] for row in self.ask("SELECT scope FROM happenings ORDER BY id")]
+        return [row[0] for row in self.ask("SELECT scope FROM events ORDER BY id")]
 
 
 @pytest.fixture
@@ -123,7 +121,7 @@ async def test_who_insists_is_told_that_it_is_refused_and_nothing_of_it_is_kept(
 async def test_a_change_that_is_itself_at_fault_is_given_back_and_stops_no_other(store):
     async with opened(store) as queue:
         bad = replace(change("bad"), target="nobody/knows:images", memory=None, answer=None)
-        bad = replace(bad, told=(*bad.told, Told(bad.told[0].happening, ("",))))
+        bad = replace(bad, events=(*bad.events, replace(bad.events[0], channels=("",))))
         writes = [
             queue.keep([change("one")]),
             queue.keep([bad]),
@@ -139,14 +137,14 @@ async def test_in_a_damaged_file_no_change_is_itself_at_fault(store):
         await queue.keep([change("before")])
         store.ask("PRAGMA wal_checkpoint(TRUNCATE)")
         # a row without its page is missed by what refers to it: so a good change may look like a bad one
-        bad = Told(change("kept").told[0].happening, ("",))
+        bad = replace(change("kept").events[0], channels=("",))
         store.ask("CREATE TABLE more (a TEXT NOT NULL)")
         store.ask("INSERT INTO more VALUES ('much')")
         store.ask("PRAGMA wal_checkpoint(TRUNCATE)")
         with store.path.open("r+b") as file:
             file.seek(-4096, os.SEEK_END)
             file.write(b"damaged " * 16)
-        await queue.keep([Change(told=(bad,))])
+        await queue.keep([Change(events=(bad,))])
         assert queue.refusing.startswith("the database is damaged: ")
         assert queue.kept == 1
 
@@ -217,7 +215,7 @@ async def test_what_people_are_told_of_overtakes_nothing_of_its_own_target(store
         await queue.keep([spent("first", A)], patient=True)
         await queue.keep([spent("other", B)], patient=True)
         await queue.keep([spent("second", A)], patient=True)
-        await queue.keep([replace(spent("third", A), told=change("told").told)])
+        await queue.keep([replace(spent("third", A), events=change("told").events)])
         assert keys(store) == ["first", "second", "third"]
 
 
@@ -267,7 +265,7 @@ async def test_what_waits_at_the_end_is_written(store):
 
 @in_quick_time
 async def test_what_is_refused_is_overtaken_by_nothing_that_came_with_it(store):
-    bad = replace(change("bad"), told=(Told(change("bad").told[0].happening, ("",)),))
+    bad = replace(change("bad"), events=(replace(change("bad").events[0], channels=("",)),))
     with structlog.testing.capture_logs() as logs:
         async with opened(store) as queue:
             store.refuse()

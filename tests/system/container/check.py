@@ -294,7 +294,7 @@ def goes_on(folder: Path, requests: Callable[[], int]) -> None:
         check.show(
             f"after {end}: a new container on the same volume goes on and repeats nothing",
             took is not None and same,
-            f"8 more requests, {len(told)} messages and {len(before)} happenings as before",
+            f"8 more requests, {len(told)} messages and {len(before)} events as before",
         )
 
 

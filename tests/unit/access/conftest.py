@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitor.access.events import Answered, Decision, Declared, Rules, SiblingOpened, TimePassed
+from monitor.access.events import Decision
+from monitor.access.inputs import Answered, Declared, SiblingOpened, TimePassed
+from monitor.access.limits import Rules
 from monitor.access.memory import TargetState, from_json, to_json
 from monitor.access.states import advance
 from monitor.access.words import Code, DeclarationKind, EventKind, ProbeKind, State
@@ -38,10 +40,10 @@ class Story:
     def apply(self, event: object) -> "Story":
         self.last = advance(self.memory, event, self.now, self.rules)  # type: ignore[arg-type]
         self.memory = self.last.memory
-        for telling in self.last.tellings:
-            self.told.append((telling.event, str(telling.reason)))
-            if telling.before is not None and telling.after is not None:
-                self.moves.append((telling.before, telling.after))
+        for event in self.last.events:
+            self.told.append((event.kind, str(event.reason)))
+            if event.before is not None and event.after is not None:
+                self.moves.append((event.before, event.after))
         return self
 
     def answers(self, *statuses: int, every: float = 60) -> "Story":

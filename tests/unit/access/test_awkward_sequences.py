@@ -115,7 +115,7 @@ def test_two_blockers_that_alternate_are_both_told_and_each_once(story):
     assert story.memory.blocker is Code.QUOTA_EXHAUSTED
     story.answers(403)
     assert story.events == ["blocked", "blocked", "unblocked", "unverified"]
-    assert story.last.tellings[0].facts["blockers"] == [Code.MODEL_UNAVAILABLE]
+    assert story.last.events[0].facts["blockers"] == [Code.MODEL_UNAVAILABLE]
     story.answers(402, 402)
     assert story.events[-1] == "blocked"
 
@@ -160,7 +160,7 @@ def test_overdue_is_told_at_each_deadline_and_only_the_latest_that_is_due(story)
     assert story.events.count("overdue") == 1
     story.wait(25 * 3600).passes_time().passes_time()
     assert story.events.count("overdue") == 2
-    assert story.last.tellings == ()
+    assert story.last.events == ()
     assert story.memory.overdue_told == 3
 
 
@@ -190,7 +190,7 @@ def test_a_target_alone_without_an_answer_is_told_of_as_itself(story):
     story.answers(403, every=300).answers(*[500] * 6, every=300)
     answered = story.now - timedelta(seconds=20)
     story.passes_time(interval=EVERY_5_MIN, route_answered_at=answered)
-    assert story.last.tellings[0].facts == {"silence": "target", "waited_s": 2100.0}
+    assert story.last.events[0].facts == {"silence": "target", "waited_s": 2100.0}
 
 
 def test_a_route_whose_last_answer_came_a_moment_later_is_waited_for_and_told_of_as_the_route(
@@ -204,7 +204,7 @@ def test_a_route_whose_last_answer_came_a_moment_later_is_waited_for_and_told_of
         story.now = start + timedelta(seconds=at)
         story.passes_time(interval=EVERY_5_MIN, route_answered_at=last)
     assert story.told[-1] == ("stale", "nothing_conclusive")
-    assert story.last.tellings[0].facts["silence"] == "route"
+    assert story.last.events[0].facts["silence"] == "route"
     assert story.events.count("stale") == 1
 
 

@@ -1,4 +1,4 @@
-"""Hypothesis holds the state machine to its table: what no sequence of events may do."""
+"""Hypothesis holds the state machine to its table: what no sequence of inputs may do."""
 
 from collections import Counter
 from dataclasses import replace
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.access.events import Answered, Declared, SiblingOpened, TimePassed
+from monitor.access.inputs import Answered, Declared, SiblingOpened, TimePassed
 from monitor.access.limits import Confirmation
 from monitor.access.memory import TargetState, changed, from_json, to_json
 from monitor.access.states import LISTING_BLOCKERS, advance
@@ -32,17 +32,17 @@ declarations = st.builds(
     st.integers(0, 10 * 86400).map(lambda ago: START - timedelta(seconds=ago)),
 )
 others = st.just(SiblingOpened("acme/o3:chat")) | st.builds(TimePassed)
-events = st.one_of(answers, gate, gate, unproven, free, declarations, others)
-steps = st.lists(st.tuples(events, st.integers(0, 7200)), max_size=40)
+inputs = st.one_of(answers, gate, gate, unproven, free, declarations, others)
+steps = st.lists(st.tuples(inputs, st.integers(0, 7200)), max_size=40)
 
 
 def run(story, memory=None, now=START):
-    """Yield each event with the memory before it, the decision and the time."""
+    """Yield each input with the memory before it, the decision and the time."""
     memory = memory or TargetState(since=START)
-    for event, wait in story:
+    for taken, wait in story:
         now += timedelta(seconds=wait)
-        decision = advance(memory, event, now)
-        yield memory, event, decision, now
+        decision = advance(memory, taken, now)
+        yield memory, taken, decision, now
         memory = decision.memory
 
 
@@ -55,7 +55,7 @@ def test_no_sequence_of_neutral_answers_changes_a_state(story, neutral):
     before = memory.state
     for _, _, decision, _ in run([(Answered(c), w) for c, w in neutral], memory, now):
         assert decision.memory.state is before
-        assert all(t.after is None for t in decision.tellings)
+        assert all(t.after is None for t in decision.events)
 
 
 @given(steps)
@@ -63,11 +63,11 @@ def test_no_sequence_of_neutral_answers_changes_a_state(story, neutral):
 def test_available_only_after_the_confirmations(story):
     wanted = Confirmation()
     granted = []
-    for before, event, decision, now in run(story):
-        if isinstance(event, Answered) and event.kind is ProbeKind.FULL and event.code:
-            if event.code.effect is Effect.GRANTED:
+    for before, taken, decision, now in run(story):
+        if isinstance(taken, Answered) and taken.kind is ProbeKind.FULL and taken.code:
+            if taken.code.effect is Effect.GRANTED:
                 granted.append(now)
-            elif event.code.effect.conclusive:
+            elif taken.code.effect.conclusive:
                 granted.clear()
         if decision.memory.state is State.AVAILABLE and before.state is not State.AVAILABLE:
             assert len(granted) >= wanted.confirmations
@@ -78,42 +78,42 @@ def test_available_only_after_the_confirmations(story):
 @CAREFULLY
 def test_first_light_is_told_once_per_opening_and_only_for_a_granted_answer(story):
     lit = False
-    for _, event, decision, _ in run(story):
-        for telling in decision.tellings:
-            if telling.event is EventKind.FIRST_LIGHT:
+    for _, taken, decision, _ in run(story):
+        for event in decision.events:
+            if event.kind is EventKind.FIRST_LIGHT:
                 assert not lit
-                assert isinstance(event, Answered)
-                assert event.code is Code.ACCESS_GRANTED
+                assert isinstance(taken, Answered)
+                assert taken.code is Code.ACCESS_GRANTED
                 lit = True
         if decision.memory.first_light_at is None:
             lit = False
 
 
-def conclusive(event):
+def conclusive(taken):
     """The effect of an answer that says something of the gate, else None."""
-    full = isinstance(event, Answered) and event.kind is ProbeKind.FULL and event.code is not None
-    return event.code.effect if full and event.code.effect.conclusive else None
+    full = isinstance(taken, Answered) and taken.kind is ProbeKind.FULL and taken.code is not None
+    return taken.code.effect if full and taken.code.effect.conclusive else None
 
 
-def blocks(event):
+def blocks(taken):
     """Whether an answer says that something else than the gate is in the way."""
-    if not isinstance(event, Answered) or event.code is None:
+    if not isinstance(taken, Answered) or taken.code is None:
         return False
-    if event.kind is ProbeKind.LISTING:
-        return event.code in LISTING_BLOCKERS
-    return event.code.effect is Effect.BLOCKED
+    if taken.kind is ProbeKind.LISTING:
+        return taken.code in LISTING_BLOCKERS
+    return taken.code.effect is Effect.BLOCKED
 
 
 @given(steps)
 @CAREFULLY
 def test_a_light_that_goes_out_is_told_at_the_third_refusal_and_once(story):
     lit, refusals = False, 0
-    for _, event, decision, _ in run(story):
-        effect = conclusive(event)
+    for _, taken, decision, _ in run(story):
+        effect = conclusive(taken)
         if effect:
             refusals = 0 if effect is Effect.GRANTED else refusals + 1
         due = lit and effect not in (None, Effect.GRANTED) and refusals >= 3
-        told = [telling.event for telling in decision.tellings]
+        told = [event.kind for event in decision.events]
         assert told.count(EventKind.SHUT_AGAIN) == due
         if EventKind.FIRST_LIGHT in told:
             lit = True
@@ -125,16 +125,16 @@ def test_a_light_that_goes_out_is_told_at_the_third_refusal_and_once(story):
 @CAREFULLY
 def test_open_at_the_first_probe_means_that_nothing_was_in_the_way_before_it(story):
     blocked_first, granted = False, False
-    for before, event, decision, _ in run(story):
-        if conclusive(event) is Effect.GRANTED:
+    for before, taken, decision, _ in run(story):
+        if conclusive(taken) is Effect.GRANTED:
             granted = True
-        elif blocks(event):
+        elif blocks(taken):
             blocked_first = blocked_first or not granted
-        for telling in decision.tellings:
-            if telling.event is EventKind.BASELINE:
+        for event in decision.events:
+            if event.kind is EventKind.BASELINE:
                 assert before.state is State.UNKNOWN
                 assert not blocked_first
-            if telling.event is EventKind.FIRST_LIGHT and before.state is State.UNKNOWN:
+            if event.kind is EventKind.FIRST_LIGHT and before.state is State.UNKNOWN:
                 assert blocked_first
 
 
@@ -142,30 +142,30 @@ def test_open_at_the_first_probe_means_that_nothing_was_in_the_way_before_it(sto
 @CAREFULLY
 def test_each_blocker_is_told_once_until_the_gate_is_seen_and_at_the_latest_when_seen_twice(story):
     seen, told = Counter(), set()
-    for _, event, decision, _ in run(story):
-        if conclusive(event):
+    for _, taken, decision, _ in run(story):
+        if conclusive(taken):
             seen.clear()
             told.clear()
-        for telling in decision.tellings:
-            if telling.event is EventKind.BLOCKED:
-                assert telling.facts["blocker"] not in told
-                told.add(telling.facts["blocker"])
-        if blocks(event):
-            seen[event.code] += 1
-            due = seen[event.code] >= 2 or event.code is Code.INVALID_CREDENTIALS
-            assert (event.code in told) == due
-            assert (decision.memory.blocker is event.code) == due
+        for event in decision.events:
+            if event.kind is EventKind.BLOCKED:
+                assert event.facts["blocker"] not in told
+                told.add(event.facts["blocker"])
+        if blocks(taken):
+            seen[taken.code] += 1
+            due = seen[taken.code] >= 2 or taken.code is Code.INVALID_CREDENTIALS
+            assert (taken.code in told) == due
+            assert (decision.memory.blocker is taken.code) == due
 
 
 @given(steps)
 @CAREFULLY
 def test_unproven_answers_are_told_at_the_third_since_something_conclusive_and_move_nothing(story):
     count = 0
-    for before, event, decision, _ in run(story):
-        if conclusive(event):
+    for before, taken, decision, _ in run(story):
+        if conclusive(taken):
             count = 0
-        told = [telling.event for telling in decision.tellings]
-        if isinstance(event, Answered) and event.unproven:
+        told = [event.kind for event in decision.events]
+        if isinstance(taken, Answered) and taken.unproven:
             count += 1
             assert told == ([EventKind.UNPROVEN] if count == 3 else [])
             assert decision.memory.state is before.state
@@ -177,7 +177,7 @@ def test_unproven_answers_are_told_at_the_third_since_something_conclusive_and_m
 @QUICKLY
 def test_first_light_starts_the_eager_hour(story):
     for _, _, decision, now in run(story):
-        if any(telling.event is EventKind.FIRST_LIGHT for telling in decision.tellings):
+        if any(event.kind is EventKind.FIRST_LIGHT for event in decision.events):
             assert decision.memory.eager_since == now
 
 
@@ -185,15 +185,15 @@ def test_first_light_starts_the_eager_hour(story):
 @QUICKLY
 def test_locked_needs_two_locked_answers_or_a_person(story):
     in_a_row = 0
-    for before, event, decision, _ in run(story):
+    for before, taken, decision, _ in run(story):
         if (
-            isinstance(event, Answered)
-            and event.kind is ProbeKind.FULL
-            and event.code.effect.conclusive
+            isinstance(taken, Answered)
+            and taken.kind is ProbeKind.FULL
+            and taken.code.effect.conclusive
         ):
-            in_a_row = in_a_row + 1 if event.code.effect is Effect.LOCKED else 0
+            in_a_row = in_a_row + 1 if taken.code.effect is Effect.LOCKED else 0
         if decision.memory.state is State.LOCKED and before.state is not State.LOCKED:
-            declared = isinstance(event, Declared) and event.kind is DeclarationKind.REJECTED
+            declared = isinstance(taken, Declared) and taken.kind is DeclarationKind.REJECTED
             assert declared or in_a_row >= 2
 
 
@@ -202,12 +202,12 @@ def test_locked_needs_two_locked_answers_or_a_person(story):
 def test_a_transition_says_where_from_and_why_and_every_change_is_told(story):
     for before, _, decision, _ in run(story):
         state = before.state
-        for telling in decision.tellings:
-            assert telling.reason
-            if telling.after is not None:
-                assert telling.before is state
-                assert telling.after is not state
-                state = telling.after
+        for event in decision.events:
+            assert event.reason
+            if event.after is not None:
+                assert event.before is state
+                assert event.after is not state
+                state = event.after
         assert state is decision.memory.state
 
 
@@ -215,8 +215,8 @@ def test_a_transition_says_where_from_and_why_and_every_change_is_told(story):
 @QUICKLY
 def test_a_restart_at_any_moment_changes_nothing(story):
     kept = TargetState(since=START)
-    for _, event, decision, now in run(story):
-        again = advance(from_json(to_json(kept)), event, now)
+    for _, taken, decision, now in run(story):
+        again = advance(from_json(to_json(kept)), taken, now)
         assert again == decision
         kept = again.memory
 

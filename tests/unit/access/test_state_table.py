@@ -148,7 +148,7 @@ def test_row_6_a_declared_rejection_locks_any_but_available(story, before):
 def test_row_6_a_rejection_names_the_hour_of_the_next_try(story):
     story.answers(403).declares("rejected", ago=3600)
     hint = story.now - timedelta(hours=1) + timedelta(hours=24)
-    assert story.last.tellings[0].facts["hint_at"] == hint.isoformat()
+    assert story.last.events[0].facts["hint_at"] == hint.isoformat()
 
 
 def test_row_6_an_available_target_is_not_touched(story):

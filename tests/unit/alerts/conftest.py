@@ -1,4 +1,4 @@
-"""The happenings whose messages are stored beside the tests."""
+"""The events whose messages are stored beside the tests."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.access.words import Code, EventKind, Reason, State
 
 AT = datetime(2026, 11, 20, 14, 22, 30, tzinfo=UTC)
@@ -29,12 +29,12 @@ REFUSAL = {
 
 
 @pytest.fixture
-def happening() -> Callable[..., Happening]:
-    """Build a happening of the target most tests use; keyword arguments replace its fields."""
-    return _happening
+def event() -> Callable[..., Event]:
+    """Build an event of the target most tests use; keyword arguments replace its fields."""
+    return _event
 
 
-def _happening(event: EventKind, reason: Reason, **fields: Any) -> Happening:
+def _event(kind: EventKind, reason: Reason, **fields: Any) -> Event:
     facts = {**KNOWN, **fields.pop("facts", {})}
     values = {
         "at": AT,
@@ -43,11 +43,11 @@ def _happening(event: EventKind, reason: Reason, **fields: Any) -> Happening:
         "route": "openai",
         **fields,
     }
-    return Happening(event, reason, facts=facts, **values)
+    return Event(kind, reason, facts=facts, **values)
 
 
-def _monitor(event: EventKind, reason: Reason, **facts: Any) -> Happening:
-    return Happening(event, reason, AT, facts=facts)
+def _monitor(kind: EventKind, reason: Reason, **facts: Any) -> Event:
+    return Event(kind, reason, AT, facts=facts)
 
 
 GATED = {"diagnosis": Code.VERIFICATION_REQUIRED, "request_id": "req_FAKE_0009"}
@@ -57,94 +57,94 @@ DECLARED = {"declared_at": "2026-11-20T14:05:00+00:00"}
 TYPICAL = {"typical_wait_s": 1_011.5, "openings": 12}
 
 
-def stored_happenings() -> dict[str, list[Happening]]:
+def stored_events() -> dict[str, list[Event]]:
     """By the stored file's name: one for every event, and the variants that read differently."""
     cases = {
-        "unverified": _happening(
+        "unverified": _event(
             EventKind.UNVERIFIED, Reason.GATED, before=UNKNOWN, after=UNVERIFIED,
             facts=REFUSAL, **GATED,
         ),
-        "unverified-provider": _happening(
+        "unverified-provider": _event(
             EventKind.UNVERIFIED, Reason.GATED, before=UNKNOWN, after=UNVERIFIED, route="relay",
             facts=REFUSAL | {"contract": "provider"}, **GATED,
         ),
-        "unverified-gave_up": _happening(
+        "unverified-gave_up": _event(
             EventKind.UNVERIFIED, Reason.GAVE_UP, before=PROPAGATING, after=UNVERIFIED,
             facts={**REFUSAL, **DECLARED, "lasted_s": 604_800, "every_s": 300}, **GATED,
         ),
-        "unverified-cleared": _happening(
+        "unverified-cleared": _event(
             EventKind.UNVERIFIED, Reason.CLEARED_DECLARED, before=LOCKED, after=UNVERIFIED,
             facts={"lasted_s": 93_600},
         ),
-        "unverified-unlocked": _happening(
+        "unverified-unlocked": _event(
             EventKind.UNVERIFIED, Reason.UNLOCKED_BY_ANSWERS, before=LOCKED, after=UNVERIFIED,
             facts={**REFUSAL, "lasted_s": 93_600}, **GATED,
         ),
-        "propagating": _happening(
+        "propagating": _event(
             EventKind.PROPAGATING, Reason.VERIFIED_DECLARED, before=UNVERIFIED, after=PROPAGATING,
             facts={**DECLARED, **TYPICAL, "lasted_s": 7_500},
         ),
-        "propagating-sibling": _happening(
+        "propagating-sibling": _event(
             EventKind.PROPAGATING, Reason.SIBLING_OPENED, before=UNVERIFIED, after=PROPAGATING,
             facts={"sibling": "acme-prod/gpt-5.1:summary", "lasted_s": 7_500},
         ),
-        "propagating-relapse": _happening(
+        "propagating-relapse": _event(
             EventKind.PROPAGATING, Reason.RELAPSE, before=AVAILABLE, after=PROPAGATING,
             facts={**REFUSAL, "lasted_s": 1_020}, **GATED,
         ),
-        "first_light": _happening(
+        "first_light": _event(
             EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED, request_id="req_FAKE_0010",
             facts={**DECLARED, **TYPICAL, "waited_s": 1_050, "status": 200}, diagnosis=Code.ACCESS_GRANTED,
         ),
-        "first_light-provider": _happening(
+        "first_light-provider": _event(
             EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED, before=UNVERIFIED, after=PROPAGATING,
             route="relay", facts={**TYPICAL, "contract": "provider", "lasted_s": 1_050},
             diagnosis=Code.ACCESS_GRANTED,
         ),
-        "shut_again": _happening(
+        "shut_again": _event(
             EventKind.SHUT_AGAIN, Reason.REFUSED_AFTER_LIGHT,
             facts={**REFUSAL, **DECLARED, "waited_s": 1_250}, **GATED,
         ),
-        "unproven": _happening(
+        "unproven": _event(
             EventKind.UNPROVEN, Reason.ANSWERED_UNPROVEN, diagnosis=Code.UNRECOGNIZED,
             target="acme-relay/gpt-5.1:chat", route="relay", scope="acme-relay",
             facts={"key": "acme-relay", "model": "gpt-5.1", "surface": "chat", "contract": "provider",
                    "organization": None, "project": None, "status": 200, "owner": "route",
                    "message": "Hello! How may I help you today?"},
         ),
-        "available": _happening(
+        "available": _event(
             EventKind.AVAILABLE, Reason.SETTLED, before=PROPAGATING, after=AVAILABLE,
             facts={**DECLARED, "lasted_s": 1_120}, diagnosis=Code.ACCESS_GRANTED,
             request_id="req_FAKE_0012",
         ),
-        "available-provider": _happening(
+        "available-provider": _event(
             EventKind.AVAILABLE, Reason.SETTLED, before=PROPAGATING, after=AVAILABLE, route="relay",
             facts={"contract": "provider", "lasted_s": 70}, diagnosis=Code.ACCESS_GRANTED,
         ),
-        "available-provider-direct_shut": _happening(
+        "available-provider-direct_shut": _event(
             EventKind.AVAILABLE, Reason.SETTLED, before=PROPAGATING, after=AVAILABLE, route="relay",
             target="acme-relay/gpt-image-2:images", diagnosis=Code.ACCESS_GRANTED,
             facts={"key": "acme-relay", "contract": "provider", "lasted_s": 70,
                    "direct_shut": ["acme-prod/gpt-image-2:images"]},
         ),
-        "baseline": _happening(
+        "baseline": _event(
             EventKind.BASELINE, Reason.OPEN_AT_FIRST_PROBE, before=UNKNOWN, after=AVAILABLE,
             diagnosis=Code.ACCESS_GRANTED,
         ),
-        "revoked": _happening(
+        "revoked": _event(
             EventKind.REVOKED, Reason.REVOCATION, before=AVAILABLE, after=UNVERIFIED,
             facts={**REFUSAL, "lasted_s": 273_600}, **GATED,
         ),
-        "locked": _happening(
+        "locked": _event(
             EventKind.LOCKED, Reason.LOCKED_BY_ANSWER, before=PROPAGATING, after=LOCKED,
             facts={"status": 403, "message": "Verification is currently not available.", "lasted_s": 60},
             diagnosis=Code.VERIFICATION_LOCKED,
         ),
-        "locked-rejected": _happening(
+        "locked-rejected": _event(
             EventKind.LOCKED, Reason.REJECTED_DECLARED, before=PROPAGATING, after=LOCKED,
             facts={"hint_at": "2026-11-21T14:22:00+00:00", "lasted_s": 1_020},
         ),
-        "overdue": _happening(
+        "overdue": _event(
             EventKind.OVERDUE, Reason.DEADLINE_PASSED,
             facts={
                 **REFUSAL, **DECLARED, **TYPICAL, "deadline_s": 7_200, "waited_s": 7_530, "probes": 171,
@@ -152,7 +152,7 @@ def stored_happenings() -> dict[str, list[Happening]]:
             },
             **GATED,
         ),
-        "overdue-open_elsewhere": _happening(
+        "overdue-open_elsewhere": _event(
             EventKind.OVERDUE, Reason.DEADLINE_PASSED,
             facts={
                 **REFUSAL, **DECLARED, **TYPICAL, "deadline_s": 7_200, "waited_s": 7_530,
@@ -160,46 +160,46 @@ def stored_happenings() -> dict[str, list[Happening]]:
             },
             **GATED,
         ),
-        "unverified-open_elsewhere": _happening(
+        "unverified-open_elsewhere": _event(
             EventKind.UNVERIFIED, Reason.GATED, before=UNKNOWN, after=UNVERIFIED,
             facts={**REFUSAL, "provider_open": ["acme-relay/gpt-image-2:images"]}, **GATED,
         ),
-        "blocked": _happening(
+        "blocked": _event(
             EventKind.BLOCKED, Reason.BLOCKER_SEEN, diagnosis=Code.INVALID_CREDENTIALS,
             facts={"blocker": "invalid_credentials", "status": 401, "owner": "key"},
         ),
-        "blocked-in_turn": _happening(
+        "blocked-in_turn": _event(
             EventKind.BLOCKED, Reason.BLOCKER_SEEN, diagnosis=Code.QUOTA_EXHAUSTED,
             facts={"blocker": "quota_exhausted", "blockers": ["region_blocked"], "status": 429,
                    "message": "You exceeded your current quota.", "owner": "billing"},
         ),
-        "unblocked": _happening(
+        "unblocked": _event(
             EventKind.UNBLOCKED, Reason.BLOCKER_CLEARED, facts={"blocker": "invalid_credentials"},
             diagnosis=Code.ACCESS_GRANTED,
         ),
-        "stale": Happening(
+        "stale": Event(
             EventKind.STALE, Reason.NOTHING_CONCLUSIVE, AT, route="openai",
             diagnosis=Code.SERVER_ERROR,
             facts={"contract": "direct", "waited_s": 1_860, "targets": 12, "route_targets": 12,
                    "silence": "route"},
         ),
-        "stale-some": Happening(
+        "stale-some": Event(
             EventKind.STALE, Reason.NOTHING_CONCLUSIVE, AT, route="openai",
             diagnosis=Code.SERVER_ERROR,
             facts={"contract": "direct", "waited_s": 1_860, "targets": 3, "route_targets": 12,
                    "silence": "target",
                    "silent": ["acme-prod/gpt-5.1:chat", "acme-prod/gpt-5.1:stream", "acme-prod/o3:chat"]},
         ),
-        "stale-one": _happening(
+        "stale-one": _event(
             EventKind.STALE, Reason.NOTHING_CONCLUSIVE, diagnosis=Code.SERVER_ERROR,
             facts={"waited_s": 1_860, "silence": "target"},
         ),
-        "retiring": _happening(
+        "retiring": _event(
             EventKind.RETIRING, Reason.SHUTDOWN_NEAR,
             target="acme-prod/gpt-image-1.5:images",
             facts={"model": "gpt-image-1.5", "shutdown": "2026-12-01"},
         ),
-        "retiring-past": _happening(
+        "retiring-past": _event(
             EventKind.RETIRING, Reason.SHUTDOWN_PAST, target="acme-prod/gpt-image-1:images",
             facts={"model": "gpt-image-1", "shutdown": "2026-10-23"},
         ),
@@ -222,7 +222,7 @@ def stored_happenings() -> dict[str, list[Happening]]:
             counts={"available": 9, "propagating": 5},
         ),
     }  # fmt: skip
-    pooled = _happening(
+    pooled = _event(
         EventKind.BLOCKED, Reason.BLOCKER_SEEN, diagnosis=Code.INVALID_CREDENTIALS,
         target="pool-a-1a2b3c4d/gpt-image-2:images", scope="pool pool-a",
         facts={"organization": None, "project": None, "key": "pool-a-1a2b3c4d", "pool": "pool-a",
@@ -233,13 +233,13 @@ def stored_happenings() -> dict[str, list[Happening]]:
                                  facts={**pooled.facts, "key": "pool-a-5e6f7a8b"})],
         "grouped": [
             cases["first_light"],
-            _happening(
+            _event(
                 EventKind.PROPAGATING, Reason.SIBLING_OPENED, target="acme-prod/gpt-5.1:summary",
                 facts={"model": "gpt-5.1", "surface": "summary", "lasted_s": 9_000,
                        "sibling": "acme-prod/gpt-image-2:images"},
                 before=UNVERIFIED, after=PROPAGATING,
             ),
-            _happening(
+            _event(
                 EventKind.PROPAGATING, Reason.SIBLING_OPENED, target="acme-prod/gpt-5.1:stream",
                 facts={"model": "gpt-5.1", "surface": "stream", "lasted_s": 9_000,
                        "sibling": "acme-prod/gpt-image-2:images"},
@@ -252,5 +252,5 @@ def stored_happenings() -> dict[str, list[Happening]]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every stored message is a test of its own."""
     if "stored" in metafunc.fixturenames:
-        cases = stored_happenings()
+        cases = stored_events()
         metafunc.parametrize("stored", list(cases.items()), ids=list(cases))

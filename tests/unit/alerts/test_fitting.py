@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,22 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.access.words import EventKind, Reason
 from monitor.alerts.fitting import MessageLimits, first_of
-from monitor.alerts.messages import Draft, Message, Told
+from monitor.alerts.messages import Draft, Message
 
 NOW = datetime(2026, 11, 20, 14, 22, 31, tzinfo=UTC)
 EVIDENCE = "# Access evidence\n" + "| 403 | `verification_required` |\n" * 60
-Make = Callable[..., Happening]
+Make = Callable[..., Event]
 
 
 def room(size: int) -> MessageLimits:
     return MessageLimits(lambda message: len(message.title) + len(message.text) <= size)
 
 
-def told(items: list[Happening], within: MessageLimits) -> list[Message]:
-    left = [Told(n, one) for n, one in enumerate(items, 1)]
+def told(items: list[Event], within: MessageLimits) -> list[Message]:
+    left = [replace(one, id=n) for n, one in enumerate(items, 1)]
     messages = []
     while left:
         part = first_of(Draft(left, now=NOW), within)
@@ -34,17 +35,17 @@ def told(items: list[Happening], within: MessageLimits) -> list[Message]:
 
 
 @pytest.fixture
-def overdue(happening: Make) -> Happening:
+def overdue(event: Make) -> Event:
     facts: dict[str, Any] = {
         "status": 403,
         "message": "Your organization must be verified.",
         "waited_s": 7_530,
         "evidence": EVIDENCE,
     }
-    return happening(EventKind.OVERDUE, Reason.DEADLINE_PASSED, facts=facts)
+    return event(EventKind.OVERDUE, Reason.DEADLINE_PASSED, facts=facts)
 
 
-def test_the_evidence_goes_first_then_what_to_do_then_the_facts(overdue: Happening) -> None:
+def test_the_evidence_goes_first_then_what_to_do_then_the_facts(overdue: Event) -> None:
     shown = {}
     for size in (4000, 1000, 600, 350):
         (message,) = told([overdue], room(size))
@@ -61,7 +62,7 @@ def test_the_evidence_goes_first_then_what_to_do_then_the_facts(overdue: Happeni
     }
 
 
-def test_what_was_left_out_is_said_with_the_command_that_shows_it(overdue: Happening) -> None:
+def test_what_was_left_out_is_said_with_the_command_that_shows_it(overdue: Event) -> None:
     (message,) = told([overdue], room(1000))
     target = "acme-prod/gpt-image-2:images"
     assert f"Left out: the evidence (`access-monitor evidence {target}`)." in message.text
@@ -71,7 +72,7 @@ def test_what_was_left_out_is_said_with_the_command_that_shows_it(overdue: Happe
     assert "Left out" not in message.text
 
 
-def test_a_text_message_holds_the_headline_and_the_id(overdue: Happening) -> None:
+def test_a_text_message_holds_the_headline_and_the_id(overdue: Event) -> None:
     (message,) = told([overdue], room(160))
     assert message.title.startswith("Overdue: gpt-image-2:images (acme-prod)")
     assert message.text.startswith("OpenAI access to gpt-image-2 on images has not opened")
@@ -81,22 +82,22 @@ def test_a_text_message_holds_the_headline_and_the_id(overdue: Happening) -> Non
     assert message.title.endswith("[#1]")
 
 
-def test_a_short_title_leaves_the_rest_of_the_message_whole(overdue: Happening) -> None:
+def test_a_short_title_leaves_the_rest_of_the_message_whole(overdue: Event) -> None:
     (message,) = told([overdue], MessageLimits(title=50))
     assert len(message.title) <= 50
     assert message.title.endswith("… [#1]")
     assert "Access evidence" in message.text
 
 
-def test_many_share_one_message_with_less_in_it_before_they_need_two(happening: Make) -> None:
-    light = happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
+def test_many_share_one_message_with_less_in_it_before_they_need_two(event: Make) -> None:
+    light = event(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
     (message,) = told([light] * 5, room(1000))
     assert message.text.count("First light: gpt-image-2:images (acme-prod)") == 5
     assert message.text.count("Do not switch production yet") == 1
 
 
-def test_many_go_in_as_few_messages_as_can_be_about_equally_long(happening: Make) -> None:
-    light = happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
+def test_many_go_in_as_few_messages_as_can_be_about_equally_long(event: Make) -> None:
+    light = event(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
     within = room(2000)
     messages = told([light] * 158, within)
     sizes = [one.text.count("First light: ") for one in messages]
@@ -118,7 +119,7 @@ def test_whatever_the_room_all_is_told_once_in_order_and_fits(
 ) -> None:
     within = room(size)
     items = [
-        Happening(event, Reason.GATED, NOW, target="acme-prod/gpt-image-2:images", scope="org")
+        Event(event, Reason.GATED, NOW, target="acme-prod/gpt-image-2:images", scope="org")
         for event in events
     ]
     messages = told(items, within)

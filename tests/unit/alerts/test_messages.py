@@ -17,21 +17,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.access.words import EventKind, Reason
 from monitor.alerts import messages
-from monitor.alerts.messages import FULL_MOST, Told, compose
+from monitor.alerts.messages import FULL_MOST, compose
 
 FOLDER = Path(__file__).parent / "messages"
 NOW = datetime(2026, 11, 20, 14, 22, 31, tzinfo=UTC)
-Make = Callable[..., Happening]
+Make = Callable[..., Event]
 
 
-def test_a_message_reads_as_stored(stored: tuple[str, list[Happening]]) -> None:
-    name, happenings = stored
+def test_a_message_reads_as_stored(stored: tuple[str, list[Event]]) -> None:
+    name, events = stored
     summary = "pool-a: 812 available, 40 unverified, 3 invalid credentials"
     message = compose(
-        [Told(123 + n, one) for n, one in enumerate(happenings)],
+        [replace(one, id=123 + n) for n, one in enumerate(events)],
         now=NOW,
         summary=summary if name == "pool" else None,
     )
@@ -58,9 +58,9 @@ def test_a_provider_route_is_never_called_openai_access() -> None:
         assert "rovider access" in text
 
 
-def test_first_light_says_not_to_switch_production_yet(happening: Make) -> None:
-    light = compose([Told(1, happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED))], now=NOW)
-    settled = compose([Told(2, happening(EventKind.AVAILABLE, Reason.SETTLED))], now=NOW)
+def test_first_light_says_not_to_switch_production_yet(event: Make) -> None:
+    light = compose([replace(event(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED), id=1)], now=NOW)
+    settled = compose([replace(event(EventKind.AVAILABLE, Reason.SETTLED), id=2)], now=NOW)
     assert "Do not switch production yet" in light.text
     assert "has settled" in settled.text
 
@@ -69,11 +69,11 @@ def ids(text: str) -> list[int]:
     return [int(id_) for id_ in re.findall(r"\[#(\d+)\]", text)]
 
 
-def test_each_of_many_is_named_once_with_its_id_and_the_first_in_full(happening: Make) -> None:
+def test_each_of_many_is_named_once_with_its_id_and_the_first_in_full(event: Make) -> None:
     told = [
-        Told(n, happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED,
+        replace(event(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED,
                           target=f"pool-a-{n:08x}/gpt-image-2:images", scope="pool pool-a",
-                          facts={"key": f"pool-a-{n:08x}"}))
+                          facts={"key": f"pool-a-{n:08x}"}), id=n)
         for n in range(1, 159)
     ]  # fmt: skip
     message = compose(told, now=NOW, summary="pool-a: 158 propagating")
@@ -84,14 +84,14 @@ def test_each_of_many_is_named_once_with_its_id_and_the_first_in_full(happening:
     heads = re.findall(
         r"^(?:== )?First light: gpt-image-2:images \((\S+)\) \[#", message.text, re.M
     )
-    assert heads == [one.happening.facts["key"] for one in told]
+    assert heads == [one.facts["key"] for one in told]
     assert len(message.text) < 158 * 70 + 1500
 
 
-def test_of_many_changes_the_worst_are_shown_in_full(happening: Make) -> None:
-    light = happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
-    revoked = happening(EventKind.REVOKED, Reason.REVOCATION)
-    told = [Told(n, light if n < 400 else revoked) for n in range(1, 402)]
+def test_of_many_changes_the_worst_are_shown_in_full(event: Make) -> None:
+    light = event(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
+    revoked = event(EventKind.REVOKED, Reason.REVOCATION)
+    told = [replace(light if n < 400 else revoked, id=n) for n in range(1, 402)]
     message = compose(told, now=NOW, summary="pool-a: 399 propagating, 2 unverified")
     assert message.text.startswith("pool-a: 399 propagating, 2 unverified\n")
     assert message.text.count("== Access lost") == 2
@@ -104,41 +104,39 @@ def test_of_many_changes_the_worst_are_shown_in_full(happening: Make) -> None:
     assert hostile.text.startswith("<!channel> *x*<b>\n")
 
 
-def test_what_is_shown_in_full_is_bounded(happening: Make) -> None:
-    blocked = happening(EventKind.BLOCKED, Reason.BLOCKER_SEEN)
-    message = compose([Told(n, blocked) for n in range(1, 201)], now=NOW)
+def test_what_is_shown_in_full_is_bounded(event: Make) -> None:
+    blocked = event(EventKind.BLOCKED, Reason.BLOCKER_SEEN)
+    message = compose([replace(blocked, id=n) for n in range(1, 201)], now=NOW)
     assert message.text.count("== Blocked") == FULL_MOST
     assert f"And {200 - FULL_MOST} more: " in message.text
     assert sorted(ids(message.text)) == list(range(1, 201))
 
 
-def test_the_same_advice_is_given_once_in_a_group(happening: Make) -> None:
-    light = happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
-    message = compose([Told(1, light), Told(2, light)], now=NOW)
+def test_the_same_advice_is_given_once_in_a_group(event: Make) -> None:
+    light = event(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
+    message = compose([replace(light, id=1), replace(light, id=2)], now=NOW)
     assert message.text.count("Do not switch production yet") == 1
 
 
-def test_a_late_message_says_how_late_it_is(happening: Make) -> None:
-    light = happening(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
-    message = compose([Told(1, light)], now=NOW + timedelta(hours=2))
+def test_a_late_message_says_how_late_it_is(event: Make) -> None:
+    light = event(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
+    message = compose([replace(light, id=1)], now=NOW + timedelta(hours=2))
     assert "2 h 00 min before this message" in message.text
 
 
-def test_missing_facts_leave_their_lines_out(happening: Make) -> None:
-    bare = replace(happening(EventKind.OVERDUE, Reason.DEADLINE_PASSED), facts={}, target=None)
-    text = compose([Told(1, bare)], now=NOW).text
+def test_missing_facts_leave_their_lines_out(event: Make) -> None:
+    bare = replace(event(EventKind.OVERDUE, Reason.DEADLINE_PASSED), facts={}, target=None)
+    text = compose([replace(bare, id=1)], now=NOW).text
     assert "None" not in text
     assert "Organization:" not in text
 
 
-def test_a_hostile_answer_cannot_write_into_the_message(happening: Make) -> None:
+def test_a_hostile_answer_cannot_write_into_the_message(event: Make) -> None:
     words = (
         "<!channel> <script>*x*</script>\r\nBcc: a@b.example\n`code`\u202egnp\u0007 " + "A" * 9000
     )
-    hostile = happening(
-        EventKind.REVOKED, Reason.REVOCATION, facts={"status": 403, "message": words}
-    )
-    message = compose([Told(1, hostile)], now=NOW)
+    hostile = event(EventKind.REVOKED, Reason.REVOCATION, facts={"status": 403, "message": words})
+    message = compose([replace(hostile, id=1)], now=NOW)
     assert "<!" not in message.slack
     assert "<script" not in message.html
     for text in (message.text, message.html, message.slack):
@@ -150,10 +148,10 @@ def test_a_hostile_answer_cannot_write_into_the_message(happening: Make) -> None
     assert line.count("`") == 2  # one code span: the asterisks in it format nothing
 
 
-def test_a_hostile_name_cannot_write_into_the_title(happening: Make) -> None:
+def test_a_hostile_name_cannot_write_into_the_title(event: Make) -> None:
     name = "x\nSubject: y\u202e" + "z" * 500
     message = compose(
-        [Told(7, happening(EventKind.REVOKED, Reason.REVOCATION, facts={"model": name}))], now=NOW
+        [replace(event(EventKind.REVOKED, Reason.REVOCATION, facts={"model": name}), id=7)], now=NOW
     )
     assert "\n" not in message.title
     assert len(message.title) <= 120
@@ -180,16 +178,16 @@ JSON: Any = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(
-    event=st.sampled_from(EventKind),
+    kind=st.sampled_from(EventKind),
     reason=st.sampled_from(Reason),
     target=st.none() | st.text(max_size=40),
     facts=st.dictionaries(st.sampled_from(KEYS), JSON, max_size=8),
 )
 def test_whatever_the_facts_are_there_is_a_message(
-    event: EventKind, reason: Reason, target: str | None, facts: dict[str, Any]
+    kind: EventKind, reason: Reason, target: str | None, facts: dict[str, Any]
 ) -> None:
-    happening = Happening(event, reason, NOW, target=target, scope=target, facts=facts)
-    for told in ([Told(5, happening)], [Told(5, happening), Told(6, happening)]):
+    event = Event(kind, reason, NOW, target=target, scope=target, facts=facts)
+    for told in ([replace(event, id=5)], [replace(event, id=5), replace(event, id=6)]):
         message = compose(told, now=NOW)
         assert len(message.title) <= 120
         assert message.title.isprintable()

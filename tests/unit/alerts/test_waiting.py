@@ -1,12 +1,12 @@
 """Which rows may go, together and when: by hand, and as a property of random stories."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.access.happening import Happening
+from monitor.access.events import Event
 from monitor.access.words import EventKind, Reason
 from monitor.alerts.waiting import PIECES, STUBBORN, Waiting
 
@@ -16,14 +16,13 @@ AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 @dataclass(frozen=True)
 class Row:
     id: int
-    happening: Happening
+    event: Event
     attempts: int = 0
     created_at: datetime = AT
-    happening_id: int = field(default=0)
 
 
-def row(id_, target="a", scope="org-acme", event=EventKind.BLOCKED):
-    return Row(id_, Happening(event, Reason.GATED, AT, target=target, scope=scope))
+def row(id_, target="a", scope="org-acme", kind=EventKind.BLOCKED):
+    return Row(id_, Event(kind, Reason.GATED, AT, target=target, scope=scope))
 
 
 def ids(groups):
@@ -53,9 +52,9 @@ def test_a_first_light_waits_only_behind_another():
     waiting = Waiting(20.0)
     waiting.add([row(1, "a")])
     waiting.take(0.0, 8)
-    waiting.add([row(2, "b", event=EventKind.FIRST_LIGHT)])
+    waiting.add([row(2, "b", kind=EventKind.FIRST_LIGHT)])
     assert ids(waiting.take(1.0, 8)) == [[2]]
-    waiting.add([row(3, "c", event=EventKind.FIRST_LIGHT), row(4, "d")])
+    waiting.add([row(3, "c", kind=EventKind.FIRST_LIGHT), row(4, "d")])
     assert waiting.take(5.9, 8) == []
     assert ids(waiting.take(6.0, 8)) == [[3, 4]]  # a quarter of the window; the others come along
     waiting.add([row(5, "e")])
@@ -244,7 +243,7 @@ def test_each_row_is_sent_once_and_a_targets_rows_in_their_order(
             assert late or waiting.next_at() is not None  # else nothing would ever be sent again
         now += 1.0
     assert sorted(one.id for one in sent) == [one.id for one in rows]
-    for target in {one.happening.target for one in rows}:
-        order = [one.id for one in sent if one.happening.target == target]
+    for target in {one.event.target for one in rows}:
+        order = [one.id for one in sent if one.event.target == target]
         assert order == sorted(order)
     assert waiting.next_at() is None or waiting.take(now + 100.0, 8) == []

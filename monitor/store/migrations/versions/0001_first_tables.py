@@ -197,10 +197,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_targets_name")),
     )
     op.create_table(
-        "happenings",
+        "events",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("kind", AutoString(), nullable=False),
-        sa.Column("event", AutoString(), nullable=False),
         sa.Column("target_id", sa.Integer(), nullable=True),
         sa.Column("target", AutoString(), nullable=True),
         sa.Column("scope", AutoString(), nullable=True),
@@ -212,20 +211,17 @@ def upgrade() -> None:
         sa.Column("diagnosis", AutoString(), nullable=True),
         sa.Column("request_id", AutoString(), nullable=True),
         sa.Column("facts", AutoString(), nullable=False),
-        one_of("happenings", "after", STATES),
-        one_of("happenings", "before", STATES),
-        one_of("happenings", "diagnosis", CODES),
-        one_of("happenings", "event", EVENTS),
-        one_of("happenings", "kind", ("transition", "event")),
-        one_of("happenings", "reason", REASONS),
-        sa.ForeignKeyConstraint(
-            ["target_id"], ["targets.id"], name=op.f("fk_happenings_target_id")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_happenings")),
+        one_of("events", "after", STATES),
+        one_of("events", "before", STATES),
+        one_of("events", "diagnosis", CODES),
+        one_of("events", "kind", EVENTS),
+        one_of("events", "reason", REASONS),
+        sa.ForeignKeyConstraint(["target_id"], ["targets.id"], name=op.f("fk_events_target_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_happenings_at"), "happenings", ["at"], unique=False)
-    op.create_index(op.f("ix_happenings_target_at"), "happenings", ["target", "at"], unique=False)
+    op.create_index(op.f("ix_events_at"), "events", ["at"], unique=False)
+    op.create_index(op.f("ix_events_target_at"), "events", ["target", "at"], unique=False)
     op.create_table(
         "openings",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -286,7 +282,7 @@ def upgrade() -> None:
     op.create_table(
         "notifications",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("happening_id", sa.Integer(), nullable=False),
+        sa.Column("event_id", sa.Integer(), nullable=False),
         sa.Column("channel", AutoString(), nullable=False),
         sa.Column("state", AutoString(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
@@ -299,16 +295,14 @@ def upgrade() -> None:
         sa.CheckConstraint("channel <> ''", name=op.f("ck_notifications_channel")),
         one_of("notifications", "state", DELIVERY),
         sa.ForeignKeyConstraint(
-            ["happening_id"], ["happenings.id"], name=op.f("fk_notifications_happening_id")
+            ["event_id"], ["events.id"], name=op.f("fk_notifications_event_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notifications")),
-        sa.UniqueConstraint(
-            "happening_id", "channel", name=op.f("uq_notifications_happening_id_channel")
-        ),
+        sa.UniqueConstraint("event_id", "channel", name=op.f("uq_notifications_event_id_channel")),
     )
     op.create_index(
-        op.f("ix_notifications_state_channel_happening_id"),
+        op.f("ix_notifications_state_channel_event_id"),
         "notifications",
-        ["state", "channel", "happening_id"],
+        ["state", "channel", "event_id"],
         unique=False,
     )
