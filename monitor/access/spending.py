@@ -49,7 +49,7 @@ _At = TypeVar("_At")
 
 
 @dataclass(frozen=True, slots=True)
-class _Stake:
+class _Spender:
     key: str
     price: float
     waiting: bool
@@ -73,7 +73,7 @@ class BudgetLedger:
     _idle: OrderedDict[str, Reservation] = field(default_factory=OrderedDict)
     _idle_months: dict[tuple[int, int], float] = field(default_factory=dict)
     _doubts: dict[str, list[Reservation]] = field(default_factory=dict)
-    _stakes: dict[str, _Stake] = field(default_factory=dict)
+    _spenders: dict[str, _Spender] = field(default_factory=dict)
     _by_key: dict[str, set[str]] = field(default_factory=dict)
     _waiting: float = 0.0
     _rate: float = 0.0
@@ -92,25 +92,25 @@ class BudgetLedger:
             self._add(hold.key, hold.day, hold.usd)
             self._doubts.setdefault(hold.account, []).append(hold)
 
-    # --- who has a stake in the budget ---
+    # --- who spends the budget ---
 
-    def stake(
+    def register(
         self, account: str, key: str, price: float, *, waiting: bool, every: timedelta
     ) -> None:
         """A target is under watch: it waits for its opening, or is open and rechecked `every` so often."""
         rate = 0.0 if waiting else price / max(every.total_seconds(), 1e-3)
-        new = _Stake(key, price, waiting, rate)
-        if price <= 0 or self._stakes.get(account) == new:
+        new = _Spender(key, price, waiting, rate)
+        if price <= 0 or self._spenders.get(account) == new:
             return
-        self._unstake(account)
-        self._stakes[account] = new
+        self._unregister(account)
+        self._spenders[account] = new
         self._by_key.setdefault(key, set()).add(account)
         self._waiting += price if waiting else 0.0
         self._rate += rate
 
     def forget(self, account: str) -> Posting:
         """A target is no longer under watch. Its doubts stay."""
-        self._unstake(account)
+        self._unregister(account)
         self._release(account)
         return self._posting()
 
@@ -172,8 +172,8 @@ class BudgetLedger:
             left += sum(h.usd for h in self._in_flight.values() if (h.key, h.day) == (key, day))
         if need is Need.ANSWERED:
             return left
-        stakes = [self._stakes[account] for account in self._by_key.get(key, ())]
-        dearest = max([stake.price for stake in stakes if stake.waiting], default=0.0)
+        spenders = [self._spenders[account] for account in self._by_key.get(key, ())]
+        dearest = max([one.price for one in spenders if one.waiting], default=0.0)
         return left - dearest * (RECHECKS_LEAVE if need is Need.RECHECK else DOUBTS_LEAVE)
 
     def left_of_month(
@@ -314,7 +314,7 @@ class BudgetLedger:
     def _may_stay(self, hold: Reservation) -> bool:
         """Whether it may stay idle: after a crash it is a doubt, and must leave what doubts leave."""
         return (
-            hold.account in self._stakes
+            hold.account in self._spenders
             and hold.account not in self._idle
             and self.left_of_day(hold.key, hold.day, Need.WAITING, idle=False) >= -_ROUNDING
             and self.left_of_month(hold.day, Need.WAITING, idle=False) >= -_ROUNDING
@@ -356,8 +356,8 @@ class BudgetLedger:
         self._add(hold.key, hold.day, -hold.usd)
         self._freed.append(hold.id)
 
-    def _unstake(self, account: str) -> None:
-        old = self._stakes.pop(account, None)
+    def _unregister(self, account: str) -> None:
+        old = self._spenders.pop(account, None)
         if old:
             self._by_key[old.key].discard(account)
             self._waiting -= old.price if old.waiting else 0.0

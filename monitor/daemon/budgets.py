@@ -70,11 +70,11 @@ class Budgets:
     def follow(self, watches: Watches) -> None:
         """Register these targets with the ledger."""
         for watch in watches:
-            self.stake(watch)
+            self.register(watch)
 
-    def stake(self, watch: Watch) -> None:
+    def register(self, watch: Watch) -> None:
         """Register the target again: its state, price or cadence may have changed."""
-        self.ledger.stake(
+        self.ledger.register(
             watch.account,
             watch.target.key,
             watch.price,

@@ -221,7 +221,7 @@ class ProbeRunner:
     async def _pay(self, watch: Watch) -> "_Paying | None":
         """Reserve the price of a full probe durably, or make it a listing; None if it should wait."""
         today, ledger = self._clock.now().date(), self._ledger
-        self._budgets.stake(watch)
+        self._budgets.register(watch)
         if not watch.waiting and self._stretched(watch):
             return _Paying(ProbeKind.LISTING)
         need = self._need(watch, today)

@@ -47,7 +47,7 @@ def test_budget_gone_while_settling():
     day, price = date(2026, 11, 20), 0.01
     ledger = BudgetLedger(Budget(per_key_per_day=0.05, per_month=5))
     for name in ("settling", "other"):
-        ledger.stake(name, "acme", price, waiting=True, every=timedelta(days=1))
+        ledger.register(name, "acme", price, waiting=True, every=timedelta(days=1))
     while found := ledger.reserve("other", "acme", day, price, Need.WAITING):
         ledger.settle(found[0], None, Fate.KEPT)
     for _ in range(2):

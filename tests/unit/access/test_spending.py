@@ -18,7 +18,7 @@ def ledger(*prices: float, per_key: float = 0.05, per_month: float = 5.0) -> Bud
     """A ledger on which targets of these prices wait, all of the key acme."""
     made = BudgetLedger(Budget(per_key_per_day=per_key, per_month=per_month))
     for number, price in enumerate(prices):
-        made.stake(f"t{number}", "acme", price, waiting=True, every=A_DAY)
+        made.register(f"t{number}", "acme", price, waiting=True, every=A_DAY)
     return made
 
 
@@ -124,10 +124,10 @@ def test_rechecks_leave_three_prices_of_the_month_to_each_that_waits():
 def test_rechecks_are_stretched_so_that_the_month_lasts():
     books = BudgetLedger(Budget(per_month=0.10))
     for name in "abcdef":
-        books.stake(name, name, 0.01, waiting=False, every=A_DAY)
+        books.register(name, name, 0.01, waiting=False, every=A_DAY)
     ten_days_left = datetime(2026, 11, 21, tzinfo=UTC)
     assert books.stretch(ten_days_left) == pytest.approx(6.0)
-    books.stake("w", "w", 0.01, waiting=True, every=A_DAY)
+    books.register("w", "w", 0.01, waiting=True, every=A_DAY)
     assert books.stretch(ten_days_left) == pytest.approx(0.6 / 0.07)
     assert books.stretch(datetime(2026, 11, 30, 12, tzinfo=UTC)) == 1.0
 

@@ -57,12 +57,12 @@ class Money(RuleBasedStateMachine):
         self.day = date(2026, 11, 1)
         self.waiting = set(waiting)
         self.flying: dict[str, tuple[Reservation, Need]] = {}
-        self.stake()
+        self.register()
 
-    def stake(self) -> None:
+    def register(self) -> None:
         for account, (key, price) in ACCOUNTS.items():
             waits = account in self.waiting
-            self.ledger.stake(account, key, price, waiting=waits, every=timedelta(days=1))
+            self.ledger.register(account, key, price, waiting=waits, every=timedelta(days=1))
 
     def dearest(self, key: str) -> float:
         prices = (price for account, (its, price) in ACCOUNTS.items()
@@ -127,7 +127,7 @@ class Money(RuleBasedStateMachine):
     @rule(account=accounts)
     def opens_or_shuts(self, account):
         self.waiting ^= {account}
-        self.stake()
+        self.register()
 
     @rule()
     def midnight(self):
@@ -141,7 +141,7 @@ class Money(RuleBasedStateMachine):
         held = list(self.files.held.values())
         self.ledger = BudgetLedger(Budget(PER_KEY, PER_MONTH))
         self.ledger.load(dict(self.files.settled), held)
-        self.stake()
+        self.register()
         for account in ACCOUNTS:
             in_doubt = sum(one.usd for one in held if one.account == account)
             assert abs(self.ledger.doubted(account) - in_doubt) < TINY
@@ -159,7 +159,7 @@ class Money(RuleBasedStateMachine):
         doubts = self.ledger.doubted(account)
         self.files.write(self.ledger.forget(account))
         assert self.ledger.doubted(account) == doubts
-        self.stake()
+        self.register()
 
     @invariant()
     def budgets_hold(self):
