@@ -1,16 +1,17 @@
 """The budgets over time: spending, durable holds, and the event when a budget is used up."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
 import structlog
 
 from monitor.access.holds import Need, Posting, Reservation
-from monitor.access.limits import Budget
 from monitor.access.spending import BudgetLedger
 from monitor.access.words import EventKind, Reason
+from monitor.config import Settings
+from monitor.daemon.changes import Changes
 from monitor.daemon.watches import Watch, Watches
 from monitor.oneshot.booking import (
     RESERVE,
@@ -30,50 +31,47 @@ _LENT = 900.0
 
 log = structlog.get_logger()
 
-Tell = Callable[[EventKind, Reason, dict[str, Any]], Awaitable[None]]
-
 
 class Budgets:
-    """Keeps the ledger and the database in step. `tell` records and tells an event of the monitor."""
+    """Keeps the ledger and the database in step."""
 
     def __init__(
         self,
+        settings: Settings,
         recorder: Recorder,
-        budget: Budget,
-        tell: Tell,
+        watches: Watches,
+        changes: Changes,
         allowance: Mapping[str, float] | None = None,
     ) -> None:
-        self.ledger = BudgetLedger(budget, allowance)
+        self._budget = settings.budget
+        self.ledger = BudgetLedger(settings.budget, allowance)
         self._recorder = recorder
-        self._budget = budget
-        self._tell = tell
+        self._watches = watches
+        self._changes = changes
         #: scopes for which `budget` was told: a key and day, or a month
         self._told: set[str] = set()
         #: holds of commands, each with the loop time by which the command should have ended
         self._lent: list[tuple[float, Reservation]] = []
 
-    def use(self, budget: Budget) -> None:
-        """Use this budget from now on. A changed budget is told again when it is used up."""
-        if budget != self._budget:
+    def use(self, settings: Settings) -> None:
+        """Use the budget of these settings from now on. A changed one is told again when it is used up."""
+        if settings.budget != self._budget:
             self._told.clear()
-        self._budget = self.ledger.budget = budget
+        self._budget = self.ledger.budget = settings.budget
+        self._register_all()
 
     async def load(self, today: date) -> None:
-        """Load this month's spending and the holds; holds left by a crash are in doubt."""
+        """Load this month's spending and the holds, once. Holds left by a crash are in doubt."""
         first = today.replace(day=1)
         rows = await self._recorder.spend_since(first)
         settled = {(row.key, row.day): row.settled_usd for row in rows}
         self.ledger.load(settled, await self._recorder.holds())
         told = await self._recorder.facts_since(EventKind.BUDGET, first)
         self._told = {str(facts.get("budget_scope")) for facts in told}
-
-    def follow(self, watches: Watches) -> None:
-        """Register these targets with the ledger."""
-        for watch in watches:
-            self.register(watch)
+        self._register_all()
 
     def register(self, watch: Watch) -> None:
-        """Register the target again: its state, price or cadence may have changed."""
+        """Register the target with the ledger again: its state, price or cadence may have changed."""
         self.ledger.register(
             watch.account,
             watch.target.key,
@@ -174,4 +172,8 @@ class Budgets:
         }
         if watch.pool and not month:
             facts["pool"] = watch.pool.name
-        await self._tell(EventKind.BUDGET, Reason.BUDGET_EXHAUSTED, facts)
+        await self._changes.tell(EventKind.BUDGET, Reason.BUDGET_EXHAUSTED, facts)
+
+    def _register_all(self) -> None:
+        for watch in self._watches:
+            self.register(watch)

@@ -1,21 +1,12 @@
 """The settings' channels: their senders, their subscriptions, and their secrets."""
 
-from collections.abc import Sequence
-from datetime import datetime
-
-import structlog
-
 from monitor.access.words import DEFAULT_EVENTS, EventKind
 from monitor.alerts.apprise_channel import AppriseChannel
-from monitor.alerts.interfaces import Sender
 from monitor.alerts.subscriptions import Subscription
 from monitor.alerts.url_secrets import url_secrets, whole_urls
 from monitor.config import Settings
 from monitor.daemon import console
 from monitor.logs.redaction import Redactor
-from monitor.store.recorder import Recorder
-
-log = structlog.get_logger()
 
 
 def redactor_of(settings: Settings) -> Redactor:
@@ -59,12 +50,3 @@ def subscriptions_of(settings: Settings) -> list[Subscription]:
         # Without channels events go to the terminal, and `baseline` is shown there, too.
         return [Subscription(console.NAME, DEFAULT_EVENTS | {EventKind.BASELINE})]
     return [Subscription(c.name, c.events, c.targets) for c in settings.channels]
-
-
-async def dead_letter_removed_channels(
-    recorder: Recorder, channels: Sequence[Sender], now: datetime
-) -> None:
-    """Mark what is pending for removed channels as dead: it would wait for ever, silently."""
-    dead = await recorder.dead_letter_others([channel.name for channel in channels], now)
-    if dead:
-        log.error("undeliverable", notifications=dead, why="their channel is gone")

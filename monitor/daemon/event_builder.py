@@ -8,9 +8,11 @@ from typing import Any
 from monitor.access.events import Event
 from monitor.access.observation import Diagnosis
 from monitor.access.pool_names import scope_of
-from monitor.access.wait_times import OngoingWait, Opening, typical_wait
+from monitor.access.wait_times import Opening, typical_wait, waiting_of
 from monitor.access.words import Code, Contract, EventKind, Reason
-from monitor.alerts.subscriptions import Subscription, channels_for
+from monitor.alerts.subscriptions import channels_for
+from monitor.config import Settings
+from monitor.daemon.channels import subscriptions_of
 from monitor.daemon.watches import Watch, Watches
 
 #: Events whose messages compare the wait with earlier waits.
@@ -35,15 +37,21 @@ _OPEN = frozenset((EventKind.FIRST_LIGHT, EventKind.AVAILABLE, EventKind.BASELIN
 class EventBuilder:
     """Knows the subscriptions and the other targets, which a message may name."""
 
-    def __init__(self, subscriptions: Sequence[Subscription], watches: Watches) -> None:
-        self._subscriptions = tuple(subscriptions)
+    def __init__(self, settings: Settings, watches: Watches) -> None:
         self._watches = watches
-        self._pools = {watch.pool.name: watch.pool for watch in watches if watch.pool}
         self._typical: dict[Contract, tuple[float, int]] = {}
+        self.use(settings)
 
-    def compare(self, openings: Sequence[Opening], waiting: Sequence[OngoingWait]) -> None:
-        """Take the openings and the ongoing waits with which messages compare."""
-        found = {contract: typical_wait(contract, openings, waiting) for contract in Contract}
+    def use(self, settings: Settings) -> None:
+        """Use the channels and the pools of these settings from now on."""
+        self._subscriptions = subscriptions_of(settings)
+        self._pools = settings.pools
+
+    def compare(self, openings: Sequence[Opening], now: datetime) -> None:
+        """Take the openings with which messages compare a wait, and the ongoing waits beside them."""
+        waits = [waiting_of(watch.target, watch.memory, now) for watch in self._watches]
+        ongoing = [wait for wait in waits if wait]
+        found = {contract: typical_wait(contract, openings, ongoing) for contract in Contract}
         self._typical = {contract: typical for contract, typical in found.items() if typical}
 
     def of_target(

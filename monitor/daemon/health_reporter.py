@@ -1,15 +1,15 @@
-"""Checks at each beat that all parts move, and reports it: watchdog, status line, database, heartbeat."""
+"""Checks at each beat that all parts make progress, and reports it: watchdog, status line, database."""
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
 
 from monitor.access.words import State
-from monitor.alerts.dispatcher import Dispatcher
 from monitor.daemon.clock import Clock
+from monitor.daemon.deliveries import Deliveries
 from monitor.daemon.health import NOTE_EVERY, Progress, stalled
 from monitor.daemon.lateness import Lateness
 from monitor.daemon.notify import ServiceManager
@@ -21,66 +21,61 @@ log = structlog.get_logger()
 
 
 class HealthReporter:
-    """Knows when each part last moved. The monitor calls `beat` at each of its own beats."""
+    """Knows when each part last made progress. The monitor calls `beat` at each of its own beats."""
 
     def __init__(
         self,
         *,
+        watches: Watches,
         recorder: Recorder,
-        dispatcher: Dispatcher,
+        deliveries: Deliveries,
+        lateness: Lateness,
         manager: ServiceManager,
         clock: Clock,
-        delivery_most: timedelta,
-        lateness: Lateness,
     ) -> None:
+        self._watches = watches
         self._recorder = recorder
+        self._deliveries = deliveries
         self._lateness = lateness
-        self._waiting: Mapping[str, int] = {}
-        self._dispatcher = dispatcher
         self._manager = manager
         self._clock = clock
-        self._delivery_most = delivery_most.total_seconds()
+        #: notifications by state, as counted last
+        self._waiting: Mapping[str, int] = {}
         self._loop = asyncio.get_running_loop()
-        self._beat_at = self._written_at = self._probed_at = self._began = self._loop.time()
+        self._beat_at = self._written_at = self._probed_at = self._loop.time()
         self._made = 0
         self._note_at = clock.even()
         self._told: tuple[str, ...] = ()
 
-    def follow(self, dispatcher: Dispatcher, delivery_most: timedelta) -> None:
-        """Watch this dispatcher from now on; one attempt takes at most that long."""
-        self._dispatcher = dispatcher
-        self._delivery_most = delivery_most.total_seconds()
-        self._began = self._loop.time()
-
     def stalled(self, *, by_itself: bool = False) -> tuple[str, ...]:
-        """What does not move, by the rules of `health`; empty while there is progress.
+        """The parts that make no progress, by the rules of `health`; empty while all do.
 
-        `by_itself` leaves out what follows from a database that answers, but refuses to be written.
+        `by_itself` leaves out what only follows from a database that refuses writes.
         """
         excused = by_itself and self._recorder.queue.refusing is not None
-        # The loop's clock stands still while the machine sleeps: waking up is no stall.
+        # The loop's clock stops while the machine sleeps, so a resume is no stall.
         now = self._loop.time()
-        told_at = self._dispatcher.progress
         return stalled(
             Progress(
                 beat=now - self._beat_at,
                 written=0.0 if excused else now - self._written_at,
                 probed=0.0 if excused else now - self._probed_at,
-                told=now - (self._began if told_at is None else told_at),
-                delivery_most=self._delivery_most,
+                told=now - self._deliveries.moved_at,
+                delivery_most=self._deliveries.longest_s,
             )
         )
 
-    async def ready(self, watches: Watches) -> None:
+    async def ready(self) -> None:
         """Tell the service manager that the monitor is up, at the start or after a reload."""
         await self._count()
-        self._manager.ready(status_line(watches, self._waiting))
+        self._manager.ready(status_line(self._watches, self._waiting))
 
-    async def beat(self, watches: Watches, *, probes: int, next_probe: datetime | None) -> None:
-        """One beat came round: `probes` have ended so far, and the next one is dated `next_probe`.
+    async def beat(self, *, probes: int, next_probe: datetime | None) -> None:
+        """Report one beat: `probes` have ended so far, and the next one is due at `next_probe`.
 
         Notes progress in the database when it is time.
         """
+        watches = self._watches
         now = self._beat_at = self._loop.time()
         waits = next_probe is None or next_probe > self._clock.now()
         if probes != self._made or (waits and not any(watch.busy for watch in watches)):
@@ -101,19 +96,19 @@ class HealthReporter:
                 log.info("progress_again")
         self._told = problems
         if not self.stalled(by_itself=True):
-            # A restart would lose the results that are kept, and not help the database.
+            # A restart would lose the kept results and not help the database.
             self._manager.alive()
         if self._manager.there:
             words = (*self._recorder.queue.words(), *self._lateness.words(), *problems)
             self._manager.status("; ".join((status_line(watches, self._waiting), *words)))
 
     def note_soon(self) -> None:
-        """The wall clock was stepped: the time noted is not to be compared with it any more."""
+        """Write a note at the next beat: the wall clock was stepped, and the last note has the old time."""
         self._note_at = self._clock.even()
 
     async def _count(self) -> None:
         if self._recorder.queue.refusing is not None:
-            return  # what was counted last is the best there is
+            return  # keep the last count
         try:
             self._waiting = await self._recorder.waiting()
         except StoreError as error:
@@ -121,15 +116,13 @@ class HealthReporter:
 
     async def _note(self, status: Mapping[str, Any]) -> None:
         try:
-            # What is noted goes with the note itself: a writer that fails is not among it.
+            # The note itself goes through the writer: a writer that fails is not noted.
             await self._recorder.progress({**status, "stalled": list(self.stalled())})
         except StoreError as error:
-            # The next beat tries again; after a minute of it there is no progress any more.
+            # The next beat retries. After a minute of failures this counts as no progress.
             self._recorder.queue.refused(error)
             return
-        if (
-            self._recorder.queue.refusing is None
-        ):  # else the note was written, and what is kept was not
+        if self._recorder.queue.refusing is None:  # else only the note was written, no results
             self._written_at = self._loop.time()
         self._note_at = self._clock.even() + NOTE_EVERY
 

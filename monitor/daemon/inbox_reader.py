@@ -1,39 +1,46 @@
 """Requests to the running monitor: declarations, retries, reservations of commands."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import structlog
 
+from monitor.access.inputs import Declared
 from monitor.access.words import Contract, DeclarationKind, State
 from monitor.config import Settings
 from monitor.daemon.budgets import Budgets
-from monitor.daemon.engine import Engine
+from monitor.daemon.changes import Changes
+from monitor.daemon.clock import Clock
+from monitor.daemon.deliveries import Deliveries
+from monitor.daemon.schedule import Schedule
 from monitor.daemon.watches import Watches
 from monitor.store.inbox import read_declaration
 from monitor.store.recorder import Recorder
-from monitor.store.records import InboxItem
+from monitor.store.records import Change, Declaration, InboxItem
 
 log = structlog.get_logger()
 
 
 class InboxReader:
-    """Takes the requests in the inbox and the declarations, each once.
-
-    `revived` is called when dead notifications become pending again.
-    """
+    """Takes the requests in the inbox and the declarations, each once."""
 
     def __init__(
         self,
+        *,
         recorder: Recorder,
-        engine: Engine,
+        watches: Watches,
+        changes: Changes,
+        schedule: Schedule,
         budgets: Budgets,
-        revived: Callable[[], Awaitable[None]],
+        deliveries: Deliveries,
+        clock: Clock,
     ) -> None:
         self._recorder = recorder
-        self._engine = engine
+        self._watches = watches
+        self._changes = changes
+        self._schedule = schedule
         self._budgets = budgets
-        self._revived = revived
+        self._deliveries = deliveries
+        self._clock = clock
 
     async def take(self) -> None:
         """Carry out the requests in the inbox, and settle each afterwards."""
@@ -49,7 +56,7 @@ class InboxReader:
             ids = item.payload.get("ids")
             count = await self._recorder.retry(ids if isinstance(ids, list) else None)
             log.info("retrying", notifications=count)
-            await self._revived()
+            await self._deliveries.revived()
         elif item.kind == "declare" and (told := read_declaration(item.payload)):
             # with the item's id: an interrupted request is repeated, but two equal declarations both count
             await self._recorder.declare(*told, f"inbox {item.id}")
@@ -69,12 +76,12 @@ class InboxReader:
     async def take_declarations(self) -> None:
         """Apply the declarations that are not taken yet."""
         for declaration in await self._recorder.untaken_declarations():
-            await self._engine.declared(declaration)
+            await self._declared(declaration)
 
-    async def apply_earlier_declarations(self, watches: Watches) -> None:
+    async def apply_earlier_declarations(self) -> None:
         """Apply earlier declarations of their organization or key to new targets."""
         declared = await self._recorder.newest_declarations()
-        for watch in watches:
+        for watch in self._watches:
             memory, target = watch.memory, watch.target
             if target.contract is not Contract.DIRECT or memory.state is not State.UNKNOWN:
                 continue
@@ -84,3 +91,19 @@ class InboxReader:
             newest = max(found, key=lambda one: one.at, default=None)
             if newest and newest.kind is DeclarationKind.VERIFIED and not memory.declared_at:
                 watch.memory = replace(memory, declared_at=newest.at)
+
+    async def _declared(self, declaration: Declaration) -> None:
+        """Apply a person's declaration about an organization or a key. Each is taken once."""
+        now, changes = self._clock.now(), []
+        declared = Declared(declaration.kind, declaration.at)
+        for watch in self._watches.declared_for(declaration.subject):
+            if watch.memory.state is State.AVAILABLE:
+                continue
+            # set `next_probe_at` too: it schedules the target after a restart
+            watch.memory = replace(watch.memory, next_probe_at=now)
+            changes.append(self._changes.apply(watch, declared))
+            self._schedule.at(watch, now)
+        changes.append(Change(declaration=declaration.id))
+        log.info("declaration", kind=str(declaration.kind), subject=declaration.subject,
+                 at=f"{declaration.at:%Y-%m-%dT%H:%M:%SZ}", targets=len(changes) - 1)  # fmt: skip
+        await self._changes.write(changes)

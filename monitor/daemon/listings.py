@@ -1,18 +1,24 @@
 """The model lists: the API's own shutdown dates, which override the catalog's."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 
 import structlog
 
-from monitor.access.diagnosis import OwnRule, read_listing
+from monitor.access.diagnosis import read_listing
 from monitor.access.observation import Observation
+from monitor.access.words import ProbeKind
 from monitor.catalog.listing import listed
+from monitor.config import Settings
+from monitor.daemon.changes import Changes
 from monitor.daemon.clock import Clock
-from monitor.daemon.engine import Engine
-from monitor.daemon.probe_runner import ProbeRunner
+from monitor.daemon.probe import Probe, answer_of
+from monitor.daemon.request_slots import RequestSlots
+from monitor.daemon.schedule import Schedule
 from monitor.daemon.watches import Watch, Watches
+from monitor.probing import Prober
+from monitor.store.records import Change
 
 log = structlog.get_logger()
 
@@ -30,29 +36,35 @@ _SEARCH = 60.0
 class Listings:
     """Asks for each key's model list at the start, and again when no listing has brought it for an hour.
 
-    A request is free, follows its route's pace, and changes no state. `probe_at` schedules a target's next
-    probe.
+    A request is free, follows its route's pace, and changes no state.
     """
 
     def __init__(
         self,
+        settings: Settings,
         *,
         watches: Watches,
-        runner: ProbeRunner,
-        engine: Engine,
+        slots: RequestSlots,
+        prober: Prober,
+        changes: Changes,
+        schedule: Schedule,
         clock: Clock,
-        rules: Sequence[OwnRule],
-        probe_at: Callable[[Watch, datetime], None],
     ) -> None:
+        self._watches = watches
+        self._slots = slots
+        self._prober = prober
+        self._changes = changes
+        self._schedule = schedule
+        self._clock = clock
+        self.use(settings)
+
+    def use(self, settings: Settings) -> None:
+        """Use these settings from now on: every list is asked for again, for its targets may be new."""
+        self._rules = settings.rules
         self._routes: dict[str, dict[str, list[Watch]]] = {}
-        for watch in watches:
+        for watch in self._watches:
             keys = self._routes.setdefault(watch.target.route, {})
             keys.setdefault(_asker(watch), []).append(watch)
-        self._runner = runner
-        self._engine = engine
-        self._clock = clock
-        self._rules = rules
-        self._probe_at = probe_at
         #: when each list was last read (even seconds), by route and key
         self._read_at: dict[tuple[str, str], float] = {}
 
@@ -87,7 +99,7 @@ class Listings:
             first = watches[0]
             if not self._due(first, len(keys)):
                 continue
-            observation = await self._runner.list_models(first)
+            observation = await self._ask(first)
             if observation is None:  # the route is held back; the next search retries
                 for watch in watches:
                     watch.dated = True
@@ -103,8 +115,26 @@ class Listings:
                 models=len(models),
                 diagnosis=str(diagnosis.code) if diagnosis else None,
             )
-            await self._engine.listed(watches, observation, diagnosis)
+            # evidence for its targets, which changes no state
+            now = self._clock.now()
+            probes = [
+                Probe(watch, ProbeKind.LISTING, observation=observation, diagnosis=diagnosis)
+                for watch in watches
+            ]
+            await self._changes.write(
+                [Change(probe.watch.name, answer=answer_of(probe, now)) for probe in probes]
+            )
             await asyncio.sleep(_PACE)
+
+    async def _ask(self, watch: Watch) -> Observation | None:
+        """The model list of the watch's key; None while its route is held back."""
+        slots = self._slots.of(watch)
+        if not await self._slots.wait_for_listing(slots):
+            return None
+        async with slots.in_flight:
+            return await self._prober.probe(
+                watch.credentials, watch.target.capability, ProbeKind.LISTING
+            )
 
     def _due(self, watch: Watch, keys: int) -> bool:
         read_at = self._read_at.get(_place(watch))
@@ -122,7 +152,7 @@ class Listings:
             was_over = watch.shutdown is not None and watch.shutdown <= now.date()
             watch.shutdown = day
             if was_over and day > now.date() and not watch.busy:
-                self._probe_at(watch, now)  # so far it was probed weekly, as shut down
+                self._schedule.at(watch, now)  # so far it was probed weekly, as shut down
 
 
 def _asker(watch: Watch) -> str:

@@ -1,6 +1,7 @@
 """Whether the monitor's own network is down: every route fails at once."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from monitor.access.observation import Diagnosis
 from monitor.access.words import Code, EventKind
@@ -14,17 +15,17 @@ class NetworkState:
     """
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
-        self._needed = {route: max(2, min(5, size)) for route, size in sizes.items() if size}
-        self._failures = dict.fromkeys(self._needed, 0)
+        self._failures: dict[str, int] = {}
         self.offline = False
         #: by route, why the last failure was one: a diagnosis' rule, and its words
         self.causes: dict[str, tuple[str, str]] = {}
+        self.use(sizes)
 
-    def take_over(self, old: "NetworkState") -> None:
-        """Take over from another: whether the network is down, and the failures of routes that remain."""
-        self.offline, self.causes = old.offline, dict(old.causes)
-        for route in self._failures.keys() & old._failures.keys():  # noqa: SLF001 - of this class
-            self._failures[route] = old._failures[route]  # noqa: SLF001
+    def use(self, sizes: Mapping[str, int]) -> None:
+        """Judge these routes from now on; the failures of those that remain still count."""
+        self._sizes = {route: size for route, size in sizes.items() if size}
+        self._needed = {route: max(2, min(5, size)) for route, size in self._sizes.items()}
+        self._failures = {route: self._failures.get(route, 0) for route in self._needed}
 
     def answered(self, route: str, diagnosis: Diagnosis | None) -> EventKind | None:
         """Learn from a probe's result; return the event it makes, if any."""
@@ -41,3 +42,13 @@ class NetworkState:
             self.offline = False
             return EventKind.ONLINE
         return None
+
+    def facts(self) -> dict[str, Any]:
+        """The facts of the event that `answered` returned."""
+        routes = sorted(self._needed)
+        facts: dict[str, Any] = {"routes": routes, "targets": sum(self._sizes.values())}
+        if self.offline:
+            causes = [self.causes.get(name, ("", "")) for name in routes]
+            facts["message"] = "; ".join(dict.fromkeys(words for _, words in causes if words))
+            facts["rules"] = list(dict.fromkeys(rule for rule, _ in causes if rule))
+        return facts

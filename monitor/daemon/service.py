@@ -3,30 +3,21 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
-from typing import Any
+from typing import Protocol
 
 import structlog
 
-from monitor.access import wait_times
-from monitor.access.limits import Rules
-from monitor.access.words import EventKind, ProbeKind, Reason
-from monitor.alerts.dispatcher import Dispatcher
+from monitor.access.words import EventKind, Reason
 from monitor.alerts.interfaces import Sender
 from monitor.config import Settings
-from monitor.daemon import console
 from monitor.daemon.budgets import Budgets
-from monitor.daemon.channels import (
-    dead_letter_removed_channels,
-    learn,
-    redactor_of,
-    subscriptions_of,
-)
+from monitor.daemon.changes import Changes
+from monitor.daemon.channels import learn, redactor_of
 from monitor.daemon.clock import Clock
 from monitor.daemon.clock_watch import ClockWatch
-from monitor.daemon.engine import Engine
+from monitor.daemon.deadline_check import DeadlineCheck
+from monitor.daemon.deliveries import Deliveries
 from monitor.daemon.event_builder import EventBuilder
-from monitor.daemon.evidence_attachment import evidence_markdown
 from monitor.daemon.first_probes import first_probe_at, reschedule_lost, schedule_all
 from monitor.daemon.health_reporter import HealthReporter
 from monitor.daemon.heartbeat import HeartbeatSender
@@ -35,15 +26,16 @@ from monitor.daemon.lateness import Lateness
 from monitor.daemon.listings import Listings
 from monitor.daemon.network_state import NetworkState
 from monitor.daemon.notify import ServiceManager
-from monitor.daemon.probe_result import ProbeResult
-from monitor.daemon.probe_runner import ProbeRunner
+from monitor.daemon.payments import Payments
+from monitor.daemon.pipeline import Pipeline
+from monitor.daemon.request_slots import RequestSlots
 from monitor.daemon.schedule import Schedule
-from monitor.daemon.watches import Watch, Watches, take_over, watches_of
+from monitor.daemon.silences import Silences
+from monitor.daemon.watches import Watches
 from monitor.logs.redaction import Redactor
 from monitor.probing import Prober, ping
 from monitor.store.errors import GoneError, StoreError
 from monitor.store.recorder import Recorder
-from monitor.store.records import Recorded
 
 log = structlog.get_logger()
 
@@ -57,8 +49,6 @@ _TIDY_EVERY = 15
 _COMPARE_EVERY = 60
 #: At a stop: seconds for probes under way, for writes, for notifications. Together under five.
 _END_PROBES, _END_WRITES, _END_ALERTS = 2.0, 1.0, 1.5
-#: How long a reload waits for an attempt beyond its timeout.
-_MARGIN = timedelta(seconds=1)
 #: Most requests under way over all routes: more would use memory without a gain.
 _IN_FLIGHT_MOST = 1024
 
@@ -67,21 +57,23 @@ class ReloadError(Exception):
     """A running monitor cannot change to these settings, though they are valid."""
 
 
+class Part(Protocol):
+    """A part of the monitor that lives as long as it, through all reloads."""
+
+    def use(self, settings: Settings) -> None:
+        """Use these settings from now on."""
+        ...
+
+
 class Monitor:
-    """One run of the monitor. `start`, then `run` until cancelled, then `stop`."""
+    """One run of the monitor. `start`, then `run` until cancelled, then `stop`.
+
+    Its parts live as long as it does. A reload hands them the new settings, which never change by
+    themselves.
+    """
 
     watches: Watches
     _recorder: Recorder
-    _budgets: Budgets
-    _inbox_reader: InboxReader
-    _prober: Prober
-    _event_builder: EventBuilder
-    _dispatcher: Dispatcher
-    _engine: Engine
-    _runner: ProbeRunner
-    _listings: Listings
-    _schedule: Schedule
-    _reporter: HealthReporter
 
     def __init__(
         self,
@@ -94,6 +86,7 @@ class Monitor:
         redactor: Redactor | None = None,
     ) -> None:
         self._settings = settings
+        self._channels = channels
         self._redactor = redactor or redactor_of(settings)
         #: what each key may spend in total, for a monitor that runs beside the daemon
         self._allowance = allowance
@@ -101,11 +94,7 @@ class Monitor:
         # Only a service's own process has one: a demo that a service starts must not report for it.
         self._manager = manager or ServiceManager({})
         self._helpers: list[asyncio.Task[None]] = []
-        self._channels = list(channels) or [console.Console()]
-        self._clock_watch = ClockWatch(self._clock)
-        self._lateness = Lateness()
         self._beats = 0
-        self._change = asyncio.Event()
         #: held by a beat or a reload: both take declarations, and each is taken once
         self._turn = asyncio.Lock()
 
@@ -117,28 +106,25 @@ class Monitor:
             before = self._recorder.before
             since = await self._recorder.events_since(before.started_at) if before else {}
             await self._recorder.register(settings.targets())
-            self.watches = watches_of(settings, await self._recorder.load_memories())
-            self._budgets = Budgets(self._recorder, settings.budget, self._tell, self._allowance)
-            await self._budgets.load(clock.now().date())
-            self._budgets.follow(self.watches)
-            self._open()
+            self.watches = Watches(settings, await self._recorder.load_memories())
             self._build()
-            self._schedule.start(self._runner.begin)
-            self._dispatch = asyncio.create_task(self._dispatcher.run(), name="dispatcher")
+            await self._budgets.load(clock.now().date())
+            self._schedule.start(self._pipeline.begin)
+            self._deliveries.begin()
             await self._compare()
-            await self._dead_letter_removed_channels()
+            await self._deliveries.dead_letter_removed_channels()
             schedule_all(self.watches, settings, clock, self._schedule)
-            await self._inbox_reader.apply_earlier_declarations(self.watches)
+            await self._inbox_reader.apply_earlier_declarations()
             await self._inbox_reader.declare_from(settings)
             await self._inbox_reader.take()
-            self._dispatcher.wake()
+            self._deliveries.wake()
             counts = self.watches.counts()
-            await self._engine.tell(
+            await self._changes.tell(
                 EventKind.STARTED,
                 Reason.DAEMON_STARTED,
                 {"targets": len(self.watches), "counts": counts, "since_last_start": since},
             )
-            await self._reporter.ready(self.watches)
+            await self._reporter.ready()
         except BaseException:
             await self._recorder.aclose()
             raise
@@ -164,12 +150,11 @@ class Monitor:
 
     async def say_ready(self) -> None:
         """Tell the service manager again that the monitor is ready."""
-        await self._reporter.ready(self.watches)
+        await self._reporter.ready()
 
     async def changed(self) -> None:
         """Wait for a recorded event that people are told of, since the last call."""
-        await self._change.wait()
-        self._change.clear()
+        await self._deliveries.changed()
 
     async def stop(self) -> None:
         """Begin nothing new, wait a bounded time for work in flight, leave the rest to the next start."""
@@ -177,17 +162,16 @@ class Monitor:
         self._manager.stopping()
         await self._stop_helpers()
         self._schedule.stop()
-        await self._runner.drain(_END_PROBES)
+        await self._pipeline.drain(_END_PROBES)
         counts = self.watches.counts()
         # the queue logs what it cannot write; holds that remain are in doubt at the next start
         with suppress(TimeoutError, StoreError):
             async with asyncio.timeout(_END_WRITES):
                 facts = {"targets": len(self.watches), "counts": counts}
-                await self._engine.tell(EventKind.STOPPING, Reason.DAEMON_STOPPING, facts)
+                await self._changes.tell(EventKind.STOPPING, Reason.DAEMON_STOPPING, facts)
                 await self._recorder.queue.written()
                 await self._budgets.close()
-        await self._dispatcher.drain(_END_ALERTS)
-        await self._end_dispatch()
+        await self._deliveries.drain(_END_ALERTS)
         await self._prober.aclose()
         await self._recorder.aclose()
         if self._recorder.queue.lost:  # the note of the stop may fit where the results did not
@@ -213,12 +197,9 @@ class Monitor:
 
     async def _reload(self, settings: Settings, channels: Sequence[Sender]) -> None:
         await self._stop_helpers()
-        # Wait for the sends under way, or their messages would be sent again.
-        await self._dispatcher.halt((self._settings.delivery.timeout + _MARGIN).total_seconds())
-        await self._end_dispatch()
-        before, runner, engine = self.watches, self._runner, self._engine
+        await self._deliveries.halt()
         coming = {target.name: target for target in settings.targets()}
-        leaving = [watch for watch in before if not watch.stays(coming.get(watch.name))]
+        leaving = [watch for watch in self.watches if not watch.stays(coming.get(watch.name))]
         try:
             for watch in leaving:
                 watch.leaving = True
@@ -227,39 +208,37 @@ class Monitor:
         except StoreError as error:
             for watch in leaving:
                 watch.leaving = False
-            self._begin_dispatch()
+            self._deliveries.begin()
             self._start_helpers()
             raise ReloadError(str(error)) from error
+        # The swap: nothing else runs until all parts have the new settings.
         self._settings = settings
-        self._channels = list(channels) or [console.Console()]
-        self.watches, concerned = take_over(before, watches_of(settings, memories))
-        for watch in before:
-            if self.watches.get(watch.name) is not watch:
-                self._schedule.remove(watch)
-                await self._budgets.forget(watch)
+        concerned = self.watches.use(settings, memories)
+        for watch in leaving:
+            self._schedule.remove(watch)
+        for part in self._parts:
+            part.use(settings)
         self._prober.catalog = settings.catalog
-        self._budgets.use(settings.budget)
-        self._budgets.follow(self.watches)
-        self._build()
-        self._runner.take_over(runner)
-        self._engine.take_over(engine)
-        self._schedule.start(self._runner.begin)
-        self._begin_dispatch()
+        self._network.use(self.watches.sizes())
+        self._deliveries.use(settings, channels)
+        self._deliveries.begin()
         for watch in concerned:
             if not watch.busy:
                 self._schedule.at(
                     watch, first_probe_at(watch, settings, len(self.watches), self._clock.now())
                 )
+        for watch in leaving:
+            await self._budgets.forget(watch)
         try:
-            await self._dead_letter_removed_channels()
-            await self._inbox_reader.apply_earlier_declarations(self.watches)
+            await self._deliveries.dead_letter_removed_channels()
+            await self._inbox_reader.apply_earlier_declarations()
             await self._inbox_reader.declare_from(settings)
         except StoreError as error:
             self._recorder.queue.refused(error)
             log.error("reload_incomplete", why="its declarations are read by the next one")  # noqa: TRY400
-        self._dispatcher.wake()
+        self._deliveries.wake()
         self._start_helpers()
-        await self._reporter.ready(self.watches)
+        await self._reporter.ready()
         log.info("reloaded", targets=len(self.watches), new_or_changed=len(concerned))
 
     def _start_helpers(self) -> None:
@@ -273,98 +252,55 @@ class Monitor:
             task.cancel()
         await asyncio.gather(*self._helpers, return_exceptions=True)
 
-    def _begin_dispatch(self) -> None:
-        self._dispatcher = self._new_dispatcher()
-        self._reporter.follow(self._dispatcher, self._settings.delivery.timeout)
-        self._dispatch = asyncio.create_task(self._dispatcher.run(), name="dispatcher")
-
-    async def _end_dispatch(self) -> None:
-        self._dispatch.cancel()
-        await asyncio.gather(self._dispatch, return_exceptions=True)
-
-    def _open(self) -> None:
-        """Make the parts that stay during a reload."""
-        self._prober = Prober(catalog=self._settings.catalog, limit_in_flight=_IN_FLIGHT_MOST)
-        self._schedule = Schedule(self._clock)
-        self._dispatcher = self._new_dispatcher()
-        self._reporter = HealthReporter(
-            recorder=self._recorder,
-            dispatcher=self._dispatcher,
-            manager=self._manager,
-            clock=self._clock,
-            delivery_most=self._settings.delivery.timeout,
-            lateness=self._lateness,
-        )
-
-    def _new_dispatcher(self) -> Dispatcher:
-        return Dispatcher(
-            self._recorder, self._channels, self._settings.delivery, now=self._clock.now,
-            summary=self.watches.summary,
-        )  # fmt: skip
-
     def _build(self) -> None:
-        """Make the parts that depend on the settings."""
-        settings, clock, watches = self._settings, self._clock, self.watches
-        routes = {watch.target.route for watch in watches}
-        sizes = {route: sum(w.target.route == route for w in watches) for route in routes}
-        self._event_builder = EventBuilder(subscriptions_of(settings), watches)
-        self._engine = Engine(
-            watches=watches,
-            queue=self._recorder.queue,
-            event_builder=self._event_builder,
-            network=NetworkState(sizes),
-            clock=clock,
-            rules=Rules(settings.confirmation, settings.deadlines),
-            probe_at=self._schedule.at,
-            committed=self._committed,
-            evidence=self._evidence_of,
-            lateness=self._lateness,
+        """Make the parts, each with those that it uses."""
+        settings, clock, watches, recorder = (
+            self._settings, self._clock, self.watches, self._recorder,
+        )  # fmt: skip
+        lateness = Lateness()
+        schedule = self._schedule = Schedule(clock)
+        builder = self._event_builder = EventBuilder(settings, watches)
+        deliveries = self._deliveries = Deliveries(
+            settings, self._channels, recorder, watches, clock
         )
-        self._runner = ProbeRunner(
-            watches=watches,
-            routes=settings.routes,
-            prober=self._prober,
-            budgets=self._budgets,
-            catalog=settings.catalog,
-            cadence=settings.cadence,
-            rules=settings.rules,
-            clock=clock,
-            schedule=self._schedule,
-            answered=self._answered,
-            held=self._engine.held,
-        )
-        self._inbox_reader = InboxReader(self._recorder, self._engine, self._budgets, self._revived)
+        changes = self._changes = Changes(settings, recorder.queue, builder, deliveries, clock)
+        budgets = self._budgets = Budgets(settings, recorder, watches, changes, self._allowance)
+        network = self._network = NetworkState(watches.sizes())
+        silences = Silences(watches, builder, changes, clock.now())
+        slots = RequestSlots(settings, watches, clock)
+        payments = Payments(settings, budgets, clock)
+        prober = self._prober = Prober(catalog=settings.catalog, limit_in_flight=_IN_FLIGHT_MOST)
         self._listings = Listings(
-            watches=watches,
-            runner=self._runner,
-            engine=self._engine,
+            settings, watches=watches, slots=slots, prober=prober, changes=changes,
+            schedule=schedule, clock=clock,
+        )  # fmt: skip
+        self._pipeline = Pipeline(
+            settings, watches=watches, clock=clock, slots=slots, payments=payments, prober=prober,
+            listings=self._listings, event_builder=builder, silences=silences, network=network,
+            lateness=lateness, changes=changes, schedule=schedule,
+        )  # fmt: skip
+        self._deadline_check = DeadlineCheck(
+            settings, watches=watches, silences=silences, network=network, changes=changes,
             clock=clock,
-            rules=settings.rules,
-            probe_at=self._schedule.at,
-        )
-
-    async def _answered(self, result: ProbeResult) -> None:
-        if result.kind is ProbeKind.LISTING:
-            self._listings.seen(result.watch, result.observation)
-        await self._engine.answered(result)
-
-    async def _evidence_of(self, watch: Watch) -> str:
-        return await evidence_markdown(self._settings, watch, self._clock.now())
-
-    async def _revived(self) -> None:
-        await self._dead_letter_removed_channels()
-        self._dispatcher.wake(anew=True)
-
-    def _committed(self, recorded: Sequence[Recorded]) -> None:
-        self._dispatcher.offer(recorded)
-        self._change.set()
-
-    async def _dead_letter_removed_channels(self) -> None:
-        await dead_letter_removed_channels(self._recorder, self._channels, self._clock.now())
+        )  # fmt: skip
+        self._inbox_reader = InboxReader(
+            recorder=recorder, watches=watches, changes=changes, schedule=schedule,
+            budgets=budgets, deliveries=deliveries, clock=clock,
+        )  # fmt: skip
+        self._reporter = HealthReporter(
+            watches=watches, recorder=recorder, deliveries=deliveries, lateness=lateness,
+            manager=self._manager, clock=clock,
+        )  # fmt: skip
+        self._clock_watch = ClockWatch(clock, watches, silences, schedule, self._reporter)
+        #: the parts that a reload gives its settings to
+        self._parts: Sequence[Part] = (
+            builder, changes, budgets, slots, payments, self._listings, self._pipeline,
+            self._deadline_check,
+        )  # fmt: skip
 
     async def _beat(self) -> None:
         self._beats += 1
-        self._clock_watch.beat(self.watches, self._engine, self._schedule, self._reporter)
+        self._clock_watch.beat()
         if self._recorder.queue.refusing is None:
             try:
                 await self._with_the_database()
@@ -374,12 +310,10 @@ class Monitor:
             self._beats % max(_DEADLINES_EVERY, len(self.watches) // 300) == 0
             and not self._recorder.queue.full
         ):
-            await self._engine.time_passed()
+            await self._deadline_check.run()
         if self._beats % _TIDY_EVERY == 1:
             reschedule_lost(self.watches, self._clock, self._schedule)
-        await self._reporter.beat(
-            self.watches, probes=self._runner.made, next_probe=self._schedule.earliest()
-        )
+        await self._reporter.beat(probes=self._pipeline.made, next_probe=self._schedule.earliest())
 
     async def _with_the_database(self) -> None:
         await self._clock_watch.tell(self._recorder)
@@ -394,9 +328,4 @@ class Monitor:
 
     async def _compare(self) -> None:
         """Read how long openings took, for messages that compare waits."""
-        openings, now = await self._recorder.openings(), self._clock.now()
-        waits = [wait_times.waiting_of(watch.target, watch.memory, now) for watch in self.watches]
-        self._event_builder.compare(openings, [wait for wait in waits if wait])
-
-    async def _tell(self, event: EventKind, reason: Reason, facts: dict[str, Any]) -> None:
-        await self._engine.tell(event, reason, facts)
+        self._event_builder.compare(await self._recorder.openings(), self._clock.now())

@@ -9,9 +9,9 @@ from typing import Any
 from monitor.access.cadence import full_interval
 from monitor.access.events import Decision, Event
 from monitor.access.inputs import TimePassed
-from monitor.access.limits import Rules
 from monitor.access.states import advance
 from monitor.access.words import Code, EventKind, Reason, Silence
+from monitor.daemon.changes import Changes
 from monitor.daemon.event_builder import EventBuilder
 from monitor.daemon.watches import Watch, Watches
 from monitor.store.records import Change
@@ -23,10 +23,14 @@ _NAMED_MOST = 10
 class Silences:
     """Knows when each route last answered conclusively, and which routes were told as silent."""
 
-    def __init__(self, watches: Watches, event_builder: EventBuilder, rules: Rules) -> None:
+    def __init__(
+        self, watches: Watches, event_builder: EventBuilder, changes: Changes, now: datetime
+    ) -> None:
         self._watches = watches
         self._event_builder = event_builder
-        self._rules = rules
+        self._changes = changes
+        #: start of the present time of probing without a suspend, or an outage that was told
+        self._watching_since = now
         self._answered: dict[str, datetime] = {}
         #: routes told as silent, and since when such a route answers again
         self._told: set[str] = set()
@@ -38,10 +42,9 @@ class Silences:
             if watch.memory.stale is Silence.ROUTE:
                 self._told.add(route)
 
-    def take_over(self, old: "Silences") -> None:
-        """Take over the knowledge of another instance."""
-        # ruff: noqa: SLF001 - another of this class
-        self._answered, self._told, self._again = old._answered, old._told, old._again
+    def probing_resumed(self, now: datetime) -> None:
+        """The machine or the network was down until now: silence counts from here."""
+        self._watching_since = now
 
     def answered(self, route: str, now: datetime) -> None:
         """A target of the route got a conclusive answer."""
@@ -52,22 +55,25 @@ class Silences:
 
     def shift(self, step: timedelta) -> None:
         """The wall clock was stepped: move measured times by the same step."""
+        self._watching_since += step
         for times in (self._answered, self._again):
             times.update({route: at + step for route, at in times.items()})
 
-    def passed(self, watch: Watch, now: datetime, watching_since: datetime) -> TimePassed:
+    def passed(self, watch: Watch, now: datetime, *, offline: bool) -> TimePassed:
         """The input of time passing for a target, with the facts of its route."""
         route = watch.target.route
+        # while our own network is down no target counts as silent: `offline` was told
+        since = now if offline else self._watching_since
         return TimePassed(
             full_interval(watch.memory, now, watch.cadence, watch.shutdown),
             # the catalog's date wakes nobody before the API's own list is read
             watch.shutdown if watch.dated else None,
-            max(watching_since, self._again.get(route, watching_since)),
+            max(since, self._again.get(route, since)),
             self._answered.get(route),
         )
 
-    def company(
-        self, silent: Sequence[tuple[Watch, Event]], now: datetime, watching_since: datetime
+    def nearly_due(
+        self, silent: Sequence[tuple[Watch, Event]], now: datetime, *, offline: bool
     ) -> list[tuple[Watch, TimePassed, Event]]:
         """Further silent targets at the places of `silent`, so that one message tells of all of them."""
         alone = [watch for watch, one in silent if one.facts["silence"] == Silence.TARGET]
@@ -76,8 +82,8 @@ class Silences:
         found: list[tuple[Watch, TimePassed, Event]] = []
         for watch in self._watches if places else ():
             if watch.memory.failing_since and not watch.memory.stale and _place(watch) in places:
-                passed = replace(self.passed(watch, now, watching_since), among_others=True)
-                stale = stale_of(advance(watch.memory, passed, now, self._rules))
+                passed = replace(self.passed(watch, now, offline=offline), among_others=True)
+                stale = stale_of(advance(watch.memory, passed, now, self._changes.rules))
                 if stale and watch.name not in among:
                     found.append((watch, passed, stale))
         return found

@@ -1,7 +1,7 @@
 """The watched targets: memory, credentials, reserved slots."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import islice
@@ -124,16 +124,34 @@ _OF_THE_SETTINGS = (
 class Watches:
     """All watched targets, by name and by group."""
 
-    def __init__(self, watches: Iterable[Watch]) -> None:
-        self._by_name = {watch.name: watch for watch in watches}
+    def __init__(self, settings: Settings, memories: Mapping[str, TargetState]) -> None:
+        self._by_name: dict[str, Watch] = {}
+        self.use(settings, memories)
+
+    def use(self, settings: Settings, memories: Mapping[str, TargetState]) -> list[Watch]:
+        """Watch the targets of these settings from now on, new ones with their stored memories.
+
+        Returns the watches to probe soon: new, changed or blocked ones. An unchanged target keeps its watch,
+        with its memory and its probe under way. With another route or organization it is another target of
+        the same name.
+        """
+        before, concerned = self._by_name, []
+        self._by_name = {}
         self._by_scope: dict[tuple[str, str], list[Watch]] = {}
         self._same: dict[tuple[Capability, Contract], list[Watch]] = {}
         self._pools: dict[str, list[Watch]] = {}
-        for watch in self._by_name.values():
+        for target in settings.targets():
+            new = _watch(settings, target, memories.get(target.name, TargetState()))
+            old = before.get(new.name)
+            watch = old if old is not None and old.stays(target) else new
+            if watch is new or watch.adopt(new) or watch.memory.blocker:
+                concerned.append(watch)
+            self._by_name[watch.name] = watch
             self._by_scope.setdefault((watch.target.route, watch.target.scope), []).append(watch)
             self._same.setdefault((watch.means, watch.target.contract), []).append(watch)
             if watch.pool:
                 self._pools.setdefault(watch.scope, []).append(watch)
+        return concerned
 
     def __iter__(self) -> Iterator[Watch]:
         return iter(self._by_name.values())
@@ -144,6 +162,10 @@ class Watches:
     def get(self, name: str) -> Watch | None:
         """The watch of the target with this name, or None."""
         return self._by_name.get(name)
+
+    def sizes(self) -> Counter[str]:
+        """The number of targets of each route."""
+        return Counter(watch.target.route for watch in self)
 
     def siblings(self, watch: Watch) -> list[Watch]:
         """The other targets of the same organization on the same route."""
@@ -198,22 +220,6 @@ class Watches:
             watch.memory = watch.memory.shifted(step)
 
 
-def take_over(before: Watches, after: Watches) -> tuple[Watches, list[Watch]]:
-    """The watches after a reload, and those to probe soon: new, changed or blocked ones.
-
-    An unchanged target keeps its watch, with its memory and its probe under way. With another route or
-    organization it is another target of the same name.
-    """
-    kept, concerned = [], []
-    for new in after:
-        old = before.get(new.name)
-        watch = old if old is not None and old.stays(new.target) else new
-        if watch is new or watch.adopt(new) or watch.memory.blocker:
-            concerned.append(watch)
-        kept.append(watch)
-    return Watches(kept), concerned
-
-
 def account_of(target: Target) -> str:
     """The account of a target's spending; another route or organization means another account."""
     return " ".join((target.name, *map(str, _identity(target))))
@@ -221,14 +227,6 @@ def account_of(target: Target) -> str:
 
 def _identity(target: Target) -> tuple[object, ...]:
     return target.route, target.contract, target.scope
-
-
-def watches_of(settings: Settings, memories: Mapping[str, TargetState]) -> Watches:
-    """The targets of the settings with their stored memories."""
-    return Watches(
-        _watch(settings, target, memories.get(target.name, TargetState()))
-        for target in settings.targets()
-    )
 
 
 def _watch(settings: Settings, target: Target, memory: TargetState) -> Watch:

@@ -14,7 +14,7 @@ from typing import Any
 import monitor.alerts.apprise_channel as apprise_channel
 import monitor.logs.logging_setup as logs
 from monitor.cli.app import main
-from monitor.daemon.probe_runner import ProbeRunner
+from monitor.daemon.pipeline import Pipeline
 from monitor.daemon.service import Monitor
 
 LIBRARIES = (
@@ -49,15 +49,15 @@ def wrap_logging() -> None:
 
 def wrap_probes() -> None:
     """Each first probe of a key named "accident" fails in all the ways in which Python tells of it."""
-    original = ProbeRunner._probe
+    original = Pipeline._probe
 
-    async def probe(self: ProbeRunner, watch: Any) -> None:
+    async def probe(self: Pipeline, watch: Any) -> None:
         if watch.target.key.startswith("accident") and not watch.answers:
             watch.answers += 1
             accident(watch.credentials.secret)
         await original(self, watch)
 
-    ProbeRunner._probe = probe
+    Pipeline._probe = probe
 
 
 class Unraisable:

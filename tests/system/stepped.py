@@ -13,13 +13,13 @@ from typing import Any
 
 from monitor.alerts.apprise_channel import AppriseChannel
 from monitor.cli.app import main
-from monitor.daemon.engine import Engine
+from monitor.daemon.pipeline import Pipeline
 from monitor.store.recorder import Recorder
 from monitor.store.writer import Writer
 
 #: Step: the method it is at, and whether the kill comes before or after it.
 STEPS: dict[str, tuple[type, str, str]] = {
-    "after the answer": (Engine, "answered", "before"),
+    "after the answer": (Pipeline, "record", "before"),
     "before the commit": (Writer, "_carry_out", "before"),
     "after the commit": (Writer, "_carry_out", "after"),
     "after the claim": (Recorder, "claim", "after"),

@@ -38,7 +38,7 @@ async def test_the_date_of_the_api_wins_over_the_catalogs_before_anybody_is_told
     (watch,) = monitor.watches
     await bench.until(lambda: watch.dated)
     assert watch.shutdown == LATER
-    await monitor._engine.time_passed()
+    await monitor._deadline_check.run()
     assert "retiring" not in bench.events()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Code, ProbeKind
-from monitor.daemon.probe_result import ProbeResult
+from monitor.daemon.probe import Probe
 
 pytestmark = pytest.mark.anyio
 
@@ -21,11 +21,17 @@ async def test_an_answer_asked_for_before_the_last_one_is_recorded_and_moves_not
     (watch,) = monitor.watches
     code = Code.ACCESS_GRANTED
 
-    def granted(asked_at: float) -> ProbeResult:
+    def granted(asked_at: float) -> Probe:
         diagnosis = Diagnosis(code, code.owner, "a_test", status=200)
-        return ProbeResult(watch, ProbeKind.FULL, Observation(200), diagnosis, asked_at=asked_at)
+        return Probe(
+            watch,
+            ProbeKind.FULL,
+            observation=Observation(200),
+            diagnosis=diagnosis,
+            asked_at=asked_at,
+        )
 
-    await monitor._engine.answered(granted(watch.asked_at - 0.1))
+    await monitor._pipeline.record(granted(watch.asked_at - 0.1))
     await monitor._recorder.queue.written()
     assert watch.memory.streak.effect == "gated"
     assert bench.events() == ["unverified"]
@@ -33,5 +39,5 @@ async def test_an_answer_asked_for_before_the_last_one_is_recorded_and_moves_not
         runs = [row[0] for row in database.execute("SELECT diagnosis FROM runs ORDER BY id")]
     assert code in runs
 
-    await monitor._engine.answered(granted(watch.asked_at + 0.1))
+    await monitor._pipeline.record(granted(watch.asked_at + 0.1))
     await bench.until(lambda: "first_light" in bench.events())

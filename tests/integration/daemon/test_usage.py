@@ -146,7 +146,7 @@ async def test_an_answer_that_cannot_be_evaluated_is_recorded_in_doubt_and_asked
     bench, relayed
 ):
     relay, monitor = await relayed(usage("5"))
-    monitor._runner._cache = None  # whatever goes wrong: here nobody reads the answer
+    monitor._pipeline._cache = None  # whatever goes wrong: here nobody reads the answer
     with structlog.testing.capture_logs() as logs:
         await bench.until(
             lambda: sum(entry["event"] == "answer_not_evaluated" for entry in logs) > 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.daemon.probe_result import _normal
+from monitor.daemon.probe import _normal
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,105 @@
+"""The delivery of notifications: one dispatcher at a time, replaced when the settings change."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+
+from monitor.alerts.dispatcher import Dispatcher
+from monitor.alerts.interfaces import Sender
+from monitor.config import Settings
+from monitor.daemon import console
+from monitor.daemon.clock import Clock
+from monitor.daemon.watches import Watches
+from monitor.store.recorder import Recorder
+from monitor.store.records import Recorded
+
+log = structlog.get_logger()
+
+#: How long a reload waits for an attempt beyond its timeout.
+_MARGIN = timedelta(seconds=1)
+
+
+class Deliveries:
+    """Hands recorded events to the dispatcher, which sends them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        channels: Sequence[Sender],
+        recorder: Recorder,
+        watches: Watches,
+        clock: Clock,
+    ) -> None:
+        self._recorder = recorder
+        self._watches = watches
+        self._clock = clock
+        self._change = asyncio.Event()
+        self.use(settings, channels)
+
+    def use(self, settings: Settings, channels: Sequence[Sender]) -> None:
+        """Deliver over these channels, from the next `begin` on; without any, to the terminal."""
+        self._delivery = settings.delivery
+        self._channels = list(channels) or [console.Console()]
+
+    def begin(self) -> None:
+        """Deliver, what is in the outbox first."""
+        self._dispatcher = Dispatcher(
+            self._recorder, self._channels, self._delivery, now=self._clock.now,
+            summary=self._watches.summary,
+        )  # fmt: skip
+        #: loop time at which this dispatcher began
+        self._began = asyncio.get_running_loop().time()
+        self._task = asyncio.create_task(self._dispatcher.run(), name="dispatcher")
+
+    def offer(self, recorded: Sequence[Recorded]) -> None:
+        """Deliver the notifications of events that were recorded just now."""
+        self._dispatcher.offer(recorded)
+        self._change.set()
+
+    async def changed(self) -> None:
+        """Wait for a recorded event, since the last call."""
+        await self._change.wait()
+        self._change.clear()
+
+    def wake(self) -> None:
+        """Read the outbox: it may hold new rows."""
+        self._dispatcher.wake()
+
+    async def revived(self) -> None:
+        """Dead notifications are pending again: read the outbox from its beginning."""
+        await self.dead_letter_removed_channels()
+        self._dispatcher.wake(anew=True)
+
+    async def dead_letter_removed_channels(self) -> None:
+        """Mark what is pending for removed channels as dead: it would wait for ever, silently."""
+        names = [channel.name for channel in self._channels]
+        dead = await self._recorder.dead_letter_others(names, self._clock.now())
+        if dead:
+            log.error("undeliverable", notifications=dead, why="their channel is gone")
+
+    @property
+    def moved_at(self) -> float:
+        """Loop time at which the slowest channel last finished a round or an attempt, or began."""
+        progress = self._dispatcher.progress
+        return self._began if progress is None else progress
+
+    @property
+    def longest_s(self) -> float:
+        """Seconds that one attempt may take."""
+        return self._delivery.timeout.total_seconds()
+
+    async def halt(self) -> None:
+        """For a reload, until `begin`: wait for sends under way, or their messages would be sent again."""
+        await self._dispatcher.halt(self.longest_s + _MARGIN.total_seconds())
+        await self._end()
+
+    async def drain(self, seconds: float) -> None:
+        """For a stop: try once more what waits, within so many seconds."""
+        await self._dispatcher.drain(seconds)
+        await self._end()
+
+    async def _end(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)

@@ -1,0 +1,115 @@
+"""The slots of requests: each route's pace, breaker and limit, and the gaps of image probes."""
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from monitor.access.cadence import settles
+from monitor.access.observation import Observation
+from monitor.access.pacing import Breaker, ImageGap, TokenBucket
+from monitor.access.words import Code, Hold, ProbeKind
+from monitor.config import Settings
+from monitor.config.settings import Route
+from monitor.daemon.clock import Clock
+from monitor.daemon.watches import Watch, Watches
+
+#: Most probes under way over one route: a hanging route must not use up the slots of the others.
+IN_FLIGHT_PER_ROUTE = 256
+
+
+@dataclass(slots=True)
+class RouteSlots:
+    """What holds the requests of one route back."""
+
+    route: Route
+    bucket: TokenBucket
+    breaker: Breaker
+    in_flight: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(IN_FLIGHT_PER_ROUTE)
+    )
+
+
+class RequestSlots:
+    """Knows when a request may be sent. Waits and refusals stay during a reload."""
+
+    def __init__(self, settings: Settings, watches: Watches, clock: Clock) -> None:
+        self._watches = watches
+        self._clock = clock
+        self._routes: dict[str, RouteSlots] = {}
+        self._gaps: dict[tuple[str, str], ImageGap] = {}
+        self.use(settings)
+
+    def use(self, settings: Settings) -> None:
+        """Use the routes of these settings from now on."""
+        keys: dict[str, set[str]] = defaultdict(set)
+        for watch in self._watches:
+            keys[watch.target.route].add(watch.target.key)
+        trial = settings.cadence.trial.total_seconds()
+        before, self._routes = self._routes, {}
+        for name, route in settings.routes.items():
+            slots = RouteSlots(route, TokenBucket(route.rate), Breaker(len(keys[name]), trial))
+            if old := before.get(name):
+                slots.breaker, slots.in_flight = old.breaker, old.in_flight
+            self._routes[name] = slots
+
+    def of(self, watch: Watch) -> RouteSlots:
+        """The slots of the watch's route. A probe keeps them: its route may leave the settings."""
+        return self._routes[watch.target.route]
+
+    def wait(self, watch: Watch) -> tuple[float, Hold]:
+        """Seconds until the probe may be sent, and what it waits for. At 0 its slots are taken."""
+        now = self._clock.even()
+        route = self.of(watch)
+        at = route.breaker.ready_at(now)
+        if at > now:
+            return at - now, Hold.BREAKER
+        gap = None
+        if _makes_image(watch, watch.kind):
+            gap = self._gap(watch)
+            first = settles(watch.memory)
+            if not gap.holds(watch.gap_slot):
+                watch.gap_slot = gap.reserve(now, first=first)
+            if watch.gap_slot and watch.gap_slot.at > now:
+                return watch.gap_slot.at - now, watch.gap_slot.held_by
+        if watch.bucket_slot is None:
+            watch.bucket_slot = route.bucket.reserve(now)
+        if watch.bucket_slot > now:
+            return watch.bucket_slot - now, Hold.RATE
+        watch.gap_slot = watch.bucket_slot = None
+        route.breaker.sent(now)
+        if gap:
+            gap.sent(now)
+        return 0.0, Hold.RATE
+
+    async def wait_for_listing(self, route: RouteSlots) -> bool:
+        """Wait for the route's pace; False while the route is held back."""
+        if route.breaker.open:
+            return False
+        now = self._clock.even()
+        await asyncio.sleep(route.bucket.reserve(now) - now)
+        return True
+
+    def answered(
+        self,
+        route: RouteSlots,
+        watch: Watch,
+        kind: ProbeKind,
+        observation: Observation,
+        code: Code | None,
+    ) -> None:
+        """Learn from an answer."""
+        now = self._clock.even()
+        route.breaker.answered(watch.target.key, code, now)
+        if code and _makes_image(watch, kind):
+            self._gap(watch).answered(code, observation.headers, now)
+
+    def _gap(self, watch: Watch) -> ImageGap:
+        place = watch.target.route, watch.target.scope
+        gap = self._gaps.get(place)
+        if gap is None:
+            gap = self._gaps[place] = ImageGap(watch.cadence)
+        return gap
+
+
+def _makes_image(watch: Watch, kind: ProbeKind) -> bool:
+    return kind is ProbeKind.FULL and watch.target.capability.surface.makes_images
