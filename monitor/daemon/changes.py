@@ -1,6 +1,7 @@
 """Changes of targets: what an input that is no answer changes, and how every change is written and told."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import InitVar, dataclass
 from typing import Any
 
 import structlog
@@ -22,6 +23,7 @@ from monitor.store.write_queue import WriteQueue
 log = structlog.get_logger()
 
 
+@dataclass(eq=False)
 class Changes:
     """Applies inputs to the watches, and writes changes with all their consequences together.
 
@@ -29,20 +31,13 @@ class Changes:
     the write queue keeps the order.
     """
 
-    rules: Rules
+    settings: InitVar[Settings]
+    queue: WriteQueue
+    event_builder: EventBuilder
+    deliveries: Deliveries
+    clock: Clock
 
-    def __init__(
-        self,
-        settings: Settings,
-        queue: WriteQueue,
-        event_builder: EventBuilder,
-        deliveries: Deliveries,
-        clock: Clock,
-    ) -> None:
-        self._queue = queue
-        self._event_builder = event_builder
-        self._deliveries = deliveries
-        self._clock = clock
+    def __post_init__(self, settings: Settings) -> None:
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
@@ -52,7 +47,7 @@ class Changes:
     @property
     def calm(self) -> bool:
         """Whether an unchanged answer would be written soon."""
-        return self._queue.calm
+        return self.queue.calm
 
     def apply(
         self,
@@ -63,7 +58,7 @@ class Changes:
         facts: Mapping[str, Any] | None = None,
     ) -> Change:
         """Advance the watch's memory by an input. The change has the events but those of `without`."""
-        now = self._clock.now()
+        now = self.clock.now()
         before = watch.memory.state
         decision = advance(watch.memory, given, now, self.rules)
         watch.memory = decision.memory
@@ -73,7 +68,7 @@ class Changes:
             every = full_interval(watch.memory, now, watch.cadence, watch.shutdown)
             more["every_s"] = every.total_seconds()
         events = tuple(
-            self._event_builder.of_target(watch, event, facts=more)
+            self.event_builder.of_target(watch, event, facts=more)
             for event in decision.events
             if event.kind is not without
         )
@@ -83,7 +78,7 @@ class Changes:
 
     async def tell(self, kind: EventKind, reason: Reason, facts: dict[str, Any]) -> None:
         """Record and tell an event of the whole monitor."""
-        event = self._event_builder.of_monitor(kind, reason, self._clock.now(), facts=facts)
+        event = self.event_builder.of_monitor(kind, reason, self.clock.now(), facts=facts)
         await self.write([Change(events=(event,))])
 
     async def write(self, changes: Sequence[Change], *, patient: bool = False) -> None:
@@ -91,11 +86,11 @@ class Changes:
 
         `patient` is for unchanged answers, which nobody waits for.
         """
-        await self._queue.keep(changes, self._written, patient=patient)
+        await self.queue.keep(changes, self._written, patient=patient)
 
     def _written(self, recorded: Sequence[Recorded]) -> None:
         if recorded:
-            self._deliveries.offer(recorded)
+            self.deliveries.offer(recorded)
         for one in recorded:
             _log(one.event)
 

@@ -1,5 +1,6 @@
 """Checks the clocks at each beat, and moves stored times when the wall clock was stepped."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -14,54 +15,49 @@ from monitor.store.recorder import Recorder
 
 log = structlog.get_logger()
 
-#: Seconds between two beats from which the machine must have slept.
+#: With more seconds than this between two beats the machine must have slept.
 _SLEPT = 30.0
 
 
+@dataclass(eq=False)
 class ClockWatch:
-    """Steps of the wall clock, a wall clock that stands still, a machine that slept."""
+    """Notices steps of the wall clock, a wall clock that stands still, and a machine that slept."""
 
-    def __init__(
-        self,
-        clock: Clock,
-        watches: Watches,
-        silences: Silences,
-        schedule: Schedule,
-        reporter: HealthReporter,
-    ) -> None:
-        self._clock = clock
-        self._watches = watches
-        self._silences = silences
-        self._schedule = schedule
-        self._reporter = reporter
-        self._last = clock.even()
-        #: steps that were not applied to the outbox yet
+    clock: Clock
+    watches: Watches
+    silences: Silences
+    schedule: Schedule
+    reporter: HealthReporter
+
+    def __post_init__(self) -> None:
+        self._last = self.clock.even()
+        #: steps that are not applied to the outbox yet
         self._owed = timedelta()
 
     def beat(self) -> None:
-        """Follow the clocks; measured times and due times move with a step."""
-        stood, step = self._clock.stands, self._clock.step()
-        if self._clock.stands != stood:
+        """Follow the clocks. Measured times and due times move with a step."""
+        stood, step = self.clock.stands, self.clock.step()
+        if self.clock.stands != stood:
             log.warning("clock_goes_again" if stood else "clock_stands_still")
         if step:
             log.warning("clock_stepped", seconds=round(step.total_seconds(), 1))
             self._owed += step
-            self._silences.shift(step)
-            self._watches.shift(step)
-            self._reporter.note_soon()
-            for watch in self._watches:
+            self.silences.shift(step)
+            self.watches.shift(step)
+            self.reporter.note_soon()
+            for watch in self.watches:
                 if watch.memory.next_probe_at:
-                    self._schedule.at(watch, watch.memory.next_probe_at)
-        even = self._clock.even()
+                    self.schedule.at(watch, watch.memory.next_probe_at)
+        even = self.clock.even()
         slept, self._last = even - self._last > _SLEPT, even
         if slept:
-            self._silences.probing_resumed(self._clock.now())
-        if slept or self._clock.stands:
+            self.silences.probing_resumed(self.clock.now())
+        if slept or self.clock.stands:
             # the scheduler waits by clocks that sleep with the machine, or stand still
-            self._schedule.catch_up()
+            self.schedule.catch_up()
 
     async def tell(self, recorder: Recorder) -> None:
-        """Move what waits in the outbox, too: a step makes no notification older. Raises StoreError.
+        """Move the times of waiting notifications, too: a step makes none older. Raises StoreError.
 
         Call it with nothing awaited since `beat`, so that no channel reads in between.
         """

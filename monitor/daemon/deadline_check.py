@@ -1,6 +1,7 @@
 """What happens without an answer: deadlines that pass, silence, models near their shutdown."""
 
 import asyncio
+from dataclasses import InitVar, dataclass
 from datetime import datetime
 
 import structlog
@@ -24,24 +25,18 @@ from monitor.store.targets import target_record
 log = structlog.get_logger()
 
 
+@dataclass(eq=False, kw_only=True)
 class DeadlineCheck:
     """Applies the passing of time to all targets."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        watches: Watches,
-        silences: Silences,
-        network: NetworkState,
-        changes: Changes,
-        clock: Clock,
-    ) -> None:
-        self._watches = watches
-        self._silences = silences
-        self._network = network
-        self._changes = changes
-        self._clock = clock
+    settings: InitVar[Settings]
+    watches: Watches
+    silences: Silences
+    network: NetworkState
+    changes: Changes
+    clock: Clock
+
+    def __post_init__(self, settings: Settings) -> None:
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
@@ -50,13 +45,13 @@ class DeadlineCheck:
 
     async def run(self) -> None:
         """Check all deadlines once."""
-        now, offline = self._clock.now(), self._network.offline
+        now, offline = self.clock.now(), self.network.offline
         changes: list[Change] = []
         silent: list[tuple[Watch, Event]] = []
         overdue: list[tuple[Watch, TimePassed]] = []
-        for watch in self._watches:
-            passed = self._silences.passed(watch, now, offline=offline)
-            decision = advance(watch.memory, passed, now, self._changes.rules)
+        for watch in self.watches:
+            passed = self.silences.passed(watch, now, offline=offline)
+            decision = advance(watch.memory, passed, now, self.changes.rules)
             if not decision.events:
                 continue
             if stale := stale_of(decision):
@@ -65,19 +60,19 @@ class DeadlineCheck:
             if late and not watch.pool:  # no message has room for the evidence of many keys
                 overdue.append((watch, passed))
                 continue
-            changes.append(self._changes.apply(watch, passed, without=EventKind.STALE))
-        for watch, passed, stale in self._silences.nearly_due(silent, now, offline=offline):
+            changes.append(self.changes.apply(watch, passed, without=EventKind.STALE))
+        for watch, passed, stale in self.silences.nearly_due(silent, now, offline=offline):
             silent.append((watch, stale))
-            changes.append(self._changes.apply(watch, passed, without=EventKind.STALE))
-        changes += self._silences.changes(silent, now)
+            changes.append(self.changes.apply(watch, passed, without=EventKind.STALE))
+        changes += self.silences.changes(silent, now)
         if changes:
-            await self._changes.write(changes)
+            await self.changes.write(changes)
         for watch, passed in overdue:
             # The message that advises asking support has the evidence for support. Read it first: no
             # other task may run between the change of a memory and its entry into the queue.
             facts = {"evidence": await evidence_markdown(self._settings, watch, now)}
-            change = self._changes.apply(watch, passed, without=EventKind.STALE, facts=facts)
-            await self._changes.write([change])
+            change = self.changes.apply(watch, passed, without=EventKind.STALE, facts=facts)
+            await self.changes.write([change])
 
 
 async def evidence_markdown(settings: Settings, watch: Watch, now: datetime) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,31 +21,24 @@ from monitor.store.recorder import Recorder
 log = structlog.get_logger()
 
 
+@dataclass(eq=False, kw_only=True)
 class HealthReporter:
     """Knows when each part last made progress. The monitor calls `beat` at each of its own beats."""
 
-    def __init__(
-        self,
-        *,
-        watches: Watches,
-        recorder: Recorder,
-        deliveries: Deliveries,
-        lateness: Lateness,
-        manager: ServiceManager,
-        clock: Clock,
-    ) -> None:
-        self._watches = watches
-        self._recorder = recorder
-        self._deliveries = deliveries
-        self._lateness = lateness
-        self._manager = manager
-        self._clock = clock
+    watches: Watches
+    recorder: Recorder
+    deliveries: Deliveries
+    lateness: Lateness
+    manager: ServiceManager
+    clock: Clock
+
+    def __post_init__(self) -> None:
         #: notifications by state, as counted last
         self._waiting: Mapping[str, int] = {}
         self._loop = asyncio.get_running_loop()
         self._beat_at = self._written_at = self._probed_at = self._loop.time()
         self._made = 0
-        self._note_at = clock.even()
+        self._note_at = self.clock.even()
         self._told: tuple[str, ...] = ()
 
     def stalled(self, *, by_itself: bool = False) -> tuple[str, ...]:
@@ -52,7 +46,7 @@ class HealthReporter:
 
         `by_itself` leaves out what only follows from a database that refuses writes.
         """
-        excused = by_itself and self._recorder.queue.refusing is not None
+        excused = by_itself and self.recorder.queue.refusing is not None
         # The loop's clock stops while the machine sleeps, so a resume is no stall.
         now = self._loop.time()
         return stalled(
@@ -60,33 +54,33 @@ class HealthReporter:
                 beat=now - self._beat_at,
                 written=0.0 if excused else now - self._written_at,
                 probed=0.0 if excused else now - self._probed_at,
-                told=now - self._deliveries.moved_at,
-                delivery_most=self._deliveries.longest_s,
+                told=now - self.deliveries.moved_at,
+                delivery_most=self.deliveries.longest_s,
             )
         )
 
     async def ready(self) -> None:
         """Tell the service manager that the monitor is up, at the start or after a reload."""
         await self._count()
-        self._manager.ready(status_line(self._watches, self._waiting))
+        self.manager.ready(status_line(self.watches, self._waiting))
 
     async def beat(self, *, probes: int, next_probe: datetime | None) -> None:
         """Report one beat: `probes` have ended so far, and the next one is due at `next_probe`.
 
         Notes progress in the database when it is time.
         """
-        watches = self._watches
+        watches = self.watches
         now = self._beat_at = self._loop.time()
-        waits = next_probe is None or next_probe > self._clock.now()
+        waits = next_probe is None or next_probe > self.clock.now()
         if probes != self._made or (waits and not any(watch.busy for watch in watches)):
             self._made, self._probed_at = probes, now
         # while the database refuses, each beat tries: a written note shows that it works again
-        note = self._clock.even() >= self._note_at or self._recorder.queue.refusing is not None
-        if note or self._manager.there:
+        note = self.clock.even() >= self._note_at or self.recorder.queue.refusing is not None
+        if note or self.manager.there:
             await self._count()
         if note:
             counts = {"targets": len(watches), "counts": watches.counts(), "probes": probes,
-                      "rounds_missed": round(self._lateness.missed)}  # fmt: skip
+                      "rounds_missed": round(self.lateness.missed)}  # fmt: skip
             await self._note({"notifications": self._waiting, **counts})
         problems = self.stalled()
         if bool(problems) != bool(self._told):
@@ -97,34 +91,34 @@ class HealthReporter:
         self._told = problems
         if not self.stalled(by_itself=True):
             # A restart would lose the kept results and not help the database.
-            self._manager.alive()
-        if self._manager.there:
-            words = (*self._recorder.queue.words(), *self._lateness.words(), *problems)
-            self._manager.status("; ".join((status_line(watches, self._waiting), *words)))
+            self.manager.alive()
+        if self.manager.there:
+            words = (*self.recorder.queue.words(), *self.lateness.words(), *problems)
+            self.manager.status("; ".join((status_line(watches, self._waiting), *words)))
 
     def note_soon(self) -> None:
         """Write a note at the next beat: the wall clock was stepped, and the last note has the old time."""
-        self._note_at = self._clock.even()
+        self._note_at = self.clock.even()
 
     async def _count(self) -> None:
-        if self._recorder.queue.refusing is not None:
+        if self.recorder.queue.refusing is not None:
             return  # keep the last count
         try:
-            self._waiting = await self._recorder.waiting()
+            self._waiting = await self.recorder.waiting()
         except StoreError as error:
-            self._recorder.queue.refused(error)
+            self.recorder.queue.refused(error)
 
     async def _note(self, status: Mapping[str, Any]) -> None:
         try:
             # The note itself goes through the writer: a writer that fails is not noted.
-            await self._recorder.progress({**status, "stalled": list(self.stalled())})
+            await self.recorder.progress({**status, "stalled": list(self.stalled())})
         except StoreError as error:
             # The next beat retries. After a minute of failures this counts as no progress.
-            self._recorder.queue.refused(error)
+            self.recorder.queue.refused(error)
             return
-        if self._recorder.queue.refusing is None:  # else only the note was written, no results
+        if self.recorder.queue.refusing is None:  # else only the note was written, no results
             self._written_at = self._loop.time()
-        self._note_at = self._clock.even() + NOTE_EVERY
+        self._note_at = self.clock.even() + NOTE_EVERY
 
 
 def status_line(watches: Watches, waiting: Mapping[str, int]) -> str:

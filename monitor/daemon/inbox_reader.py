@@ -1,6 +1,6 @@
 """Requests to the running monitor: declarations, retries, reservations of commands."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -20,46 +20,36 @@ from monitor.store.records import Change, Declaration, InboxItem
 log = structlog.get_logger()
 
 
+@dataclass(eq=False, kw_only=True)
 class InboxReader:
     """Takes the requests in the inbox and the declarations, each once."""
 
-    def __init__(
-        self,
-        *,
-        recorder: Recorder,
-        watches: Watches,
-        changes: Changes,
-        schedule: Schedule,
-        budgets: Budgets,
-        deliveries: Deliveries,
-        clock: Clock,
-    ) -> None:
-        self._recorder = recorder
-        self._watches = watches
-        self._changes = changes
-        self._schedule = schedule
-        self._budgets = budgets
-        self._deliveries = deliveries
-        self._clock = clock
+    recorder: Recorder
+    watches: Watches
+    changes: Changes
+    schedule: Schedule
+    budgets: Budgets
+    deliveries: Deliveries
+    clock: Clock
 
     async def take(self) -> None:
         """Carry out the requests in the inbox, and settle each afterwards."""
-        for item in await self._recorder.inbox():
+        for item in await self.recorder.inbox():
             log.info("asked", kind=item.kind)
-            if await self._budgets.asked(item):
+            if await self.budgets.asked(item):
                 continue
             await self._do(item)
-            await self._recorder.settle_inbox([item.id])
+            await self.recorder.settle_inbox([item.id])
 
     async def _do(self, item: InboxItem) -> None:
         if item.kind == "retry":
             ids = item.payload.get("ids")
-            count = await self._recorder.retry(ids if isinstance(ids, list) else None)
+            count = await self.recorder.retry(ids if isinstance(ids, list) else None)
             log.info("retrying", notifications=count)
-            await self._deliveries.revived()
+            await self.deliveries.revived()
         elif item.kind == "declare" and (told := read_declaration(item.payload)):
             # with the item's id: an interrupted request is repeated, but two equal declarations both count
-            await self._recorder.declare(*told, f"inbox {item.id}")
+            await self.recorder.declare(*told, f"inbox {item.id}")
             await self.take_declarations()
         else:
             log.warning("not_understood", kind=item.kind)
@@ -68,20 +58,20 @@ class InboxReader:
         """Apply the verifications declared in the settings, each once, however often they are read."""
         for key in settings.keys:
             if key.verified_at:
-                await self._recorder.declare(
+                await self.recorder.declare(
                     DeclarationKind.VERIFIED, key.name, key.verified_at, "settings"
                 )
         await self.take_declarations()
 
     async def take_declarations(self) -> None:
         """Apply the declarations that are not taken yet."""
-        for declaration in await self._recorder.untaken_declarations():
+        for declaration in await self.recorder.untaken_declarations():
             await self._declared(declaration)
 
     async def apply_earlier_declarations(self) -> None:
         """Apply earlier declarations of their organization or key to new targets."""
-        declared = await self._recorder.newest_declarations()
-        for watch in self._watches:
+        declared = await self.recorder.newest_declarations()
+        for watch in self.watches:
             memory, target = watch.memory, watch.target
             if target.contract is not Contract.DIRECT or memory.state is not State.UNKNOWN:
                 continue
@@ -94,16 +84,16 @@ class InboxReader:
 
     async def _declared(self, declaration: Declaration) -> None:
         """Apply a person's declaration about an organization or a key. Each is taken once."""
-        now, changes = self._clock.now(), []
+        now, changes = self.clock.now(), []
         declared = Declared(declaration.kind, declaration.at)
-        for watch in self._watches.declared_for(declaration.subject):
+        for watch in self.watches.declared_for(declaration.subject):
             if watch.memory.state is State.AVAILABLE:
                 continue
             # set `next_probe_at` too: it schedules the target after a restart
             watch.memory = replace(watch.memory, next_probe_at=now)
-            changes.append(self._changes.apply(watch, declared))
-            self._schedule.at(watch, now)
+            changes.append(self.changes.apply(watch, declared))
+            self.schedule.at(watch, now)
         changes.append(Change(declaration=declaration.id))
         log.info("declaration", kind=str(declaration.kind), subject=declaration.subject,
                  at=f"{declaration.at:%Y-%m-%dT%H:%M:%SZ}", targets=len(changes) - 1)  # fmt: skip
-        await self._changes.write(changes)
+        await self.changes.write(changes)

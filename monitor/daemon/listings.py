@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import InitVar, dataclass
 from datetime import date
 
 import structlog
@@ -33,36 +34,29 @@ _PACE = 0.5
 _SEARCH = 60.0
 
 
+@dataclass(eq=False, kw_only=True)
 class Listings:
     """Asks for each key's model list at the start, and again when no listing has brought it for an hour.
 
     A request is free, follows its route's pace, and changes no state.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        watches: Watches,
-        slots: RequestSlots,
-        prober: Prober,
-        changes: Changes,
-        schedule: Schedule,
-        clock: Clock,
-    ) -> None:
-        self._watches = watches
-        self._slots = slots
-        self._prober = prober
-        self._changes = changes
-        self._schedule = schedule
-        self._clock = clock
+    settings: InitVar[Settings]
+    watches: Watches
+    slots: RequestSlots
+    prober: Prober
+    changes: Changes
+    schedule: Schedule
+    clock: Clock
+
+    def __post_init__(self, settings: Settings) -> None:
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
         """Use these settings from now on: every list is asked for again, for its targets may be new."""
         self._rules = settings.rules
         self._routes: dict[str, dict[str, list[Watch]]] = {}
-        for watch in self._watches:
+        for watch in self.watches:
             keys = self._routes.setdefault(watch.target.route, {})
             keys.setdefault(_asker(watch), []).append(watch)
         #: when each list was last read (even seconds), by route and key
@@ -116,33 +110,33 @@ class Listings:
                 diagnosis=str(diagnosis.code) if diagnosis else None,
             )
             # evidence for its targets, which changes no state
-            now = self._clock.now()
+            now = self.clock.now()
             probes = [
                 Probe(watch, ProbeKind.LISTING, observation=observation, diagnosis=diagnosis)
                 for watch in watches
             ]
-            await self._changes.write(
+            await self.changes.write(
                 [Change(probe.watch.name, answer=answer_of(probe, now)) for probe in probes]
             )
             await asyncio.sleep(_PACE)
 
     async def _ask(self, watch: Watch) -> Observation | None:
         """The model list of the watch's key; None while its route is held back."""
-        slots = self._slots.of(watch)
-        if not await self._slots.wait_for_listing(slots):
+        slots = self.slots.of(watch)
+        if not await self.slots.wait_for_listing(slots):
             return None
         async with slots.in_flight:
-            return await self._prober.probe(
+            return await self.prober.probe(
                 watch.credentials, watch.target.capability, ProbeKind.LISTING
             )
 
     def _due(self, watch: Watch, keys: int) -> bool:
         read_at = self._read_at.get(_place(watch))
-        return read_at is None or self._clock.even() - read_at >= max(FRESH, keys * _PER_KEY)
+        return read_at is None or self.clock.even() - read_at >= max(FRESH, keys * _PER_KEY)
 
     def _took(self, watches: Sequence[Watch], models: Mapping[str, date | None]) -> None:
-        self._read_at[_place(watches[0])] = self._clock.even()
-        now = self._clock.now()
+        self._read_at[_place(watches[0])] = self.clock.even()
+        now = self.clock.now()
         for watch in watches:
             watch.dated = True
             day = models.get(watch.target.capability.model)
@@ -152,7 +146,7 @@ class Listings:
             was_over = watch.shutdown is not None and watch.shutdown <= now.date()
             watch.shutdown = day
             if was_over and day > now.date() and not watch.busy:
-                self._schedule.at(watch, now)  # so far it was probed weekly, as shut down
+                self.schedule.at(watch, now)  # so far it was probed weekly, as shut down
 
 
 def _asker(watch: Watch) -> str:

@@ -1,5 +1,6 @@
 """What a probe may cost, before it is sent, and what it did cost, afterwards."""
 
+from dataclasses import InitVar, dataclass
 from datetime import date
 
 from monitor.access.holds import Need, cost_of, fate_of
@@ -20,15 +21,16 @@ _STRETCHED_MOST = 1e6
 _SOON = 5.0
 
 
+@dataclass(eq=False)
 class Payments:
     """Reserves the prices of full probes and settles them. `soon` is the wait for budget, in seconds."""
 
-    soon: float
+    settings: InitVar[Settings]
+    budgets: Budgets
+    clock: Clock
 
-    def __init__(self, settings: Settings, budgets: Budgets, clock: Clock) -> None:
-        self._budgets = budgets
-        self._ledger = budgets.ledger
-        self._clock = clock
+    def __post_init__(self, settings: Settings) -> None:
+        self._ledger = self.budgets.ledger
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
@@ -43,8 +45,8 @@ class Payments:
         """
         if watch.kind is not ProbeKind.FULL or watch.price <= 0:
             return Probe(watch, watch.kind)
-        today, ledger = self._clock.now().date(), self._ledger
-        self._budgets.register(watch)
+        today, ledger = self.clock.now().date(), self._ledger
+        self.budgets.register(watch)
         if not watch.waiting and self._stretched(watch):
             return Probe(watch, ProbeKind.LISTING)
         need = self._need(watch, today)
@@ -54,7 +56,7 @@ class Payments:
             if not ledger.has_room(
                 watch.target.key, today, watch.price, Need.ANSWERED, in_time=True
             ):
-                await self._budgets.tell_exhausted(watch, today)
+                await self.budgets.tell_exhausted(watch, today)
             return Probe(watch, ProbeKind.LISTING, over_budget=True)
         found = ledger.reserve(watch.account, watch.target.key, today, watch.price, need)
         if found is None:
@@ -63,7 +65,7 @@ class Payments:
         hold, posting = found
         if posting:
             try:
-                await self._budgets.write(posting)
+                await self.budgets.write(posting)
             except StoreError:
                 # the database refuses the reservation: until it accepts one, send only free listings
                 ledger.dropped(hold)
@@ -113,8 +115,8 @@ class Payments:
 
     def may_try(self, watch: Watch) -> bool:
         """Whether the last of the budget may be used, now that the server has answered."""
-        today = self._clock.now().date()
-        return self._clock.even() >= watch.kept_until and self._ledger.has_room(
+        today = self.clock.now().date()
+        return self.clock.even() >= watch.kept_until and self._ledger.has_room(
             watch.target.key, today, watch.price, Need.ANSWERED
         )
 
@@ -122,11 +124,11 @@ class Payments:
         """Tell when the answer claims more than was left, or when the last of the budget is in doubt."""
         watch, hold = probe.watch, probe.hold
         if hold and probe.claimed:
-            await self._budgets.tell_bounded(watch, hold.day, probe.claimed, probe.cost)
+            await self.budgets.tell_bounded(watch, hold.day, probe.claimed, probe.cost)
         if hold and probe.tries and self._ledger.is_doubted(hold):
             # keep the rest for a while: a fault that loses probes seldom ends at once
-            watch.kept_until = self._clock.even() + watch.cadence.eager_for.total_seconds()
-            await self._budgets.tell_lost(watch, hold.day)
+            watch.kept_until = self.clock.even() + watch.cadence.eager_for.total_seconds()
+            await self.budgets.tell_lost(watch, hold.day)
 
     def _need(self, watch: Watch, today: date) -> Need | None:
         """The need for which the probe may use the budget now or soon; None for a listing instead."""
@@ -140,7 +142,7 @@ class Payments:
 
     def _stretched(self, watch: Watch) -> bool:
         """Whether the recheck of an open target is delayed so that the month's budget lasts."""
-        memory, now = watch.memory, self._clock.now()
+        memory, now = watch.memory, self.clock.now()
         if memory.last_full is not Code.ACCESS_GRANTED or memory.last_full_at is None:
             return False
         return now - memory.last_full_at < watch.cadence.full_probe * min(
@@ -149,6 +151,6 @@ class Payments:
 
     def _may_wait(self, watch: Watch) -> bool:
         """Whether to wait for budget that other probes hold; at most as long as these should take."""
-        now = self._clock.even()
+        now = self.clock.even()
         watch.crowded_since = watch.crowded_since or now
         return now - watch.crowded_since < 2 * watch.cadence.settling.total_seconds()

@@ -6,7 +6,7 @@ reserve → probe → diagnose → advance → write → schedule
 import asyncio
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -48,42 +48,29 @@ _WORTH_TELLING = 10.0
 _ONE_OPENING = timedelta(seconds=5)
 
 
+@dataclass(eq=False, kw_only=True)
 class Pipeline:
     """Owns the probes under way. `begin` is called when a target is due, and returns at once."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        watches: Watches,
-        clock: Clock,
-        slots: RequestSlots,
-        payments: Payments,
-        prober: Prober,
-        listings: Listings,
-        event_builder: EventBuilder,
-        silences: Silences,
-        network: NetworkState,
-        lateness: Lateness,
-        changes: Changes,
-        schedule: Schedule,
-    ) -> None:
-        self._watches = watches
-        self._clock = clock
-        self._slots = slots
-        self._payments = payments
-        self._prober = prober
-        self._listings = listings
-        self._event_builder = event_builder
-        self._silences = silences
-        self._network = network
-        self._lateness = lateness
-        self._changes = changes
-        self._schedule = schedule
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping = False
-        #: number of probes that ended since the start
-        self.made = 0
+    settings: InitVar[Settings]
+    watches: Watches
+    clock: Clock
+    slots: RequestSlots
+    payments: Payments
+    prober: Prober
+    listings: Listings
+    event_builder: EventBuilder
+    silences: Silences
+    network: NetworkState
+    lateness: Lateness
+    changes: Changes
+    schedule: Schedule
+    #: number of probes that ended since the start
+    made: int = field(default=0, init=False)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _stopping: bool = field(default=False, init=False)
+
+    def __post_init__(self, settings: Settings) -> None:
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
@@ -94,9 +81,9 @@ class Pipeline:
         """Begin a probe of the watch, unless one is under way or a slot is not yet free."""
         if watch.busy or self._stopping:
             return
-        wait, hold = self._slots.wait(watch)
+        wait, hold = self.slots.wait(watch)
         if wait > 0:
-            self._schedule.in_seconds(watch, wait)
+            self.schedule.in_seconds(watch, wait)
             if wait >= _WORTH_TELLING:
                 await self._held(watch, hold, wait)
             return
@@ -117,10 +104,10 @@ class Pipeline:
 
     async def _probe(self, watch: Watch) -> None:
         """One probe: reserve, probe, diagnose; `record` does the rest."""
-        slots = self._slots.of(watch)  # kept to the end: the route may leave the settings meanwhile
-        probe = await self._payments.reserve(watch)
+        slots = self.slots.of(watch)  # kept to the end: the route may leave the settings meanwhile
+        probe = await self.payments.reserve(watch)
         if probe is None:  # other probes hold the rest of the budget at present
-            self._schedule.in_seconds(watch, self._payments.soon)
+            self.schedule.in_seconds(watch, self.payments.soon)
             return
         await self._send(probe, slots)
         self._diagnose(probe, slots)
@@ -130,24 +117,24 @@ class Pipeline:
             log.exception("answer_not_taken", target=watch.name)
             probe.diagnosis = not_evaluated(probe.observation)
             await self.record(probe)
-        await self._payments.tell_of(probe)
+        await self.payments.tell_of(probe)
 
     async def record(self, probe: Probe) -> None:
         """Take a probe's answer: advance, write, schedule. An opening makes siblings probe at once, too."""
-        watch, now = probe.watch, self._clock.now()
+        watch, now = probe.watch, self.clock.now()
         if probe.kind is ProbeKind.LISTING:
-            self._listings.seen(watch, probe.observation)
+            self.listings.seen(watch, probe.observation)
         if watch.removed or watch.leaving or probe.outdated:
             # The target left the settings meanwhile, or has another secret: only the cost of the answer
             # still matters.
-            await self._changes.write([Change(posting=probe.posting)])
-            self._schedule.at(watch, now)
+            await self.changes.write([Change(posting=probe.posting)])
+            self.schedule.at(watch, now)
             return
         if probe.asked_at < watch.asked_at:
             # a later probe was answered before: this answer does not show the gate's present state
             answer = answer_of(probe, now)
-            await self._changes.write([Change(watch.name, answer=answer, posting=probe.posting)])
-            self._schedule.at(watch, watch.memory.next_probe_at or now)
+            await self.changes.write([Change(watch.name, answer=answer, posting=probe.posting)])
+            self.schedule.at(watch, watch.memory.next_probe_at or now)
             return
         before = watch.memory
         decision, plan = self._advance(probe, now)
@@ -160,10 +147,10 @@ class Pipeline:
             and not (changes[0].events or probe.posting or len(changes) > 1)
         )
         _log(probe, plan, news=bool(changes[0].events))
-        await self._changes.write(changes, patient=nothing_new)
+        await self.changes.write(changes, patient=nothing_new)
         # Schedule after the write, and from the memory: the commit may take longer than the wait, and the
         # clock may be stepped meanwhile.
-        self._schedule.at(watch, watch.memory.next_probe_at or plan.at, plan.early)
+        self.schedule.at(watch, watch.memory.next_probe_at or plan.at, plan.early)
 
     # --- the steps ---
 
@@ -172,13 +159,13 @@ class Pipeline:
         watch, credentials = probe.watch, probe.watch.credentials
         try:
             async with slots.in_flight:
-                probe.asked_at = self._clock.even()
-                probe.observation = await self._prober.probe(
+                probe.asked_at = self.clock.even()
+                probe.observation = await self.prober.probe(
                     credentials, watch.target.capability, probe.kind,
                     deadline=slots.route.deadline if probe.kind is ProbeKind.FULL else None,
                 )  # fmt: skip
         except BaseException:
-            self._payments.doubt(probe)
+            self.payments.doubt(probe)
             raise
         # after a reload: an answer to the old secret says nothing about the new one
         probe.outdated = watch.credentials != credentials
@@ -193,17 +180,17 @@ class Pipeline:
         cost: float | None = None
         try:
             probe.diagnosis = self._cache.read(observation)
-            self._slots.answered(slots, watch, probe.kind, observation, probe.code)
-            cost = self._payments.cost(probe, slots.route)
+            self.slots.answered(slots, watch, probe.kind, observation, probe.code)
+            cost = self.payments.cost(probe, slots.route)
         except Exception:
             log.exception("answer_not_evaluated", target=watch.name)
             probe.diagnosis, cost = not_evaluated(observation), None
         watch.heard = probe.code not in _NOT_HEARD and (observation.status or 500) < 500
         if probe.over_budget:
-            probe.brings = watch.waiting and watch.heard and self._payments.may_try(watch)
+            probe.brings = watch.waiting and watch.heard and self.payments.may_try(watch)
         if probe.hold and probe.code:
             watch.heard = watch.heard and cost is not None
-            self._payments.settle(probe, cost)
+            self.payments.settle(probe, cost)
 
     def _advance(self, probe: Probe, now: datetime) -> tuple[Decision, NextProbe]:
         """Advance the watch's memory by the answer, and decide when its next probe is due."""
@@ -214,10 +201,10 @@ class Pipeline:
             watch.request_ids.append(diagnosis.request_id)
         unproven = diagnosis is not None and diagnosis.unproven
         answered = Answered(code, probe.kind, probe.cost, unproven)
-        decision = advance(watch.memory, answered, now, self._changes.rules)
+        decision = advance(watch.memory, answered, now, self.changes.rules)
         inconclusive = code is not None and code.effect is Effect.INCONCLUSIVE
         if code is not None and code.effect.conclusive:
-            self._silences.answered(watch.target.route, now)
+            self.silences.answered(watch.target.route, now)
         every = full_interval(decision.memory, now, watch.cadence, watch.shutdown)
         plan = next_probe(
             decision.memory,
@@ -228,7 +215,7 @@ class Pipeline:
             retry_after=diagnosis.retry_after if diagnosis and inconclusive else None,
             over_budget=probe.over_budget,
             at_once=probe.brings,
-            behind=self._lateness.made(watch.late, every.total_seconds(), self._clock.even()),
+            behind=self.lateness.made(watch.late, every.total_seconds(), self.clock.even()),
         )
         watch.kind = plan.kind
         watch.memory = changed(decision.memory, next_probe_at=plan.at, held_by=plan.held_by)
@@ -240,8 +227,7 @@ class Pipeline:
         """All that is written with the answer: its target's change first, then those of others."""
         watch = probe.watch
         events = (
-            self._event_builder.of_target(watch, event, probe.diagnosis)
-            for event in decision.events
+            self.event_builder.of_target(watch, event, probe.diagnosis) for event in decision.events
         )
         change = Change(
             target=watch.name,
@@ -258,7 +244,7 @@ class Pipeline:
         return changes
 
     def _siblings_of(self, opened: Watch, now: datetime) -> Iterable[Change]:
-        for watch in self._watches.siblings(opened):
+        for watch in self.watches.siblings(opened):
             memory = watch.memory
             if memory.state is State.PROPAGATING:
                 # If thousands open together, each would make all others probe early, again and again.
@@ -267,17 +253,17 @@ class Pipeline:
                     continue
             elif memory.state is not State.UNVERIFIED:
                 continue
-            yield self._changes.apply(watch, SiblingOpened(opened.name))
-            self._schedule.at(watch, now)
+            yield self.changes.apply(watch, SiblingOpened(opened.name))
+            self.schedule.at(watch, now)
 
     def _of_network(self, probe: Probe, now: datetime) -> Iterable[Change]:
-        kind = self._network.answered(probe.watch.target.route, probe.diagnosis)
+        kind = self.network.answered(probe.watch.target.route, probe.diagnosis)
         if kind:
-            self._silences.probing_resumed(now)
+            self.silences.probing_resumed(now)
             offline = kind is EventKind.OFFLINE
             reason = Reason.ALL_ROUTES_FAIL if offline else Reason.A_ROUTE_ANSWERS
-            facts = self._network.facts()
-            yield Change(events=(self._event_builder.of_monitor(kind, reason, now, facts=facts),))
+            facts = self.network.facts()
+            yield Change(events=(self.event_builder.of_monitor(kind, reason, now, facts=facts),))
 
     # --- around a probe ---
 
@@ -290,23 +276,23 @@ class Pipeline:
         except Exception:
             # One target's failure must not stop the others, nor cancel its own next probe.
             log.exception("probe_failed", target=watch.name)
-            if not self._stopping and not self._schedule.holds(watch):
+            if not self._stopping and not self.schedule.holds(watch):
                 failed = replace(watch.memory, setbacks=watch.memory.setbacks + 1)
-                now = self._clock.now()
+                now = self.clock.now()
                 plan = next_probe(
                     failed, now, watch.cadence, phase=watch.phase, shutdown=watch.shutdown
                 )
-                self._schedule.at(watch, plan.at)
+                self.schedule.at(watch, plan.at)
         finally:
             watch.busy = False
             self.made += 1
 
     async def _held(self, watch: Watch, by: Hold, seconds: float) -> None:
         """A due probe is held back for this many seconds: record it for `status`."""
-        at = self._clock.after(seconds)
+        at = self.clock.after(seconds)
         watch.memory = replace(watch.memory, next_probe_at=at, held_by=by)
-        if self._changes.calm:
-            await self._changes.write([Change(watch.name, watch.memory)], patient=True)
+        if self.changes.calm:
+            await self.changes.write([Change(watch.name, watch.memory)], patient=True)
 
 
 def _log(probe: Probe, plan: NextProbe, *, news: bool) -> None:

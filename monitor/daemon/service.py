@@ -257,31 +257,26 @@ class Monitor:
         settings, clock, watches, recorder = (
             self._settings, self._clock, self.watches, self._recorder,
         )  # fmt: skip
-        lateness = Lateness()
-        schedule = self._schedule = Schedule(clock)
-        builder = self._event_builder = EventBuilder(settings, watches)
-        deliveries = self._deliveries = Deliveries(
-            settings, self._channels, recorder, watches, clock
-        )
-        changes = self._changes = Changes(settings, recorder.queue, builder, deliveries, clock)
-        budgets = self._budgets = Budgets(settings, recorder, watches, changes, self._allowance)
-        network = self._network = NetworkState(watches.sizes())
+        lateness, network = Lateness(), NetworkState(watches.sizes())
+        schedule, builder = Schedule(clock), EventBuilder(settings, watches)
+        deliveries = Deliveries(settings, self._channels, recorder, watches, clock)
+        changes = Changes(settings, recorder.queue, builder, deliveries, clock)
+        budgets = Budgets(settings, recorder, watches, changes, self._allowance)
         silences = Silences(watches, builder, changes, clock.now())
-        slots = RequestSlots(settings, watches, clock)
-        payments = Payments(settings, budgets, clock)
-        prober = self._prober = Prober(catalog=settings.catalog, limit_in_flight=_IN_FLIGHT_MOST)
-        self._listings = Listings(
-            settings, watches=watches, slots=slots, prober=prober, changes=changes,
+        slots, payments = RequestSlots(settings, watches, clock), Payments(settings, budgets, clock)
+        prober = Prober(catalog=settings.catalog, limit_in_flight=_IN_FLIGHT_MOST)
+        listings = Listings(
+            settings=settings, watches=watches, slots=slots, prober=prober, changes=changes,
             schedule=schedule, clock=clock,
         )  # fmt: skip
-        self._pipeline = Pipeline(
-            settings, watches=watches, clock=clock, slots=slots, payments=payments, prober=prober,
-            listings=self._listings, event_builder=builder, silences=silences, network=network,
-            lateness=lateness, changes=changes, schedule=schedule,
+        pipeline = Pipeline(
+            settings=settings, watches=watches, clock=clock, slots=slots, payments=payments,
+            prober=prober, listings=listings, event_builder=builder, silences=silences,
+            network=network, lateness=lateness, changes=changes, schedule=schedule,
         )  # fmt: skip
-        self._deadline_check = DeadlineCheck(
-            settings, watches=watches, silences=silences, network=network, changes=changes,
-            clock=clock,
+        deadline_check = DeadlineCheck(
+            settings=settings, watches=watches, silences=silences, network=network,
+            changes=changes, clock=clock,
         )  # fmt: skip
         self._inbox_reader = InboxReader(
             recorder=recorder, watches=watches, changes=changes, schedule=schedule,
@@ -292,10 +287,13 @@ class Monitor:
             manager=self._manager, clock=clock,
         )  # fmt: skip
         self._clock_watch = ClockWatch(clock, watches, silences, schedule, self._reporter)
+        self._schedule, self._event_builder, self._network = schedule, builder, network
+        self._deliveries, self._changes, self._budgets = deliveries, changes, budgets
+        self._prober, self._listings = prober, listings
+        self._pipeline, self._deadline_check = pipeline, deadline_check
         #: the parts that a reload gives its settings to
         self._parts: Sequence[Part] = (
-            builder, changes, budgets, slots, payments, self._listings, self._pipeline,
-            self._deadline_check,
+            builder, changes, budgets, slots, payments, listings, pipeline, deadline_check,
         )  # fmt: skip
 
     async def _beat(self) -> None:
