@@ -59,10 +59,10 @@ class Dispatcher:
             if rows:
                 worker.offer(rows)
 
-    def wake(self, *, anew: bool = False) -> None:
-        """Have the workers read the outbox: it may hold new rows. `anew` reads it from the beginning."""
+    def wake(self, *, from_start: bool = False) -> None:
+        """Have the workers read the outbox: it may hold new rows. `from_start` reads all of it again."""
         for worker in self._workers.values():
-            worker.wake(anew=anew)
+            worker.wake(from_start=from_start)
 
     async def run(self) -> None:
         """Deliver until cancelled. Call `drain` before cancelling, not after."""

@@ -102,9 +102,9 @@ class ChannelWorker:
         self._marking: asyncio.Task[None] | None = None
         self._unusable = False
 
-    def wake(self, *, anew: bool = False) -> None:
-        """Read the outbox now: it may hold new rows. `anew` reads it from the beginning."""
-        if anew:
+    def wake(self, *, from_start: bool = False) -> None:
+        """Read the outbox now: it may hold new rows. `from_start` reads all of it again."""
+        if from_start:
             self._read_to = 0
         self._read_all = False
         self._wakes += 1

@@ -10,14 +10,14 @@ from monitor.logs.redaction import Redactor
 
 
 def redactor_of(settings: Settings) -> Redactor:
-    """Hides every secret of the settings."""
+    """A redactor that hides every secret of the settings."""
     redactor = Redactor()
     learn(redactor, settings)
     return redactor
 
 
 def learn(redactor: Redactor, settings: Settings) -> None:
-    """Have every secret of the settings hidden, too; those of settings before them stay hidden."""
+    """Hide every secret of these settings, too; those of earlier settings stay hidden."""
     urls = [channel.url.reveal() for channel in settings.channels]
     if settings.heartbeat:
         urls.append(settings.heartbeat.url.reveal())
@@ -30,7 +30,7 @@ def learn(redactor: Redactor, settings: Settings) -> None:
 
 
 def senders_of(settings: Settings, redactor: Redactor | None = None) -> list[AppriseChannel]:
-    """A sender for each channel, in the order of the file; what they say goes through the redactor."""
+    """A sender for each channel, in the order of the file; their errors and logs go through the redactor."""
     redactor = redactor or redactor_of(settings)
     return [
         AppriseChannel(
@@ -45,8 +45,8 @@ def senders_of(settings: Settings, redactor: Redactor | None = None) -> list[App
 
 
 def subscriptions_of(settings: Settings) -> list[Subscription]:
-    """Which channel is told of what."""
+    """The channels and the events that each gets."""
     if not settings.channels:
-        # Without channels events go to the terminal, and `baseline` is shown there, too.
+        # Without channels events go to the terminal, which shows `baseline`, too.
         return [Subscription(console.NAME, DEFAULT_EVENTS | {EventKind.BASELINE})]
     return [Subscription(c.name, c.events, c.targets) for c in settings.channels]

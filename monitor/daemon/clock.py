@@ -4,19 +4,19 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-#: A difference between the wall clock and even time from which it counts as a step. Less is the
-#: clock being disciplined, and is followed silently.
+#: A smaller difference between the wall clock and even time is the clock being disciplined, and is followed
+#: silently; this much or more is a step.
 STEP = timedelta(seconds=2)
 
-#: Even seconds without a move of the wall clock, from which it stands still.
+#: Even seconds without a change of the wall clock after which it counts as standing still.
 _STANDS = 0.5
 
-# Unlike CLOCK_MONOTONIC it goes on while the machine sleeps, so a night's sleep is no clock step.
+# Unlike CLOCK_MONOTONIC it continues while the machine sleeps, so a night's sleep is no clock step.
 _EVEN = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def even_seconds() -> float:
-    """Seconds that never step and go on during suspend."""
+    """Seconds that never step and continue during suspend."""
     return time.clock_gettime(_EVEN)
 
 
@@ -25,9 +25,9 @@ def _wall_now() -> datetime:
 
 
 class Clock:
-    """UTC time that passes evenly between two calls of `step`, whatever is done to the wall clock.
+    """UTC time that passes evenly between two calls of `step`, whatever happens to the wall clock.
 
-    `stands` says whether the wall clock stood still at the last of them: it is not followed then.
+    `stands` is true if the wall clock stood still at the last call; it is then not followed.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class Clock:
         return self.now() + timedelta(seconds=seconds)
 
     def even(self) -> float:
-        """Seconds to measure durations with; only differences mean something."""
+        """Seconds for measuring durations; only differences are meaningful."""
         return self._even()
 
     def step(self) -> timedelta | None:
-        """Follow the wall clock; return by how much it was stepped since the last call, if it was."""
+        """Follow the wall clock. Returns by how much it was stepped since the last call, or None."""
         wall, even = self._wall(), self._even()
         was, at = self._seen
         self.stands = wall == was and (even - at > _STANDS or self.stands)

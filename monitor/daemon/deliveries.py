@@ -70,7 +70,7 @@ class Deliveries:
     async def revived(self) -> None:
         """Dead notifications are pending again: read the outbox from its beginning."""
         await self.dead_letter_removed_channels()
-        self._dispatcher.wake(anew=True)
+        self._dispatcher.wake(from_start=True)
 
     async def dead_letter_removed_channels(self) -> None:
         """Mark what is pending for removed channels as dead: it would wait for ever, silently."""

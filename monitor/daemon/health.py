@@ -1,6 +1,6 @@
-"""Whether the monitor makes progress: defined here, once, for the watchdog, the heartbeat, the commands.
+"""Whether the monitor makes progress: the one definition, for the watchdog, the heartbeat, the commands.
 
-Pure. The daemon judges its own progress; the commands judge, in other processes, what the daemon noted.
+Pure. The daemon judges its own progress; the commands, in other processes, judge what the daemon noted.
 """
 
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from monitor.store.records import DaemonRow
 
 #: Seconds between two notes of progress in the database.
 NOTE_EVERY = 15.0
-#: The oldest note of a daemon that is alive: two notes may be missed, and a disk may be busy.
+#: The oldest last note of a live daemon: two notes may be missed, and a disk may be busy.
 FRESH = timedelta(seconds=45)
 
-#: Seconds without a beat; a beat reads and writes, so it also shows a database that hangs.
+#: Most seconds without a beat. A beat reads and writes, so it also shows a database that hangs.
 _BEAT_MOST = 30.0
-#: Seconds without a commit: the database is busy for seconds, not for a minute.
+#: Most seconds without a commit: a database is busy for seconds, not for a minute.
 _WRITTEN_MOST = 60.0
-#: Seconds without the end of a probe while some are due: the longest probe takes 180, and a route
-#: that refuses everybody, or an organization's gap, lets one through a minute or two.
+#: Most seconds without the end of a probe while some are due: the longest probe takes 180, and a route
+#: that refuses everybody, or an organization's gap, lets one through every minute or two.
 _PROBED_MOST = 360.0
-#: Seconds between two signs of a channel beside the time that one delivery may take: it checks every 15.
+#: Most seconds between two rounds of a channel, besides the time of one delivery: it checks every 15.
 _TOLD_MOST = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Seconds since each part last moved, by a clock that never steps.
+    """Seconds since each part last made progress, by a clock that never steps.
 
-    `probed` is since a probe last ended, or since none was due; `told` since the slowest channel last
-    finished a round or an attempt, whose longest is `delivery_most`.
+    `probed` counts since a probe last ended, or since none was due; `told` since the slowest channel last
+    finished a round or an attempt. An attempt may take `delivery_most` seconds.
     """
 
     beat: float
@@ -40,12 +40,12 @@ class Progress:
 
 
 def stalled(progress: Progress) -> tuple[str, ...]:
-    """The parts that do not move, in words for the log and for people; empty while there is progress."""
+    """The parts that make no progress, in words for the log and for people; empty while all do."""
     parts = (
-        ("the loop has not come round", progress.beat, _BEAT_MOST),
+        ("the main loop has not run", progress.beat, _BEAT_MOST),
         ("nothing could be written to the database", progress.written, _WRITTEN_MOST),
-        ("probes are due and none has ended", progress.probed, _PROBED_MOST),
-        ("the outbox has not moved", progress.told, _TOLD_MOST + progress.delivery_most),
+        ("probes are due, but none has finished", progress.probed, _PROBED_MOST),
+        ("a channel has made no progress", progress.told, _TOLD_MOST + progress.delivery_most),
     )
     return tuple(
         f"{what} for {seconds:.0f} s (at most {most:.0f})"
@@ -55,12 +55,12 @@ def stalled(progress: Progress) -> tuple[str, ...]:
 
 
 def trouble(daemon: DaemonRow | None, now: datetime) -> str | None:
-    """What is wrong with the daemon that owns a database, by its row; None when it is well.
+    """What is wrong with the daemon of a database, by its row; None when it is well.
 
-    The one rule for whether it is alive: for `healthcheck`, and whatever else shows or counts on it.
+    The one rule for whether it is alive: for `healthcheck` and all else that shows it or relies on it.
     """
     if daemon is None:
-        return "no daemon has had this database yet"
+        return "no daemon has used this database yet"
     who = f"process {daemon.pid}, started {daemon.started_at:%Y-%m-%dT%H:%M:%SZ}"
     if daemon.stopped_at is not None:
         return f"the daemon is stopped since {daemon.stopped_at:%Y-%m-%dT%H:%M:%SZ} ({who})"
@@ -70,7 +70,7 @@ def trouble(daemon: DaemonRow | None, now: datetime) -> str | None:
         when = f"{seconds:.0f} s ago" if seconds > 0 else f"{-seconds:.0f} s in the future"
         most = FRESH.total_seconds()
         return (
-            f"the daemon's last sign of life is {when}, and {most:.0f} s is the most:"
+            f"the daemon's last report is {when}, and {most:.0f} s is the limit:"
             f" it hangs or was killed ({who})"
         )
     if problems := daemon.status.get("stalled"):

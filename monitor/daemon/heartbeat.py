@@ -10,15 +10,15 @@ from monitor.config import Heartbeat
 
 log = structlog.get_logger()
 
-#: Calls the URL; None when it was taken, else what went wrong, without the URL.
+#: Calls the URL; returns None when the call was accepted, else the error, without the URL.
 Ping = Callable[[str], Awaitable[str | None]]
 
 
 class HeartbeatSender:
-    """Calls `URL/start` once, then `URL` every so often while `stalled` is empty.
+    """Calls `URL/start` once, then `URL` at its interval while `stalled` is empty.
 
-    `URL/fail` is called once when progress ends, and then nothing until it goes on. A call that is not
-    taken is logged once and never repeated: the next one is due soon enough.
+    When progress ends it calls `URL/fail` once, and then nothing until there is progress again. A failed call
+    is logged once and not repeated: the next one is due soon enough.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class HeartbeatSender:
         self._taken = True
 
     async def run(self) -> None:
-        """Beat until cancelled."""
+        """Call until cancelled."""
         await self._call("start")
         failing = False
         while True:

@@ -1,4 +1,4 @@
-"""What a service manager is told, as sd_notify(3) has it: ready, status, alive, reloading, stopping."""
+"""Reports to a service manager by sd_notify(3): ready, status, alive, reloading, stopping."""
 
 import os
 import socket
@@ -13,19 +13,19 @@ log = structlog.get_logger()
 class ServiceManager:
     """The service manager that waits at `$NOTIFY_SOCKET`; without one every call does nothing.
 
-    A manager that cannot be reached is logged once and never raised: it is its own to notice.
+    A manager that cannot be reached is logged once and raises nothing.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         address = environ.get("NOTIFY_SOCKET", "")
-        # "@" stands for the zero byte of an abstract socket; other forms (vsock:…) are for machines.
+        # "@" stands for the zero byte of an abstract socket; other forms (vsock:…) are for virtual machines.
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._status = ""
         self._unreachable = False
 
     @property
     def there(self) -> bool:
-        """Whether a service manager listens."""
+        """Whether there is a service manager."""
         return self._address[:1] in ("/", "\0")
 
     def ready(self, status: str) -> None:
@@ -57,7 +57,7 @@ class ServiceManager:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as end:
-                # Never wait: a manager that does not read must not hold up the one loop.
+                # Never wait: a manager that does not read must not block the loop.
                 end.setblocking(False)
                 end.sendto("\n".join(lines).encode(), self._address)
         except OSError as error:

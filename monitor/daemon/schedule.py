@@ -36,7 +36,7 @@ class Schedule:
     """Calls `probe`, given to `start`, with each watch that is due.
 
     The times are in memory only: those of an earlier run are not restored, and each target's next probe is
-    decided anew at the start. Times are the monitor's own, which pass evenly. The scheduler uses the wall
+    decided again at the start. Times are the monitor's own, which pass evenly. The scheduler uses the wall
     clock, which may be stepped, stand still, or run on while the machine sleeps. Therefore this class
     decides what is due whenever the scheduler wakes it.
     """
@@ -64,14 +64,14 @@ class Schedule:
         )
 
     def start(self, probe: Callable[[Watch], Awaitable[None]]) -> None:
-        """Start, or continue with another `probe`. Call it on the loop."""
+        """Start. Call it on the loop."""
         self._probe = probe
         if not self._scheduler.running:
             self._scheduler.start()
             self._wake_for_the_first()
 
     def stop(self) -> None:
-        """Begin no more probes. Probes under way belong to the probe runner and continue."""
+        """Begin no more probes. Probes under way belong to the pipeline and continue."""
         self._probe = None
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)

@@ -18,20 +18,19 @@ from monitor.store.errors import StoreError
 log = structlog.get_logger()
 
 
-#: Objects made until the youngest are searched for cycles, and how often until the older ones are. Few of
-#: ours are in cycles.
+#: The thresholds of the garbage collector, far above the defaults: few of our objects are in cycles.
 _GARBAGE = (10_000, 20, 20)
 
-#: Reads the settings anew and makes what sends; raises SettingsError.
+#: Reads the settings again and makes the senders; raises SettingsError.
 Read = Callable[[], tuple[Settings, Sequence[Sender]]]
 
 
 async def serve(monitor: Monitor, manager: ServiceManager, read: Read) -> int:
     """Run until SIGTERM or SIGINT, then stop in order (see `signals`).
 
-    SIGHUP has the settings read anew: parsed whole first, then swapped; what does not load changes
-    nothing. Returns the exit status: 0 after SIGTERM, 130 after SIGINT. Raises StoreError when the
-    database cannot be used, or was taken away.
+    SIGHUP reloads the settings: the whole file is parsed first, then swapped in. A file that does not load
+    changes nothing. Returns the exit status: 0 after SIGTERM, 130 after SIGINT. Raises StoreError when the
+    database cannot be used, or was deleted or replaced.
     """
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[int] = loop.create_future()
@@ -41,14 +40,14 @@ async def serve(monitor: Monitor, manager: ServiceManager, read: Read) -> int:
         log.info("signal", name=signal.Signals(number).name)
         asked.set_result(number)
 
-    # a signal's handler is called between any two steps: the loop takes it in its turn
+    # a signal's handler may run between any two steps, so it only leaves a note for the loop
     signals.serve_with(
         lambda number: loop.call_soon_threadsafe(ask, number),
         lambda: loop.call_soon_threadsafe(again.set),
     )
     try:
         await monitor.start()
-        _set_apart()
+        _freeze_objects()
         running = asyncio.create_task(monitor.run(), name="run")
         while not (asked.done() or running.done()):
             wanted: asyncio.Future[Any] = asyncio.ensure_future(again.wait())
@@ -68,10 +67,10 @@ async def serve(monitor: Monitor, manager: ServiceManager, read: Read) -> int:
     return 130 if asked.done() and asked.result() == signal.SIGINT else 0
 
 
-def _set_apart() -> None:
-    """Have the garbage collector leave alone what stays anyway: to search it took a third of the loop's time.
+def _freeze_objects() -> None:
+    """Exclude the objects that stay from garbage collection: searching them took a third of the loop's time.
 
-    With 10,000 targets a full search stops everything for a quarter of a second.
+    With 10,000 targets a full collection stops everything for a quarter of a second.
     """
     gc.unfreeze()
     gc.collect()
@@ -84,7 +83,7 @@ async def _reload(monitor: Monitor, manager: ServiceManager, read: Read) -> None
     try:
         settings, channels = await asyncio.to_thread(read)
         await monitor.reload(settings, channels)
-        _set_apart()
+        _freeze_objects()
     except (SettingsError, ReloadError) as error:
         log.error("reload_refused", error=str(error), why="nothing was changed")  # noqa: TRY400
         await monitor.say_ready()

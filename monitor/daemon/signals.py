@@ -1,8 +1,8 @@
-"""How a process ends when it is asked to: from its first moment on, once, and in order.
+"""How a process ends on a signal: from its first moment on, once, and in order.
 
-Asked by SIGTERM, SIGINT or SIGHUP, what runs is ended as by Ctrl-C: what stands in `finally` is still done.
-A second signal ends the process at once, but for one that follows within `ECHO`: `timeout`, and a
-terminal's group of processes, send two.
+SIGTERM, SIGINT and SIGHUP end the running work as Ctrl-C does, so `finally` blocks still run. A second
+signal ends the process at once, unless it follows within `ECHO`: `timeout` sends two, and so does a
+terminal to its group of processes.
 """
 
 import os
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
-#: Seconds within which a second signal is the first one's echo.
+#: A second signal within this many seconds is a copy of the first.
 ECHO = 0.5
 
 T = TypeVar("T")
@@ -22,12 +22,12 @@ _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class _Asked:
-    """The signals that came so far, and who handles them."""
+    """The first signal that arrived, and the handlers."""
 
     def __init__(self) -> None:
         self.number = 0
         self.at = 0.0
-        #: None: nobody reads settings anew here, and SIGHUP ends like the others
+        #: None where no settings are reloaded: SIGHUP then ends the process like the others
         self.again: Callable[[], object] | None = None
         self.end: Callable[[int], object] = _raise
 
@@ -35,7 +35,7 @@ class _Asked:
 def _raise(number: int) -> NoReturn:
     if number == signal.SIGINT:
         raise KeyboardInterrupt
-    # a daemon that has not begun yet has stopped in order
+    # a daemon that has not started yet counts as stopped in order
     early = number == signal.SIGTERM and _asked.again is not None
     raise SystemExit(0 if early else 128 + number)
 
@@ -44,22 +44,22 @@ _asked = _Asked()
 
 
 def handle(*, reloads: bool = False) -> None:
-    """Take the signals over; the first thing that a process does.
+    """Install the handlers; call it first in a process.
 
-    With `reloads` SIGHUP ends nothing: it is kept for who reads the settings anew (`serve_with`).
+    With `reloads` SIGHUP does not end the process: it is kept for the handler that `serve_with` sets.
     """
     if reloads:
         _asked.again = _keep
     for number in _ENDING:
-        # who starts a process may have it ignore a signal, as `nohup` and a shell's `&` do
+        # keep signals ignored that the parent process had ignored, as `nohup` and a shell's `&` do
         if signal.getsignal(number) is not signal.SIG_IGN or (reloads and number == signal.SIGHUP):
             signal.signal(number, _take)
 
 
 def serve_with(end: Callable[[int], object], again: Callable[[], object]) -> None:
-    """From here on `end` is called with the signal that asks for the end, and `again` for SIGHUP.
+    """From now on call `end` with a signal that ends the process, and `again` on SIGHUP.
 
-    One that came before is told at once.
+    A SIGHUP that arrived earlier calls `again` at once.
     """
     early = _asked.again is _kept
     _asked.end, _asked.again = end, again
@@ -70,7 +70,7 @@ def serve_with(end: Callable[[int], object], again: Callable[[], object]) -> Non
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """A signal that asks for the end waits until this is over: for a step that must not be cut in two."""
+    """Handle a signal that ends the process only after this block: for a step that must not be cut."""
     came: list[int] = []
     end, _asked.end = _asked.end, came.append
     try:
@@ -82,8 +82,8 @@ def deferred() -> Iterator[None]:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, as `asyncio.run` does. A signal cancels it, and then ends the command."""
-    import asyncio  # noqa: PLC0415 - the first moment is before it is loaded
+    """Run a coroutine as `asyncio.run` does. A signal cancels it and then ends the command."""
+    import asyncio  # noqa: PLC0415 - signals are handled before it is loaded
 
     async def listening() -> T:
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
@@ -110,7 +110,7 @@ def _keep() -> None:
 
 
 def _kept() -> None:
-    """SIGHUP came already."""
+    """Marks that SIGHUP arrived before its handler was set."""
 
 
 def _take(number: int, _: FrameType | None) -> None:
@@ -122,5 +122,5 @@ def _take(number: int, _: FrameType | None) -> None:
         _asked.number, _asked.at = number, now
         _asked.end(number)
     elif now - _asked.at > ECHO:
-        # A second signal: what was committed is safe, the rest is done at the next start.
+        # A second signal: committed results are safe, the next start does the rest.
         os._exit(128 + number)

@@ -1,4 +1,4 @@
-"""Which silences are told: one per silent route, and one for the targets that fail alone on a route."""
+"""The events of silence: one for a silent route, and one for the targets that fail alone on a route."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

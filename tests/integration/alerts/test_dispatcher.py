@@ -286,7 +286,7 @@ async def test_what_is_read_again_before_its_delivery_is_noted_holds_nothing_up(
         other = light(scope="org-other", target="other/gpt-image-2:images")
         for n in range(3):  # each time it reads all that is not noted yet
             outbox.add("ops", other)
-            dispatcher.wake(anew=True)
+            dispatcher.wake(from_start=True)
             await hook.arrival(2 + n)
         outbox.marking.set()
         outbox.add("ops", light())

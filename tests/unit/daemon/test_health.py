@@ -26,10 +26,10 @@ def test_while_everything_moves_there_is_progress():
 @pytest.mark.parametrize(
     ("what", "just", "words"),
     [
-        ("beat", 30, "the loop has not come round for 31 s (at most 30)"),
+        ("beat", 30, "the main loop has not run for 31 s (at most 30)"),
         ("written", 60, "nothing could be written to the database for 61 s (at most 60)"),
-        ("probed", 360, "probes are due and none has ended for 361 s (at most 360)"),
-        ("told", 70, "the outbox has not moved for 71 s (at most 70)"),
+        ("probed", 360, "probes are due, but none has finished for 361 s (at most 360)"),
+        ("told", 70, "a channel has made no progress for 71 s (at most 70)"),
     ],
 )
 def test_each_part_has_its_time_and_is_named_after_it(what, just, words):
@@ -52,7 +52,7 @@ def test_a_daemon_that_noted_progress_lately_is_well():
 
 def test_a_daemon_without_a_recent_sign_hangs_or_was_killed():
     said = trouble(replace(ROW, progress_at=NOW - timedelta(seconds=46)), NOW)
-    assert said.startswith("the daemon's last sign of life is 46 s ago, and 45 s is the most")
+    assert said.startswith("the daemon's last report is 46 s ago, and 45 s is the limit")
     assert "process 42" in said
 
 
@@ -62,13 +62,15 @@ def test_a_sign_from_the_future_is_none():
 
 
 def test_a_daemon_that_lives_and_makes_no_progress_says_what_stands_still():
-    said = trouble(replace(ROW, status={"stalled": ["the outbox has not moved for 71 s"]}), NOW)
-    assert said.startswith("the daemon makes no progress: the outbox has not moved for 71 s")
+    said = trouble(
+        replace(ROW, status={"stalled": ["a channel has made no progress for 71 s"]}), NOW
+    )
+    assert said.startswith("the daemon makes no progress: a channel has made no progress for 71 s")
 
 
 def test_a_stopped_daemon_and_no_daemon_are_told_apart():
     assert "is stopped since 2026-11-20T12:00:00Z" in trouble(replace(ROW, stopped_at=NOW), NOW)
-    assert trouble(None, NOW) == "no daemon has had this database yet"
+    assert trouble(None, NOW) == "no daemon has used this database yet"
 
 
 def test_two_notes_may_be_missed_before_it_is_called_ill():

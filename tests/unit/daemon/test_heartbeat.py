@@ -67,7 +67,7 @@ async def test_it_calls_start_then_success_while_there_is_progress():
 
 
 async def test_when_progress_ends_it_fails_once_and_is_silent_until_it_goes_on():
-    verdicts = iter([[], ["the outbox has not moved"], ["still"], ["still"], [], []])
+    verdicts = iter([[], ["a channel has made no progress"], ["still"], ["still"], [], []])
     calls = Calls()
     task = await beating(calls, lambda: next(verdicts))
     while len(calls.urls) < 5:
