@@ -13,7 +13,6 @@ from monitor.access.words import EventKind
 from monitor.config import Settings
 from monitor.daemon.changes import Changes
 from monitor.daemon.clock import Clock
-from monitor.daemon.network_state import NetworkState
 from monitor.daemon.silences import Silences, stale_of
 from monitor.daemon.watches import Watch, Watches
 from monitor.oneshot.evidence_bundle import Asked, bundle
@@ -32,7 +31,6 @@ class DeadlineCheck:
     settings: InitVar[Settings]
     watches: Watches
     silences: Silences
-    network: NetworkState
     changes: Changes
     clock: Clock
 
@@ -45,12 +43,12 @@ class DeadlineCheck:
 
     async def run(self) -> None:
         """Check all deadlines once."""
-        now, offline = self.clock.now(), self.network.offline
+        now = self.clock.now()
         changes: list[Change] = []
         silent: list[tuple[Watch, Event]] = []
         overdue: list[tuple[Watch, TimePassed]] = []
         for watch in self.watches:
-            passed = self.silences.passed(watch, now, offline=offline)
+            passed = self.silences.passed(watch, now)
             decision = advance(watch.memory, passed, now, self.changes.rules)
             if not decision.events:
                 continue
@@ -61,7 +59,7 @@ class DeadlineCheck:
                 overdue.append((watch, passed))
                 continue
             changes.append(self.changes.apply(watch, passed, without=EventKind.STALE))
-        for watch, passed, stale in self.silences.nearly_due(silent, now, offline=offline):
+        for watch, passed, stale in self.silences.nearly_due(silent, now):
             silent.append((watch, stale))
             changes.append(self.changes.apply(watch, passed, without=EventKind.STALE))
         changes += self.silences.changes(silent, now)

@@ -262,7 +262,7 @@ class Monitor:
         deliveries = Deliveries(settings, self._channels, recorder, watches, clock)
         changes = Changes(settings, recorder.queue, builder, deliveries, clock)
         budgets = Budgets(settings, recorder, watches, changes, self._allowance)
-        silences = Silences(watches, builder, changes, clock.now())
+        silences = Silences(watches, builder, changes, network, clock.now())
         slots, payments = RequestSlots(settings, watches, clock), Payments(settings, budgets, clock)
         prober = Prober(catalog=settings.catalog, limit_in_flight=_IN_FLIGHT_MOST)
         listings = Listings(
@@ -275,8 +275,7 @@ class Monitor:
             network=network, lateness=lateness, changes=changes, schedule=schedule,
         )  # fmt: skip
         deadline_check = DeadlineCheck(
-            settings=settings, watches=watches, silences=silences, network=network,
-            changes=changes, clock=clock,
+            settings=settings, watches=watches, silences=silences, changes=changes, clock=clock,
         )  # fmt: skip
         self._inbox_reader = InboxReader(
             recorder=recorder, watches=watches, changes=changes, schedule=schedule,

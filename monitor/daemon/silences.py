@@ -13,6 +13,7 @@ from monitor.access.states import advance
 from monitor.access.words import Code, EventKind, Reason, Silence
 from monitor.daemon.changes import Changes
 from monitor.daemon.event_builder import EventBuilder
+from monitor.daemon.network_state import NetworkState
 from monitor.daemon.watches import Watch, Watches
 from monitor.store.records import Change
 
@@ -24,9 +25,15 @@ class Silences:
     """Knows when each route last answered conclusively, and which routes were told as silent."""
 
     def __init__(
-        self, watches: Watches, event_builder: EventBuilder, changes: Changes, now: datetime
+        self,
+        watches: Watches,
+        event_builder: EventBuilder,
+        changes: Changes,
+        network: NetworkState,
+        now: datetime,
     ) -> None:
         self._watches = watches
+        self._network = network
         self._event_builder = event_builder
         self._changes = changes
         #: start of the present time of probing without a suspend, or an outage that was told
@@ -59,11 +66,11 @@ class Silences:
         for times in (self._answered, self._again):
             times.update({route: at + step for route, at in times.items()})
 
-    def passed(self, watch: Watch, now: datetime, *, offline: bool) -> TimePassed:
+    def passed(self, watch: Watch, now: datetime) -> TimePassed:
         """The input of time passing for a target, with the facts of its route."""
         route = watch.target.route
         # while our own network is down no target counts as silent: `offline` was told
-        since = now if offline else self._watching_since
+        since = now if self._network.offline else self._watching_since
         return TimePassed(
             full_interval(watch.memory, now, watch.cadence, watch.shutdown),
             # the catalog's date wakes nobody before the API's own list is read
@@ -73,7 +80,7 @@ class Silences:
         )
 
     def nearly_due(
-        self, silent: Sequence[tuple[Watch, Event]], now: datetime, *, offline: bool
+        self, silent: Sequence[tuple[Watch, Event]], now: datetime
     ) -> list[tuple[Watch, TimePassed, Event]]:
         """Further silent targets at the places of `silent`, so that one message tells of all of them."""
         alone = [watch for watch, one in silent if one.facts["silence"] == Silence.TARGET]
@@ -82,7 +89,7 @@ class Silences:
         found: list[tuple[Watch, TimePassed, Event]] = []
         for watch in self._watches if places else ():
             if watch.memory.failing_since and not watch.memory.stale and _place(watch) in places:
-                passed = replace(self.passed(watch, now, offline=offline), among_others=True)
+                passed = replace(self.passed(watch, now), among_others=True)
                 stale = stale_of(advance(watch.memory, passed, now, self._changes.rules))
                 if stale and watch.name not in among:
                     found.append((watch, passed, stale))

@@ -159,10 +159,6 @@ class Watches:
     def __len__(self) -> int:
         return len(self._by_name)
 
-    def get(self, name: str) -> Watch | None:
-        """The watch of the target with this name, or None."""
-        return self._by_name.get(name)
-
     def sizes(self) -> Counter[str]:
         """The number of targets of each route."""
         return Counter(watch.target.route for watch in self)
