@@ -51,7 +51,7 @@ class Payments:
             return Probe(watch, ProbeKind.LISTING)
         need = self._need(watch, today)
         if need is None:
-            watch.crowded_since = None
+            watch.no_room_since = None
             watch.blind = watch.waiting
             if not ledger.has_room(
                 watch.target.key, today, watch.price, Need.ANSWERED, in_time=True
@@ -61,7 +61,7 @@ class Payments:
         found = ledger.reserve(watch.account, watch.target.key, today, watch.price, need)
         if found is None:
             return None
-        watch.crowded_since = None
+        watch.no_room_since = None
         hold, posting = found
         if posting:
             try:
@@ -152,5 +152,5 @@ class Payments:
     def _may_wait(self, watch: Watch) -> bool:
         """Whether to wait for budget that other probes hold; at most as long as these should take."""
         now = self.clock.even()
-        watch.crowded_since = watch.crowded_since or now
-        return now - watch.crowded_since < 2 * watch.cadence.settling.total_seconds()
+        watch.no_room_since = watch.no_room_since or now
+        return now - watch.no_room_since < 2 * watch.cadence.settling.total_seconds()

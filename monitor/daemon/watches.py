@@ -66,7 +66,7 @@ class Watch:
     answers: int = 0
     request_ids: deque[str] = field(default_factory=lambda: deque(maxlen=_REQUEST_IDS))
     #: since when (even seconds) other probes hold the rest of the budget
-    crowded_since: float | None = None
+    no_room_since: float | None = None
     #: the last probe of either kind was answered by the server itself
     heard: bool = False
     #: until when (even seconds) the last price of its key's day is kept, after a probe with one was lost
