@@ -1,8 +1,9 @@
-"""What `advance` takes in: answers, declarations, openings of siblings, time. Plain values."""
+"""What `advance` takes in: answers, declarations, siblings' openings, time; and its figures. Plain values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
+from monitor.access.limits import Confirmation, Deadlines
 from monitor.access.words import Code, DeclarationKind, ProbeKind
 
 
@@ -49,3 +50,11 @@ class TimePassed:
 
 #: What `advance` applies to a target.
 Input = Answered | Declared | SiblingOpened | TimePassed
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The figures that the state table uses."""
+
+    confirmation: Confirmation = field(default_factory=Confirmation)
+    deadlines: Deadlines = field(default_factory=Deadlines)

@@ -1,6 +1,6 @@
 """The figures that settings may change: cadence, confirmation, deadlines, budget."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 
@@ -95,11 +95,3 @@ class Delivery:
     timeout: timedelta = timedelta(seconds=10)
     #: messages that are sent to one channel at once, where its service sets no pace
     parallel: int = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The figures that the state table uses."""
-
-    confirmation: Confirmation = field(default_factory=Confirmation)
-    deadlines: Deadlines = field(default_factory=Deadlines)
