@@ -45,7 +45,7 @@ class EventBuilder:
     def use(self, settings: Settings) -> None:
         """Use the channels and the pools of these settings from now on."""
         self._subscriptions = subscriptions_of(settings)
-        self._pools = settings.pools
+        self._pools = {watch.pool.name: watch.pool for watch in self._watches if watch.pool}
 
     def compare(self, openings: Sequence[Opening], now: datetime) -> None:
         """Take the openings with which messages compare a wait, and the ongoing waits beside them."""
