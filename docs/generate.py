@@ -109,7 +109,7 @@ def _section(made: Mapping[str, Any], name: str, heading: str) -> str:
     known = made["$defs"]
     section = _referred(whole, known)
     if name == "catalog":
-        section = known["ModelSection"]
+        section = known["Model"]
     fields = section["properties"]
     rows = []
     for field, about in fields.items():
@@ -143,9 +143,7 @@ def _field(about: Mapping[str, Any], *, needed: bool) -> tuple[str, ...]:
 def _form(about: Mapping[str, Any]) -> str:
     """What is written after the equals sign."""
     if about.get("type") == "array":
-        return (
-            f"list of {_form(about['items'])}s" if "enum" not in about["items"] else "list of words"
-        )
+        return f"list of {_form(about['items'])}s"
     pattern = about.get("pattern", "")
     if "ms)" in pattern:
         return "duration"
@@ -165,6 +163,8 @@ def _form(about: Mapping[str, Any]) -> str:
 
 
 def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
     return f'"{value}"' if isinstance(value, str) else str(value)

@@ -4,23 +4,37 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
+from typing import Annotated, Any
 
-from monitor.access.words import Surface
-from monitor.catalog.entries import CatalogError, read_entry
-from monitor.catalog.model import Model
+from pydantic import AfterValidator, BeforeValidator
+
+from monitor.access.fields import setting
+from monitor.access.words import Gate, Surface
+from monitor.catalog.entries import completed
+from monitor.catalog.model import Model, Price
 
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
+def _completed(entries: Any) -> Any:
+    return completed(entries, builtin().models)
+
+
+def _beside_the_builtin(models: Mapping[str, Model]) -> Mapping[str, Model]:
+    return MappingProxyType({**builtin().models, **models})
+
+
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The known models by name. Lookups never raise; an unknown model is None."""
+    """What is known of models: the built-in catalog, and beside it what settings say."""
 
-    models: Mapping[str, Model] = field(default_factory=dict)
+    models: Annotated[
+        Mapping[str, Model], BeforeValidator(_completed), AfterValidator(_beside_the_builtin)
+    ] = setting(dict, "By the model's name; only what is named is changed", validate_default=True)
 
     def get(self, name: str) -> Model | None:
         """The model of this name, else of the name without a snapshot's date or a vendor's prefix.
@@ -42,29 +56,23 @@ class Catalog:
         near = difflib.get_close_matches(name.rpartition("/")[2].lower(), self.models, n=1)
         return near[0] if near else None
 
-    def with_overrides(self, models: Mapping[str, object]) -> "Catalog":
-        """A catalog with these entries changed or added, as in `[catalog.models.NAME]`.
-
-        An entry of a known name changes only the fields it names; one of a new name needs at least
-        `surfaces`. Raises CatalogError naming the entry and the field.
-        """
-        changed = {
-            name: read_entry(name, entry, self.models.get(name)) for name, entry in models.items()
-        }
-        return Catalog(MappingProxyType({**self.models, **changed}))
-
 
 @cache
 def builtin() -> Catalog:
-    """The catalog that comes with this program (`models.toml`). Raises CatalogError if it is damaged."""
+    """The catalog that comes with this program (`models.toml`)."""
     text = resources.files("monitor.catalog").joinpath("models.toml").read_text(encoding="utf-8")
-    models: dict[str, Model] = {}
-    for name, entry in tomllib.loads(text)["models"].items():
-        for needed in ("family", "source", "checked", "gates"):
-            if needed not in entry:
-                raise CatalogError(name, needed, "is missing")
-        models[name] = read_entry(name, entry)
-    return Catalog(MappingProxyType(models))
+    return Catalog(MappingProxyType(dict(map(_own, tomllib.loads(text)["models"].items()))))
+
+
+def _own(item: tuple[str, dict[str, Any]]) -> tuple[str, Model]:
+    # A test reads the entries as those of settings are read. Here that would cost `explain` 20 ms.
+    name, entry = item
+    made = {
+        "surfaces": tuple(map(Surface, entry["surfaces"])),
+        "gates": {Surface(surface): Gate(gate) for surface, gate in entry["gates"].items()},
+        "price": Price(**entry["price"]) if "price" in entry else None,
+    }
+    return name, Model(**{"name": name, "shutdown": None, **entry, **made})
 
 
 def family(name: str) -> str:

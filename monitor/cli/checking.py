@@ -226,7 +226,7 @@ def wait(
 
         asked = [Wanted("wait", key, usd) for key, usd in wanted.items() if usd]
         with reserving(settings, asked, costs, over=over_budget):
-            configure(redactor(), log_format=settings.log_format, level="WARNING")
+            configure(redactor(), log_format=settings.monitor.log_format, level="WARNING")
             status = run(_wait(alone, limit, wanted))
     raise typer.Exit(status)
 
@@ -237,9 +237,9 @@ def _only(settings: "Settings", targets: "Sequence[Target]", database: Path) -> 
     for key in settings.keys:
         wanted = tuple(target.capability for target in targets if target.key == key.name)
         if wanted:
-            keys.append(replace(key, capabilities=wanted))
+            keys.append(replace(key, watch=wanted))
     # there are no channels, and pools name theirs
-    pools = {name: replace(pool, channels=()) for name, pool in settings.pools.items()}
+    pools = tuple(replace(pool, channels=()) for pool in settings.pools)
     return replace(settings, keys=tuple(keys), pools=pools, channels=(), database=database)
 
 

@@ -103,7 +103,7 @@ def _reserve(
 
     if not wanted:
         return ()
-    configure(redactor_of(settings), log_format=settings.log_format, level="WARNING")
+    configure(redactor_of(settings), log_format=settings.monitor.log_format, level="WARNING")
     try:
         reserved = reserve(settings, wanted, over=over)
     except OverBudgetError as error:

@@ -27,11 +27,11 @@ def run(config: ConfigOption = None) -> None:
     from monitor.daemon.notify import ServiceManager
     from monitor.daemon.serve import serve
     from monitor.daemon.service import Monitor
-    from monitor.logs.logging_setup import configure, log_uncaught
+    from monitor.logs.logging_setup import log_uncaught
 
     settings = load_settings(config)
     announce(settings)
-    configure(redactor(), log_format=settings.log_format, level=settings.log_level, queued=True)
+    _log(settings)
     log_uncaught()
     enough_descriptors()
     manager = ServiceManager()
@@ -40,7 +40,7 @@ def run(config: ConfigOption = None) -> None:
         again = read_settings(config)
         # before anything is said of the new secrets; the old ones stay hidden
         learn(redactor(), again)
-        configure(redactor(), log_format=again.log_format, level=again.log_level, queued=True)
+        _log(again)
         return again, senders_of(again, redactor())
 
     with plain_errors():
@@ -49,6 +49,13 @@ def run(config: ConfigOption = None) -> None:
         )
         status = asyncio.run(serve(monitor, manager, read))
     raise typer.Exit(status)
+
+
+def _log(settings: "Settings") -> None:
+    from monitor.logs.logging_setup import configure
+
+    said = settings.monitor
+    configure(redactor(), log_format=said.log_format, level=said.log_level.upper(), queued=True)
 
 
 def announce(settings: "Settings") -> None:
@@ -62,7 +69,7 @@ def announce(settings: "Settings") -> None:
         f"access-monitor watches {many(len(targets), 'target')},"
         f" by {settings.source or 'the environment'}:"
     )
-    own = [target for target in targets if not settings.key(target.key).pool]
+    own = [target for target in targets if not settings.pool_of(target.key)]
     for target in own[:20]:
         price, estimated = worst_case(settings, target)
         about = "about " if estimated else ""
@@ -70,12 +77,11 @@ def announce(settings: "Settings") -> None:
              f" {about}${price:.5f} a granted probe")  # fmt: skip
     if len(own) > 20:
         note(f"  and {len(own) - 20} more")
-    for pool in settings.pools.values():
-        watched = ", ".join(str(one) for one in pool.capabilities)
+    for pool in settings.pools:
+        watched = ", ".join(str(one) for one in pool.watch)
         contract = settings.routes[pool.route].contract
-        note(
-            f"  pool {pool.name}: {many(pool.keys or 0, 'key')}, {watched}, over {pool.route} ({contract})"
-        )
+        keys = many(len(pool.secrets.keys or ()), "key")
+        note(f"  pool {pool.name}: {keys}, {watched}, over {pool.route} ({contract})")
     for name in dict.fromkeys(target.route for target in targets):
         route = settings.routes[name]
         proxy = proxy_for(route.base_url)

@@ -66,7 +66,7 @@ def status(
         print_json(as_json(found))
         return
     pools, targets, more = pool_summaries(
-        found.targets, settings.pools, settings.deadlines.stale, now
+        found.targets, [pool.name for pool in settings.pools], settings.deadlines.stale, now
     )
     if pools:
         print("\n".join([*pools, ""]))
@@ -113,7 +113,7 @@ def gone(settings: "Settings", money: "Money") -> list[str]:
         if not spent:
             continue
         route = settings.routes[key.route]
-        dearest = max(price_of(settings.catalog, route, one)[0] for one in key.capabilities)
+        dearest = max(price_of(settings.catalog, route, one)[0] for one in key.watch)
         least = min(least, dearest)
         if spent + dearest > day:
             over.append(f"{key.name} (${spent:.4f}, ${money.held[key.name]:.4f} of it held)")

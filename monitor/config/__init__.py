@@ -3,9 +3,10 @@
 from monitor.config.costs import month, price_of
 from monitor.config.loading import default_from_environment, load
 from monitor.config.locations import default_database, find, named_database
-from monitor.config.presenting import example, schema, show
+from monitor.config.presenting import example, show
 from monitor.config.problems import Problem, SettingsError
 from monitor.config.references import Secret
+from monitor.config.schema import schema
 from monitor.config.settings import Channel, Heartbeat, Key, Organization, Pool, Route, Settings
 
 __all__ = [

@@ -7,40 +7,19 @@ whose text says what to do. They are functions of values, so that every error of
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from enum import StrEnum
 from fnmatch import fnmatchcase
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationInfo
-from pydantic_core import PydanticCustomError
 
+from monitor.access.fields import refuse, text_of
 from monitor.access.target import Capability, split_capability
-from monitor.access.words import Code, Effect, Surface
+from monitor.access.words import Surface
 from monitor.catalog import Catalog
-from monitor.config.durations import parse_duration
 from monitor.config.pools import PoolFile, read_pool
-from monitor.config.problems import Path as Place
 from monitor.config.problems import looks_secret, shown, suggestion
 from monitor.config.references import Secret, UnresolvedError, resolve, unresolved
-
-_WORD = TypeVar("_WORD", bound=StrEnum)
-
-
-class LogFormat(StrEnum):
-    """How the log is written."""
-
-    AUTO = "auto"
-    JSON = "json"
-    CONSOLE = "console"
-
-
-class LogLevel(StrEnum):
-    """The least that the log says."""
-
-    INFO = "info"
-    DEBUG = "debug"
 
 
 @dataclass
@@ -78,35 +57,6 @@ class Context:
         context = info.context
         assert isinstance(context, Context)  # noqa: S101  # a mistake of ours, never of the file
         return context
-
-
-def refuse(text: str, *, hidden: bool = False, below: Place = ()) -> PydanticCustomError:
-    """An error for the report.
-
-    With `hidden` the value is not shown beside it; `below` is where inside the value it is.
-    """
-    return PydanticCustomError(
-        "refused", "{text}", {"text": text, "hidden": hidden, "below": below}
-    )
-
-
-def text_of(value: Any, wanted: str = "text in quotes") -> str:
-    """The value, when it is text."""
-    if not isinstance(value, str):
-        raise refuse(f"must be {wanted}")
-    return value
-
-
-def duration(value: Any) -> timedelta:
-    """A duration with its unit; a bare number could be seconds or minutes, so it is an error."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise refuse(f'needs a unit: write "{value}s" for seconds, "{value}m" for minutes')
-    try:
-        return parse_duration(text_of(value, 'a duration such as "20s" or "1h30m"'))
-    except PydanticCustomError:
-        raise
-    except ValueError as error:
-        raise refuse(str(error)) from None
 
 
 def at_least_a_second(value: timedelta) -> timedelta:
@@ -149,38 +99,6 @@ def header_value(value: Any) -> str:
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise refuse("must be an id: ASCII characters without whitespace, not empty")
     return text
-
-
-def one_of(words: type[_WORD]) -> Callable[[Any], _WORD]:
-    """A check for a word of an enumeration, with the nearest one in its error."""
-
-    def check(value: Any) -> _WORD:
-        text = text_of(value, "one of: " + ", ".join(words))
-        if text not in {str(word) for word in words}:
-            raise refuse(f"is not known; {suggestion(text, words)}")
-        return words(text)
-
-    return check
-
-
-#: What a rule of one's own may mean.
-NOT_GRANTED = [str(code) for code in Code if code.effect is not Effect.GRANTED]
-
-
-def diagnosis(value: Any) -> Code:
-    """What a rule of one's own means: never granted, for only a payload proves access."""
-    code = one_of(Code)(value)
-    if code.effect is Effect.GRANTED:
-        raise refuse("a rule never means granted: only an answer's payload proves access")
-    return code
-
-
-def phrase(value: Any) -> str:
-    """Words to look for in an answer."""
-    text = text_of(value)
-    if not text.strip() or len(text) > 200 or not text.isprintable():
-        raise refuse("must be 1 to 200 printable characters")
-    return text.strip()
 
 
 def secret(value: Any, info: ValidationInfo) -> Secret:
@@ -275,7 +193,7 @@ def _unknown(catalog: Catalog, text: str) -> str:
     )
 
 
-def each_once(value: list[Capability]) -> list[Capability]:
+def each_once(value: tuple[Capability, ...]) -> tuple[Capability, ...]:
     """A key's list of what it watches: something, and nothing twice."""
     if not value:
         raise refuse("must name at least one model")
@@ -337,10 +255,3 @@ def database(value: Any, info: ValidationInfo) -> Path:
     if path == ":memory:":
         raise refuse("must be a file: a database in memory forgets at every restart")
     return Context.of(info).folder / path
-
-
-def increasing(value: list[timedelta]) -> list[timedelta]:
-    """Deadlines, each later than the one before."""
-    if any(later <= earlier for earlier, later in pairwise(value)):
-        raise refuse("must be in increasing order, each later than the one before")
-    return value

@@ -104,8 +104,8 @@ def _kinds(settings: Settings) -> list[_Kind]:
     counts: Counter[tuple[str, Capability, timedelta]] = Counter()
     examples: dict[tuple[str, Capability, timedelta], str] = {}
     for key in settings.keys:
-        cadence = settings.pools[key.pool].cadence if key.pool else settings.cadence
-        for capability in key.capabilities:
+        cadence = (settings.pool_of(key.name) or settings).cadence
+        for capability in key.watch:
             kind = key.route, capability, cadence.full_probe
             counts[kind] += 1
             examples.setdefault(kind, f"{key.name}/{capability}")

@@ -1,18 +1,14 @@
 """From a settings file, or the environment alone, to `Settings`; with every error at once."""
 
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
 
-from monitor.access.diagnosis import OwnRule
-from monitor.access.limits import Budget, Cadence, Confirmation, Deadlines, Delivery
-from monitor.access.words import DEFAULT_EVENTS, Contract
 from monitor.catalog import builtin
 from monitor.config import costs, maintenance
 from monitor.config.checks import Context
@@ -21,10 +17,10 @@ from monitor.config.lines import find_lines, line_of
 from monitor.config.locations import FILE_CAP, default_database
 from monitor.config.problems import Path as Place
 from monitor.config.problems import Problem, SettingsError, place
-from monitor.config.schema import OPENAI, OPENAI_URL, File
-from monitor.config.settings import Channel, Heartbeat, Key, Organization, Pool, Route, Settings
+from monitor.config.schema import form
+from monitor.config.settings import OPENAI, OPENAI_URL, File, Settings
 from monitor.config.urls import is_openai
-from monitor.config.wording import path_of, words_of
+from monitor.config.wording import follows, path_of, words_of
 
 
 def load(
@@ -164,16 +160,15 @@ def _settings(
         secrets=secrets,
     )
     try:
-        file = File.model_validate(raw, context=context)
+        file = form().validate_python(raw, context=context)
     except ValidationError as error:
         problems = [
-            reading.problem(path_of(details), words_of(details, File))
+            reading.problem(path_of(details), words_of(details))
             for details in error.errors(include_url=False)
+            if not follows(details)
         ]
     else:
-        if database is None:
-            database = file.monitor.database or default_database(environ)
-        settings = _resolved(file, context, path, database)
+        settings = _resolved(file, context, path, database or default_database(environ))
         if not secrets:  # who only reads the database spends nothing
             return settings
         problems = [
@@ -186,6 +181,25 @@ def _settings(
     raise SettingsError(sorted(problems, key=lambda one: one.line or 0), reading.source)
 
 
+def _resolved(file: File, context: Context, path: Path | None, database: Path) -> Settings:
+    sections = {one.name: getattr(file, one.name) for one in fields(file)}
+    for text in maintenance.warnings(
+        (*file.keys, *file.pools),
+        file.routes,
+        file.catalog,
+        now=context.now,
+        retiring=file.deadlines.retiring,
+    ):
+        context.warn(text)
+    sections["keys"] = (*file.keys, *(key for pool in file.pools for key in pool.lines()))
+    return Settings(
+        **sections,
+        source=path,
+        database=file.monitor.database or database,
+        warnings=tuple(context.warnings),
+    )
+
+
 def _names(table: Any, name: str) -> frozenset[str]:
     inner = table.get(name) if isinstance(table, dict) else None
     return frozenset(inner) if isinstance(inner, dict) else frozenset()
@@ -195,108 +209,3 @@ def _named(sections: Any) -> frozenset[str]:
     tables = sections if isinstance(sections, list) else []
     names = [table.get("name") for table in tables if isinstance(table, dict)]
     return frozenset(name for name in names if isinstance(name, str))
-
-
-def _resolved(file: Any, context: Context, path: Path | None, database: Path) -> Settings:
-    routes = {
-        name: Route(
-            name,
-            one.base_url,
-            one.contract or Contract.PROVIDER,
-            price=one.price,
-            rate=one.rate,
-            timeout=one.timeout,
-        )
-        for name, one in file.routes.items()
-    }
-    keys = tuple(
-        Key(
-            name=one.name,
-            secret=one.secret,
-            organization=one.organization,
-            project=one.project,
-            route=one.route,
-            capabilities=tuple(one.watch),
-            verified_at=one.verified_at,
-            log_every=one.log_every,
-        )
-        for one in file.keys
-    )
-    cadence = Cadence(**_values(file, "cadence"))
-    pools = {one.name: _pool(one, cadence) for one in file.pools}
-    organizations = {
-        id_: Organization(id_, one.admin_key, one.route) for id_, one in file.organizations.items()
-    }
-    channels = tuple(
-        Channel(
-            name=one.name,
-            url=one.url,
-            events=DEFAULT_EVENTS if one.events is None else frozenset(one.events),
-            targets=tuple(one.targets),
-        )
-        for one in file.channels
-    )
-    deadlines = Deadlines(**_values(file, "deadlines"))
-    for text in maintenance.warnings(
-        keys + tuple(pools.values()),
-        routes,
-        context.catalog,
-        now=context.now,
-        retiring=deadlines.retiring,
-    ):
-        context.warn(text)
-    return Settings(
-        source=path,
-        database=database,
-        log_format=str(file.monitor.log_format),
-        log_level=str(file.monitor.log_level).upper(),
-        routes=MappingProxyType(routes),
-        keys=keys + tuple(key for one in file.pools for key in _keys_of(one)),
-        channels=channels,
-        cadence=cadence,
-        confirmation=Confirmation(**_values(file, "confirmation")),
-        deadlines=deadlines,
-        budget=Budget(**_values(file, "budget")),
-        delivery=Delivery(**_values(file, "delivery")),
-        catalog=context.catalog,
-        heartbeat=Heartbeat(url, file.heartbeat.every) if (url := file.heartbeat.url) else None,
-        warnings=tuple(context.warnings),
-        organizations=MappingProxyType(organizations),
-        rules=tuple(OwnRule(**one.model_dump()) for one in file.rules),
-        pools=MappingProxyType(pools),
-    )
-
-
-def _pool(one: Any, cadence: Cadence) -> Pool:
-    own = {name: getattr(one.cadence, name) for name in one.cadence.model_fields_set}
-    return Pool(
-        name=one.name,
-        secrets=one.secrets.reference,
-        keys=None if one.secrets.keys is None else len(one.secrets.keys),
-        organization=one.organization,
-        project=one.project,
-        route=one.route,
-        capabilities=tuple(one.watch),
-        channels=tuple(one.channels or ()),
-        cadence=replace(cadence, **own),
-        log_every=one.log_every,
-    )
-
-
-def _keys_of(one: Any) -> Iterator[Key]:
-    capabilities = tuple(one.watch)
-    for name, secret in one.secrets.named(one.name):
-        yield Key(
-            name=name,
-            secret=secret,
-            organization=one.organization,
-            project=one.project,
-            route=one.route,
-            capabilities=capabilities,
-            pool=one.name,
-        )
-
-
-def _values(file: Any, section: str) -> dict[str, Any]:
-    figures = getattr(file, section)
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in figures}

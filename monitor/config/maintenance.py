@@ -22,9 +22,7 @@ def warnings(
 ) -> list[str]:
     """Everything worth a warning, each once; `retiring` is how long before a shutdown it is one."""
     watched = {
-        capability.model: catalog.get(capability.model)
-        for key in keys
-        for capability in key.capabilities
+        capability.model: catalog.get(capability.model) for key in keys for capability in key.watch
     }
     known = {name: model for name, model in watched.items() if model}
     today = now.date()
@@ -69,14 +67,13 @@ def _unmapped(
     keys: Sequence[Key | Pool], routes: Mapping[str, Route], catalog: Catalog
 ) -> Iterator[str]:
     for key in keys:
-        route = routes.get(key.route)
-        if route is None or route.contract is not Contract.PROVIDER:
+        if routes[key.route].contract is not Contract.PROVIDER:
             continue
-        for capability in key.capabilities:
+        for capability in key.watch:
             if catalog.get(capability.model) is None:
                 name = shown(capability.model)
                 yield (
-                    f"which model the provider behind {route.name} maps {name} to cannot be known: ask it,"
+                    f"which model the provider behind {key.route} maps {name} to cannot be known: ask it,"
                     f" and say so under [catalog.models.{name}] with surfaces, family and price;"
                     " until then its probes are taken for costly"
                 )

@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from monitor.access.pool_names import DIGITS
@@ -26,7 +26,7 @@ class PoolFile:
     """
 
     reference: str
-    keys: Mapping[str, Secret] | None
+    keys: Mapping[str, Secret] | None = field(repr=False)
 
     def named(self, pool: str) -> Iterator[tuple[str, Secret]]:
         """Each key with its name."""

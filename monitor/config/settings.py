@@ -1,34 +1,158 @@
-"""The settings as the rest of the monitor sees them: plain values, everything resolved and checked."""
+"""The settings: each section of the file is a frozen dataclass, which the rest of the program reads.
+
+Form, default, constraints and meaning of a setting stand on its field, and nowhere else: pydantic reads a
+file by them, and the errors, the JSON Schema and the table in docs/settings.md are made from them.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated
 
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+)
+
+from monitor.access import pool_names
 from monitor.access.diagnosis import OwnRule
+from monitor.access.fields import Duration, Number, Text, Whole, about, setting
 from monitor.access.limits import Budget, Cadence, Confirmation, Deadlines, Delivery
 from monitor.access.target import Capability, Target
-from monitor.access.words import Contract, EventKind
-from monitor.catalog import Catalog
+from monitor.access.words import DEFAULT_EVENTS, Contract, EventKind, Surface
+from monitor.catalog import Catalog, builtin
+from monitor.config import checks, sections, urls
+from monitor.config.pools import PoolFile
 from monitor.config.references import Secret
 
-LOG_EVERY = 100
+OPENAI = "openai"
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+class LogFormat(StrEnum):
+    """How the log is written."""
+
+    AUTO = "auto"
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class LogLevel(StrEnum):
+    """The least that the log says."""
+
+    INFO = "info"
+    DEBUG = "debug"
+
+
+_Name = Annotated[
+    str,
+    PlainValidator(checks.name),
+    WithJsonSchema({"type": "string", "pattern": r"^[^\s/*?\[\]]{1,64}$"}),
+]
+_HeaderValue = Annotated[
+    str,
+    PlainValidator(checks.header_value),
+    WithJsonSchema({"type": "string", "pattern": "^[!-~]+$"}),
+]
+_SecretReference = Annotated[
+    Secret,
+    PlainValidator(checks.secret),
+    WithJsonSchema({"type": "string", "pattern": "^(env|file|credential):.+"}),
+]
+_PoolReference = Annotated[
+    PoolFile,
+    PlainValidator(checks.pool_file),
+    WithJsonSchema({"type": "string", "pattern": "^(file|credential):.+"}),
+]
+_Some = WithJsonSchema({"type": "string", "minLength": 1})
+_Watched = Annotated[
+    tuple[Annotated[Capability, PlainValidator(checks.capability), _Some], ...],
+    AfterValidator(checks.each_once),
+]
+_Moment = Annotated[
+    datetime,
+    PlainValidator(checks.moment),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+_DatabaseFile = Annotated[
+    Path,
+    PlainValidator(checks.database),
+    WithJsonSchema({"type": "string", "pattern": "^sqlite:///."}),
+]
+_BaseUrl = Annotated[
+    str,
+    PlainValidator(urls.base_url),
+    WithJsonSchema({"type": "string", "pattern": "^https?://[^@?#]+$"}),
+]
+_SecondOrMore = Annotated[Duration, AfterValidator(checks.at_least_a_second)]
+_KnownRoute = Annotated[Text, AfterValidator(checks.known_route)]
+_LogEvery = Annotated[
+    Whole,
+    Field(
+        ge=1,
+        le=1_000_000,
+        description="Of equal answers in a row the first is logged, and then one of so many, with their "
+        "count; what changes is always logged",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """The monitor itself."""
+
+    database: _DatabaseFile | None = setting(
+        None,
+        "The SQLite file: sqlite:////absolute/path, or sqlite:///path from this file's folder. "
+        "Default: in $STATE_DIRECTORY, else in the XDG state folder",
+    )
+    log_format: LogFormat = setting(
+        LogFormat.AUTO,
+        "auto, json or console; auto is console on a terminal and json elsewhere",
+    )
+    log_level: LogLevel = setting(
+        LogLevel.INFO, "info or debug; debug logs each probe, whatever log_every says"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A base URL (no slash at its end) and whose contract it is.
+    """A base URL and whose contract it is. A secret is sent over its own key's route only."""
 
-    `price` is a factor on the catalog's prices; `rate` is the most probes sent per second. `timeout` is of
-    one full probe as a whole; None leaves it to the surface.
-    """
-
-    name: str
-    base_url: str
-    contract: Contract
-    price: float = 1.0
-    rate: float = 5.0
-    timeout: timedelta | None = None
+    base_url: Annotated[
+        _BaseUrl,
+        about(
+            "Where paths such as /models are added; https, or http on this machine. "
+            "Needed for every route but the built-in openai"
+        ),
+    ]
+    contract: Annotated[
+        Contract,
+        AfterValidator(urls.contract),
+        about(
+            "direct (your own contract with OpenAI) or provider (a gateway or relay). "
+            "Default: direct for OpenAI's own host, else provider",
+            default_factory=urls.usual_contract,
+        ),
+    ]
+    price: Annotated[Number, Field(ge=0, le=1000)] = setting(
+        1.0, "Factor on the catalog's prices; what is spent at a provider is always an estimate"
+    )
+    rate: Annotated[Number, Field(gt=0, le=1000)] = setting(
+        5.0, "The most probes sent over this route in a second"
+    )
+    timeout: _SecondOrMore | None = setting(
+        None,
+        "The longest that one full probe may take. Default: 3m where images are made, "
+        "as one that is cut short is billed too; 1m elsewhere",
+    )
 
     @property
     def deadline(self) -> float | None:
@@ -36,103 +160,201 @@ class Route:
         return self.timeout.total_seconds() if self.timeout else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
     """A secret, whom it acts for, its route, and what is watched with it."""
 
-    name: str
-    secret: Secret
-    organization: str | None
-    project: str | None
-    route: str
-    capabilities: tuple[Capability, ...]
-    #: a `verified` declaration made in the settings (UTC)
-    verified_at: datetime | None = None
-    #: the name of the pool it belongs to
-    pool: str | None = None
-    #: of equal answers in a row one in so many is logged
-    log_every: int = LOG_EVERY
+    name: Annotated[
+        _Name,
+        AfterValidator(checks.new_name("key")),
+        about('Unique, without "/"; the first part of the names of its targets'),
+    ]
+    secret: Annotated[
+        _SecretReference,
+        about(
+            "The API key by reference: env:NAME, file:PATH (from this file's folder) "
+            "or credential:NAME (of the service manager)"
+        ),
+    ]
+    organization: _HeaderValue | None = setting(
+        None, "The organization to act for (org-…), sent with each request"
+    )
+    project: _HeaderValue | None = setting(
+        None, "The project to act for (proj_…), sent with each request"
+    )
+    route: _KnownRoute = setting(OPENAI, "The name of the route that the secret is sent over")
+    watch: Annotated[
+        _Watched,
+        about("What is watched: MODEL, or MODEL:SURFACE with one of " + ", ".join(Surface)),
+    ]
+    verified_at: _Moment | None = setting(
+        None, "When the organization's verification was completed: the same as declaring it"
+    )
+    log_every: _LogEvery = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """What holds for all keys of one file; each is a `Key` of its own, named by its fingerprint.
+    """Many similar keys in one file: each is watched like one of [[keys]]; shown and told together."""
 
-    `secrets` is the reference; `keys` is how many there are, None where the file was not read.
-    `channels` are the only ones that are told of it; with none all are, by their patterns.
-    """
+    name: Annotated[
+        _Name,
+        AfterValidator(checks.new_name("pool")),
+        about("Unique; its keys are named NAME-FINGERPRINT"),
+    ]
+    secrets: Annotated[
+        _PoolReference,
+        about(
+            "A file with one API key a line, by reference: file:PATH (from this file's folder) "
+            "or credential:NAME. Blank lines and lines that begin with # are skipped"
+        ),
+    ]
+    organization: _HeaderValue | None = setting(
+        None, "The organization that all of them act for. Default: each has one of its own"
+    )
+    project: _HeaderValue | None = setting(None, "The project that all of them act for")
+    route: _KnownRoute = setting(OPENAI, "The name of the route that the secrets are sent over")
+    watch: Annotated[_Watched, about("What is watched with each of them, as for [[keys]]")]
+    channels: Annotated[
+        tuple[Annotated[str, PlainValidator(checks.known_channel), _Some], ...],
+        Field(min_length=1),
+    ] = setting(
+        (),
+        "The channels that are told of this pool, whatever their targets say, and no others. "
+        "Default: all, by their targets",
+    )
+    cadence: Cadence = setting(Cadence(), "What differs from [cadence] for this pool")
+    log_every: _LogEvery = 100
 
-    name: str
-    secrets: str
-    keys: int | None
-    organization: str | None
-    project: str | None
-    route: str
-    capabilities: tuple[Capability, ...]
-    channels: tuple[str, ...]
-    cadence: Cadence
-    log_every: int = LOG_EVERY
+    def lines(self) -> tuple[Key, ...]:
+        """A key for each line of the file; none where it was not read."""
+        return tuple(
+            Key(
+                name=name,
+                secret=secret,
+                organization=self.organization,
+                project=self.project,
+                route=self.route,
+                watch=self.watch,
+                log_every=self.log_every,
+            )
+            for name, secret in self.secrets.named(self.name)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """An organization's admin key and the direct route that it is sent over."""
+    """What is known of an organization besides its keys."""
 
-    id: str
-    admin_key: Secret
-    route: str
+    admin_key: Annotated[
+        _SecretReference,
+        about(
+            "An admin key of the organization, by reference. diagnose and evidence read the "
+            "project's rate_limits and model_permissions with it; nothing else does"
+        ),
+    ]
+    route: _KnownRoute = setting(
+        OPENAI, "The name of the direct route that the admin key is sent over"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """Where notifications go; `targets` are patterns (fnmatch) on the names of targets."""
+    """Where notifications go."""
 
-    name: str
-    url: Secret
-    events: frozenset[EventKind]
-    targets: tuple[str, ...]
+    name: Annotated[
+        _Name,
+        AfterValidator(checks.new_name("channel")),
+        about("Unique; shown instead of the URL"),
+    ]
+    url: Annotated[
+        _SecretReference,
+        AfterValidator(urls.channel_url),
+        about("Any Apprise URL, by reference: mailtos://…, https://hooks.slack.com/…, jsons://…"),
+    ]
+    events: Annotated[frozenset[EventKind], Field(min_length=1)] = setting(
+        DEFAULT_EVENTS,
+        "Which events are told. Default: all but baseline, started and stopping",
+        json_schema_extra={"default": None},
+    )
+    targets: Annotated[
+        tuple[Annotated[str, PlainValidator(checks.matches_a_target), _Some], ...],
+        Field(min_length=1),
+    ] = setting(("*",), 'Patterns on the names of targets (KEY/MODEL:SURFACE), such as "acme-*/*"')
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A dead man's switch: a URL to be called every so often while the monitor makes progress."""
+    """A dead man's switch: called while the monitor makes progress, so that its silence is noticed."""
 
-    url: Secret
-    every: timedelta
+    url: Annotated[_SecretReference, AfterValidator(urls.heartbeat_url)] | None = setting(
+        None,
+        "Called with GET, by reference; /start and /fail are added to its path, as "
+        "healthchecks.io takes them. Default: none is called",
+    )
+    every: _SecondOrMore = setting(timedelta(minutes=1), "Between two calls")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything the monitor was told; `source` is None when it came from the environment alone."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """The settings file of access-monitor."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    # The order matters: keys need the catalog, pools the cadence, and the patterns of channels the keys.
+    catalog: Annotated[Catalog, AfterValidator(sections.take_catalog)] = setting(
+        builtin, "Models of your own, or overrides"
+    )
+    monitor: Monitor = setting(Monitor(), "The monitor itself")
+    routes: Annotated[Mapping[_Name, Route], AfterValidator(MappingProxyType)] = setting(
+        dict, "By name; openai is built in, and may be given to change its price or rate"
+    )
+    cadence: Cadence = setting(Cadence(), "How often a target is probed, by situation")
+    confirmation: Confirmation = setting(
+        Confirmation(), "How many answers, over what time, make a state"
+    )
+    deadlines: Deadlines = setting(Deadlines(), "When it is told that something has not happened")
+    budget: Budget = setting(Budget(), "The most that may be spent")
+    delivery: Delivery = setting(Delivery(), "How notifications are delivered and retried")
+    keys: Annotated[tuple[Key, ...], AfterValidator(sections.take_keys)] = setting(
+        (), "At least one, or a pool", validate_default=True
+    )
+    pools: Annotated[
+        tuple[Annotated[Pool, BeforeValidator(sections.with_cadence)], ...],
+        AfterValidator(sections.take_pools),
+    ] = setting((), "Many keys, one a line of a file", validate_default=True)
+    organizations: Annotated[
+        Mapping[_HeaderValue, Organization],
+        AfterValidator(sections.take_organizations),
+        AfterValidator(MappingProxyType),
+    ] = setting(dict, "By id (org-…): its admin key, if there is one")
+    rules: Annotated[tuple[OwnRule, ...], AfterValidator(sections.take_rules)] = setting(
+        (), "What answers mean, before the built-in rules; never over a success"
+    )
+    channels: tuple[Channel, ...] = setting(
+        (), "Without any, messages are printed on standard output"
+    )
+    heartbeat: Heartbeat = setting(
+        Heartbeat(), "A dead man's switch, to notice when the monitor is gone"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(File):
+    """The file's sections, and what was found out by reading them; `keys` has those of the pools, too."""
+
+    #: None when they came from the environment alone
     source: Path | None
     #: the SQLite file
     database: Path
-    log_format: str
-    #: as `logging` names it
-    log_level: str
-    routes: Mapping[str, Route]
-    keys: tuple[Key, ...]
-    channels: tuple[Channel, ...]
-    cadence: Cadence
-    confirmation: Confirmation
-    deadlines: Deadlines
-    budget: Budget
-    delivery: Delivery
-    catalog: Catalog
-    heartbeat: Heartbeat | None = None
     #: what is usable, but should be checked by a person
     warnings: tuple[str, ...] = ()
-    #: by id, those with an admin key
-    organizations: Mapping[str, Organization] = field(default_factory=dict)
-    #: tried in this order before the built-in rules of the diagnosis
-    rules: tuple[OwnRule, ...] = ()
-    #: by name; their keys are among `keys`
-    pools: Mapping[str, Pool] = field(default_factory=dict)
     _by_name: Mapping[str, Key] = field(init=False, repr=False, compare=False)
+    _pools: Mapping[str, Pool] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_name", {key.name: key for key in self.keys})
+        object.__setattr__(self, "_pools", {pool.name: pool for pool in self.pools})
 
     def targets(self) -> tuple[Target, ...]:
         """Every key × its capabilities, in the order of the file."""
@@ -146,7 +368,7 @@ class Settings:
                 project=key.project,
             )
             for key in self.keys
-            for capability in key.capabilities
+            for capability in key.watch
         )
 
     def key(self, name: str) -> Key:
@@ -157,3 +379,8 @@ class Settings:
 
         """
         return self._by_name[name]
+
+    def pool_of(self, key: str) -> Pool | None:
+        """The pool that the key belongs to; no other key may be named like one of a pool."""
+        name = pool_names.pool_of(key, self._pools)
+        return self._pools[name] if name else None

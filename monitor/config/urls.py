@@ -7,8 +7,9 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import ValidationInfo
 
+from monitor.access.fields import refuse, text_of
 from monitor.access.words import Contract
-from monitor.config.checks import Context, refuse, text_of
+from monitor.config.checks import Context
 from monitor.config.problems import shown
 from monitor.config.references import Secret
 
@@ -115,18 +116,15 @@ def _only_host_and_path(parts: SplitResult, text: str) -> None:
         )
 
 
-def contract(value: Contract | None, info: ValidationInfo) -> Contract | None:
-    """Whose contract: from the host where it is not given.
+def usual_contract(route: dict[str, Any]) -> Contract:
+    """Whose contract a route is when it does not say: success elsewhere is never OpenAI entitlement."""
+    return Contract.DIRECT if is_openai(route["base_url"]) else Contract.PROVIDER
 
-    Success over another host is provider access, never OpenAI entitlement. Who writes `direct` for
-    another host says that it only forwards (an egress proxy, a stand-in), and is warned.
-    """
+
+def contract(value: Contract, info: ValidationInfo) -> Contract:
+    """Warn of `direct` at another host: it says that the host only forwards (an egress proxy, a stand-in)."""
     url = info.data.get("base_url")
-    if url is None:  # it has an error of its own
-        return value
-    if value is None:
-        return Contract.DIRECT if is_openai(url) else Contract.PROVIDER
-    if value is Contract.DIRECT and not is_openai(url):
+    if url and value is Contract.DIRECT and not is_openai(url):
         Context.of(info).warn(
             f'a route is contract = "direct" at {url}, which is not OpenAI\'s own host: right only if'
             " it forwards to OpenAI under your own contract"

@@ -1,12 +1,13 @@
 """pydantic's errors in words that a person can act on, never showing a secret."""
 
+import re
 from datetime import date, datetime, time
-from typing import Any, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from monitor.config.problems import Path, shown, suggestion
+from monitor.config.schema import section_at
 
 _KEY = "[key]"  # how pydantic marks that a table's key is wrong, not what is under it
 
@@ -15,9 +16,10 @@ _WANTED = {
     "bool_type": "true or false",
     "int_type": "a whole number",
     "float_type": "a number",
-    "list_type": "a list in [ ]",
+    "tuple_type": "a list in [ ]",
+    "frozen_set_type": "a list in [ ]",
     "dict_type": "a table",
-    "model_type": "a table",
+    "dataclass_type": "a table",
     "date_type": "a date without quotes and without a time, as in 2026-12-11",
 }
 _BOUNDS = {
@@ -35,19 +37,21 @@ def path_of(error: ErrorDetails) -> Path:
     return (*path, *below)
 
 
-def words_of(error: ErrorDetails, form: type[BaseModel]) -> str:
+def follows(error: ErrorDetails) -> bool:
+    """Whether it only follows from another: nothing is left of a list, or a default cannot be made."""
+    empty = error["type"] == "too_short" and not error["input"]
+    return error["type"] in ("too_short", "default_factory_not_called") and not empty
+
+
+def words_of(error: ErrorDetails) -> str:
     """What is wrong and what to do, after the value where it may be shown."""
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     path = path_of(error)
-    if kind == "extra_forbidden":
+    if kind == "unexpected_keyword_argument":
         # Its value is not shown: nobody knows what it was meant to be.
-        return (
-            f"unknown setting; {suggestion(str(path[-1]), _section(form, path[:-1]).model_fields)}"
-        )
+        return f"unknown setting; {suggestion(str(path[-1]), section_at(path[:-1]))}"
     if kind == "missing":
-        field = _section(form, path[:-1]).model_fields.get(str(path[-1]))
-        about = field.description if field else None
-        return f"is missing: {about}" if about else "is missing"
+        return f"is missing: {section_at(path[:-1])[str(path[-1])]['description']}"
     if kind in _WANTED:
         text = f"must be {_WANTED[kind]}, not {_kind(value)}"
     elif kind in _BOUNDS:
@@ -57,6 +61,14 @@ def words_of(error: ErrorDetails, form: type[BaseModel]) -> str:
         text = "must not be empty: leave it out for the default"
     elif kind == "finite_number":
         text = "must be a finite number"
+    elif kind == "enum":
+        words = re.findall("'([^']*)'", context["expected"])
+        if not isinstance(value, str):
+            text = f"must be one of: {', '.join(words)}"
+        else:
+            text = f"is not known; {suggestion(value, words)}"
+    elif kind == "value_error":
+        text = str(context["error"])
     else:
         text = error["msg"]
     if context.get("hidden") or context.get("below") or _KEY in error["loc"]:
@@ -80,22 +92,3 @@ def _kind(value: Any) -> str:
             return "a time"
         case _:
             return "a date" if isinstance(value, date) else "that"
-
-
-def _section(form: type[BaseModel], path: Path) -> type[BaseModel]:
-    """The model of the section at the path."""
-    parts = iter(path)
-    for part in parts:
-        field = form.model_fields.get(str(part))
-        inner = _model_in(field.annotation) if field else None
-        if field and inner:
-            form = inner
-            if get_origin(field.annotation) is dict:
-                next(parts, None)  # the name that the section has in the file
-    return form
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for arg in get_args(annotation) if (found := _model_in(arg))), None)

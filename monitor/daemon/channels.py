@@ -19,7 +19,7 @@ def redactor_of(settings: Settings) -> Redactor:
 def learn(redactor: Redactor, settings: Settings) -> None:
     """Hide every secret of these settings, too; those of earlier settings stay hidden."""
     urls = [channel.url.reveal() for channel in settings.channels]
-    if settings.heartbeat:
+    if settings.heartbeat.url:
         urls.append(settings.heartbeat.url.reveal())
     keys = [key.secret.reveal() for key in settings.keys]
     keys += [one.admin_key.reveal() for one in settings.organizations.values()]

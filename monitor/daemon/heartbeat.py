@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import structlog
 
-from monitor.config import Heartbeat
+from monitor.config import Secret
 
 log = structlog.get_logger()
 
@@ -22,10 +23,10 @@ class HeartbeatSender:
     """
 
     def __init__(
-        self, heartbeat: Heartbeat, ping: Ping, stalled: Callable[[], Sequence[str]]
+        self, url: Secret, every: timedelta, ping: Ping, stalled: Callable[[], Sequence[str]]
     ) -> None:
-        self._url = heartbeat.url.reveal()
-        self._every = heartbeat.every.total_seconds()
+        self._url = url.reveal()
+        self._every = every.total_seconds()
         self._ping = ping
         self._stalled = stalled
         self._taken = True

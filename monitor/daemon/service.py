@@ -243,9 +243,10 @@ class Monitor:
 
     def _start_helpers(self) -> None:
         self._helpers = [asyncio.create_task(self._listings.run(), name="model lists")]
-        if self._settings.heartbeat:
-            heartbeat = HeartbeatSender(self._settings.heartbeat, ping, self._reporter.stalled)
-            self._helpers.append(asyncio.create_task(heartbeat.run(), name="heartbeat"))
+        heartbeat = self._settings.heartbeat
+        if heartbeat.url:
+            sender = HeartbeatSender(heartbeat.url, heartbeat.every, ping, self._reporter.stalled)
+            self._helpers.append(asyncio.create_task(sender.run(), name="heartbeat"))
 
     async def _stop_helpers(self) -> None:
         for task in self._helpers:

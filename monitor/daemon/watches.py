@@ -229,7 +229,7 @@ def _watch(settings: Settings, target: Target, memory: TargetState) -> Watch:
     key, route = settings.key(target.key), settings.routes[target.route]
     known = settings.catalog.get(target.capability.model)
     price, estimated = price_of(settings.catalog, route, target.capability)
-    pool = settings.pools[key.pool] if key.pool else None
+    pool = settings.pool_of(key.name)
     return Watch(
         target=target,
         credentials=Credentials(

@@ -50,7 +50,7 @@ class Simulator:
     """A server that plays a scenario on `/v1`, and on the base path of each relay.
 
     `GET /sim/ledger` tells what it answered and billed (`?totals=1` without the log, `?since=N` only what
-    came after entry N); `POST /sim/scenario` replaces the scenario, whose time then begins anew.
+    came after entry N); `POST /sim/scenario` replaces the scenario, whose time then starts over.
     """
 
     def __init__(self, scenario: Scenario, *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,39 +1,59 @@
 """Rules of the users' own, from the settings: tried before the built-in ones, never over a proven success."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from monitor.access.diagnosis.answer import Kind, ParsedAnswer
 from monitor.access.diagnosis.envelope import ErrorLayer
 from monitor.access.diagnosis.rule import Phrase, Rule
 from monitor.access.diagnosis.rules import Finding, gate_of
 from monitor.access.diagnosis.text import fold
+from monitor.access.fields import Text, Whole, about, setting
 from monitor.access.words import Code, Effect
+
+
+def _never_granted(code: Code) -> Code:
+    if code.effect is Effect.GRANTED:
+        raise ValueError("a rule never means granted: only an answer's payload proves access")
+    return code
+
+
+def _phrase(text: str) -> str:
+    if not text.strip() or len(text) > 200 or not text.isprintable():
+        raise ValueError("must be 1 to 200 printable characters")
+    return text.strip()
+
+
+_Phrase = Annotated[Text, AfterValidator(_phrase), Field(json_schema_extra={"maxLength": 200})]
 
 
 @dataclass(frozen=True, slots=True)
 class OwnRule:
-    """Everything it names must be so of one error in the answer; it names at least one thing.
+    """The meaning of an answer that the built-in rules do not know: every field that is given must match."""
 
-    `status` is the answer's own or one that the error states. Words are compared without regard to
-    case; `message_contains` is a phrase, no pattern. Raises ValueError for a rule that names nothing
-    or means `granted`: only a payload proves access.
-    """
-
-    diagnosis: Code
-    status: int | None = None
-    code: str | None = None
-    type: str | None = None
-    param: str | None = None
-    message_contains: str | None = None
+    diagnosis: Annotated[
+        Code, AfterValidator(_never_granted), about("What it means; never access_granted")
+    ]
+    status: Annotated[Whole, Field(ge=100, le=599)] | None = setting(
+        None, "The answer's status, or the one that its error states"
+    )
+    code: _Phrase | None = setting(None, "The error's code; a number in quotes")
+    type: _Phrase | None = setting(None, "The error's type")
+    param: _Phrase | None = setting(None, "The error's param")
+    message_contains: _Phrase | None = setting(
+        None, "A phrase in the error's message, upper or lower case; no pattern"
+    )
     _rule: Rule = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse dangerous rules, and fold the phrase as messages are folded."""
-        if self.diagnosis.effect is Effect.GRANTED:
-            raise ValueError("a rule never means granted: only a payload proves access")
+        """Refuse dangerous rules with ValueError, and fold the phrase as messages are folded."""
+        _never_granted(self.diagnosis)
         if not self.tells():
-            raise ValueError("a rule needs one of status, code, type, param, message_contains")
+            wanted = ", ".join(one.name for one in fields(self)[1:-1])
+            raise ValueError(f"needs at least one of: {wanted}")
         words = fold(self.message_contains or "")
         exact = ((name, getattr(self, name)) for name in ("code", "type", "param"))
         rule = Rule(
@@ -49,11 +69,8 @@ class OwnRule:
 
     def tells(self) -> list[str]:
         """The names of what it reads."""
-        return [
-            name
-            for name in ("status", "code", "type", "param", "message_contains")
-            if getattr(self, name) not in (None, "")
-        ]
+        names = [one.name for one in fields(self)[1:-1]]
+        return [name for name in names if getattr(self, name) not in (None, "")]
 
     def matches(self, layer: ErrorLayer, message: str, status: int | None) -> bool:
         """Whether an error of an answer is what this rule is for; `message` is folded."""

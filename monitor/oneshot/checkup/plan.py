@@ -71,7 +71,7 @@ def cost(settings: Settings, plan: CheckupPlan) -> tuple[float, bool]:
 
 
 def _capability(settings: Settings, key: str, text: str | None) -> Capability:
-    watched = settings.key(key).capabilities
+    watched = settings.key(key).watch
     if text is None:
         return watched[0]
     model, surface = split_capability(text)

@@ -3,10 +3,11 @@
 import json
 
 import pytest
+from pydantic import TypeAdapter
 
 from monitor.access.target import Capability
 from monitor.access.words import Surface
-from monitor.catalog import bill, builtin, open_price
+from monitor.catalog import Catalog, bill, builtin, open_price
 from monitor.catalog.questions import BLANKS, picture, question
 
 
@@ -86,9 +87,8 @@ def test_asking_for_a_model_is_free_whatever_the_model() -> None:
 
 
 def test_a_model_of_ones_own_has_its_own_price() -> None:
-    catalog = builtin().with_overrides(
-        {"painter": {"surfaces": ["images"], "price": {"text_in": 0, "image_out": 10}}}
-    )
+    entry = {"surfaces": ["images"], "price": {"text_in": 0, "image_out": 10}}
+    catalog = TypeAdapter(Catalog).validate_python({"models": {"painter": entry}})
     assert open_price(catalog, Capability("painter", Surface.IMAGES)) == pytest.approx(0.00272)
 
 

@@ -19,7 +19,7 @@ def test_each_bad_file_has_its_exact_report_and_shows_no_secret(
 ) -> None:
     """`NAME.txt` is the report of `NAME.toml`.
 
-    After a change that is meant, write them anew with REWRITE_REPORTS=1 in the environment, and read
+    After a change that is meant, write them again with REWRITE_REPORTS=1 in the environment, and read
     the difference.
     """
     monkeypatch.chdir(BAD)

@@ -28,7 +28,7 @@ def test_what_is_left_out_has_the_defaults_of_the_design(
     assert settings.deadlines == Deadlines()
     assert settings.budget == Budget()
     assert settings.delivery == Delivery()
-    assert (settings.log_format, settings.log_level) == ("auto", "INFO")
+    assert (settings.monitor.log_format, settings.monitor.log_level) == ("auto", "info")
     assert settings.database == Path("/home/acme/.local/state/access-monitor/access-monitor.db")
     assert settings.routes["openai"].base_url == "https://api.openai.com/v1"
     assert settings.key("acme-prod").secret.reveal() == environ["OPENAI_API_KEY"]
@@ -56,7 +56,7 @@ def test_targets_are_every_key_with_its_capabilities_in_the_order_of_the_file(
 def test_the_settings_do_not_change_and_an_unknown_key_has_no_entry(settings_of: Load) -> None:
     settings = settings_of(KEY)
     with pytest.raises(FrozenInstanceError):
-        settings.log_format = "json"  # type: ignore[misc]
+        settings.database = Path("other.db")  # type: ignore[misc]
     with pytest.raises(TypeError):
         settings.routes["x"] = settings.routes["openai"]  # type: ignore[index]
     with pytest.raises(KeyError):

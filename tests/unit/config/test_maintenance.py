@@ -12,14 +12,14 @@ from monitor.catalog import builtin
 from monitor.config import Key, Route, Secret, Settings, load
 from monitor.config.maintenance import warnings
 
-DIRECT = Route("openai", "https://api.openai.com/v1", Contract.DIRECT)
-RELAY = Route("relay", "https://relay.example/v1", Contract.PROVIDER)
+DIRECT = Route("https://api.openai.com/v1", Contract.DIRECT)
+RELAY = Route("https://relay.example/v1", Contract.PROVIDER)
 ROUTES = {"openai": DIRECT, "relay": RELAY}
 
 
 def key(*models: str, route: str = "openai", name: str = "acme") -> Key:
     capabilities = tuple(Capability(model, Surface.RESPONSES) for model in models)
-    return Key(name, Secret("", "env:KEY"), None, None, route, capabilities)
+    return Key(name=name, secret=Secret("", "env:KEY"), route=route, watch=capabilities)
 
 
 def at(*keys: Key, now: date, retiring: int = 14) -> list[str]:

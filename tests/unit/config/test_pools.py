@@ -49,7 +49,7 @@ def test_each_line_is_a_key_named_by_its_fingerprint(
     names = [f"pool-a-{mark(key(1))}", f"pool-a-{mark(key(2))}"]
     assert [one.name for one in settings.keys] == names
     assert [one.secret.reveal() for one in settings.keys] == [key(1), key(2)]
-    assert {one.pool for one in settings.keys} == {"pool-a"}
+    assert [settings.pool_of(name) for name in names] == [*settings.pools, *settings.pools]
     assert [target.name for target in settings.targets()] == [
         f"{name}/gpt-image-2:images" for name in names
     ]
@@ -92,7 +92,7 @@ def test_a_key_that_is_there_twice_is_one_and_a_warning_that_shows_no_key(
     write(key(1), key(2), key(1), key(1))
     settings = settings_of(POOL)
     assert len(settings.keys) == 2
-    assert settings.pools["pool-a"].keys == 2
+    assert len(settings.pools[0].lines()) == 2
     (warning,) = settings.warnings
     assert "line 3 is line 1; line 4 is line 1" in warning
     assert canary not in warning
@@ -130,7 +130,7 @@ def test_a_pool_has_a_cadence_channels_and_an_organization_of_its_own(
         '[cadence]\neager = "30s"\nlocked = "1h"\n'
         '[organizations.org-acme]\nadmin_key = "env:OPENAI_ADMIN_KEY"\n'
     )
-    pool = settings.pools["pool-a"]
+    (pool,) = settings.pools
     ten, hour = timedelta(seconds=10), timedelta(hours=1)
     assert pool.cadence == Cadence(eager=ten, locked=hour)
     assert settings.cadence == Cadence(eager=timedelta(seconds=30), locked=hour)
@@ -162,7 +162,7 @@ def test_who_only_reads_knows_the_keys_where_the_file_can_be_read_and_does_witho
     path.write_text(POOL + channel)
     settings = load(path, {"HOME": "/home/acme"}, secrets=False)
     assert settings.keys == ()
-    assert settings.pools["pool-a"].keys is None
+    assert settings.pools[0].secrets.keys is None
     write(key(1))
     settings = load(path, {"HOME": "/home/acme"}, secrets=False)
     assert [one.name for one in settings.keys] == [f"pool-a-{mark(key(1))}"]
@@ -189,7 +189,7 @@ def test_the_pool_of_the_example_loads(
     write(key(1))
     (tmp_path / "a.keys").rename(tmp_path / "pool-a.keys")
     settings = load(path, environ, now=now)
-    assert settings.pools["pool-a"].log_every == 100
+    assert settings.pools[0].log_every == 100
     assert settings.warnings == ()
 
 

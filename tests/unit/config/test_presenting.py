@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from monitor.access.durations import PATTERN, parse_duration
 from monitor.access.words import EventKind, Surface
 from monitor.config import Settings, example, load, schema, show
-from monitor.config.durations import PATTERN, parse_duration
 
 TOP = Path(__file__).parents[3]
 
@@ -91,9 +91,9 @@ def test_the_durations_of_the_schema_are_the_ones_that_are_read() -> None:
 
 def test_what_the_schema_requires_is_what_the_file_must_have() -> None:
     made = schema()["$defs"]
-    assert made["KeySection"]["required"] == ["name", "secret", "watch"]
-    assert made["ChannelSection"]["required"] == ["name", "url"]
-    assert "required" not in made["RouteSection"]
+    assert made["Key"]["required"] == ["name", "secret", "watch"]
+    assert made["Channel"]["required"] == ["name", "url"]
+    assert "required" not in made["Route"]
 
 
 def test_show_is_json_with_secrets_by_reference_and_fingerprint_only(

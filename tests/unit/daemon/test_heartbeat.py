@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 import structlog
 
-from monitor.config import Heartbeat, Secret
+from monitor.config import Secret
 from monitor.daemon.heartbeat import HeartbeatSender, address
 
 pytestmark = pytest.mark.anyio
@@ -48,8 +48,8 @@ class Calls:
 
 
 async def beating(calls, stalled):
-    heartbeat = Heartbeat(Secret(URL, "env:HEARTBEAT_URL"), timedelta(milliseconds=5))
-    return asyncio.create_task(HeartbeatSender(heartbeat, calls, stalled).run())
+    url, every = Secret(URL, "env:HEARTBEAT_URL"), timedelta(milliseconds=5)
+    return asyncio.create_task(HeartbeatSender(url, every, calls, stalled).run())
 
 
 async def end(task):

@@ -109,7 +109,7 @@ def test_a_proven_success_stays_one_and_an_unproven_one_does_not():
 def test_no_rule_means_granted_or_nothing_at_all():
     with pytest.raises(ValueError, match="never means granted"):
         OwnRule(Code.ACCESS_GRANTED, status=200)
-    with pytest.raises(ValueError, match="needs one of"):
+    with pytest.raises(ValueError, match="needs at least one of"):
         OwnRule(Code.BAD_REQUEST)
 
 

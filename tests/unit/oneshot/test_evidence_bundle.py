@@ -29,7 +29,7 @@ from monitor.store.targets import Granted, TargetRecord
 DECLARED = datetime(2026, 11, 20, 14, 5, tzinfo=UTC)
 NOW = DECLARED + timedelta(hours=1)
 WORDS = "Your organization must be verified to use the model `gpt-image-2`."
-ROUTE = Route("openai", "https://api.openai.com/v1", Contract.DIRECT)
+ROUTE = Route("https://api.openai.com/v1", Contract.DIRECT)
 
 Make = Callable[..., Any]
 
@@ -228,7 +228,7 @@ def test_a_bundle_of_little_is_still_one() -> None:
 
 
 def test_a_providers_bundle_says_that_openai_cannot_see_it() -> None:
-    relay = Route("relay", "https://relay.example/v1", Contract.PROVIDER)
+    relay = Route("https://relay.example/v1", Contract.PROVIDER)
     made = made_of(
         known(run(0), status=status(route="relay", contract=Contract.PROVIDER)), route=relay
     )
