@@ -7,12 +7,9 @@ from hashlib import sha256
 
 from monitor.access.limits import Cadence
 from monitor.access.memory import TargetState
-from monitor.access.words import Code, Effect, Hold, ProbeKind, State
+from monitor.access.words import DEAD_KEY, Code, Effect, Hold, ProbeKind, State
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-#: These do not end by themselves: frequent probes gain nothing.
-_PATIENT = frozenset({Code.INVALID_CREDENTIALS, Code.ACCOUNT_DEACTIVATED})
 
 
 class Situation(StrEnum):
@@ -158,7 +155,7 @@ def _blocked(
         situation, interval = Situation.SUSPECT, min(cadence.deciding, cadence.blocked)
     elif shutdown and datetime.combine(shutdown, time(), UTC) <= now:
         situation, interval = Situation.RETIRED, cadence.retired
-    elif memory.blocker in _PATIENT:
+    elif memory.blocker in DEAD_KEY:  # frequent probes gain nothing
         doublings = min(max(memory.suspect_count - 1, 0), 16)
         interval = min(interval * 2**doublings, max(cadence.blocked_most, interval))
     if memory.state is State.PROPAGATING:

@@ -126,7 +126,7 @@ class Breaker:
     edge_limit = 5
     keys_limit = 3
 
-    def __init__(self, keys: int, trial_every: float = 60.0) -> None:
+    def __init__(self, keys: int, trial_every: float) -> None:
         self._needed = max(2, min(self.keys_limit, keys))
         self._trial_every = trial_every
         self._edges = 0

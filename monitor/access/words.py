@@ -81,6 +81,9 @@ class Code(StrEnum):
         return _OWNERS[self]
 
 
+#: The key itself is refused, whatever it asks for, and that does not end by itself.
+DEAD_KEY = frozenset({Code.INVALID_CREDENTIALS, Code.ACCOUNT_DEACTIVATED})
+
 _EFFECTS = {
     Code.ACCESS_GRANTED: Effect.GRANTED,
     Code.VERIFICATION_REQUIRED: Effect.GATED,

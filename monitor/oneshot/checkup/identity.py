@@ -4,13 +4,11 @@ from dataclasses import replace
 
 from monitor.access.diagnosis import read_listing
 from monitor.access.observation import Diagnosis, Observation
-from monitor.access.words import Code, Effect, ProbeKind
+from monitor.access.words import DEAD_KEY, Code, Effect, ProbeKind
 from monitor.oneshot.checkup.checkup_context import CheckupContext, finding_of, said
 from monitor.oneshot.checkup.results import CheckFinding
 
 KEY, BELONGING = "key", "organization_and_project"
-
-_OF_THE_KEY = (Code.INVALID_CREDENTIALS, Code.ACCOUNT_DEACTIVATED)
 
 
 async def check(context: CheckupContext) -> CheckFinding | None:
@@ -58,7 +56,7 @@ async def _mismatched(context: CheckupContext, diagnosis: Diagnosis) -> CheckFin
     again = await context.prober.probe(bare, context.plan.target.capability, ProbeKind.LISTING)
     alone = read_listing(again, context.settings.rules)
     finding = finding_of(diagnosis)
-    if alone is not None and alone.code in _OF_THE_KEY:
+    if alone is not None and alone.code in DEAD_KEY:
         context.problem(KEY, said(alone), again.timings.total)
     elif alone is not None:
         context.skipped(KEY, f"could not be told: {said(alone)}", again.timings.total)

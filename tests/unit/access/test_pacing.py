@@ -115,7 +115,7 @@ def test_a_bucket_never_gives_more_than_rate_and_burst_within_a_second(waits, ra
 
 
 def test_refusals_by_the_edge_open_the_breaker_and_an_answer_closes_it():
-    breaker = Breaker(keys=1)
+    breaker = Breaker(keys=1, trial_every=60.0)
     for n in range(5):
         assert breaker.ready_at(n) == n
         breaker.answered("a", Code.EDGE_ERROR, n)
@@ -129,7 +129,7 @@ def test_refusals_by_the_edge_open_the_breaker_and_an_answer_closes_it():
 
 
 def test_429_from_many_keys_opens_it_and_from_one_key_does_not():
-    breaker = Breaker(keys=10)
+    breaker = Breaker(keys=10, trial_every=60.0)
     for n in range(20):
         breaker.answered("a", Code.RATE_LIMITED, n)
     assert not breaker.open
