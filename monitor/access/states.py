@@ -16,6 +16,7 @@ from monitor.access.limits import Confirmation
 from monitor.access.memory import Streak, TargetState, changed
 from monitor.access.silence import silence_of, silent_since
 from monitor.access.words import (
+    LISTING_BLOCKERS,
     Code,
     DeclarationKind,
     Effect,
@@ -24,17 +25,6 @@ from monitor.access.words import (
     Reason,
     Silence,
     State,
-)
-
-#: What a listing can tell: of the key, its organization and where we call from. A
-#: restricted key may lack the right to list models and still use them, so no more than these.
-LISTING_BLOCKERS = frozenset(
-    {
-        Code.INVALID_CREDENTIALS,
-        Code.ACCOUNT_DEACTIVATED,
-        Code.ORGANIZATION_MISMATCH,
-        Code.REGION_BLOCKED,
-    }
 )
 
 #: How long a person must wait before another try after a rejected verification (FACTS of the gate).

@@ -84,6 +84,12 @@ class Code(StrEnum):
 #: The key itself is refused, whatever it asks for, and that does not end by itself.
 DEAD_KEY = frozenset({Code.INVALID_CREDENTIALS, Code.ACCOUNT_DEACTIVATED})
 
+#: What a listing may block a target with: it tells of the key, its organization and the way there.
+LISTING_BLOCKERS = DEAD_KEY | {Code.ORGANIZATION_MISMATCH, Code.REGION_BLOCKED}
+#: What a listing can tell. A restricted key may be refused the list, or have no quota for it, and still use
+#: its models: these two block nothing.
+LISTING_CODES = LISTING_BLOCKERS | {Code.QUOTA_EXHAUSTED, Code.PROJECT_DENIED}
+
 _EFFECTS = {
     Code.ACCESS_GRANTED: Effect.GRANTED,
     Code.VERIFICATION_REQUIRED: Effect.GATED,

@@ -11,22 +11,10 @@ from monitor.access.diagnosis.retry_after import retry_after
 from monitor.access.diagnosis.rules import Finding
 from monitor.access.diagnosis.text import MESSAGE_CAP, clean, fold
 from monitor.access.observation import Diagnosis, Observation
-from monitor.access.words import Code, Owner, ProbeKind
+from monitor.access.words import LISTING_CODES, Code, Owner, ProbeKind
 
 __all__ = ["Advice", "OwnRule", "advise", "diagnose", "read_listing"]
 
-#: What a listing can tell: of the key, its organization and project, and the way there. A listed or
-#: missing model, a restricted scope or a missing path say nothing of the target's own request.
-_LISTING_BLOCKERS = frozenset(
-    (
-        Code.INVALID_CREDENTIALS,
-        Code.ACCOUNT_DEACTIVATED,
-        Code.ORGANIZATION_MISMATCH,
-        Code.REGION_BLOCKED,
-        Code.QUOTA_EXHAUSTED,
-        Code.PROJECT_DENIED,
-    )
-)
 _UNPROVEN = {
     proof.ProofVerdict.OTHER_MODEL: (Code.UNRECOGNIZED, "another_model_answered"),
     proof.ProofVerdict.FILTERED: (Code.MODERATION_BLOCKED, "ended_by_a_filter"),
@@ -102,7 +90,7 @@ def read_listing(observation: Observation, rules: Sequence[OwnRule] = ()) -> Dia
     folded = _folded(answer)
     finding = _judge(rules, answer, folded, observation)
     effect = finding.code.effect
-    if effect.conclusive or (effect == "blocked" and finding.code not in _LISTING_BLOCKERS):
+    if effect.conclusive or (effect == "blocked" and finding.code not in LISTING_CODES):
         finding = Finding(Code.UNRECOGNIZED, f"listing_{finding.rule}", finding.owner)
     return _diagnosis(observation, finding, answer, folded)
 

@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 from monitor.access.inputs import Answered, Declared, SiblingOpened, TimePassed
 from monitor.access.limits import Confirmation
 from monitor.access.memory import TargetState, changed, from_json, to_json
-from monitor.access.states import LISTING_BLOCKERS, advance
-from monitor.access.words import Code, DeclarationKind, Effect, EventKind, ProbeKind, State
+from monitor.access.states import advance
+from monitor.access.words import (
+    LISTING_BLOCKERS,
+    Code,
+    DeclarationKind,
+    Effect,
+    EventKind,
+    ProbeKind,
+    State,
+)
 
 # a machine that does much else is slow, and no fault of the state machine's
 CAREFULLY = settings(max_examples=200, deadline=None)
