@@ -35,9 +35,13 @@ def _completed(name: str, entry: dict[str, Any], known: Model | None) -> dict[st
         raise refuse(text, below=(name,))
     if "name" in entry:
         raise refuse("unknown setting; the name is in the heading", below=(name, "name"))
+    given = entry.get("surfaces")
+    surfaces = [one for one in given if isinstance(one, str)] if isinstance(given, list) else []
     if known:
-        return {**{one.name: getattr(known, one.name) for one in fields(known)}, **entry}
-    surfaces = entry.get("surfaces", ())
-    gates = {one: USUAL_GATES[one] for one in surfaces if one in USUAL_GATES}
+        had = {one.name: getattr(known, one.name) for one in fields(known)}
+        if given is not None:  # its gates at surfaces that the entry leaves out are gone with them
+            had["gates"] = {one: gate for one, gate in known.gates.items() if one in surfaces}
+        return {**had, **entry}
+    gates = {one: USUAL_GATES[Surface(one)] for one in surfaces if one in USUAL_GATES}
     usual = {"gates": gates, "price": None, "shutdown": None, "checked": None}
     return {"name": name, **usual, "family": name, "source": "settings", **entry}

@@ -77,7 +77,9 @@ class Model:
     source: Annotated[_Words, about("Where these figures come from")]
     checked: Annotated[_Day | None, about("When they were last compared with the source")]
     any_size: Flag = setting(
-        False, "Whether images may have any size; else they have the sizes of GPT Image 1"
+        False,
+        "Whether images may have any size; else they have the sizes of GPT Image 1",
+        json_schema_extra={"default": None},  # a known model keeps its own
     )
     square_tokens: Annotated[Whole, Field(ge=1)] | None = setting(
         None, "Output tokens of one low-quality image of 1024x1024, where sizes are fixed"

@@ -81,6 +81,7 @@ def _tidy(node: Any, words: dict[str, list[str]]) -> Any:
         for key, value in node.items()
         if not (key == "title" and isinstance(value, str))
         and not (key == "default" and value is None)
+        and key != "uniqueItems"  # a word that stands twice is no error
     }
     choices = [choice for choice in made.get("anyOf", ()) if choice != {"type": "null"}]
     if len(choices) == 1:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from monitor.access.diagnosis.answer import Kind, ParsedAnswer
 from monitor.access.diagnosis.envelope import ErrorLayer
@@ -27,7 +27,9 @@ def _phrase(text: str) -> str:
     return text.strip()
 
 
-_Phrase = Annotated[Text, AfterValidator(_phrase), Field(json_schema_extra={"maxLength": 200})]
+_Phrase = Annotated[
+    Text, AfterValidator(_phrase), Field(json_schema_extra={"minLength": 1, "maxLength": 200})
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,10 @@ class OwnRule:
     """The meaning of an answer that the built-in rules do not know: every field that is given must match."""
 
     diagnosis: Annotated[
-        Code, AfterValidator(_never_granted), about("What it means; never access_granted")
+        Code,
+        AfterValidator(_never_granted),
+        WithJsonSchema({"enum": [str(code) for code in Code if code.effect is not Effect.GRANTED]}),
+        about("What it means; never access_granted"),
     ]
     status: Annotated[Whole, Field(ge=100, le=599)] | None = setting(
         None, "The answer's status, or the one that its error states"

@@ -17,6 +17,10 @@ KEY = '[[keys]]\nname = "acme"\nsecret = "env:OPENAI_API_KEY"\nwatch = ["painter
         ('surfaces = "chat"', "surfaces", "must be a list"),
         ('surfaces = ["chatt"]', "surfaces[0]", 'did you mean "chat"'),
         ('surfaces = ["chat", "chat"]', "surfaces", "twice"),
+        ("surfaces = 5", "surfaces", "5: must be a list in [ ], not a number"),
+        ("surfaces = true", "surfaces", "must be a list in [ ], not true or false"),
+        ('surfaces = [["chat"]]', "surfaces[0]", "must be one of: images, edits"),
+        ("surfaces = [{ chat = 1 }]", "surfaces[0]", "must be one of: images, edits"),
         ("surfaces = [3]", "surfaces[0]", "3: must be one of: images, edits"),
         ("prise = {}", "prise", 'did you mean "price"'),
         ('name = "other"', "name", "unknown setting"),
@@ -54,3 +58,16 @@ def test_a_name_that_cannot_be_written_is_refused(
 ) -> None:
     with pytest.raises(SettingsError, match="the name is empty"):
         settings_of(f'{KEY}[catalog.models."{name}"]\nsurfaces = ["chat"]\n')
+
+
+def test_a_known_model_may_be_used_through_fewer_surfaces_or_through_others(
+    settings_of: Callable[[str], Settings],
+) -> None:
+    settings = settings_of(
+        KEY.replace("painter", "gpt-image-2")
+        + '[catalog.models.gpt-image-2]\nsurfaces = ["images", "chat"]\n'
+    )
+    model = settings.catalog.get("gpt-image-2")
+    assert model
+    assert [str(one) for one in model.surfaces] == ["images", "chat"]
+    assert {str(surface): str(gate) for surface, gate in model.gates.items()} == {"images": "model"}
