@@ -56,7 +56,7 @@ async def serve(monitor: Monitor, manager: ServiceManager, read: Read) -> int:
             wanted.cancel()
             if again.is_set() and not asked.done():
                 again.clear()
-                await _reload(monitor, manager, read)
+                await reload(monitor, manager, read)
         running.cancel()
         (ended,) = await asyncio.gather(running, return_exceptions=True)
         await monitor.stop()
@@ -78,12 +78,24 @@ def _freeze_objects() -> None:
     gc.set_threshold(*_GARBAGE)
 
 
-async def _reload(monitor: Monitor, manager: ServiceManager, read: Read) -> None:
+async def reload(monitor: Monitor, manager: ServiceManager, read: Read) -> None:
+    """Change to the settings as they are read now. If they cannot be used, the old ones stay."""
     manager.reloading()
     try:
-        settings, channels = await asyncio.to_thread(read)
+        settings, channels = await _read_anew(read)
         await monitor.reload(settings, channels)
         _freeze_objects()
     except (SettingsError, ReloadError) as error:
         log.error("reload_refused", error=str(error), why="nothing was changed")  # noqa: TRY400
         await monitor.say_ready()
+
+
+async def _read_anew(read: Read) -> tuple[Settings, Sequence[Sender]]:
+    """Read the settings. A defect in that must not end a daemon that watches with the old ones."""
+    try:
+        return await asyncio.to_thread(read)
+    except SettingsError:
+        raise
+    except Exception as error:
+        log.exception("settings_not_read")
+        raise ReloadError(f"internal: {type(error).__name__}") from None

@@ -1,9 +1,12 @@
-"""A reload while a probe is under way."""
+"""A reload: while a probe is under way, and with a defect of our own."""
 
 import asyncio
 
 import pytest
 import structlog
+
+from monitor.daemon.notify import ServiceManager
+from monitor.daemon.serve import reload
 
 pytestmark = pytest.mark.anyio
 
@@ -46,3 +49,19 @@ async def test_a_probe_whose_route_leaves_the_settings_ends_and_frees_its_reserv
     server.close()
     assert bench.held() == 0
     assert not [entry for entry in logs if entry["log_level"] == "error"]
+
+
+async def test_a_defect_in_reading_the_settings_does_not_end_the_daemon(bench, key, simulated):
+    def read():
+        raise TypeError("'int' object is not iterable")
+
+    await bench.simulate(simulated("acme"))
+    with structlog.testing.capture_logs() as logs:
+        monitor = await bench.run(bench.settings(key("acme")))
+        await bench.until(lambda: "unverified" in bench.events())
+        await reload(monitor, ServiceManager({}), read)
+        probes = bench.simulator.ledger.count()
+        await bench.until(lambda: bench.simulator.ledger.count() > probes)
+        await bench.stop()
+    (refused,) = [entry for entry in logs if entry["event"] == "reload_refused"]
+    assert refused["error"] == "internal: TypeError"
