@@ -68,7 +68,7 @@ class DeadlineCheck:
         for watch, passed in overdue:
             # The message that advises asking support has the evidence for support. Read it first: no
             # other task may run between the change of a memory and its entry into the queue.
-            facts = {"evidence": await evidence_markdown(self._settings, watch, now)}
+            facts = {"evidence": await evidence_markdown(self._settings, watch, self.clock.now())}
             change = self.changes.apply(watch, passed, without=EventKind.STALE, facts=facts)
             await self.changes.write([change])
 

@@ -98,21 +98,26 @@ class Silences:
     def changes(self, silent: Sequence[tuple[Watch, Event]], now: datetime) -> Iterable[Change]:
         """A change for each silent route, and one for the targets of a place that fail alone."""
         alone: dict[tuple[str, str | None], list[tuple[Watch, Event]]] = {}
+        found_now = {watch.name for watch, _ in silent}
         for watch, event in silent:
             route = watch.target.route
             if event.facts["silence"] == Silence.TARGET:
                 alone.setdefault(_place(watch), []).append((watch, event))
             elif route not in self._told:
-                self._told.add(route)
                 # not all targets: open ones get one full probe a day, and blocked ones are explained
                 concerned = [
                     other
                     for other in self._watches
                     if other.target.route == route
                     and other.memory.blocker is None
-                    and (other.memory.failing_since or other.memory.stale)
+                    and (
+                        other.memory.failing_since
+                        or other.memory.stale
+                        or other.name in found_now  # an overdue one's memory is advanced later
+                    )
                 ]
                 yield self._together(concerned, event.facts["waited_s"], Silence.ROUTE, now)
+                self._told.add(route)
         for found in alone.values():
             if len(found) == 1:
                 watch, event = found[0]
