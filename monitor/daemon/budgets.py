@@ -1,7 +1,7 @@
 """The budgets over time: spending, durable holds, and the event when a budget is used up."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
@@ -80,10 +80,12 @@ class Budgets:
             every=watch.cadence.full_probe,
         )
 
-    async def forget(self, watch: Watch) -> None:
-        """Remove a target that left the settings. Its probe under way ends normally, and its doubts stay."""
-        if posting := self.ledger.forget(watch.account):
-            await self._recorder.queue.keep([Change(posting=posting)])
+    def forget(self, watches: Iterable[Watch]) -> Posting:
+        """Remove targets that left the settings. Returns what is to be written of that.
+
+        Their probes under way end normally, and their doubts stay.
+        """
+        return joined(self.ledger.forget(watch.account) for watch in watches)
 
     async def write(self, posting: Posting) -> None:
         """Write a posting, before its probe is sent. Raises StoreError."""

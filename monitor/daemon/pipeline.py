@@ -104,6 +104,8 @@ class Pipeline:
 
     async def _probe(self, watch: Watch) -> None:
         """One probe: reserve, probe, diagnose; `record` does the rest."""
+        if watch.removed:  # by a reload between `begin` and the task's first step
+            return
         slots = self.slots.of(watch)  # kept to the end: the route may leave the settings meanwhile
         probe = await self.payments.reserve(watch)
         if probe is None:  # other probes hold the rest of the budget at present

@@ -36,6 +36,7 @@ from monitor.logs.redaction import Redactor
 from monitor.probing import Prober, ping
 from monitor.store.errors import GoneError, StoreError
 from monitor.store.recorder import Recorder
+from monitor.store.records import Change
 
 log = structlog.get_logger()
 
@@ -216,6 +217,8 @@ class Monitor:
         concerned = self.watches.use(settings, memories)
         for watch in leaving:
             self._schedule.remove(watch)
+        # before others take their places in the budget
+        freed = self._budgets.forget(leaving)
         for part in self._parts:
             part.use(settings)
         self._prober.catalog = settings.catalog
@@ -227,8 +230,8 @@ class Monitor:
                 self._schedule.at(
                     watch, first_probe_at(watch, settings, len(self.watches), self._clock.now())
                 )
-        for watch in leaving:
-            await self._budgets.forget(watch)
+        if freed:
+            await self._changes.write([Change(posting=freed)])
         try:
             await self._deliveries.dead_letter_removed_channels()
             await self._inbox_reader.apply_earlier_declarations()
