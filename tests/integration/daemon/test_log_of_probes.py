@@ -58,7 +58,7 @@ async def test_what_changes_is_logged_however_seldom_equal_answers_are(
     bench, key, simulated, probes
 ):
     logged = probes()
-    await bench.simulate(simulated("acme", "[keys.gate]\nopen = 2"))
+    await bench.simulate(simulated("acme", "[keys.gate]\nopen = 12"))
     await bench.run(bench.settings(key("acme", more="log_every = 1000000")))
     await bench.until(lambda: "available" in bench.events())
     seen = list(zip(logged("diagnosis"), logged("state"), strict=True))

@@ -39,7 +39,7 @@ def put(folder, *lines: str) -> None:
 
 
 async def test_keys_of_a_pool_have_states_of_their_own_and_share_messages(bench):
-    await bench.simulate(keys(*["[keys.gate]\nopen = 3"] * 4, ""))
+    await bench.simulate(keys(*["[keys.gate]\nopen = 12"] * 4, ""))
     put(bench.folder, *(secret(n) for n in range(5)), "sk-sim-FAKE-nobody")
     figures = '[delivery]\ngroup_within = "700ms"\n'
     await bench.run(bench.settings(pool(f"cadence = {CADENCE}"), figures))

@@ -25,7 +25,7 @@ def declare(bench, kind="verified", subject="org-acme", ago=600):
 async def test_a_declaration_is_noticed_within_2_s_probed_at_once_and_recorded(
     bench, key, simulated
 ):
-    await bench.simulate(simulated("acme", "[keys.gate]\nopen = 3"))
+    await bench.simulate(simulated("acme", "[keys.gate]\nopen = 12"))
     settings = bench.settings(key("acme"))
     await bench.run(settings)
     await bench.until(lambda: bench.events(TARGET) == ["unverified"])
@@ -72,7 +72,7 @@ async def test_a_malformed_request_does_not_hold_up_the_next_one(bench, key, sim
 
 async def test_the_third_opening_lets_messages_compare(bench, key, simulated):
     names = ("acme", "other", "third")
-    await bench.simulate("".join(simulated(name, "[keys.gate]\nopen = 3") for name in names)
+    await bench.simulate("".join(simulated(name, "[keys.gate]\nopen = 12") for name in names)
                          + simulated("late"))  # fmt: skip
     monitor = await bench.run(bench.settings("".join(key(name) for name in (*names, "late"))))
     await bench.until(lambda: bench.events().count("unverified") == 4)
