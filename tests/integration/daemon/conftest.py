@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -151,6 +151,41 @@ class Bench:
         while not condition():
             assert time.monotonic() < end
             await asyncio.sleep(0.02 * FACTOR)
+
+
+class HangingGate:
+    """A server that refuses the first `at_once` full probes, and the others when it may answer."""
+
+    REFUSED = b'{"error": {"message": "Your organization must be verified to use the model `gpt-image-2`."}}'
+
+    def __init__(self) -> None:
+        self.at_once = self.asked = 0
+        self.hangs, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def start(self, *, at_once: int = 0, contract: str = "direct") -> str:
+        """The settings of the route `slow`, which leads here."""
+        self.at_once = at_once
+        self.server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
+        port = self.server.sockets[0].getsockname()[1]
+        base_url = f"http://127.0.0.1:{port}/v1"
+        return f'[routes.slow]\nbase_url = "{base_url}"\ncontract = "{contract}"\n'
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (await reader.readuntil(b"\r\n\r\n")).startswith(b"POST"):
+            self.asked += 1
+            if self.asked > self.at_once:
+                self.hangs.set()
+                await self.may_answer.wait()
+        writer.write(b"HTTP/1.1 403 X\r\nContent-Type: application/json\r\nConnection: close\r\n"
+                     b"Content-Length: %d\r\n\r\n%s" % (len(self.REFUSED), self.REFUSED))  # fmt: skip
+        writer.close()
+
+
+@pytest.fixture
+def hanging_gate() -> Iterator[HangingGate]:
+    gate = HangingGate()
+    yield gate
+    gate.server.close()
 
 
 @pytest.fixture

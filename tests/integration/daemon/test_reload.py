@@ -10,43 +10,25 @@ from monitor.daemon.serve import reload
 
 pytestmark = pytest.mark.anyio
 
-REFUSED = (
-    b'{"error": {"message": "Your organization must be verified to use the model `gpt-image-2`."}}'
-)
-
 
 async def test_a_probe_whose_route_leaves_the_settings_ends_and_frees_its_reservation(
-    bench, key, simulated
+    bench, key, simulated, hanging_gate
 ):
-    asked, may_answer = asyncio.Event(), asyncio.Event()
-
-    async def answer_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        if head.startswith(b"POST"):
-            asked.set()
-            await may_answer.wait()
-        writer.write(b"HTTP/1.1 403 X\r\nContent-Type: application/json\r\nConnection: close\r\n"
-                     b"Content-Length: %d\r\n\r\n%s" % (len(REFUSED), REFUSED))  # fmt: skip
-        writer.close()
-
-    server = await asyncio.start_server(answer_late, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
+    slow = await hanging_gate.start(contract="provider")
     await bench.simulate(simulated("acme"))
-    slow = f'[routes.slow]\nbase_url = "http://127.0.0.1:{port}/v1"\ncontract = "provider"\n'
     before = bench.settings(key("acme").replace('route = "sim"', 'route = "slow"'), slow)
     with structlog.testing.capture_logs() as logs:
         monitor = await bench.run(before)
         (old,) = monitor.watches
         async with asyncio.timeout(20):
-            await asked.wait()
+            await hanging_gate.hangs.wait()
         assert bench.held() >= old.price
         await monitor.reload(bench.settings(key("acme")), [bench.taker])
         (new,) = monitor.watches
         assert new is not old
-        may_answer.set()
+        hanging_gate.may_answer.set()
         await bench.until(lambda: not old.busy and "unverified" in bench.events())
         await bench.stop()
-    server.close()
     assert bench.held() == 0
     assert not [entry for entry in logs if entry["log_level"] == "error"]
 

@@ -1,7 +1,5 @@
 """Silence: who is told of, together, and with which figures."""
 
-import asyncio
-
 import pytest
 import structlog
 
@@ -78,36 +76,19 @@ async def test_who_wants_none_of_the_silent_targets_is_not_told_of_them(bench, k
     assert bench.told() == {}
 
 
-REFUSED = (
-    b'{"error": {"message": "Your organization must be verified to use the model `gpt-image-2`."}}'
-)
-
-
-async def test_a_target_that_is_overdue_and_silent_at_once_is_told_as_both(bench, key, simulated):
-    asked, may_answer = 0, asyncio.Event()
-
-    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal asked
-        if (await reader.readuntil(b"\r\n\r\n")).startswith(b"POST"):
-            asked += 1
-            if asked > 1:  # it hangs, so nothing fails, and nothing is answered either
-                await may_answer.wait()
-        writer.write(b"HTTP/1.1 403 X\r\nContent-Type: application/json\r\nConnection: close\r\n"
-                     b"Content-Length: %d\r\n\r\n%s" % (len(REFUSED), REFUSED))  # fmt: skip
-        writer.close()
-
-    server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
+async def test_a_target_that_is_overdue_and_silent_at_once_is_told_as_both(
+    bench, key, simulated, hanging_gate
+):
+    # probes hang, so nothing fails, and nothing is answered either
+    slow = await hanging_gate.start(at_once=1)
     await bench.simulate(simulated("acme"))
-    slow = f'[routes.slow]\nbase_url = "http://127.0.0.1:{port}/v1"\ncontract = "direct"\n'
     # verified_at has whole seconds: both deadlines pass between the checks at 3 s and 6 s
     both = '[deadlines]\nstale = "4s"\noverdue = ["5s"]\n'
     keys = key("acme", more=f"verified_at = {bench.now():%Y-%m-%dT%H:%M:%SZ}\n")
     with structlog.testing.capture_logs() as logs:
         await bench.run(bench.settings(keys.replace('"sim"', '"slow"'), slow + both))
         await bench.until(lambda: {"overdue", "stale"} <= {*bench.events()})
-        may_answer.set()
+        hanging_gate.may_answer.set()
         await bench.stop()
-    server.close()
     assert bench.events().count("stale") == 1
     assert not [entry for entry in logs if entry["log_level"] == "error"]
