@@ -1,6 +1,6 @@
 """The figures that settings may change: cadence, confirmation, deadlines, budget, delivery."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 from typing import Annotated
@@ -117,6 +117,14 @@ class Deadlines:
         timedelta(minutes=30), "Nothing conclusive for this long, and for three intervals"
     )
     retiring: Duration = setting(timedelta(days=14), "This long before a model's shutdown")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The figures that the state table uses."""
+
+    confirmation: Confirmation = field(default_factory=Confirmation)
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
 
 @dataclass(frozen=True, slots=True)

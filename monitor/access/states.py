@@ -10,11 +10,18 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from monitor.access.events import Decision, Event
-from monitor.access.inputs import Answered, Declared, Input, Rules, SiblingOpened, TimePassed
-from monitor.access.limits import Confirmation
+from monitor.access.cadence import silence_of, silent_since
+from monitor.access.events import (
+    Answered,
+    Decision,
+    Declared,
+    Event,
+    Input,
+    SiblingOpened,
+    TimePassed,
+)
+from monitor.access.limits import Confirmation, Rules
 from monitor.access.memory import Streak, TargetState, changed
-from monitor.access.silence import silence_of, silent_since
 from monitor.access.words import (
     LISTING_BLOCKERS,
     Code,

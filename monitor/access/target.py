@@ -1,8 +1,11 @@
-"""How capabilities and targets are written and read: `MODEL:SURFACE` and `KEY/MODEL:SURFACE`."""
+"""How capabilities, targets and pools are named: `MODEL:SURFACE`, `KEY/MODEL:SURFACE`, `POOL-DIGITS`."""
 
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from monitor.access.words import Contract, Surface
+from monitor.access.words import Code, Contract, State, Surface
 
 _SURFACES = frozenset(Surface)
 
@@ -55,3 +58,36 @@ def split_capability(text: str) -> tuple[str, Surface | None]:
     if colon and model and last in _SURFACES:
         return model, Surface(last)
     return text, None
+
+
+#: Hexadecimal digits of a key's sha256 in its name; more where two keys of a pool share these.
+POOL_DIGITS = 8
+
+_POOL_KEY = re.compile(rf"(.+)-[0-9a-f]{{{POOL_DIGITS},64}}")
+_STATE_ORDER = (State.AVAILABLE, State.PROPAGATING, State.UNVERIFIED, State.LOCKED, State.UNKNOWN)
+
+
+def pool_name_of(key: str, pools: Collection[str]) -> str | None:
+    """The pool among these that a key's name says it belongs to."""
+    match = _POOL_KEY.fullmatch(key)
+    return match[1] if match and match[1] in pools else None
+
+
+def pool_scope(pool: str) -> str:
+    """What happens to a pool's keys is told together: the scope of its events."""
+    return f"pool {pool}"
+
+
+def pool_summary(pool: str, standings: Iterable[tuple[State, Code | None]]) -> str:
+    """`pool-a: 812 available, 40 unverified, 3 invalid credentials`.
+
+    From each target's state and blocker; one that is blocked is counted by its blocker alone.
+    """
+    counts: Counter[State | Code] = Counter(blocker or state for state, blocker in standings)
+    parts = [f"{counts[state]} {state}" for state in _STATE_ORDER if counts[state]]
+    parts += [
+        f"{count} {str(word).replace('_', ' ')}"
+        for word, count in counts.most_common()
+        if isinstance(word, Code)
+    ]
+    return f"{pool}: {', '.join(parts) or 'no targets'}"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from monitor.access.diagnosis.retry_after import retry_after
+from monitor.access.diagnosis.answer import retry_after
 
 #: Most bytes read of a service's answer. A webhook answers with a word or a sentence.
 ANSWER_CAP = 256 * 1024

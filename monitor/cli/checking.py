@@ -94,7 +94,7 @@ def _announce_cost(settings: "Settings", targets: "Sequence[Target]", *, times: 
 
 def _print(checked: "Sequence[Checked]") -> None:
     from monitor.access.diagnosis import advise
-    from monitor.access.diagnosis.no_answer import advise_on
+    from monitor.access.diagnosis.advice import advise_on
 
     rows = [
         (

@@ -292,7 +292,7 @@ def parse_since(text: str, now: datetime) -> datetime:
 
 def parse_timeout(text: str, option: str) -> timedelta:
     """A duration option. Ends the command when it is none."""
-    from monitor.access.durations import parse_duration
+    from monitor.access.fields import parse_duration
 
     try:
         return parse_duration(text)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from monitor.access.pool_names import pool_of, summary
+from monitor.access.target import pool_name_of, pool_summary
 from monitor.access.words import Effect, State
 
 if TYPE_CHECKING:
@@ -27,10 +27,11 @@ def pool_summaries(
     own: list[TargetStatus] = []
     by_pool: dict[str, list[TargetStatus]] = {name: [] for name in pools}
     for target in targets:
-        pool = pool_of(target.key, pools)
+        pool = pool_name_of(target.key, pools)
         (by_pool[pool] if pool else own).append(target)
     lines = [
-        summary(pool, ((one.state, one.blocker) for one in its)) for pool, its in by_pool.items()
+        pool_summary(pool, ((one.state, one.blocker) for one in its))
+        for pool, its in by_pool.items()
     ]
     ranked = [
         (rank, target)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from monitor.access.pool_names import DIGITS
+from monitor.access.target import POOL_DIGITS
 from monitor.config.problems import shown
 from monitor.config.references import Secret, UnresolvedError, fault_of, read_reference
 
@@ -81,7 +81,7 @@ def _marks(keys: Iterable[str]) -> list[str]:
     whatever the order of the lines.
     """
     prints = [hashlib.sha256(key.encode()).hexdigest() for key in keys]
-    lengths = dict.fromkeys(prints, DIGITS)
+    lengths = dict.fromkeys(prints, POOL_DIGITS)
     while True:
         taken = Counter(one[:length] for one, length in lengths.items())
         alike = [one for one, length in lengths.items() if taken[one[:length]] > 1]

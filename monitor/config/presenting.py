@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from monitor.access.durations import format_duration
+from monitor.access.fields import format_duration
 from monitor.access.target import Capability
 from monitor.access.words import EventKind
 from monitor.config.pools import PoolFile

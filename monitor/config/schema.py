@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from monitor.access.durations import format_duration
+from monitor.access.fields import format_duration
 from monitor.config.settings import File
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationInfo
 from monitor.access.diagnosis import OwnRule
 from monitor.access.fields import refuse
 from monitor.access.limits import Cadence
-from monitor.access.pool_names import pool_of
+from monitor.access.target import pool_name_of
 from monitor.access.words import Contract
 from monitor.catalog import Catalog
 from monitor.config.checks import Context
@@ -50,7 +50,7 @@ def take_pools(value: "tuple[Pool, ...]", info: ValidationInfo) -> "tuple[Pool, 
         return value
     pools = [pool.name for pool in value]
     for key in keys:
-        pool = key.name if key.name in pools else pool_of(key.name, pools)
+        pool = key.name if key.name in pools else pool_name_of(key.name, pools)
         if pool:
             text = f"the key {key.name} is named like this pool or one of its keys: rename one"
             raise refuse(text, below=(pools.index(pool), "name"))

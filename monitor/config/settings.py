@@ -21,11 +21,10 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from monitor.access import pool_names
 from monitor.access.diagnosis import OwnRule
 from monitor.access.fields import Duration, Number, Text, Whole, about, setting
 from monitor.access.limits import Budget, Cadence, Confirmation, Deadlines, Delivery
-from monitor.access.target import Capability, Target
+from monitor.access.target import Capability, Target, pool_name_of
 from monitor.access.words import DEFAULT_EVENTS, Contract, EventKind, Surface
 from monitor.catalog import Catalog, builtin
 from monitor.config import checks, sections, urls
@@ -382,5 +381,5 @@ class Settings(File):
 
     def pool_of(self, key: str) -> Pool | None:
         """The pool that the key belongs to; no other key may be named like one of a pool."""
-        name = pool_names.pool_of(key, self._pools)
+        name = pool_name_of(key, self._pools)
         return self._pools[name] if name else None

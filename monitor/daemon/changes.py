@@ -7,8 +7,8 @@ from typing import Any
 import structlog
 
 from monitor.access.cadence import full_interval
-from monitor.access.events import Event
-from monitor.access.inputs import Input, Rules
+from monitor.access.events import Event, Input
+from monitor.access.limits import Rules
 from monitor.access.states import advance
 from monitor.access.words import EventKind, Reason
 from monitor.config import Settings

@@ -6,8 +6,7 @@ from datetime import datetime
 
 import structlog
 
-from monitor.access.events import Event
-from monitor.access.inputs import TimePassed
+from monitor.access.events import Event, TimePassed
 from monitor.access.states import advance
 from monitor.access.words import EventKind
 from monitor.config import Settings

@@ -7,7 +7,7 @@ from typing import Any
 
 from monitor.access.events import Event
 from monitor.access.observation import Diagnosis
-from monitor.access.pool_names import scope_of
+from monitor.access.target import pool_scope
 from monitor.access.wait_times import Opening, typical_wait, waiting_of
 from monitor.access.words import Code, Contract, EventKind, Reason
 from monitor.alerts.subscriptions import channels_for
@@ -120,7 +120,7 @@ class EventBuilder:
         With `concerned` it goes to the channels subscribed to at least one of these targets.
         """
         facts = dict(facts or {})
-        scope = scope_of(facts["pool"]) if "pool" in facts else None
+        scope = pool_scope(facts["pool"]) if "pool" in facts else None
         event = Event(kind, reason, now, scope=scope, route=route, diagnosis=diagnosis, facts=facts)
         return self._with_channels(event, concerned)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from monitor.access.inputs import Declared
+from monitor.access.events import Declared
 from monitor.access.words import Contract, DeclarationKind, State
 from monitor.config import Settings
 from monitor.daemon.budgets import Budgets

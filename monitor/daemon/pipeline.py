@@ -12,9 +12,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from monitor.access.cadence import NextProbe, full_interval, next_probe
-from monitor.access.diagnosis.diagnosis_cache import DiagnosisCache
-from monitor.access.events import Decision
-from monitor.access.inputs import Answered, SiblingOpened
+from monitor.access.diagnosis import DiagnosisCache
+from monitor.access.events import Answered, Decision, SiblingOpened
 from monitor.access.memory import TargetState, changed
 from monitor.access.states import advance
 from monitor.access.wait_times import opening_of

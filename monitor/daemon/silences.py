@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.access.cadence import full_interval
-from monitor.access.events import Decision, Event
-from monitor.access.inputs import TimePassed
+from monitor.access.events import Decision, Event, TimePassed
 from monitor.access.states import advance
 from monitor.access.words import Code, EventKind, Reason, Silence
 from monitor.daemon.changes import Changes

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import islice
 
-from monitor.access import pool_names
 from monitor.access.cadence import phase_of
 from monitor.access.limits import Cadence
 from monitor.access.memory import TargetState
 from monitor.access.pacing import GapSlot
-from monitor.access.target import Capability, Target
+from monitor.access.target import Capability, Target, pool_scope, pool_summary
 from monitor.access.words import Contract, ProbeKind, State
 from monitor.config import Pool, Settings, price_of
 from monitor.probing import Credentials
@@ -90,7 +89,7 @@ class Watch:
     @property
     def scope(self) -> str:
         """The pool, else the organization. Events of one scope may share a message."""
-        return pool_names.scope_of(self.pool.name) if self.pool else self.target.scope
+        return pool_scope(self.pool.name) if self.pool else self.target.scope
 
     def stays(self, target: Target | None) -> bool:
         """Whether `target`, which the new settings have under this name, is still the same target."""
@@ -198,7 +197,7 @@ class Watches:
         if not watches or not watches[0].pool:
             return None
         memories = [watch.memory for watch in watches]
-        return pool_names.summary(watches[0].pool.name, ((m.state, m.blocker) for m in memories))
+        return pool_summary(watches[0].pool.name, ((m.state, m.blocker) for m in memories))
 
     def counts(self) -> dict[str, int]:
         """The number of targets in each state; blocked targets count under `blocked` too."""

@@ -15,7 +15,7 @@ from random import Random
 from reference import HORIZON
 
 from monitor.access.cadence import next_probe, phase_of
-from monitor.access.inputs import Answered, Declared
+from monitor.access.events import Answered, Declared
 from monitor.access.limits import Cadence
 from monitor.access.memory import TargetState
 from monitor.access.states import advance

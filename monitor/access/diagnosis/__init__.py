@@ -1,19 +1,19 @@
 """What an answer means: pure and total, from an observation to a diagnosis."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
-from monitor.access.diagnosis import envelope, no_answer, own, proof
+from monitor.access.diagnosis import envelope, own, proof
 from monitor.access.diagnosis import rules as built_in
-from monitor.access.diagnosis.advice import Advice, advise
-from monitor.access.diagnosis.answer import Kind, ParsedAnswer, read
+from monitor.access.diagnosis.advice import NO_ANSWER, Advice, advise, owner_of
+from monitor.access.diagnosis.answer import Kind, ParsedAnswer, read, retry_after
 from monitor.access.diagnosis.own import OwnRule
-from monitor.access.diagnosis.retry_after import retry_after
 from monitor.access.diagnosis.rules import Finding
 from monitor.access.diagnosis.text import MESSAGE_CAP, clean, fold
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import LISTING_CODES, Code, Owner, ProbeKind
 
-__all__ = ["Advice", "OwnRule", "advise", "diagnose", "read_listing"]
+__all__ = ["Advice", "DiagnosisCache", "OwnRule", "advise", "diagnose", "read_listing"]
 
 _UNPROVEN = {
     proof.ProofVerdict.OTHER_MODEL: (Code.UNRECOGNIZED, "another_model_answered"),
@@ -125,8 +125,8 @@ def _no_answer(observation: Observation) -> Diagnosis:
     failure = observation.failure
     return Diagnosis(
         Code.NETWORK_ERROR,
-        no_answer.owner_of(failure),
-        f"{no_answer.RULE}{failure}",
+        owner_of(failure),
+        f"{NO_ANSWER}{failure}",
         message=_shown(observation, observation.failure_text) or str(failure).replace("_", " "),
         status=observation.status,
         request_id=request_id_of(observation),
@@ -178,3 +178,49 @@ def _message(answer: ParsedAnswer) -> str:
 def request_id_of(observation: Observation) -> str | None:
     """The server's own id of the answer."""
     return clean(observation.headers.get("x-request-id", ""), 120) or None
+
+
+#: The most answers in the cache, and the most bytes of each: a refusal has a few hundred.
+_MOST, _LONGEST = 512, 4096
+
+
+class DiagnosisCache:
+    """`diagnose` or `read_listing` by the kind of probe, with rules of the user's own, equal answers once.
+
+    Most answers are equal to an earlier one, and take 3 µs instead of 40 to 60.
+
+    What an answer means follows from its status, body and content type, from what was asked, and from
+    when the server wants to be asked again. An answer that says the last is never remembered, nor is a
+    success: it is proven by what was asked this time, and a relay may play the same one again.
+    """
+
+    def __init__(self, rules: Sequence[OwnRule] = ()) -> None:
+        self._rules = rules
+        self._read: dict[Hashable, Diagnosis | None] = {}
+
+    def read(self, observation: Observation) -> Diagnosis | None:
+        """What the answer means; None for a listing at which nothing is wrong."""
+        headers, body = observation.headers, observation.body
+        status = observation.status
+        if observation.failure or status is None or 200 <= status < 300 or len(body) > _LONGEST \
+                or "retry-after" in headers or "retry-after-ms" in headers:  # fmt: skip
+            return self._afresh(observation)
+        seen = (
+            observation.kind,
+            observation.status,
+            body,
+            observation.truncated,
+            headers.get("content-type"),
+            observation.surface,
+            observation.model,
+        )
+        if seen not in self._read:
+            if len(self._read) >= _MOST:
+                self._read.clear()
+            self._read[seen] = self._afresh(observation)
+        diagnosis = self._read[seen]
+        return diagnosis and replace(diagnosis, request_id=request_id_of(observation))
+
+    def _afresh(self, observation: Observation) -> Diagnosis | None:
+        read = read_listing if observation.kind is ProbeKind.LISTING else diagnose
+        return read(observation, self._rules)

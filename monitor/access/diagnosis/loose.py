@@ -1,10 +1,12 @@
-"""Fields of an error that no JSON parser reads: cut off, Python reprs, garbled pastes, escaped quotes.
+"""Values that no JSON parser reads: Python's way of writing them, and what is cut off, garbled or escaped.
 
-A scan for the known field names and the value after each. It never evaluates anything, so neither
-deep nesting nor hostile literals can hurt it, and it takes time proportional to the text.
+Nothing is evaluated, so what was pasted can neither run nor nest too deep, and each scan takes time
+proportional to the text.
 """
 
+import json
 import re
+from typing import Final
 
 from monitor.access.diagnosis.text import plain_quotes
 
@@ -79,3 +81,64 @@ def _quoted(text: str, start: int, quote: str) -> str:
             return text[start : min(end, start + 4_000)]
         end += 1
     return text[start : min(end, start + 4_000)]
+
+
+#: The most characters that are converted; a refusal is shorter, and an image is not printed so.
+LITERAL_CAP: Final = 64 * 1024
+
+# A string literal, else a constant. A literal that never ends runs to the end of the text, and nothing is
+# given back once taken: so each character is read once.
+_LITERAL = re.compile(
+    r"(?<!\w)[bBuU]?(?:'((?:[^'\\]|\\.)*+)(?:'|\\?\Z)|\"((?:[^\"\\]|\\.)*+)(?:\"|\\?\Z))"
+    r"|\b(None|True|False)\b",
+    re.DOTALL,
+)
+_LITERAL_ESCAPE = re.compile(
+    r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL
+)
+_BYTES_LITERAL = re.compile(r"b(['\"])(.*)\1", re.DOTALL)
+_CONSTANTS = {"None": "null", "True": "true", "False": "false"}
+_SIMPLE = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "f": "\f", "\n": ""}
+
+
+def as_json(text: str) -> str | None:
+    """A dict or a list as Python prints it, as JSON; None when it is none of them."""
+    if len(text) > LITERAL_CAP or text[:1] not in ("{", "["):
+        return None
+    turned = _LITERAL.sub(_turn, text)
+    try:
+        json.loads(turned)
+    except (ValueError, RecursionError):
+        return None
+    return turned
+
+
+def of_bytes(text: str) -> str | None:
+    """What a bytes literal (`b'…'`, a printed `response.content`) holds; None when it is none."""
+    match = _BYTES_LITERAL.fullmatch(text[:LITERAL_CAP])
+    if match is None:
+        return None
+    plain = _literal(match[2])
+    try:
+        # each escape \xNN is one byte of the UTF-8
+        return plain.encode("latin-1").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return plain
+
+
+def _turn(match: re.Match[str]) -> str:
+    if match[3]:
+        return _CONSTANTS[match[3]]
+    return json.dumps(_literal(match[1] if match[1] is not None else match[2]))
+
+
+def _literal(text: str) -> str:
+    return _LITERAL_ESCAPE.sub(_character, text) if "\\" in text else text
+
+
+def _character(match: re.Match[str]) -> str:
+    number = match[1] or match[2] or match[3]
+    if number:
+        value = int(number, 16)
+        return chr(value) if value <= 0x10FFFF else ""
+    return _SIMPLE.get(match[4], match[4])

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from monitor.access.diagnosis import literals
+from monitor.access.diagnosis import loose
 from monitor.access.diagnosis.envelope import is_error, parse
 
 #: Characters of a paste that are read, parts that are tried, and characters of one part.
@@ -94,7 +94,7 @@ def take_apart(text: str) -> Pasted:
 def _answer(text: str) -> Pasted:
     if found := _verbose(text) or _headed(text):
         return found
-    literal = literals.as_json(text) or literals.of_bytes(text)
+    literal = loose.as_json(text) or loose.of_bytes(text)
     if literal is not None:
         return Pasted((literal,), whole=True, form="a Python literal")
     if _TRACEBACK in text:

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from monitor.access.diagnosis import said as saying
 from monitor.access.diagnosis.answer import Kind, ParsedAnswer
-from monitor.access.diagnosis.image_proof import cut_image
 from monitor.access.diagnosis.said import End, Said, Shape
 from monitor.access.diagnosis.text import fold
+from monitor.access.images import cut_image
 from monitor.access.observation import Observation
 from monitor.access.words import Surface
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from monitor.access.diagnosis import envelope
 from monitor.access.diagnosis.answer import Frame
-from monitor.access.diagnosis.image_proof import is_image, is_link, text_instead
+from monitor.access.images import is_image, is_link, text_instead
 from monitor.access.observation import Image
 
 #: Choices, entries, items and parts that are read of each list.

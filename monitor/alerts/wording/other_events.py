@@ -1,7 +1,6 @@
 """The text for all other events: blockers, silence, shutdowns, budgets, the monitor itself."""
 
-from monitor.access.diagnosis.advice import advise
-from monitor.access.diagnosis.no_answer import failure_of, steps_of
+from monitor.access.diagnosis.advice import advise, failure_of, steps_of
 from monitor.access.words import Code, Reason, Silence
 from monitor.alerts.clean import count, duration
 from monitor.alerts.facts import Facts

@@ -6,7 +6,7 @@ import socket
 import time
 from urllib.parse import urlsplit
 
-from monitor.access.diagnosis.no_answer import owner_of, steps_of
+from monitor.access.diagnosis.advice import owner_of, steps_of
 from monitor.access.observation import Failure, Observation
 from monitor.access.words import Code, Owner, ProbeKind
 from monitor.oneshot.checkup.checkup_context import CheckupContext

@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 from monitor.access.diagnosis import advise
-from monitor.access.providers import PROVIDER_QUESTIONS
 from monitor.access.words import Code, Contract, Effect, Owner
 from monitor.oneshot.checkup.checkup_context import CheckupContext
 from monitor.oneshot.checkup.results import CheckFinding, Verdict
@@ -47,6 +46,13 @@ _NOT_WORTH: dict[Code, tuple[str, ...]] = {
     Code.BAD_REQUEST: (_VERIFY, _NEW_KEY),
     Code.UNRECOGNIZED: (_VERIFY, _NEW_KEY),
 }
+#: A gateway's or relay's access is another contract; these four decide whether it is the same thing.
+_PROVIDER_QUESTIONS = (
+    "Mapping: which model, version and size settings stand behind the name, and who changes that?",
+    "Billing and limits: what does a request cost, failed ones included, and which limits hold?",
+    "Data: who sees the prompts and pictures, where are they kept, and for how long?",
+    "Shape: are the request, the answer and the errors the same, streaming and usage included?",
+)
 
 
 def verdict_of(
@@ -112,4 +118,4 @@ def _elsewhere(others: Sequence[Checked]) -> Sequence[str]:
         f"Meanwhile the model is open at a provider: {', '.join(opened)}. That is provider access under"
         " another contract. Before production uses it, ask the provider:"
     )
-    return step, *PROVIDER_QUESTIONS
+    return step, *_PROVIDER_QUESTIONS

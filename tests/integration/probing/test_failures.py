@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from monitor.access.diagnosis import advise, diagnose
-from monitor.access.diagnosis.no_answer import advise_on
+from monitor.access.diagnosis.advice import advise_on
 from monitor.access.observation import Failure
 from monitor.access.target import Capability
 from monitor.access.words import Code, Owner, ProbeKind, Surface

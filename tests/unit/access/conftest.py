@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitor.access.events import Decision
-from monitor.access.inputs import Answered, Declared, Rules, SiblingOpened, TimePassed
+from monitor.access.events import Answered, Decision, Declared, SiblingOpened, TimePassed
+from monitor.access.limits import Rules
 from monitor.access.memory import TargetState, from_json, to_json
 from monitor.access.states import advance
 from monitor.access.words import Code, DeclarationKind, EventKind, ProbeKind, State

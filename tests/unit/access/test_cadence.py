@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.access.cadence import Situation, full_interval, next_probe, phase_of, settles
-from monitor.access.inputs import Answered
+from monitor.access.events import Answered
 from monitor.access.limits import Cadence
 from monitor.access.memory import TargetState
 from monitor.access.words import Code, Hold, ProbeKind

@@ -7,8 +7,7 @@ from itertools import product
 import pytest
 from echoes import FORMS, HOWS, KEYS, WINDOW, answer, remains, spell
 
-from monitor.access.diagnosis import read_listing
-from monitor.access.diagnosis.diagnosis_cache import DiagnosisCache
+from monitor.access.diagnosis import DiagnosisCache, read_listing
 from monitor.access.masking import HIDDEN, Mask
 from monitor.access.observation import Observation
 from monitor.access.words import ProbeKind, Surface

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.access.inputs import Answered, Declared, SiblingOpened, TimePassed
+from monitor.access.events import Answered, Declared, SiblingOpened, TimePassed
 from monitor.access.limits import Confirmation
 from monitor.access.memory import TargetState, changed, from_json, to_json
 from monitor.access.states import advance

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.access.inputs import Answered
+from monitor.access.events import Answered
 from monitor.access.states import advance
 from monitor.access.target import Capability, Target
 from monitor.access.wait_times import (

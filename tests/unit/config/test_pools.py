@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from monitor.access.limits import Cadence
-from monitor.access.pool_names import pool_of
+from monitor.access.target import pool_name_of
 from monitor.config import Settings, SettingsError, example, load, show
 from monitor.config.pools import FILE_CAP, LINES_MOST
 
@@ -83,7 +83,7 @@ def test_keys_whose_fingerprints_begin_alike_both_get_longer_names(
         f"pool-a-{mark(key(0))}",
         f"pool-a-{mark(text, 12)}",
     ]
-    assert all(pool_of(name, {"pool-a"}) == "pool-a" for name in names)
+    assert all(pool_name_of(name, {"pool-a"}) == "pool-a" for name in names)
 
 
 def test_a_key_that_is_there_twice_is_one_and_a_warning_that_shows_no_key(
@@ -213,4 +213,4 @@ def test_ten_thousand_keys_load_in_seconds(settings_of: Load, write: Callable[..
     ],
 )
 def test_a_key_is_known_by_its_name_to_be_of_a_pool(name: str, pool: str | None) -> None:
-    assert pool_of(name, {"pool-a"}) == pool
+    assert pool_name_of(name, {"pool-a"}) == pool

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from monitor.access.durations import PATTERN, parse_duration
+from monitor.access.fields import PATTERN, parse_duration
 from monitor.access.words import EventKind, Surface
 from monitor.config import Settings, example, load, schema, show
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from monitor.access.diagnosis import diagnose
-from monitor.access.diagnosis.diagnosis_cache import DiagnosisCache
+from monitor.access.diagnosis import DiagnosisCache, diagnose
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Code, Effect, Gate, Surface
 
