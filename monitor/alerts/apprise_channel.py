@@ -25,7 +25,7 @@ from monitor.alerts.bounds import (
     kept_connections,
     requested_waits,
 )
-from monitor.alerts.clean import clean
+from monitor.alerts.facts import clean
 from monitor.alerts.fitting import MessageLimits
 from monitor.alerts.measuring import Measure, format_message
 from monitor.alerts.messages import Message

@@ -1,6 +1,11 @@
-"""Typed access to an event's facts. A missing or malformed fact is None, and its line is left out."""
+"""Typed access to an event's facts, as text that is safe to show. Pure.
+
+A missing or malformed fact is None, and its line is left out.
+"""
 
 import math
+import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
@@ -8,7 +13,16 @@ from typing import Any
 from monitor.access.events import Event
 from monitor.access.target import split_capability
 from monitor.access.words import Code, Contract, Gate, Owner
-from monitor.alerts.clean import clean, clean_block, name
+
+#: Most characters of a server's answer in a message; the history has all of it.
+WORDS_CAP = 300
+TITLE_CAP = 120
+#: Most of the evidence bundle in a message; a Slack message has room for some 3,000 characters more.
+BLOCK_CAP, BLOCK_LINES = 3000, 80
+
+#: Text that a service acts upon or that people take for ours; a space in it prevents that: a mention of one
+#: person or of all, a link behind other words, a picture, the id of a message.
+_ACTIVE = re.compile(r"(?<![\w.])@(?=[\w*])|<(?=users/)|\](?=\()|\[(?=#\d)")
 
 
 class Facts:
@@ -95,6 +109,11 @@ class Facts:
         return "OpenAI access" if self._values.get("contract") == Contract.DIRECT else "access"
 
     @property
+    def access_first(self) -> str:
+        """`access` as the first words of a sentence."""
+        return self.access[0].upper() + self.access[1:]
+
+    @property
     def gate(self) -> Gate | None:
         """Which gate refused."""
         return next((gate for gate in Gate if gate == self._values.get("gate")), None)
@@ -132,7 +151,74 @@ class Facts:
         """The subject of a declaration, as `declare` takes it: the organization, else the key."""
         return self.organization or self.key or "ORGANIZATION"
 
+    @property
+    def declare_command(self) -> str:
+        """The command that tells the monitor of a completed verification."""
+        return f"`access-monitor declare verified {self.who}`"
+
+    @property
+    def evidence_command(self) -> str:
+        """The command that prints the evidence for support."""
+        target = self.event.target
+        return f"`access-monitor evidence {name(target) if target else 'TARGET'}`"
+
 
 def moment(at: datetime) -> str:
     """A time in UTC, to the second, for people to read."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def clean(text: str, cap: int = WORDS_CAP) -> str:
+    """Words from outside on one line, capped, without control, bidirectional or invisible characters.
+
+    The result mentions nobody and does not look like a message id of ours.
+    """
+    # Cut before looking at each character: a server may send megabytes.
+    kept = text[: cap * 8]
+    if not kept.isprintable():
+        kept = "".join(
+            " " if char.isspace() else char
+            for char in kept
+            if char.isspace() or unicodedata.category(char)[0] != "C"
+        )
+    folded = _ACTIVE.sub(r"\g<0> ", " ".join(kept.split()))
+    return folded if len(folded) <= cap else folded[: cap - 1].rstrip() + "…"
+
+
+def clean_block(text: str) -> str:
+    """Lines from outside, each clean; at most `BLOCK_LINES` lines and `BLOCK_CAP` characters."""
+    lines = [clean(line) for line in text[: BLOCK_CAP * 2].splitlines()]
+    block = "\n".join(lines[:BLOCK_LINES]).strip("\n")
+    return block if len(block) <= BLOCK_CAP else block[: BLOCK_CAP - 1].rstrip() + "…"
+
+
+def name(text: str) -> str:
+    """A name from the settings, safe in prose: clean, and never a command."""
+    return clean(text, 100).replace("`", "'")
+
+
+def title(text: str, tag: str = "", *, most: int = TITLE_CAP) -> str:
+    """One line of at most `most` characters for a mail's Subject; a cut keeps `tag` at its end."""
+    room = max(most - len(tag) - 1, 1) if tag else most
+    return f"{clean(text, room)} {tag}".rstrip()
+
+
+def count(number: float, thing: str) -> str:
+    """`1 target`, `7 targets`."""
+    whole = int(number)
+    return f"{whole} {thing}" if whole == 1 else f"{whole} {thing}s"
+
+
+def duration(seconds: float) -> str:
+    """A duration for people to read: `45 s`, `17 min`, `2 h 05 min`, `3 d 4 h`. Rounded down."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes = whole // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes:02d} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"

@@ -46,9 +46,9 @@ from monitor.access.events import Event
 from monitor.access.wait_times import under
 from monitor.access.words import Code, EventKind
 from monitor.alerts import render
-from monitor.alerts.clean import TITLE_CAP, clean, count, duration, name, title
-from monitor.alerts.facts import Facts, moment
-from monitor.alerts.wording import Level, Wording, wording
+from monitor.alerts.facts import TITLE_CAP, Facts, clean, count, duration, moment, name, title
+from monitor.alerts.render import Level, Wording
+from monitor.alerts.wording import wording
 
 #: Most events that one message shows in full; each of the others is named in one line.
 FULL_MOST = 20

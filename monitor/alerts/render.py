@@ -1,13 +1,32 @@
 """Renders a message's parts as plain text, HTML and Slack's mrkdwn. Pure; values are escaped for each."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
+from typing import Literal
 
-from monitor.alerts.clean import as_html, prose_html, slack_block, slack_prose, slack_words
-from monitor.alerts.wording import Wording
+Level = Literal["info", "success", "warning", "failure"]
 
 _STEPS = "What to do"
 _EVIDENCE = "The evidence, for support"
+
+_COMMAND = re.compile(r"`([^`]+)`")
+#: Look-alikes of the characters that Slack takes for formatting; Slack has no escape for them.
+_SLACK_SIMILAR = str.maketrans({"*": "\u2217", "~": "\u223c"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The prose of one message. Parts between backticks are commands to type.
+
+    `lead` says what happened in one or two sentences, `steps` what to do in at most three.
+    """
+
+    title: str
+    level: Level
+    lead: str
+    steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +83,26 @@ def html(page: Page) -> str:
 
     Apprise turns a line end into a space, so no `br` is followed by one.
     """
-    blocks = [f"<p><b>{as_html(page.head)}</b></p>"] if page.head else []
+    blocks = [f"<p><b>{escape(page.head)}</b></p>"] if page.head else []
     for part in page.parts:
         words = part.words
         if page.grouped:
-            blocks.append(f"<h3>{as_html(words.title)} {part.tag}</h3>")
+            blocks.append(f"<h3>{escape(words.title)} {part.tag}</h3>")
         if words.lead:
             blocks.append(f"<p>{prose_html(words.lead)}</p>")
         if part.rows:
-            rows = "<br>".join(f"<b>{label}:</b> {as_html(value)}" for label, value in part.rows)
+            rows = "<br>".join(f"<b>{label}:</b> {escape(value)}" for label, value in part.rows)
             blocks.append(f"<p>{rows}</p>")
         if words.steps:
             head, *steps = _steps(tuple(map(prose_html, words.steps)), f"<b>{_STEPS}</b>")
             blocks.append(f"<p>{'<br>'.join([head, *steps])}</p>")
         if part.evidence:
-            lines = "<br>".join(as_html(line) for line in part.evidence.splitlines())
+            lines = "<br>".join(escape(line) for line in part.evidence.splitlines())
             blocks.append(f"<p><b>{_EVIDENCE}:</b></p>\n<p>{lines}</p>")
         if part.closing:
-            blocks.append(f"<p>{as_html(part.closing)}</p>")
+            blocks.append(f"<p>{escape(part.closing)}</p>")
     if page.rest or page.named:
-        lines = "<br>".join(map(as_html, filter(None, [page.rest, *page.named])))
+        lines = "<br>".join(map(escape, filter(None, [page.rest, *page.named])))
         blocks.append(f"<p>{lines}</p>")
     if page.less:
         blocks.append(f"<p>{prose_html(page.less)}</p>")
@@ -116,3 +135,28 @@ def _steps(steps: tuple[str, ...], head: str) -> list[str]:
     if len(steps) < 2:
         return [f"{head}: {step}" for step in steps]
     return [f"{head}:", *(f"{number}. {step}" for number, step in enumerate(steps, 1))]
+
+
+def prose_html(prose: str) -> str:
+    """Our prose as HTML. Commands are `kbd`: Apprise's text alternative breaks the line at a `code`."""
+    return _COMMAND.sub(r"<kbd>\1</kbd>", escape(prose, quote=False))
+
+
+def slack_escape(text: str) -> str:
+    """Escape the three characters that are special to Slack, so that no mention or link is possible."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def slack_words(text: str) -> str:
+    """Words from outside as a Slack code span, in which nothing is a format, a link or a mention."""
+    return f"`{slack_escape(text).replace('`', chr(39))}`" if text.strip() else ""
+
+
+def slack_block(text: str) -> str:
+    """Lines from outside as a Slack code block."""
+    return f"```\n{slack_escape(text).replace('`', chr(39))}\n```"
+
+
+def slack_prose(prose: str) -> str:
+    """Our prose for Slack: commands stay code spans, and names in it cannot start a format."""
+    return slack_escape(prose).translate(_SLACK_SIMILAR)

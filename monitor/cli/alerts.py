@@ -123,8 +123,7 @@ def send_test(names: _NamesArgument = None, config: ConfigOption = None) -> None
 async def _test(settings: "Settings", names: list[str]) -> int:
     from monitor.alerts.apprise_channel import DeliveryError
     from monitor.alerts.messages import Message
-    from monitor.alerts.render import Page, Part
-    from monitor.alerts.wording.shared import Wording
+    from monitor.alerts.render import Page, Part, Wording
     from monitor.daemon.channels import senders_of
 
     text = f"This is a test by `access-monitor alerts test` at {utc(datetime.now(UTC))}."

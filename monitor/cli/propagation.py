@@ -106,6 +106,6 @@ def _record(one: "Opening") -> tuple[str, ...]:
 
 
 def _wait(seconds: float | None) -> str:
-    from monitor.alerts.clean import duration
+    from monitor.alerts.facts import duration
 
     return "-" if seconds is None else duration(seconds)

@@ -1,10 +1,20 @@
-"""The text for all other events: blockers, silence, shutdowns, budgets, the monitor itself."""
+"""What each event says: its title, what happened and what to do. Pure.
+
+Here are the events that no gate causes (blockers, silence, shutdowns, budgets, the monitor itself), and the
+choice among all; `gate_wording` has the others.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
 
 from monitor.access.diagnosis.advice import advise, failure_of, steps_of
-from monitor.access.words import Code, Reason, Silence
-from monitor.alerts.clean import count, duration
-from monitor.alerts.facts import Facts
-from monitor.alerts.wording.shared import Wording
+from monitor.access.words import Code, EventKind, Reason, Silence
+from monitor.alerts import gate_wording
+from monitor.alerts.facts import Facts, count, duration
+from monitor.alerts.render import Wording
+
+#: Most steps in one message.
+STEPS_MOST = 3
 
 
 def _plain(code: Code | None) -> str:
@@ -143,3 +153,61 @@ def stopping(facts: Facts) -> Wording:
         "info",
         f"The monitor is stopping. {watched} until it is started again.",
     )
+
+
+_BY_EVENT: dict[EventKind, Callable[[Facts], Wording]] = {
+    EventKind.UNVERIFIED: gate_wording.unverified,
+    EventKind.PROPAGATING: gate_wording.declared,
+    EventKind.FIRST_LIGHT: gate_wording.first_light,
+    EventKind.SHUT_AGAIN: gate_wording.shut_again,
+    EventKind.UNPROVEN: gate_wording.unproven,
+    EventKind.AVAILABLE: gate_wording.available,
+    EventKind.BASELINE: gate_wording.baseline,
+    EventKind.REVOKED: gate_wording.revoked,
+    EventKind.LOCKED: gate_wording.locked,
+    EventKind.OVERDUE: gate_wording.overdue,
+    EventKind.BLOCKED: blocked,
+    EventKind.UNBLOCKED: unblocked,
+    EventKind.STALE: stale,
+    EventKind.RETIRING: retiring,
+    EventKind.BUDGET: budget,
+    EventKind.OFFLINE: offline,
+    EventKind.ONLINE: online,
+    EventKind.STARTED: started,
+    EventKind.STOPPING: stopping,
+}
+
+_BY_REASON: dict[tuple[EventKind, Reason], Callable[[Facts], Wording]] = {
+    (EventKind.UNVERIFIED, Reason.GAVE_UP): gate_wording.gave_up,
+    (EventKind.UNVERIFIED, Reason.CLEARED_DECLARED): gate_wording.cleared,
+    (EventKind.UNVERIFIED, Reason.UNLOCKED_BY_ANSWERS): gate_wording.unlocked,
+    (EventKind.PROPAGATING, Reason.SIBLING_OPENED): gate_wording.sibling,
+    (EventKind.PROPAGATING, Reason.RELAPSE): gate_wording.relapse,
+    (EventKind.LOCKED, Reason.REJECTED_DECLARED): gate_wording.rejected,
+}
+
+
+def wording(facts: Facts) -> Wording:
+    """The text for an event: by its event and reason where the reason matters, else by its event."""
+    event = facts.event
+    special = _BY_REASON.get((event.kind, event.reason))
+    return _open_elsewhere(facts, (special or _BY_EVENT[event.kind])(facts))
+
+
+def _open_elsewhere(facts: Facts, words: Wording) -> Wording:
+    """The text, with the state of the same model on a route of the other contract added.
+
+    The last step says that a provider serves it while the direct gate is shut, or the lead says that the
+    direct gate is still shut while a provider opens.
+    """
+    if shut := facts.names("direct_shut"):
+        told = f"OpenAI access to {facts.capability} is still shut: {', '.join(shut)}."
+        return replace(words, lead=f"{words.lead} {told}")
+    targets = facts.names("provider_open")
+    if not targets:
+        return words
+    step = (
+        f"Meanwhile {facts.capability} is open at a provider: {', '.join(targets)}. That is another "
+        "contract: ask the provider about model, price, data and limits before production uses it."
+    )
+    return replace(words, steps=(*words.steps[: STEPS_MOST - 1], step))

@@ -6,9 +6,8 @@ organizations get the same refusal; the steps are what helped people, in order.
 
 from monitor.access.diagnosis.advice import advise
 from monitor.access.words import Code
-from monitor.alerts.clean import count, duration
-from monitor.alerts.facts import Facts, moment
-from monitor.alerts.wording.shared import Wording, after_waiting, capital, declare, evidence
+from monitor.alerts.facts import Facts, count, duration, moment
+from monitor.alerts.render import Wording
 
 _ASK_THE_PROVIDER = "Ask the provider: on its route it decides about access."
 
@@ -29,7 +28,7 @@ def unverified(facts: Facts) -> Wording:
         f"{facts.capability} is refused. {advise(Code.VERIFICATION_REQUIRED, facts.gate).meaning}",
         (
             "Complete the verification in the general settings of the key's organization.",
-            f"Then tell the monitor: {declare(facts)}.",
+            f"Then tell the monitor: {facts.declare_command}.",
         ),
     )
 
@@ -41,7 +40,7 @@ def gave_up(facts: Facts) -> Wording:
     return Wording(
         f"Gave up waiting: {facts.subject}",
         "warning",
-        f"{capital(facts.access)} to {facts.capability} has not opened{after}. The verification probably "
+        f"{facts.access_first} to {facts.capability} has not opened{after}. The verification probably "
         f"failed, or was made for another organization. {_probing(facts)}",
         _self_help(facts),
     )
@@ -59,7 +58,7 @@ def cleared(facts: Facts) -> Wording:
         "info",
         "A person cleared what was declared. The target counts as not verified until an answer says "
         "otherwise.",
-        (f"After a verification, tell the monitor: {declare(facts)}.",),
+        (f"After a verification, tell the monitor: {facts.declare_command}.",),
     )
 
 
@@ -69,7 +68,7 @@ def unlocked(facts: Facts) -> Wording:
         f"No longer locked: {facts.subject}",
         "info",
         f"{facts.capability} gives the ordinary refusal again. The organization can be verified.",
-        (f"Complete the verification, then tell the monitor: {declare(facts)}.",),
+        (f"Complete the verification, then tell the monitor: {facts.declare_command}.",),
     )
 
 
@@ -78,7 +77,7 @@ def revoked(facts: Facts) -> Wording:
     return Wording(
         f"Access lost: {facts.subject}",
         "failure",
-        f"{capital(facts.access)} to {facts.capability} was available and is now refused, several "
+        f"{facts.access_first} to {facts.capability} was available and is now refused, several "
         "times in a row.",
         (
             "Switch production to what worked before.",
@@ -86,7 +85,7 @@ def revoked(facts: Facts) -> Wording:
             if facts.provider
             else "Check that the dashboard still says verified, and that the key belongs to that "
             "organization.",
-            f"If both are right, send support the evidence: {evidence(facts)}.",
+            f"If both are right, send support the evidence: {facts.evidence_command}.",
         ),
     )
 
@@ -128,7 +127,7 @@ def relapse(facts: Facts) -> Wording:
     return Wording(
         f"Relapse: {facts.subject}",
         "warning",
-        f"{capital(facts.access)} to {facts.capability} opened a short time ago and is refused again, "
+        f"{facts.access_first} to {facts.capability} opened a short time ago and is refused again, "
         "several times in a row. On the first day this is common.",
         (
             "Switch production back to what worked before.",
@@ -139,10 +138,12 @@ def relapse(facts: Facts) -> Wording:
 
 def first_light(facts: Facts) -> Wording:
     """Row 3."""
+    waited = facts.number("waited_s")
+    after = f", {duration(waited)} after the wait began" if waited is not None else ""
     return Wording(
         f"First light: {facts.subject}",
         "success",
-        f"One answer was granted{after_waiting(facts)}: {facts.access} to {facts.capability} is "
+        f"One answer was granted{after}: {facts.access} to {facts.capability} is "
         "opening. Refusals may follow until it has settled.",
         ("Do not switch production yet: wait for the message that says available.",),
     )
@@ -153,7 +154,7 @@ def shut_again(facts: Facts) -> Wording:
     return Wording(
         f"Shut again: {facts.subject}",
         "warning",
-        f"{capital(facts.access)} to {facts.capability} is refused again, several times in a row. It had "
+        f"{facts.access_first} to {facts.capability} is refused again, several times in a row. It had "
         "not settled. This is common while an opening propagates.",
         ("Do not switch production, and do not verify again. The next opening is told.",),
     )
@@ -185,7 +186,7 @@ def available(facts: Facts) -> Wording:
     return Wording(
         f"Available: {facts.subject}",
         "success",
-        f"{capital(facts.access)} to {facts.capability} is open and has settled: several answers in a row "
+        f"{facts.access_first} to {facts.capability} is open and has settled: several answers in a row "
         f"were granted.{whose}",
         ("Production may use it now, with this key and project.",),
     )
@@ -196,7 +197,7 @@ def baseline(facts: Facts) -> Wording:
     return Wording(
         f"Open at the first probe: {facts.subject}",
         "info",
-        f"{capital(facts.access)} to {facts.capability} was open at the first probe. It was never seen "
+        f"{facts.access_first} to {facts.capability} was open at the first probe. It was never seen "
         "shut, so no verification is claimed.",
     )
 
@@ -212,7 +213,7 @@ def overdue(facts: Facts) -> Wording:
     return Wording(
         title,
         "warning",
-        f"{capital(facts.access)} to {facts.capability} has not opened"
+        f"{facts.access_first} to {facts.capability} has not opened"
         f"{' for ' + duration(waited) if waited else ''}{since}.{seen}",
         _self_help(facts),
     )
@@ -232,7 +233,7 @@ def _self_help(facts: Facts) -> tuple[str, ...]:
             "Check organization, project and limits of the key: "
             f"`access-monitor diagnose {facts.key or 'KEY'}{model}`."
         ),
-        f"If all is right, send support the evidence: {evidence(facts)}.",
+        f"If all is right, send support the evidence: {facts.evidence_command}.",
     )
 
 
@@ -250,7 +251,7 @@ def rejected(facts: Facts) -> Wording:
                 "unsupported country, or an ID that verified another organization within 90 days."
             ),
             f"Try again {when}.",
-            f"Then tell the monitor: {declare(facts)}.",
+            f"Then tell the monitor: {facts.declare_command}.",
         ),
     )
 
@@ -264,7 +265,7 @@ def locked(facts: Facts) -> Wording:
         f"{facts.capability} is refused: the organization cannot be verified at present.",
         (
             known.advice,
-            f"If it stays locked, send support the evidence: {evidence(facts)}.",
-            f"After a verification, tell the monitor: {declare(facts)}.",
+            f"If it stays locked, send support the evidence: {facts.evidence_command}.",
+            f"After a verification, tell the monitor: {facts.declare_command}.",
         ),
     )
