@@ -8,8 +8,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from monitor.logs.journal import JournalHandler, is_journal
-from monitor.logs.log_queue import QueuedHandler, Straight
+from monitor.logs.log_handlers import JournalHandler, QueuedHandler, Straight, is_journal
 from monitor.logs.redaction import Redactor
 from monitor.store.errors import UnavailableError
 

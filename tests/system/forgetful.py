@@ -3,9 +3,9 @@
 import sys
 
 from monitor.cli.app import main
-from monitor.logs import log_queue
+from monitor.logs import log_handlers
 
 if __name__ == "__main__":
-    log_queue._MOST = int(sys.argv[1])
+    log_handlers._MOST = int(sys.argv[1])
     sys.argv = ["access-monitor", *sys.argv[2:]]
     main()

@@ -11,8 +11,8 @@ import struct
 import pytest
 import structlog
 
-from monitor.logs import journal, logging_setup
-from monitor.logs.journal import JournalHandler, entry, is_journal
+from monitor.logs import log_handlers, logging_setup
+from monitor.logs.log_handlers import JournalHandler, entry, is_journal
 from monitor.logs.redaction import Redactor
 
 KEY = "canary-FAKE-key-0001"
@@ -93,7 +93,7 @@ def journald(tmp_path, monkeypatch):
         end.settimeout(5)
         about = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{about.st_dev}:{about.st_ino}")
-        monkeypatch.setattr(journal, "SOCKET", str(path))
+        monkeypatch.setattr(log_handlers, "SOCKET", str(path))
         logging_setup.configure(Redactor([KEY]), stream=stream)
         yield end, path, stream
         for handler in logging.getLogger().handlers:
