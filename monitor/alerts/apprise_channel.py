@@ -26,8 +26,7 @@ from monitor.alerts.bounds import (
     requested_waits,
 )
 from monitor.alerts.facts import clean
-from monitor.alerts.fitting import MessageLimits
-from monitor.alerts.measuring import Measure, format_message
+from monitor.alerts.fitting import MessageLimits, format_message, limits_of
 from monitor.alerts.messages import Message
 from monitor.alerts.url_secrets import hide, named_in
 
@@ -120,8 +119,7 @@ class AppriseChannel:
         self._known_most = self._most if pace is not None else _UNKNOWN_MOST
         if pace is not None and pace >= _PACED:
             self._known_most, self._pace = 1, pace
-        measure = Measure(apprise, service, self._redact)
-        return MessageLimits(measure.takes, title=measure.title_most, heads=measure.heads_most)
+        return limits_of(apprise, service, self._redact)
 
     async def send(self, message: Message) -> None:
         """Deliver one message. Returns only when the service took it, else raises DeliveryError.

@@ -123,14 +123,13 @@ def compose(
     *,
     now: datetime,
     summary: str | None = None,
-    detail: Detail = Detail(),
 ) -> Message:
     """One message for one event, or a grouped message for several, in the order given.
 
     `summary`, the state of a pool as a whole, stands above them. Of many events the worst are shown in
     full and the others are named. Raises ValueError when `items` is empty.
     """
-    return Draft(items, now=now, summary=summary).message(detail)
+    return Draft(items, now=now, summary=summary).message()
 
 
 class Draft:
@@ -148,17 +147,17 @@ class Draft:
     def __len__(self) -> int:
         return len(self._items)
 
-    def message(self, detail: Detail = Detail(), start: int = 0, end: int | None = None) -> Message:
-        """The message of the events from `start` up to, but not including, `end`."""
-        places = range(start, len(self) if end is None else end)
-        items = [self._items[place] for place in places]
+    def message(self, detail: Detail = Detail(), number: int | None = None) -> Message:
+        """The message of the first `number` events, or of all."""
+        items = self._items[:number]
+        places = range(len(items))
         grouped = len(items) > 1
         if grouped:
             heading = title(_grouped_title(items), most=detail.title)
             full = self._in_full(places, detail.full)
         else:
-            heading = title(self._wording(start).title, _tag(items[0]), most=detail.title)
-            full = [start]
+            heading = title(self._wording(0).title, _tag(items[0]), most=detail.title)
+            full = [0]
         shown = set(full)
         named = [place for place in places if place not in shown]
         wanted = _once([self._part(place) for place in full])

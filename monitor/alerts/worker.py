@@ -12,7 +12,7 @@ import structlog
 from monitor.access.limits import Delivery
 from monitor.alerts.apprise_channel import DeliveryError
 from monitor.alerts.channel_health import ChannelHealth, backoff
-from monitor.alerts.fitting import TOGETHER_MOST, Fitted, first_of
+from monitor.alerts.fitting import TOGETHER_MOST, first_of
 from monitor.alerts.interfaces import Outbox, Pending, Sender
 from monitor.alerts.messages import Draft, Message
 from monitor.alerts.waiting import Group, Waiting
@@ -292,18 +292,17 @@ class ChannelWorker:
     async def _composed(self, group: Group) -> Message | None:
         """A message of as many rows of the group as fit into one; the other rows wait."""
         draft = self._draft(group)
+        number, message = TOGETHER_MOST, None
         try:
-            message_limits = await self._channel.message_limits()
-            fitted: Fitted | None
+            limits = await self._channel.message_limits()
             if len(group.rows) > QUICK_MOST:
-                fitted = await asyncio.to_thread(first_of, draft, message_limits)
+                number, message = await asyncio.to_thread(first_of, draft, limits)
             else:
-                fitted = first_of(draft, message_limits)
+                number, message = first_of(draft, limits)
         except Exception:  # the attempt may succeed all the same, and it handles failures
             log.exception("notification.unmeasured", channel=self._channel.name)
-            fitted = None
-        self._waiting.keep(group, fitted.number if fitted else TOGETHER_MOST, self._clock())
-        return fitted.message if fitted else None
+        self._waiting.keep(group, number, self._clock())
+        return message
 
     def _draft(self, group: Group) -> Draft:
         scopes = {row.event.scope for row in group.rows}

@@ -28,9 +28,9 @@ def told(items: list[Event], within: MessageLimits) -> list[Message]:
     left = [replace(one, id=n) for n, one in enumerate(items, 1)]
     messages = []
     while left:
-        part = first_of(Draft(left, now=NOW), within)
-        messages.append(part.message)
-        left = left[part.number :]
+        number, message = first_of(Draft(left, now=NOW), within)
+        messages.append(message)
+        left = left[number:]
     return messages
 
 
