@@ -1,14 +1,63 @@
-"""The dispatcher: delivers the outbox with one task for each channel, so that none delays another."""
+"""Which events go to which channels, and the dispatcher, which delivers them.
+
+It has one task for each channel, so that none delays another.
+"""
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
 
+from monitor.access.events import Event
 from monitor.access.limits import Delivery
+from monitor.access.words import EventKind
 from monitor.alerts.interfaces import Committed, Outbox, Sender
 from monitor.alerts.worker import ChannelWorker
+
+#: A channel that gets `first_light` gets these too: they tell what became of it, or that it is not provable.
+_AS_FIRST_LIGHT = frozenset({EventKind.SHUT_AGAIN, EventKind.UNPROVEN})
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """The events that one channel gets, and patterns of target names (`fnmatch`; none means all)."""
+
+    name: str
+    events: frozenset[EventKind]
+    targets: tuple[str, ...] = ()
+
+
+def channels_for(
+    event: Event,
+    channels: Sequence[Subscription],
+    only: Collection[str] = (),
+    concerned: Collection[str] = (),
+) -> tuple[str, ...]:
+    """The names of the channels that get an event, in the order given.
+
+    `only` limits the choice to these channels and ignores their patterns.
+
+    An event without a target (of a route, an organization or the monitor) concerns every target, so
+    only the event decides; with `concerned` it concerns these targets.
+    """
+    kinds = {event.kind, EventKind.FIRST_LIGHT} if event.kind in _AS_FIRST_LIGHT else {event.kind}
+    targets = concerned or (event.target,)
+
+    def wanted(patterns: Sequence[str]) -> bool:
+        return not patterns or any(
+            target is None or fnmatchcase(target, pattern)
+            for target in targets
+            for pattern in patterns
+        )
+
+    return tuple(
+        channel.name
+        for channel in channels
+        if kinds & channel.events and (channel.name in only if only else wanted(channel.targets))
+    )
 
 
 class Dispatcher:

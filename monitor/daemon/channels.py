@@ -2,7 +2,7 @@
 
 from monitor.access.words import DEFAULT_EVENTS, EventKind
 from monitor.alerts.apprise_channel import AppriseChannel
-from monitor.alerts.subscriptions import Subscription
+from monitor.alerts.dispatcher import Subscription
 from monitor.alerts.url_secrets import url_secrets, whole_urls
 from monitor.config import Settings
 from monitor.daemon import console

@@ -10,7 +10,7 @@ from monitor.access.observation import Diagnosis
 from monitor.access.target import pool_scope
 from monitor.access.wait_times import Opening, typical_wait, waiting_of
 from monitor.access.words import Code, Contract, EventKind, Reason
-from monitor.alerts.subscriptions import channels_for
+from monitor.alerts.dispatcher import channels_for
 from monitor.config import Settings
 from monitor.daemon.channels import subscriptions_of
 from monitor.daemon.watches import Watch, Watches

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 from monitor.access.events import Event
 from monitor.access.words import DEFAULT_EVENTS, EventKind, Reason
-from monitor.alerts.subscriptions import Subscription, channels_for
+from monitor.alerts.dispatcher import Subscription, channels_for
 
 Make = Callable[..., Event]
 
