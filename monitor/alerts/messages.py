@@ -138,11 +138,8 @@ class Draft:
     def __init__(self, items: Sequence[Event], *, now: datetime, summary: str | None = None):
         if not items:
             raise ValueError("nothing to tell")
-        self._items = items
-        self._now = now
+        self._items = [_Item(event, now) for event in items]
         self._head = clean(summary or "")
-        self._words: dict[int, Wording] = {}
-        self._parts: dict[int, render.Part] = {}
 
     def __len__(self) -> int:
         return len(self._items)
@@ -150,105 +147,104 @@ class Draft:
     def message(self, detail: Detail = Detail(), number: int | None = None) -> Message:
         """The message of the first `number` events, or of all."""
         items = self._items[:number]
-        places = range(len(items))
+        first = items[0].brief
         grouped = len(items) > 1
         if grouped:
             heading = title(_grouped_title(items), most=detail.title)
-            full = self._in_full(places, detail.full)
+            full = _in_full(items, detail.full)
         else:
-            heading = title(self._wording(0).title, _tag(items[0]), most=detail.title)
-            full = [0]
+            heading = title(first.title, first.tag, most=detail.title)
+            full = items
         shown = set(full)
-        named = [place for place in places if place not in shown]
-        wanted = _once([self._part(place) for place in full])
+        named = [item for item in items if item not in shown]
+        wanted = _once([item.whole for item in full])
         parts = [_reduced(part, detail) for part in wanted]
-        over = [self._items[place] for place in named]
         page = render.Page(
             parts=parts,
-            tags="" if grouped else _tag(items[0]),
+            tags="" if grouped else first.tag,
             grouped=grouped,
-            rest=f"And {len(over)} more: {_counted(over)}." if over and full else "",
-            named=[f"{self._wording(one).title} {_tag(self._items[one])}" for one in named],
+            rest=f"And {len(named)} more: {_counted(named)}." if named and full else "",
+            named=[f"{item.brief.title} {item.brief.tag}" for item in named],
             less=_less(items, wanted, parts) if detail.less else "",
             head=self._head,
         )
-        levels = {self._wording(place).level for place in places}
-        level = next(level for level in _WORST_FIRST if level in levels)
+        level = min((item.brief.level for item in items), key=_WORST_FIRST.index)
         return Message(heading, level, page)
 
-    def _in_full(self, places: Sequence[int], most: int) -> list[int]:
-        """The places shown in full, in order: at most `most`, of the worst and the first of each kind.
 
-        Events of one kind have much the same text.
-        """
-        if len(places) <= most:
-            return list(places)
-        seen: set[EventKind] = set()
-        ranked: list[tuple[int, int]] = []
-        for place in places:
-            level, kind = self._wording(place).level, self._items[place].kind
-            if level in _BAD or kind not in seen:
-                ranked.append((_WORST_FIRST.index(level), place))
-            seen.add(kind)
-        return sorted(place for _, place in sorted(ranked)[:most])
+class _Item:
+    """One event of a draft, and what a message says of it, made when it is needed."""
 
-    def _wording(self, place: int) -> Wording:
-        if place not in self._words:
-            words = wording(Facts(self._items[place]))
-            self._words[place] = replace(words, title=clean(words.title))
-        return self._words[place]
+    def __init__(self, event: Event, now: datetime):
+        self.event = event
+        self._now = now
 
-    def _part(self, place: int) -> render.Part:
-        if place not in self._parts:
-            facts = Facts(self._items[place])
-            matter = _matter(facts)
-            more = [f"{label}: {value}" for label, value in matter[ROWS_MOST:]]
-            self._parts[place] = render.Part(
-                _tag(self._items[place]),
-                self._wording(place),
-                tuple(matter[:ROWS_MOST]),
-                " · ".join([*more, *_rest(facts, self._now)]),
-                facts.block("evidence"),
-            )
-        return self._parts[place]
+    @cached_property
+    def _facts(self) -> Facts:
+        return Facts(self.event)
+
+    @cached_property
+    def brief(self) -> Wording:
+        """Without rows, closing line and evidence."""
+        words = wording(self._facts)
+        return replace(words, title=clean(words.title), tag=f"[#{self.event.id}]")
+
+    @cached_property
+    def whole(self) -> Wording:
+        """With all details."""
+        matter = _matter(self._facts)
+        more = [f"{label}: {value}" for label, value in matter[ROWS_MOST:]]
+        return replace(
+            self.brief,
+            rows=tuple(matter[:ROWS_MOST]),
+            closing=" · ".join([*more, *_rest(self._facts, self._now)]),
+            evidence=self._facts.block("evidence"),
+        )
 
 
-def _tag(event: Event) -> str:
-    return f"[#{event.id}]"
+def _in_full(items: Sequence[_Item], most: int) -> Sequence[_Item]:
+    """The items shown in full, in order: at most `most`, of the worst and the first of each kind.
+
+    Events of one kind have much the same text.
+    """
+    if len(items) <= most:
+        return items
+    seen: set[EventKind] = set()
+    ranked: list[tuple[int, int]] = []
+    for place, item in enumerate(items):
+        level, kind = item.brief.level, item.event.kind
+        if level in _BAD or kind not in seen:
+            ranked.append((_WORST_FIRST.index(level), place))
+        seen.add(kind)
+    return [items[place] for place in sorted(place for _, place in sorted(ranked)[:most])]
 
 
-def _reduced(part: render.Part, detail: Detail) -> render.Part:
+def _reduced(part: Wording, detail: Detail) -> Wording:
     """The part without the details that do not fit."""
-    words = replace(
-        part.words,
-        lead=part.words.lead if detail.lead else "",
-        steps=part.words.steps if detail.steps else (),
-    )
-    return render.Part(
-        part.tag,
-        words,
-        part.rows if detail.facts else (),
-        part.closing if detail.facts else "",
-        part.evidence if detail.evidence else "",
+    return replace(
+        part,
+        lead=part.lead if detail.lead else "",
+        steps=part.steps if detail.steps else (),
+        rows=part.rows if detail.facts else (),
+        closing=part.closing if detail.facts else "",
+        evidence=part.evidence if detail.evidence else "",
     )
 
 
-def _less(
-    items: Sequence[Event], wanted: Sequence[render.Part], shown: Sequence[render.Part]
-) -> str:
+def _less(items: Sequence[_Item], wanted: Sequence[Wording], shown: Sequence[Wording]) -> str:
     """A line that says what was left out, and which command shows it; empty if nothing."""
     pairs = list(zip(wanted, shown, strict=True))
     evidence = [part for part, kept in pairs if part.evidence and not kept.evidence]
     rest = [
         word
         for word, lost in (
-            ("what it means", any(a.words.lead and not b.words.lead for a, b in pairs)),
+            ("what it means", any(a.lead and not b.lead for a, b in pairs)),
             ("details", any(a.rows and not b.rows for a, b in pairs)),
-            ("what to do", any(a.words.steps and not b.words.steps for a, b in pairs)),
+            ("what to do", any(a.steps and not b.steps for a, b in pairs)),
         )
         if lost
     ]
-    of = name((items[0].target or "") if len(items) == 1 else "")
+    of = name((items[0].event.target or "") if len(items) == 1 else "")
     said = []
     if rest:
         said.append(f"{', '.join(rest)} (`access-monitor history {of or 'TARGET'}`)")
@@ -336,29 +332,24 @@ def _at(at: datetime, now: datetime) -> str:
     return f"{moment(at)}, {duration(late)} before this message" if late >= 60 else moment(at)
 
 
-def _once(parts: Sequence[render.Part]) -> list[render.Part]:
+def _once(parts: Sequence[Wording]) -> list[Wording]:
     """The parts, with equal steps shown once: twenty targets of an organization need the same advice."""
     seen: set[tuple[str, ...]] = set()
     out = []
     for part in parts:
-        steps = part.words.steps
-        out.append(replace(part, words=replace(part.words, steps=())) if steps in seen else part)
-        seen.add(steps)
+        out.append(replace(part, steps=()) if part.steps in seen else part)
+        seen.add(part.steps)
     return out
 
 
-def _counted(items: Sequence[Event]) -> str:
-    counts = Counter(item.kind for item in items)
-    ordered = sorted(counts, key=lambda kind: (kind not in _NEWS_FIRST, _rank(kind)))
-    return ", ".join(f"{counts[event]} {str(event).replace('_', ' ')}" for event in ordered)
+def _counted(items: Sequence[_Item]) -> str:
+    counts = Counter(item.event.kind for item in items)
+    ordered = [*(kind for kind in _NEWS_FIRST if kind in counts), *counts]
+    return ", ".join(f"{counts[kind]} {kind.replace('_', ' ')}" for kind in dict.fromkeys(ordered))
 
 
-def _rank(event: EventKind) -> int:
-    return _NEWS_FIRST.index(event) if event in _NEWS_FIRST else 0
-
-
-def _grouped_title(items: Sequence[Event]) -> str:
-    scopes = {item.scope for item in items}
+def _grouped_title(items: Sequence[_Item]) -> str:
+    scopes = {item.event.scope for item in items}
     scope = scopes.pop() if len(scopes) == 1 else None
     of = f", {name(scope)}" if scope else ""
     return f"{len(items)} changes{of}: {_counted(items)}"

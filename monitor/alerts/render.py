@@ -18,26 +18,17 @@ _SLACK_SIMILAR = str.maketrans({"*": "\u2217", "~": "\u223c"})
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """The prose of one message. Parts between backticks are commands to type.
+    """What a message says of one event. Prose between backticks is a command to type.
 
-    `lead` says what happened in one or two sentences, `steps` what to do in at most three.
+    `lead` says what happened in one or two sentences, `steps` what to do in at most three, `rows` are
+    labels and values. The tag is `[#123]`. Details that do not fit into the message are empty.
     """
 
     title: str
     level: Level
     lead: str
     steps: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One event: its tag `[#123]`, its text, `rows` of label and value, and a closing line.
-
-    Details that do not fit into the message are empty.
-    """
-
-    tag: str
-    words: Wording
+    tag: str = ""
     rows: tuple[tuple[str, str], ...] = ()
     closing: str = ""
     #: the evidence bundle: Markdown, shown unchanged
@@ -52,7 +43,7 @@ class Page:
     prose that says what else is left out. `tags` comes last, where the heads have no tags of their own.
     """
 
-    parts: Sequence[Part]
+    parts: Sequence[Wording]
     tags: str = ""
     grouped: bool = False
     rest: str = ""
@@ -65,12 +56,11 @@ def text(page: Page) -> str:
     """Plain text."""
     blocks = [page.head]
     for part in page.parts:
-        words = part.words
         if page.grouped:
-            blocks.append(f"== {words.title} {part.tag}")
-        blocks.append(words.lead)
+            blocks.append(f"== {part.title} {part.tag}")
+        blocks.append(part.lead)
         blocks.append("\n".join(f"{label}: {value}" for label, value in part.rows))
-        blocks.append("\n".join(_steps(words.steps, _STEPS)))
+        blocks.append("\n".join(_steps(part.steps, _STEPS)))
         if part.evidence:
             blocks.append(f"{_EVIDENCE}:\n\n{part.evidence}")
         blocks.append(part.closing)
@@ -85,16 +75,15 @@ def html(page: Page) -> str:
     """
     blocks = [f"<p><b>{escape(page.head)}</b></p>"] if page.head else []
     for part in page.parts:
-        words = part.words
         if page.grouped:
-            blocks.append(f"<h3>{escape(words.title)} {part.tag}</h3>")
-        if words.lead:
-            blocks.append(f"<p>{prose_html(words.lead)}</p>")
+            blocks.append(f"<h3>{escape(part.title)} {part.tag}</h3>")
+        if part.lead:
+            blocks.append(f"<p>{prose_html(part.lead)}</p>")
         if part.rows:
             rows = "<br>".join(f"<b>{label}:</b> {escape(value)}" for label, value in part.rows)
             blocks.append(f"<p>{rows}</p>")
-        if words.steps:
-            head, *steps = _steps(tuple(map(prose_html, words.steps)), f"<b>{_STEPS}</b>")
+        if part.steps:
+            head, *steps = _steps(tuple(map(prose_html, part.steps)), f"<b>{_STEPS}</b>")
             blocks.append(f"<p>{'<br>'.join([head, *steps])}</p>")
         if part.evidence:
             lines = "<br>".join(escape(line) for line in part.evidence.splitlines())
@@ -116,12 +105,11 @@ def slack(page: Page) -> str:
     """Slack's mrkdwn. Values are code spans, in which nothing is a format, a link or a mention."""
     blocks = [slack_prose(page.head)]
     for part in page.parts:
-        words = part.words
         if page.grouped:
-            blocks.append(f"*{slack_prose(words.title)}* {part.tag}")
-        blocks.append(slack_prose(words.lead))
+            blocks.append(f"*{slack_prose(part.title)}* {part.tag}")
+        blocks.append(slack_prose(part.lead))
         blocks.append("\n".join(f"• {label}: {slack_words(value)}" for label, value in part.rows))
-        blocks.append("\n".join(_steps(tuple(map(slack_prose, words.steps)), f"*{_STEPS}*")))
+        blocks.append("\n".join(_steps(tuple(map(slack_prose, part.steps)), f"*{_STEPS}*")))
         if part.evidence:
             blocks.append(f"*{_EVIDENCE}:*\n{slack_block(part.evidence)}")
         blocks.append(slack_words(part.closing))
