@@ -88,6 +88,27 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Notification:
+    """An event for one channel, not delivered yet. `attempts` counts the claims so far; `created_at` is UTC.
+
+    `id` is that of the notification; people see that of the event.
+    """
+
+    id: int
+    event: Event
+    attempts: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A recorded event and its notifications, by channel."""
+
+    event: Event
+    pending: Mapping[str, Notification]
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What follows from an input: the memory to keep, and the events, in order."""
 

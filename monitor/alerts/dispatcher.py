@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 
-from monitor.access.events import Event
+from monitor.access.events import Event, Recorded
 from monitor.access.limits import Delivery
 from monitor.access.words import EventKind
-from monitor.alerts.interfaces import Committed, Outbox, Sender
+from monitor.alerts.interfaces import Outbox, Sender
 from monitor.alerts.worker import ChannelWorker
 
 #: A channel that gets `first_light` gets these too: they tell what became of it, or that it is not provable.
@@ -101,10 +101,10 @@ class Dispatcher:
         known = [at for at in times if at is not None]
         return min(known) if known and len(known) == len(times) else None
 
-    def offer(self, committed: Sequence[Committed]) -> None:
+    def offer(self, recorded: Sequence[Recorded]) -> None:
         """Hand newly committed notifications to the workers, which need not read them from the outbox."""
         for name, worker in self._workers.items():
-            rows = [one.pending[name] for one in committed if name in one.pending]
+            rows = [one.pending[name] for one in recorded if name in one.pending]
             if rows:
                 worker.offer(rows)
 

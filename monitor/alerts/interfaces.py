@@ -1,48 +1,21 @@
 """The interfaces of delivery: what the outbox of a store and a channel must offer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from monitor.access.events import Event
+from monitor.access.events import Notification
 from monitor.alerts.fitting import MessageLimits
 from monitor.alerts.messages import Message
-
-
-class Pending(Protocol):
-    """A notification that waits for delivery; the store's own record type fits.
-
-    `id` is the id of the notification; people see that of the event. `attempts` counts the attempts
-    begun so far; none succeeded. `created_at` is UTC.
-    """
-
-    @property
-    def id(self) -> int: ...  # noqa: D102 - see above
-    @property
-    def event(self) -> Event: ...  # noqa: D102
-    @property
-    def attempts(self) -> int: ...  # noqa: D102
-    @property
-    def created_at(self) -> datetime: ...  # noqa: D102
-
-
-class Committed(Protocol):
-    """A newly committed event: its notifications by channel."""
-
-    @property
-    def pending(self) -> Mapping[str, Pending]: ...  # noqa: D102
 
 
 class Outbox(Protocol):
     """One row for each notification: pending until delivered or dead. Times are UTC."""
 
-    async def pending(self, channel: str, limit: int, after: int) -> Sequence[Pending]:
-        """The oldest pending rows of a channel, in the order of the events. May include leased rows.
+    async def pending(self, channel: str, limit: int, after: int) -> Sequence[Notification]:
+        """The oldest pending rows of a channel of events with an id above `after`, in their order.
 
-        Only rows of events with an id above `after`.
-
-        `next_attempt_at` must not hide a row: the dispatcher decides on the monotonic clock when to retry;
-        the stored time is for people to read.
+        Includes leased rows, and those whose `next_attempt_at` is to come: that time is for people to read.
         """
         ...
 

@@ -9,9 +9,8 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from monitor.access.events import Event
+from monitor.access.events import Event, Notification
 from monitor.access.words import EventKind
-from monitor.alerts.interfaces import Pending
 
 #: After STUBBORN failures a group is split into PIECES: one of its rows may be the cause.
 STUBBORN, PIECES = 3, 8
@@ -27,7 +26,7 @@ class Group:
     `failures` counts the failures of this group in a row.
     """
 
-    rows: tuple[Pending, ...]
+    rows: tuple[Notification, ...]
     failures: int = 0
     #: when it may be sent
     at: float = 0.0
@@ -44,7 +43,7 @@ class Group:
 class _Scope:
     """Rows of one organization that were never tried, and the windows that they wait for."""
 
-    rows: list[Pending] = field(default_factory=list)
+    rows: list[Notification] = field(default_factory=list)
     #: 0 while no window is open
     window_ends: float = 0.0
     #: when a first light may go, even in an open window
@@ -66,7 +65,7 @@ class Waiting:
 
     def __init__(self, group_within: float) -> None:
         self._group_within = group_within
-        self._rows: dict[int, Pending] = {}
+        self._rows: dict[int, Notification] = {}
         #: by target, the ids of its rows, in order
         self._orders: dict[Hashable, deque[int]] = {}
         self._scopes: dict[Hashable, _Scope] = {}
@@ -85,7 +84,7 @@ class Waiting:
     def __contains__(self, id_: int) -> bool:
         return id_ in self._rows
 
-    def add(self, rows: Iterable[Pending]) -> None:
+    def add(self, rows: Iterable[Notification]) -> None:
         """Add rows, in the order in which they happened. Known rows are skipped."""
         for row in rows:
             if row.id in self._rows:
@@ -172,7 +171,7 @@ class Waiting:
         if rest and not group.scopes:
             self._retry(Group(rest, group.failures), now)
             return
-        left: dict[Hashable, list[Pending]] = {}
+        left: dict[Hashable, list[Notification]] = {}
         for row in rest:
             left.setdefault(_scope(row), []).append(row)
         for key, rows in left.items():
@@ -182,7 +181,7 @@ class Waiting:
             group.scopes.pop(key, None)
             self._schedule(key, scope, 0.0)
 
-    def idle(self) -> list[Pending]:
+    def idle(self) -> list[Notification]:
         """The rows that are not under way."""
         waiting = [row for scope in self._scopes.values() for row in scope.rows]
         return waiting + [row for group in self._tried() for row in group.rows]
@@ -209,7 +208,7 @@ class Waiting:
             else:
                 del self._orders[order]
 
-    def give_up(self, rows: Sequence[Pending]) -> None:
+    def give_up(self, rows: Sequence[Notification]) -> None:
         """Remove rows that will not be sent, wherever they wait."""
         ids = {row.id for row in rows}
         for group in self._taken_out():
@@ -222,7 +221,7 @@ class Waiting:
 
     def _pieces(self, group: Group) -> list[Group]:
         """The first row of each target, in a few groups. The other rows wait behind it like new rows."""
-        heads: list[Pending] = []
+        heads: list[Notification] = []
         seen: set[Hashable] = set()
         for row in group.rows:
             order = _order(row.event)
@@ -252,11 +251,11 @@ class Waiting:
         group.at = at
         heapq.heappush(self._retries, (at, next(self._number), group))
 
-    def _enter(self, row: Pending) -> None:
+    def _enter(self, row: Notification) -> None:
         self._scopes.setdefault(_scope(row), _Scope()).rows.append(row)
         self._call(row)
 
-    def _call(self, row: Pending) -> None:
+    def _call(self, row: Notification) -> None:
         """Schedule a check of the row's scope for when the row may go."""
         key = _scope(row)
         if scope := self._scopes.get(key):
@@ -294,7 +293,7 @@ class Waiting:
                 del self._scopes[key]
             return None
         group = Group(())
-        rows: list[Pending] = []
+        rows: list[Notification] = []
         for one in list(self._scopes) if together else [key]:
             rows += self._opened(one, group, now)
         lit = {_order(row.event) for row in rows if _is_light(row)}
@@ -302,7 +301,7 @@ class Waiting:
         group.rows = tuple(rows)
         return group
 
-    def _opened(self, key: Hashable, group: Group, now: float) -> list[Pending]:
+    def _opened(self, key: Hashable, group: Group, now: float) -> list[Notification]:
         """The rows of a scope that may go. Opens a window, or closes one that has ended."""
         scope = self._scopes[key]
         free, scope.rows = self._free(scope.rows)
@@ -318,10 +317,10 @@ class Waiting:
             self._schedule(key, scope, max(scope.window_ends, scope.lights_at))
         return free
 
-    def _free(self, rows: Sequence[Pending]) -> tuple[list[Pending], list[Pending]]:
+    def _free(self, rows: Sequence[Notification]) -> tuple[list[Notification], list[Notification]]:
         """The rows that may go, and the rows held back by an earlier row that does not go with them."""
-        free: list[Pending] = []
-        held: list[Pending] = []
+        free: list[Notification] = []
+        held: list[Notification] = []
         places: dict[Hashable, int] = {}
         for row in rows:
             order = _order(row.event)
@@ -338,7 +337,7 @@ def _order(event: Event) -> Hashable:
     return event.target or ("scope", event.scope)
 
 
-def _scope(row: Pending) -> Hashable:
+def _scope(row: Notification) -> Hashable:
     """Rows of one scope share messages; a row without a scope goes alone."""
     return row.event.scope or ("alone", row.id)
 
@@ -351,9 +350,9 @@ def _turn(entry: tuple[float, int, object]) -> tuple[float, int]:
     return entry[:2]
 
 
-def _is_light(row: Pending) -> bool:
+def _is_light(row: Notification) -> bool:
     return row.event.kind is EventKind.FIRST_LIGHT
 
 
-def _has_light(rows: Iterable[Pending]) -> bool:
+def _has_light(rows: Iterable[Notification]) -> bool:
     return any(map(_is_light, rows))

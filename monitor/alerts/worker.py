@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from monitor.access.events import Notification
 from monitor.access.limits import Delivery
 from monitor.alerts.apprise_channel import DeliveryError
 from monitor.alerts.channel_health import ChannelHealth, backoff
 from monitor.alerts.fitting import TOGETHER_MOST, first_of
-from monitor.alerts.interfaces import Outbox, Pending, Sender
+from monitor.alerts.interfaces import Outbox, Sender
 from monitor.alerts.messages import Draft, Message
 from monitor.alerts.waiting import Group, Waiting
 
@@ -110,7 +111,7 @@ class ChannelWorker:
         self._wakes += 1
         self._wake.set()
 
-    def offer(self, rows: Sequence[Pending]) -> None:
+    def offer(self, rows: Sequence[Notification]) -> None:
         """Take rows that were just committed. If earlier rows are still unread, read the outbox instead."""
         room = MEMORY_MOST - len(self._waiting)
         if self._read_all and not self._reading and len(rows) <= room:
@@ -239,7 +240,7 @@ class ChannelWorker:
             if rows:
                 self._read_to = rows[-1].event.id
 
-    def _take_in(self, rows: Sequence[Pending], now: datetime, at: float) -> None:
+    def _take_in(self, rows: Sequence[Notification], now: datetime, at: float) -> None:
         new = [row for row in rows if row.id not in self._waiting]
         if new:
             self._health.retry_soon(at)
@@ -393,18 +394,18 @@ class ChannelWorker:
         if old:
             await self._give_up(old, "the channel has not worked for too long", self._clock())
 
-    async def _give_up(self, rows: Sequence[Pending], reason: str, started: float) -> None:
+    async def _give_up(self, rows: Sequence[Notification], reason: str, started: float) -> None:
         self.dead += len(rows)
         self._log("dead", Group(tuple(rows)), started, reason=reason)
         self._forget(rows)
         await self._outbox.dead([row.id for row in rows], reason, self._now())
 
-    def _forget(self, rows: Sequence[Pending]) -> None:
+    def _forget(self, rows: Sequence[Notification]) -> None:
         self._waiting.give_up(rows)
         for row in rows:
             self._ages.pop(row.id, None)
 
-    def _too_old(self, row: Pending) -> bool:
+    def _too_old(self, row: Notification) -> bool:
         age, at = self._ages[row.id]
         return age + timedelta(seconds=self._clock() - at) >= self._delivery.give_up_after
 

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from monitor.access.cadence import full_interval
-from monitor.access.events import Event, Input
+from monitor.access.events import Event, Input, Recorded
 from monitor.access.limits import Rules
 from monitor.access.states import advance
 from monitor.access.words import EventKind, Reason
@@ -16,7 +16,7 @@ from monitor.daemon.clock import Clock
 from monitor.daemon.deliveries import Deliveries
 from monitor.daemon.event_builder import EventBuilder
 from monitor.daemon.watches import Watch
-from monitor.store.records import Change, Recorded
+from monitor.store.records import Change
 from monitor.store.write_queue import WriteQueue
 
 log = structlog.get_logger()

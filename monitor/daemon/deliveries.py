@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import structlog
 
+from monitor.access.events import Recorded
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.interfaces import Sender
 from monitor.config import Settings
@@ -13,7 +14,6 @@ from monitor.daemon import console
 from monitor.daemon.clock import Clock
 from monitor.daemon.watches import Watches
 from monitor.store.recorder import Recorder
-from monitor.store.records import Recorded
 
 log = structlog.get_logger()
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
+from monitor.access.events import Notification
 from monitor.store import tables
 from monitor.store.forms import event_of
-from monitor.store.records import NotificationState, PendingNotification
+from monitor.store.records import NotificationState
 
 _rows = tables.notifications
 _its = _rows.c
@@ -51,13 +52,11 @@ _DELIVERED = (
 )
 
 
-def pending(
-    connection: Connection, channel: str, limit: int, after: int = 0
-) -> list[PendingNotification]:
+def pending(connection: Connection, channel: str, limit: int, after: int = 0) -> list[Notification]:
     """A channel's pending notifications of events above `after`, in order; leased ones included."""
     rows = connection.execute(_READ, {"of": channel, "after": after, "most": limit})
     return [
-        PendingNotification(
+        Notification(
             id=row.notification_id,
             event=event_of(row),
             attempts=row.attempts,

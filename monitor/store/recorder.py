@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from monitor.access.events import Notification
 from monitor.access.holds import Reservation
 from monitor.access.memory import TargetState
 from monitor.access.target import Target
@@ -28,7 +29,6 @@ from monitor.store.records import (
     DaemonRow,
     Declaration,
     InboxItem,
-    PendingNotification,
     SpendRow,
 )
 from monitor.store.transaction import Hide, Memo, Transaction
@@ -238,7 +238,7 @@ class Recorder:
 
     # --- the outbox; the functions of `outbox` say more ---
 
-    async def pending(self, channel: str, limit: int, after: int = 0) -> list[PendingNotification]:
+    async def pending(self, channel: str, limit: int, after: int = 0) -> list[Notification]:
         """A channel's pending notifications of events above `after`, in order; leased ones included."""
         return await self._do(lambda connection: outbox.pending(connection, channel, limit, after))
 

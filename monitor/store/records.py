@@ -104,24 +104,6 @@ class Declaration:
 
 
 @dataclass(frozen=True, slots=True)
-class PendingNotification:
-    """A notification that is not delivered yet. `attempts` counts the claims so far."""
-
-    id: int
-    event: Event
-    attempts: int
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A recorded event and its notifications, by channel."""
-
-    event: Event
-    pending: Mapping[str, PendingNotification]
-
-
-@dataclass(frozen=True, slots=True)
 class SpendRow:
     """The spending of a key on a UTC day, in US dollars."""
 

@@ -26,7 +26,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.sql.elements import ClauseElement
 
-from monitor.access.events import Event
+from monitor.access.events import Event, Notification, Recorded
 from monitor.access.holds import Posting
 from monitor.access.memory import TargetState, to_json
 from monitor.store import tables
@@ -35,8 +35,6 @@ from monitor.store.records import (
     AnswerRecord,
     Change,
     NotificationState,
-    PendingNotification,
-    Recorded,
 )
 from monitor.store.runs import (
     INSERT_RUN,
@@ -268,7 +266,7 @@ class Transaction:
                 "attempts": 0,
                 "created_at": self.now,
             }
-            pending[channel] = PendingNotification(
+            pending[channel] = Notification(
                 id=self._insert(_INSERT_NOTIFICATION, row),
                 event=event,
                 attempts=0,

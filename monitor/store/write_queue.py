@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import structlog
 
+from monitor.access.events import Recorded
 from monitor.store.errors import StoreError, UnavailableError
-from monitor.store.records import Change, Recorded
+from monitor.store.records import Change
 from monitor.store.transaction import Transaction
 from monitor.store.writer import Outcome, Work, Writer
 

@@ -11,12 +11,12 @@ import pytest
 import structlog
 from quick_time import in_quick_time, quick_wall
 
+from monitor.access.events import Recorded
 from monitor.access.limits import Delivery
 from monitor.access.words import EventKind
 from monitor.alerts.apprise_channel import DeliveryError
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.interfaces import Sender
-from monitor.store.records import Recorded
 
 pytestmark = pytest.mark.anyio
 

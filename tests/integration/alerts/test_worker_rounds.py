@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from monitor.access.events import Recorded
 from monitor.access.limits import Delivery
 from monitor.alerts import worker
 from monitor.alerts.apprise_channel import DeliveryError
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.fitting import MessageLimits
 from monitor.alerts.interfaces import Sender
-from monitor.store.records import Recorded
 
 pytestmark = pytest.mark.anyio
 
