@@ -16,7 +16,7 @@ from monitor.access.target import Capability
 from monitor.access.words import Code, Gate, Surface
 from monitor.catalog import Catalog, builtin
 from monitor.catalog.billing import open_price
-from monitor.catalog.model import Model
+from monitor.catalog.known_models import Model
 from monitor.config import schema
 
 HERE = Path(__file__).parent

@@ -1,8 +1,7 @@
 """What is known of models and surfaces, as data: endpoint, request, gate, price, shutdown date."""
 
 from monitor.catalog.billing import bill, open_price
-from monitor.catalog.known_models import Catalog, builtin, family
-from monitor.catalog.model import Model, Price
+from monitor.catalog.known_models import Catalog, Model, Price, builtin, family
 from monitor.catalog.requests import FormPart, ProbeRequest, listing_request, probe_request
 
 __all__ = [

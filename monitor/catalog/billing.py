@@ -6,10 +6,14 @@ from typing import Any
 
 from monitor.access.target import Capability
 from monitor.access.words import Surface
-from monitor.catalog.image_size import image_tokens
-from monitor.catalog.known_models import Catalog
-from monitor.catalog.model import Price
-from monitor.catalog.requests import FEWEST_TOKENS, TOOL_DRIVER, TOOL_TOKENS, probe_size
+from monitor.catalog.known_models import Catalog, Price
+from monitor.catalog.requests import (
+    FEWEST_TOKENS,
+    TOOL_DRIVER,
+    TOOL_TOKENS,
+    image_tokens,
+    probe_size,
+)
 
 #: Tokens of our own prompts, a little above what they can be: 7 or 8 of frame, and about 17 of the
 #: question; an image's prompt has about 14 with its nouns.
@@ -32,8 +36,7 @@ def open_price(catalog: Catalog, capability: Capability) -> float | None:
     """
     if capability.surface is Surface.MODELS:
         return 0.0
-    model = catalog.get(capability.model)
-    price = model.price if model else None
+    price = _price(catalog, capability.model)
     if not capability.surface.makes_images:
         return _dollars(price, text_in=_TEXT_IN, text_out=FEWEST_TOKENS)
     out = _image_out(catalog, capability.model)
@@ -42,7 +45,9 @@ def open_price(catalog: Catalog, capability: Capability) -> float | None:
             return _dollars(price, text_in=_IMAGE_TEXT_IN, image_in=_EDIT_IMAGE_IN, image_out=out)
         case Surface.IMAGE_TOOL:
             image = _dollars(price, text_in=_IMAGE_TEXT_IN, image_out=out)
-            talk = _dollars(_driver(catalog), text_in=_TOOL_TEXT_IN, text_out=TOOL_TOKENS)
+            talk = _dollars(
+                _price(catalog, TOOL_DRIVER), text_in=_TOOL_TEXT_IN, text_out=TOOL_TOKENS
+            )
             return None if image is None or talk is None else image + talk
         case _:
             return _dollars(price, text_in=_IMAGE_TEXT_IN, image_out=out)
@@ -55,13 +60,12 @@ def bill(catalog: Catalog, capability: Capability, body: bytes) -> float | None:
     Cached tokens are counted at the full price.
     """
     answer = _answer_with_usage(body)
-    model = catalog.get(capability.model)
-    price = model.price if model else None
+    price = _price(catalog, capability.model)
     usage = answer.get("usage")
     if not isinstance(usage, Mapping):
         return None
     if capability.surface is Surface.IMAGE_TOOL:
-        talk = _usage_dollars(_driver(catalog), usage, images=False)
+        talk = _usage_dollars(_price(catalog, TOOL_DRIVER), usage, images=False)
         tools = answer.get("tool_usage")
         generated = tools.get("image_gen") if isinstance(tools, Mapping) else None
         if isinstance(generated, Mapping):
@@ -73,8 +77,8 @@ def bill(catalog: Catalog, capability: Capability, body: bytes) -> float | None:
     return _usage_dollars(price, usage, images=capability.surface.makes_images)
 
 
-def _driver(catalog: Catalog) -> Price | None:
-    model = catalog.get(TOOL_DRIVER)
+def _price(catalog: Catalog, name: str) -> Price | None:
+    model = catalog.get(name)
     return model.price if model else None
 
 

@@ -1,18 +1,22 @@
-"""The request each surface is probed with, as data. Every one is valid: it may be paid for once."""
+"""The request each surface is probed with, as data. Every one is valid: it may be paid for once.
 
+A text request asks with new words each time, as an old answer or an echo is no proof. An image request
+has the cheapest legal size, computed from the vendor's rules on sizes and the formula for tokens.
+"""
+
+import random
 import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from math import ceil, floor
+from typing import Any, Final
 from urllib.parse import quote
 
 from monitor.access.target import Capability
 from monitor.access.words import Surface
-from monitor.catalog.image_size import SQUARE, cheapest_size
 from monitor.catalog.known_models import Catalog
-from monitor.catalog.questions import EXAMPLE, picture, question
 
 #: Seconds. A cut image connection is still billed, so images get long; text is short.
 IMAGE_TIMEOUT = 180.0
@@ -25,6 +29,40 @@ TOOL_DRIVER = "gpt-5.4-nano"
 FEWEST_TOKENS = 16
 #: Enough for the driver's one call of the tool; the image's own tokens are billed apart.
 TOOL_TOKENS = 512
+
+_PLAIN = """
+    anchor basket beaver blazer bottle branch bucket button cactus camera candle canyon carpet carrot
+    castle celery cellar cherry circle cookie copper cotton cradle dragon drawer fabric falcon fiddle
+    finger flower forest fossil galaxy garden garlic ginger goblet gravel guitar hammer harbor island
+    jacket jaguar jungle kettle kitten ladder lagoon lentil lizard locket magnet marble meadow mirror
+    mitten monkey muffin napkin needle nickel orange orchid oyster paddle palace papaya parrot peanut
+    pebble pencil pepper pickle pigeon pillow planet pocket pollen potato puddle puzzle rabbit radish
+    raisin ribbon rocket rudder saddle salmon sandal saucer shovel shrimp silver sleigh spider sponge
+    squash statue sunset teapot temple thread timber tinsel toffee tomato tongue trophy trowel tundra
+    turnip turtle valley velvet violet violin waffle walnut walrus weasel willow window winter zipper
+"""
+
+#: Plain nouns of six letters: the length of a request does not depend on which are drawn.
+NOUNS: Final = tuple(_PLAIN.split())
+
+#: Two nouns for a request that is only shown.
+EXAMPLE: Final = ("copper", "lizard")
+#: As long as a noun: where the drawn ones go in a request that is kept ready.
+BLANK: Final = "{noun}"
+BLANKS: Final = (BLANK, BLANK)
+
+#: What sizes gpt-image-2 takes: steps of both sides, the longest side, pixels, and the ratio of the sides.
+_STEP = 16
+_EDGE = 3840
+_FEWEST_PIXELS = 655_360
+_MOST_PIXELS = 8_294_400
+_RATIO = 3
+
+#: The formula's factor for low quality; medium has 48, and high 96.
+_DETAIL = 16
+
+#: The size that every GPT Image model takes, and relays' models too.
+SQUARE = (1024, 1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +176,67 @@ def _response(model: str, asked: str, **more: object) -> dict[str, Any]:
     return plain | more
 
 
+def draw() -> tuple[str, str]:
+    """Two different nouns, chosen at random."""
+    # Nothing secret depends on it, and `random.sample` takes ten times as long.
+    first = int(random.random() * len(NOUNS))  # noqa: S311
+    step = 1 + int(random.random() * (len(NOUNS) - 1))  # noqa: S311
+    return NOUNS[first], NOUNS[(first + step) % len(NOUNS)]
+
+
+def question(first: str, second: str) -> str:
+    """The question of the text surfaces; the word that it asks for does not stand in it."""
+    return f"Join the words {first} and {second}. Reply with the joined word only."
+
+
+def picture(first: str, second: str) -> str:
+    """The prompt of the image surfaces."""
+    return f"a grey dot, {first} {second}"
+
+
+def image_tokens(width: int, height: int) -> int:
+    """Output tokens of one low-quality image of gpt-image-2 or later.
+
+    A community formula that reproduces five published figures.
+    """
+    short, long = sorted((width, height))
+    # half up, as JavaScript rounds; Python's round() would go to the even neighbour
+    other = floor(_DETAIL * short / long + 0.5)
+    return ceil(_DETAIL * other * (2_000_000 + width * height) / 4_000_000)
+
+
+def legal(width: int, height: int) -> bool:
+    """Whether gpt-image-2 takes this size: steps of 16, ratio up to 3:1, pixels and edge in bounds."""
+    return (
+        width % _STEP == 0
+        and height % _STEP == 0
+        and max(width, height) <= _EDGE
+        and max(width, height) <= _RATIO * min(width, height)
+        and _FEWEST_PIXELS <= width * height <= _MOST_PIXELS
+    )
+
+
 @cache
-def small_png(side: int = 64) -> bytes:
-    """A square grey PNG of `side` pixels, the picture that a probe of `edits` sends."""
+def cheapest_size() -> tuple[int, int]:
+    """Width and height of the legal landscape image that costs the fewest tokens at low quality.
+
+    Several sizes share the lowest count, because it is rounded up. Of those the flattest is taken:
+    it lies farthest from the ratio at which the formula's rounding makes the next step.
+    """
+    edges = range(_STEP, _EDGE + 1, _STEP)
+    sizes = ((w, h) for w in edges for h in edges if h <= w and legal(w, h))
+    return min(sizes, key=lambda size: (image_tokens(*size), size[1] / size[0], size[0] * size[1]))
+
+
+@cache
+def small_png() -> bytes:
+    """A square grey PNG of 64 pixels a side, the picture that a probe of `edits` sends."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         checksum = zlib.crc32(kind + data)
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
 
+    side = 64
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)  # 8 bits, red-green-blue
     rows = (b"\0" + b"\x80\x80\x80" * side) * side
     return (

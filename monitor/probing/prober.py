@@ -18,8 +18,7 @@ from monitor.access.observation import Failure, Observation, Timings
 from monitor.access.target import Capability
 from monitor.access.words import ProbeKind, Surface
 from monitor.catalog import Catalog, ProbeRequest, listing_request, probe_request
-from monitor.catalog.questions import BLANKS, draw, question
-from monitor.catalog.requests import LISTING_TIMEOUT
+from monitor.catalog.requests import BLANKS, LISTING_TIMEOUT, draw, question
 from monitor.probing.failing import failed, timed_out
 from monitor.probing.proxies import proxy_with_credentials
 from monitor.probing.response_body import (

@@ -9,7 +9,7 @@ import httpx
 from monitor import __version__
 from monitor.access.masking import Mask
 from monitor.catalog import ProbeRequest
-from monitor.catalog.questions import BLANK
+from monitor.catalog.requests import BLANK
 
 USER_AGENT = f"access-monitor/{__version__}"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from monitor.access.observation import Observation
 from monitor.access.words import Surface
-from monitor.catalog.questions import NOUNS, question
+from monitor.catalog.requests import NOUNS, question
 from monitor.probing.response_body import image_in, reduced
 
 TEXTS = (Surface.CHAT, Surface.RESPONSES, Surface.STREAM, Surface.SUMMARY)

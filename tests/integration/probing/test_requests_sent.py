@@ -10,7 +10,7 @@ from monitor import __version__
 from monitor.access.target import Capability
 from monitor.access.words import ProbeKind, Surface
 from monitor.catalog import builtin, probe_request
-from monitor.catalog.questions import NOUNS
+from monitor.catalog.requests import NOUNS
 from monitor.probing import Credentials, proxy_for
 
 pytestmark = pytest.mark.anyio

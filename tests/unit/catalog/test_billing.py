@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from monitor.access.target import Capability
 from monitor.access.words import Surface
 from monitor.catalog import Catalog, bill, builtin, open_price
-from monitor.catalog.questions import BLANKS, picture, question
+from monitor.catalog.requests import BLANKS, picture, question
 
 
 def dollars(model: str, surface: Surface, body: object) -> float | None:

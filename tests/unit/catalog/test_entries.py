@@ -10,7 +10,7 @@ import pytest
 from monitor.access.target import Capability, split_capability
 from monitor.access.words import Gate, Surface
 from monitor.catalog import builtin, open_price, probe_request
-from monitor.catalog.image_size import image_tokens
+from monitor.catalog.requests import image_tokens
 
 ENTRIES: dict[str, dict[str, Any]] = tomllib.loads(
     resources.files("monitor.catalog").joinpath("models.toml").read_text(encoding="utf-8")

@@ -11,9 +11,17 @@ from monitor.access.observation import Observation
 from monitor.access.target import Capability
 from monitor.access.words import Surface
 from monitor.catalog import ProbeRequest, builtin, listing_request, probe_request
-from monitor.catalog.image_size import cheapest_size, image_tokens, legal
-from monitor.catalog.questions import BLANK, NOUNS, draw, picture, question
-from monitor.catalog.requests import small_png
+from monitor.catalog.requests import (
+    BLANK,
+    NOUNS,
+    cheapest_size,
+    draw,
+    image_tokens,
+    legal,
+    picture,
+    question,
+    small_png,
+)
 
 
 def ask(model: str, surface: Surface) -> ProbeRequest:
