@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def run(config: ConfigOption = None) -> None:
     """Watch the targets of the settings and tell people of every change, until stopped."""
     from monitor.daemon.channels import learn, senders_of
-    from monitor.daemon.notify import ServiceManager
+    from monitor.daemon.health_reporter import ServiceManager
     from monitor.daemon.serve import serve
     from monitor.daemon.service import Monitor
     from monitor.logs.logging_setup import log_uncaught

@@ -1,12 +1,19 @@
 """The settings' channels: their senders, their subscriptions, and their secrets."""
 
+import sys
+from typing import TextIO
+
 from monitor.access.words import DEFAULT_EVENTS, EventKind
-from monitor.alerts.apprise_channel import AppriseChannel
+from monitor.alerts.apprise_channel import AppriseChannel, DeliveryError
 from monitor.alerts.dispatcher import Subscription
+from monitor.alerts.interfaces import Sender
+from monitor.alerts.messages import Message
 from monitor.alerts.url_secrets import url_secrets, whole_urls
 from monitor.config import Settings
-from monitor.daemon import console
 from monitor.logs.redaction import Redactor
+
+#: The name of the channel to the terminal.
+CONSOLE = "console"
 
 
 def redactor_of(settings: Settings) -> Redactor:
@@ -48,5 +55,21 @@ def subscriptions_of(settings: Settings) -> list[Subscription]:
     """The channels and the events that each gets."""
     if not settings.channels:
         # Without channels events go to the terminal, which shows `baseline`, too.
-        return [Subscription(console.NAME, DEFAULT_EVENTS | {EventKind.BASELINE})]
+        return [Subscription(CONSOLE, DEFAULT_EVENTS | {EventKind.BASELINE})]
     return [Subscription(c.name, c.events, c.targets) for c in settings.channels]
+
+
+class Console(Sender):
+    """The channel when none is configured: prints messages to standard output."""
+
+    name = CONSOLE
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+
+    async def send(self, message: Message) -> None:
+        """Print one message, its title first. Raises DeliveryError when the stream does not take it."""
+        try:
+            print(f"\n== {message.title}\n{message.text}\n", file=self._stream, flush=True)
+        except OSError as error:
+            raise DeliveryError(f"standard output: {error.strerror or 'closed'}") from None

@@ -10,7 +10,7 @@ from monitor.access.events import Recorded
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.interfaces import Sender
 from monitor.config import Settings
-from monitor.daemon import console
+from monitor.daemon.channels import Console
 from monitor.daemon.clock import Clock
 from monitor.daemon.watches import Watches
 from monitor.store.recorder import Recorder
@@ -41,7 +41,7 @@ class Deliveries:
     def use(self, settings: Settings, channels: Sequence[Sender]) -> None:
         """Deliver over these channels, from the next `begin` on; without any, to the terminal."""
         self._delivery = settings.delivery
-        self._channels = list(channels) or [console.Console()]
+        self._channels = list(channels) or [Console()]
 
     def begin(self) -> None:
         """Deliver, what is in the outbox first."""

@@ -1,24 +1,142 @@
-"""Checks at each beat that all parts make progress, and reports it: watchdog, status line, database."""
+"""Reports progress: to the service manager, by a heartbeat, and in the database.
+
+The monitor is checked at each beat; a heartbeat's URL is called while there is progress.
+"""
 
 import asyncio
-from collections.abc import Mapping
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 
 from monitor.access.words import State
+from monitor.config import Secret
 from monitor.daemon.clock import Clock
 from monitor.daemon.deliveries import Deliveries
 from monitor.daemon.health import NOTE_EVERY, Progress, stalled
-from monitor.daemon.lateness import Lateness
-from monitor.daemon.notify import ServiceManager
+from monitor.daemon.schedule import Lateness
 from monitor.daemon.watches import Watches
 from monitor.store.errors import StoreError
 from monitor.store.recorder import Recorder
 
 log = structlog.get_logger()
+
+#: Calls the URL; returns None when the call was accepted, else the error, without the URL.
+Ping = Callable[[str], Awaitable[str | None]]
+
+
+class ServiceManager:
+    """The service manager that waits at `$NOTIFY_SOCKET`; without one every call does nothing.
+
+    A manager that cannot be reached is logged once and raises nothing.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        address = environ.get("NOTIFY_SOCKET", "")
+        # "@" stands for the zero byte of an abstract socket; other forms (vsock:…) are for virtual machines.
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self._status = ""
+        self._unreachable = False
+
+    @property
+    def there(self) -> bool:
+        """Whether there is a service manager."""
+        return self._address[:1] in ("/", "\0")
+
+    def ready(self, status: str) -> None:
+        """Settings, database and scheduler are up; also ends `reloading`."""
+        self._status = status
+        self._send("READY=1", f"STATUS={status}")
+
+    def status(self, status: str) -> None:
+        """Send the status line, when it differs from the last one."""
+        if status != self._status:
+            self._status = status
+            self._send(f"STATUS={status}")
+
+    def alive(self) -> None:
+        """Reset the watchdog's timer; called only while there is progress."""
+        self._send("WATCHDOG=1")
+
+    def reloading(self) -> None:
+        """The settings are being reloaded; `ready` must follow, whatever the outcome."""
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._send("RELOADING=1", f"MONOTONIC_USEC={now}")
+
+    def stopping(self) -> None:
+        """The monitor is stopping."""
+        self._send("STOPPING=1", "STATUS=stopping")
+
+    def _send(self, *lines: str) -> None:
+        if not self.there:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as end:
+                # Never wait: a manager that does not read must not block the loop.
+                end.setblocking(False)
+                end.sendto("\n".join(lines).encode(), self._address)
+        except OSError as error:
+            if not self._unreachable:
+                log.warning("service_manager_unreachable", error=str(error))
+            self._unreachable = True
+        else:
+            self._unreachable = False
+
+
+class HeartbeatSender:
+    """Calls `URL/start` once, then `URL` at its interval while `stalled` is empty.
+
+    When progress ends it calls `URL/fail` once, and then nothing until there is progress again. A failed call
+    is logged once and not repeated: the next one is due soon enough.
+    """
+
+    def __init__(
+        self, url: Secret, every: timedelta, ping: Ping, stalled: Callable[[], Sequence[str]]
+    ) -> None:
+        self._url = url.reveal()
+        self._every = every.total_seconds()
+        self._ping = ping
+        self._stalled = stalled
+        self._taken = True
+
+    async def run(self) -> None:
+        """Call until cancelled."""
+        await self._call("start")
+        failing = False
+        while True:
+            await asyncio.sleep(self._every)
+            problems = self._stalled()
+            if not problems:
+                await self._call("")
+            elif not failing:
+                await self._call("fail")
+            failing = bool(problems)
+
+    async def fail(self) -> None:
+        """Report that the monitor ended with an error."""
+        await self._call("fail")
+
+    async def _call(self, what: str) -> None:
+        error = await self._ping(address(self._url, what))
+        if error and self._taken:
+            log.warning("heartbeat_not_taken", call=what or "success", error=error)
+        elif not error and not self._taken:
+            log.info("heartbeat_taken_again")
+        self._taken = error is None
+
+
+def address(url: str, what: str) -> str:
+    """The URL with `/start` or `/fail` at the end of its path; itself for a success."""
+    if not what:
+        return url
+    parts = urlsplit(url)
+    return parts._replace(path=f"{parts.path.rstrip('/')}/{what}").geturl()
 
 
 @dataclass(eq=False, kw_only=True)

@@ -7,10 +7,10 @@ import structlog
 from monitor.access.events import Declared
 from monitor.access.words import Contract, DeclarationKind, State
 from monitor.config import Settings
-from monitor.daemon.budgets import Budgets
 from monitor.daemon.changes import Changes
 from monitor.daemon.clock import Clock
 from monitor.daemon.deliveries import Deliveries
+from monitor.daemon.payments import Payments
 from monitor.daemon.schedule import Schedule
 from monitor.daemon.watches import Watches
 from monitor.store.inbox import read_declaration
@@ -28,7 +28,7 @@ class InboxReader:
     watches: Watches
     changes: Changes
     schedule: Schedule
-    budgets: Budgets
+    payments: Payments
     deliveries: Deliveries
     clock: Clock
 
@@ -36,7 +36,7 @@ class InboxReader:
         """Carry out the requests in the inbox, and settle each afterwards."""
         for item in await self.recorder.inbox():
             log.info("asked", kind=item.kind)
-            if await self.budgets.asked(item):
+            if await self.payments.asked(item):
                 continue
             await self._do(item)
             await self.recorder.settle_inbox([item.id])

@@ -1,18 +1,41 @@
-"""What a probe may cost, before it is sent, and what it did cost, afterwards."""
+"""What a probe may cost, before it is sent, and what it did cost, afterwards; the budgets over time."""
 
+import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import InitVar, dataclass
 from datetime import date
+from typing import Any
 
-from monitor.access.holds import Need, cost_of, fate_of
-from monitor.access.words import Code, ProbeKind
+import structlog
+
+from monitor.access.holds import Need, Posting, Reservation, cost_of, fate_of
+from monitor.access.spending import BudgetLedger
+from monitor.access.words import Code, EventKind, ProbeKind, Reason
 from monitor.catalog import bill
 from monitor.config import Settings
 from monitor.config.settings import Route
-from monitor.daemon.budgets import Budgets
+from monitor.daemon.changes import Changes
 from monitor.daemon.clock import Clock
 from monitor.daemon.probe import Probe
-from monitor.daemon.watches import Watch
+from monitor.daemon.watches import Watch, Watches
+from monitor.oneshot.booking import (
+    RESERVE,
+    SPEND,
+    booked,
+    costs_of,
+    joined,
+    reply_of,
+    take,
+    wanted_of,
+)
 from monitor.store.errors import StoreError
+from monitor.store.recorder import Recorder
+from monitor.store.records import Change, InboxItem
+
+log = structlog.get_logger()
+
+#: Seconds after which a command counts as ended; its probes take a few minutes.
+_LENT = 900.0
 
 #: Largest factor by which rechecks of open targets are stretched while any budget is left for them.
 _STRETCHED_MOST = 1e6
@@ -23,20 +46,46 @@ _SOON = 5.0
 
 @dataclass(eq=False)
 class Payments:
-    """Reserves the prices of full probes and settles them. `soon` is the wait for budget, in seconds."""
+    """Reserves the prices of full probes, settles them, and keeps the ledger and the database in step.
+
+    `allowance` is what each key may spend in total, for a monitor beside the daemon. `soon` is the wait
+    for budget, in seconds.
+    """
 
     settings: InitVar[Settings]
-    budgets: Budgets
+    recorder: Recorder
+    watches: Watches
+    changes: Changes
     clock: Clock
+    allowance: InitVar[Mapping[str, float] | None] = None
 
-    def __post_init__(self, settings: Settings) -> None:
-        self._ledger = self.budgets.ledger
+    def __post_init__(self, settings: Settings, allowance: Mapping[str, float] | None) -> None:
+        self._budget = settings.budget
+        self._ledger = BudgetLedger(settings.budget, allowance)
+        #: scopes for which `budget` was told: a key and day, or a month
+        self._told: set[str] = set()
+        #: holds of commands, each with the loop time by which the command should have ended
+        self._lent: list[tuple[float, Reservation]] = []
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
-        """Use the prices and the cadence of these settings from now on."""
+        """Use these figures from now on. A changed budget is told again when it is used up."""
+        if settings.budget != self._budget:
+            self._told.clear()
+        self._budget = self._ledger.budget = settings.budget
         self._catalog = settings.catalog
         self.soon = min(_SOON, settings.cadence.eager.total_seconds())
+        for watch in self.watches:
+            self._register(watch)
+
+    async def load(self, today: date) -> None:
+        """Load this month's spending and the holds, once. Holds left by a crash are in doubt."""
+        first = today.replace(day=1)
+        rows = await self.recorder.spend_since(first)
+        settled = {(row.key, row.day): row.settled_usd for row in rows}
+        self._ledger.load(settled, await self.recorder.holds())
+        told = await self.recorder.facts_since(EventKind.BUDGET, first)
+        self._told = {str(facts.get("budget_scope")) for facts in told}
 
     async def reserve(self, watch: Watch) -> Probe | None:
         """The next probe of the watch, its price reserved durably; None if it should wait.
@@ -46,7 +95,7 @@ class Payments:
         if watch.kind is not ProbeKind.FULL or watch.price <= 0:
             return Probe(watch, watch.kind)
         today, ledger = self.clock.now().date(), self._ledger
-        self.budgets.register(watch)
+        self._register(watch)
         if not watch.waiting and self._stretched(watch):
             return Probe(watch, ProbeKind.LISTING)
         need = self._need(watch, today)
@@ -56,7 +105,7 @@ class Payments:
             if not ledger.has_room(
                 watch.target.key, today, watch.price, Need.ANSWERED, in_time=True
             ):
-                await self.budgets.tell_exhausted(watch, today)
+                await self._tell(watch, today, month=watch.price > ledger.left_of_month(today))
             return Probe(watch, ProbeKind.LISTING, over_budget=True)
         found = ledger.reserve(watch.account, watch.target.key, today, watch.price, need)
         if found is None:
@@ -65,7 +114,7 @@ class Payments:
         hold, posting = found
         if posting:
             try:
-                await self.budgets.write(posting)
+                await self._write(posting)
             except StoreError:
                 # the database refuses the reservation: until it accepts one, send only free listings
                 ledger.dropped(hold)
@@ -121,14 +170,81 @@ class Payments:
         )
 
     async def tell_of(self, probe: Probe) -> None:
-        """Tell when the answer claims more than was left, or when the last of the budget is in doubt."""
-        watch, hold = probe.watch, probe.hold
+        """Tell when the answer claims more than was left, or when the last of the budget is in doubt.
+
+        Only what was left is booked.
+        """
+        watch, hold, ledger = probe.watch, probe.hold, self._ledger
         if hold and probe.claimed:
-            await self.budgets.tell_bounded(watch, hold.day, probe.claimed, probe.cost)
-        if hold and probe.tries and self._ledger.is_doubted(hold):
+            log.warning("usage_bounded", target=watch.name, booked_usd=probe.cost)
+            left = ledger.left_of_day(watch.target.key, hold.day)
+            month = ledger.left_of_month(hold.day) < left
+            # a server's claim may have any number of digits
+            await self._tell(watch, hold.day, month=month, claimed_usd=min(probe.claimed, 1e12))
+        if hold and probe.tries and ledger.is_doubted(hold):
             # keep the rest for a while: a fault that loses probes seldom ends at once
             watch.kept_until = self.clock.even() + watch.cadence.eager_for.total_seconds()
-            await self.budgets.tell_lost(watch, hold.day)
+            month = watch.price > ledger.left_of_month(hold.day)
+            await self._tell(watch, hold.day, month=month, lost=True)
+
+    def forget(self, watches: Iterable[Watch]) -> Posting:
+        """Remove targets that left the settings. Returns what is to be written of that.
+
+        Their probes under way end normally, and their doubts stay.
+        """
+        return joined(self._ledger.forget(watch.account) for watch in watches)
+
+    async def tidy(self, today: date) -> None:
+        """Release the holds for probes of past days, and drop those days."""
+        now = asyncio.get_running_loop().time()
+        for _, hold in (lent for lent in self._lent if lent[0] < now):
+            self._ledger.doubt(hold)
+        self._lent = [lent for lent in self._lent if lent[0] >= now]
+        if posting := self._ledger.tidy(today):
+            await self._write(posting)
+
+    async def close(self) -> None:
+        """Release the holds for later probes. Call it when no probe is in flight."""
+        if posting := self._ledger.tidy(None):
+            await self._write(posting)
+
+    async def asked(self, item: InboxItem) -> bool:
+        """Reserve or book what a command requests; False if the request is for something else.
+
+        A hold that the command leaves behind is in doubt after its time. Raises StoreError.
+        """
+        if item.kind == RESERVE and (found := wanted_of(item.payload)):
+            wanted, day, over = found
+            reserved, posting = take(self._ledger, wanted, day, Need.WAITING, over=over)
+            change = Change(posting=posting, inbox=item.id, reply=reply_of(reserved))
+        elif item.kind == SPEND and (costs := costs_of(item.payload)) is not None:
+            reserved = None
+            posting = joined(booked(self._ledger, cost) for cost in costs)
+            # book and settle in one transaction, so that it is not booked twice
+            change = Change(posting=posting, inbox=item.id)
+        else:
+            return False
+        try:
+            await self.recorder.write([change])
+        except BaseException:
+            self._ledger.unwritten(posting)
+            for hold in reserved.holds if reserved else ():
+                self._ledger.dropped(hold)
+            raise
+        if reserved:
+            ends = asyncio.get_running_loop().time() + _LENT
+            self._lent += [(ends, hold) for hold in reserved.holds]
+        return True
+
+    def _register(self, watch: Watch) -> None:
+        """Register the target with the ledger again: its state, price or cadence may have changed."""
+        self._ledger.register(
+            watch.account,
+            watch.target.key,
+            watch.price,
+            waiting=watch.waiting,
+            every=watch.cadence.full_probe,
+        )
 
     def _need(self, watch: Watch, today: date) -> Need | None:
         """The need for which the probe may use the budget now or soon; None for a listing instead."""
@@ -154,3 +270,33 @@ class Payments:
         now = self.clock.even()
         watch.no_room_since = watch.no_room_since or now
         return now - watch.no_room_since < 2 * watch.cadence.settling.total_seconds()
+
+    async def _write(self, posting: Posting) -> None:
+        """Write a posting, before its probe is sent. Raises StoreError."""
+        # after the answers that wait to be written: their postings are older
+        try:
+            await self.recorder.queue.write([Change(posting=posting)], urgent=False)
+        except BaseException:
+            self._ledger.unwritten(posting)
+            raise
+
+    async def _tell(self, watch: Watch, today: date, *, month: bool, **more: Any) -> None:
+        """Tell that too little is left of the `month` for all, or of the day for the key; each once."""
+        key, ledger = watch.target.key, self._ledger
+        scope = f"month {today:%Y-%m}" if month else f"key {key} on {today}"
+        if scope in self._told:
+            return
+        # past days and months do not return
+        current = (f"month {today:%Y-%m}", f"on {today}")
+        self._told = {told for told in self._told if told.endswith(current)} | {scope}
+        facts = {
+            "budget_scope": scope,
+            "budget_usd": self._budget.per_month if month else self._budget.per_key_per_day,
+            "spent_usd": ledger.spent_in_month(today) if month else ledger.committed(key, today),
+            "doubted_usd": ledger.doubted(watch.account),
+            "key": key,
+            **more,
+        }
+        if watch.pool and not month:
+            facts["pool"] = watch.pool.name
+        await self.changes.tell(EventKind.BUDGET, Reason.BUDGET_EXHAUSTED, facts)

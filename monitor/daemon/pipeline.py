@@ -19,17 +19,14 @@ from monitor.access.states import advance
 from monitor.access.wait_times import opening_of
 from monitor.access.words import Code, Effect, EventKind, Hold, ProbeKind, Reason, State
 from monitor.config import Settings
-from monitor.daemon.changes import Changes
+from monitor.daemon.changes import Changes, EventBuilder
 from monitor.daemon.clock import Clock
-from monitor.daemon.event_builder import EventBuilder
-from monitor.daemon.lateness import Lateness
 from monitor.daemon.listings import Listings
-from monitor.daemon.network_state import NetworkState
 from monitor.daemon.payments import Payments
 from monitor.daemon.probe import Probe, answer_of, not_evaluated
 from monitor.daemon.request_slots import RequestSlots, RouteSlots
-from monitor.daemon.schedule import Schedule
-from monitor.daemon.silences import Silences
+from monitor.daemon.schedule import Lateness, Schedule
+from monitor.daemon.silences import NetworkState, Silences
 from monitor.daemon.watches import Watch, Watches
 from monitor.probing import Prober
 from monitor.store.records import Change

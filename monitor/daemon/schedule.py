@@ -1,7 +1,8 @@
-"""When each target is probed: two queues ordered by time, and one APScheduler job for the next probe."""
+"""When each target is probed: two queues ordered by time, one APScheduler job for the next probe."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -10,10 +11,20 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
+from monitor.access.cadence import next_probe
+from monitor.config import Settings
 from monitor.daemon.clock import Clock
-from monitor.daemon.watches import Watch
+from monitor.daemon.watches import Watch, Watches
 
 log = structlog.get_logger()
+
+#: A probe is late above the first number of seconds, and in time again below the second. Between them
+#: nothing changes, or rounds of two lengths would alternate.
+_LATE, _IN_TIME = 1.0, 0.25
+#: Seconds of lateness before it is logged: at a start and after a suspend many probes are due at once.
+_PERSISTS = 5.0
+#: Seconds with all probes in time after which the lateness is over.
+_OVER = 10.0
 
 #: Probes whose times differ by less than this begin together: a wake-up costs more than a probe.
 _GRAIN = timedelta(milliseconds=10)
@@ -30,6 +41,9 @@ _NEVER_EARLY = timedelta()
 
 #: Time, a number that separates equal times, the watch, and by how much it may begin earlier.
 _Entry = tuple[datetime, int, Watch, timedelta]
+
+#: First probes are spread over the time the route's bucket needs, and no more than this.
+_FIRST_PROBES = timedelta(seconds=25)
 
 
 class Schedule:
@@ -186,3 +200,81 @@ class Schedule:
         except Exception:
             # one target's failure must not delay the others
             log.exception("probe_not_begun", target=watch.name)
+
+
+def first_probe_at(watch: Watch, settings: Settings, count: int, now: datetime) -> datetime:
+    """A first probe: at once where the targets are few, spread where they are many (`count`)."""
+    spread = timedelta(seconds=count / settings.routes[watch.target.route].rate)
+    return now + watch.phase * min(spread, _FIRST_PROBES, watch.cadence.eager)
+
+
+def schedule_all(watches: Watches, settings: Settings, clock: Clock, schedule: Schedule) -> None:
+    """Schedule every target at the start.
+
+    Missed probes are not made up for, only spread; a later one keeps its time, unless one decided now
+    is earlier. A restart often follows a fix: probe blocked targets at once.
+    """
+    now = clock.now()
+    for watch in watches:
+        memory, at = watch.memory, first_probe_at(watch, settings, len(watches), now)
+        plan = next_probe(memory, now, watch.cadence, phase=watch.phase, shutdown=watch.shutdown)
+        due = memory.next_probe_at
+        if due and due > now and not (memory.blocker or memory.suspect):
+            at = min(due, plan.at)
+        watch.kind = plan.kind
+        watch.memory = replace(memory, next_probe_at=at)
+        schedule.at(watch, at)
+
+
+def reschedule_lost(watches: Watches, clock: Clock, schedule: Schedule) -> None:
+    """Schedule targets that have no next probe: without one their alerts would never come."""
+    schedule.catch_up()
+    for watch in watches:
+        if not watch.busy and not schedule.holds(watch):
+            log.error("probe_was_lost", target=watch.name)
+            schedule.at(watch, clock.now())
+
+
+class Lateness:
+    """Records how late each probe is. Logs once when probes stay late, and once when that ends.
+
+    `missed` counts the rounds that were not made: a probe that is late by one interval counts as one.
+    """
+
+    def __init__(self) -> None:
+        self.missed = 0.0
+        self._said = False
+        #: even seconds of the first and the last late probe of this period, and `missed` before it
+        self._first: float | None = None
+        self._last = self._before = 0.0
+
+    def made(self, late: float, every: float, now: float) -> bool:
+        """A probe began `late` seconds after its time; its target's interval is `every` seconds.
+
+        Returns whether the monitor is behind; the target's next probe must then be a whole interval away.
+        """
+        if late > _LATE or (self._first is not None and late > _IN_TIME):
+            if self._first is None:
+                self._first, self._before = now, self.missed
+            self.missed += late / every
+            self._last = now
+            if not self._said and now - self._first >= _PERSISTS:
+                self._said = True
+                log.error(
+                    "falling_behind",
+                    late_s=round(late, 1),
+                    why="more probes are due than can be made: rounds get longer, for all alike",
+                )
+        elif self._first is not None and now - self._last >= _OVER:
+            if self._said:
+                log.info(
+                    "caught_up",
+                    after_s=round(self._last - self._first, 1),
+                    rounds_missed=round(self.missed - self._before, 1),
+                )
+            self._first, self._said = None, False
+        return self._first is not None
+
+    def words(self) -> tuple[str, ...]:
+        """The text for the status line; empty while probes are in time."""
+        return ("probes are late, rounds are longer than they should be",) if self._said else ()

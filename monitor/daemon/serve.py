@@ -11,7 +11,7 @@ import structlog
 from monitor.alerts.interfaces import Sender
 from monitor.config import Settings, SettingsError
 from monitor.daemon import signals
-from monitor.daemon.notify import ServiceManager
+from monitor.daemon.health_reporter import ServiceManager
 from monitor.daemon.service import Monitor, ReloadError
 from monitor.store.errors import StoreError
 

@@ -10,27 +10,25 @@ import structlog
 from monitor.access.words import EventKind, Reason
 from monitor.alerts.interfaces import Sender
 from monitor.config import Settings
-from monitor.daemon.budgets import Budgets
-from monitor.daemon.changes import Changes
+from monitor.daemon.changes import Changes, EventBuilder
 from monitor.daemon.channels import learn, redactor_of
 from monitor.daemon.clock import Clock
-from monitor.daemon.clock_watch import ClockWatch
-from monitor.daemon.deadline_check import DeadlineCheck
 from monitor.daemon.deliveries import Deliveries
-from monitor.daemon.event_builder import EventBuilder
-from monitor.daemon.first_probes import first_probe_at, reschedule_lost, schedule_all
-from monitor.daemon.health_reporter import HealthReporter
-from monitor.daemon.heartbeat import HeartbeatSender
+from monitor.daemon.health_reporter import HealthReporter, HeartbeatSender, ServiceManager
 from monitor.daemon.inbox_reader import InboxReader
-from monitor.daemon.lateness import Lateness
 from monitor.daemon.listings import Listings
-from monitor.daemon.network_state import NetworkState
-from monitor.daemon.notify import ServiceManager
 from monitor.daemon.payments import Payments
 from monitor.daemon.pipeline import Pipeline
 from monitor.daemon.request_slots import RequestSlots
-from monitor.daemon.schedule import Schedule
-from monitor.daemon.silences import Silences
+from monitor.daemon.schedule import (
+    Lateness,
+    Schedule,
+    first_probe_at,
+    reschedule_lost,
+    schedule_all,
+)
+from monitor.daemon.silences import NetworkState, Silences
+from monitor.daemon.time_passing import ClockWatch, DeadlineCheck
 from monitor.daemon.watches import Watches
 from monitor.logs.redaction import Redactor
 from monitor.probing import Prober, ping
@@ -109,7 +107,7 @@ class Monitor:
             await self._recorder.register(settings.targets())
             self.watches = Watches(settings, await self._recorder.load_memories())
             self._build()
-            await self._budgets.load(clock.now().date())
+            await self._payments.load(clock.now().date())
             self._schedule.start(self._pipeline.begin)
             self._deliveries.begin()
             await self._compare()
@@ -171,7 +169,7 @@ class Monitor:
                 facts = {"targets": len(self.watches), "counts": counts}
                 await self._changes.tell(EventKind.STOPPING, Reason.DAEMON_STOPPING, facts)
                 await self._recorder.queue.written()
-                await self._budgets.close()
+                await self._payments.close()
         await self._deliveries.drain(_END_ALERTS)
         await self._prober.aclose()
         await self._recorder.aclose()
@@ -218,7 +216,7 @@ class Monitor:
         for watch in leaving:
             self._schedule.remove(watch)
         # before others take their places in the budget
-        freed = self._budgets.forget(leaving)
+        freed = self._payments.forget(leaving)
         for part in self._parts:
             part.use(settings)
         self._prober.catalog = settings.catalog
@@ -265,9 +263,9 @@ class Monitor:
         schedule, builder = Schedule(clock), EventBuilder(settings, watches)
         deliveries = Deliveries(settings, self._channels, recorder, watches, clock)
         changes = Changes(settings, recorder.queue, builder, deliveries, clock)
-        budgets = Budgets(settings, recorder, watches, changes, self._allowance)
         silences = Silences(watches, builder, changes, network, clock.now())
-        slots, payments = RequestSlots(settings, watches, clock), Payments(settings, budgets, clock)
+        slots = RequestSlots(settings, watches, clock)
+        payments = Payments(settings, recorder, watches, changes, clock, self._allowance)
         prober = Prober(catalog=settings.catalog, limit_in_flight=_IN_FLIGHT_MOST)
         listings = Listings(
             settings=settings, watches=watches, slots=slots, prober=prober, changes=changes,
@@ -283,7 +281,7 @@ class Monitor:
         )  # fmt: skip
         self._inbox_reader = InboxReader(
             recorder=recorder, watches=watches, changes=changes, schedule=schedule,
-            budgets=budgets, deliveries=deliveries, clock=clock,
+            payments=payments, deliveries=deliveries, clock=clock,
         )  # fmt: skip
         self._reporter = HealthReporter(
             watches=watches, recorder=recorder, deliveries=deliveries, lateness=lateness,
@@ -291,12 +289,12 @@ class Monitor:
         )  # fmt: skip
         self._clock_watch = ClockWatch(clock, watches, silences, schedule, self._reporter)
         self._schedule, self._event_builder, self._network = schedule, builder, network
-        self._deliveries, self._changes, self._budgets = deliveries, changes, budgets
+        self._deliveries, self._changes, self._payments = deliveries, changes, payments
         self._prober, self._listings = prober, listings
         self._pipeline, self._deadline_check = pipeline, deadline_check
         #: the parts that a reload gives its settings to
         self._parts: Sequence[Part] = (
-            builder, changes, budgets, slots, payments, listings, pipeline, deadline_check,
+            builder, changes, payments, slots, listings, pipeline, deadline_check,
         )  # fmt: skip
 
     async def _beat(self) -> None:
@@ -323,7 +321,7 @@ class Monitor:
             await self._compare()
         if self._beats % _TIDY_EVERY == 1:
             now = self._clock.now()
-            await self._budgets.tidy(now.date())
+            await self._payments.tidy(now.date())
             if gone := await self._recorder.prune(now):
                 log.info("runs_forgotten", runs=gone)
 

@@ -10,7 +10,7 @@ from quick_time import FACTOR, PATIENCE
 
 from monitor.daemon import health, health_reporter
 from monitor.daemon.health import trouble
-from monitor.daemon.notify import ServiceManager
+from monitor.daemon.health_reporter import ServiceManager
 from monitor.daemon.service import Monitor
 from monitor.store import status_queries
 

@@ -9,7 +9,7 @@ import pytest
 from quick_time import quick_clock, quick_wall
 
 from monitor.access.words import Code, DeclarationKind, Hold
-from monitor.daemon.first_probes import reschedule_lost
+from monitor.daemon.schedule import reschedule_lost
 from monitor.store import status_queries
 from monitor.store.forms import as_json
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import structlog
 
-from monitor.daemon.notify import ServiceManager
+from monitor.daemon.health_reporter import ServiceManager
 from monitor.daemon.serve import reload
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from monitor.config import Secret
-from monitor.daemon.heartbeat import HeartbeatSender, address
+from monitor.daemon.health_reporter import HeartbeatSender, address
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from monitor.access.cadence import next_probe, phase_of
 from monitor.access.limits import Cadence
 from monitor.access.memory import TargetState
 from monitor.access.words import State
-from monitor.daemon.lateness import Lateness
+from monitor.daemon.schedule import Lateness
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 EVERY = 10.0

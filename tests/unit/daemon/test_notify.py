@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from monitor.daemon.notify import ServiceManager
+from monitor.daemon.health_reporter import ServiceManager
 
 
 @pytest.fixture(params=["path", "abstract"])
