@@ -118,10 +118,6 @@ class HeartbeatSender:
                 await self._call("fail")
             failing = bool(problems)
 
-    async def fail(self) -> None:
-        """Report that the monitor ended with an error."""
-        await self._call("fail")
-
     async def _call(self, what: str) -> None:
         error = await self._ping(address(self._url, what))
         if error and self._taken:
