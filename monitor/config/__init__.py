@@ -1,12 +1,16 @@
 """The settings file: schema, loading, secret references, errors a person can act on."""
 
-from monitor.config.costs import month, price_of
-from monitor.config.loading import default_from_environment, load
-from monitor.config.locations import default_database, find, named_database
-from monitor.config.presenting import example, show
+from monitor.config.loading import (
+    default_database,
+    default_from_environment,
+    find,
+    load,
+    named_database,
+)
+from monitor.config.outlook import month, price_of
 from monitor.config.problems import Problem, SettingsError
 from monitor.config.references import Secret
-from monitor.config.schema import schema
+from monitor.config.schema import example, schema, show
 from monitor.config.settings import Channel, Heartbeat, Key, Organization, Pool, Route, Settings
 
 __all__ = [

@@ -1,13 +1,14 @@
-"""Secrets and the references they come by: `env:NAME`, `file:PATH`, `credential:NAME`."""
+"""Secrets by reference, and reading the files that they and the settings are in."""
 
+import errno
 import hashlib
+import os
 import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from monitor.config.files import UnreadableError, read_file
 from monitor.config.problems import shown
 
 #: Bytes of a secret's file that are read; a longer file is no secret.
@@ -185,3 +186,33 @@ def fault_of(text: str) -> str | None:
     if not text.isprintable():
         return "holds a control character: copy it again"
     return None
+
+
+class UnreadableError(Exception):
+    """The file cannot be used; the text says why, and holds nothing of what is in it."""
+
+
+def read_file(path: Path, most: int) -> tuple[bytes, int]:
+    """The bytes and the permission bits of a regular file of at most `most` bytes.
+
+    Raises:
+        UnreadableError: when it is not there, may not be read, is no regular file or is larger.
+
+    """
+    try:
+        # Not blocking: opening a pipe would wait for a writer that may never come.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                raise UnreadableError("not a regular file")
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read(most + 1)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        hint = "; let this user read it" if isinstance(error, PermissionError) else ""
+        raise UnreadableError(os.strerror(error.errno or errno.EIO) + hint) from None
+    if len(data) > most:
+        raise UnreadableError(f"larger than {most // 1024} KiB: is it the right file?")
+    return data, stat.S_IMODE(mode)

@@ -27,7 +27,7 @@ from monitor.access.limits import Budget, Cadence, Confirmation, Deadlines, Deli
 from monitor.access.target import Capability, Target, pool_name_of
 from monitor.access.words import DEFAULT_EVENTS, Contract, EventKind, Surface
 from monitor.catalog import Catalog, builtin
-from monitor.config import checks, sections, urls
+from monitor.config import checks, urls
 from monitor.config.pools import PoolFile
 from monitor.config.references import Secret
 
@@ -301,7 +301,7 @@ class File:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     # The order matters: keys need the catalog, pools the cadence, and the patterns of channels the keys.
-    catalog: Annotated[Catalog, AfterValidator(sections.take_catalog)] = setting(
+    catalog: Annotated[Catalog, AfterValidator(checks.take_catalog)] = setting(
         builtin, "Models of your own, or overrides"
     )
     monitor: Monitor = setting(Monitor(), "The monitor itself")
@@ -315,19 +315,19 @@ class File:
     deadlines: Deadlines = setting(Deadlines(), "When it is told that something has not happened")
     budget: Budget = setting(Budget(), "The most that may be spent")
     delivery: Delivery = setting(Delivery(), "How notifications are delivered and retried")
-    keys: Annotated[tuple[Key, ...], AfterValidator(sections.take_keys)] = setting(
+    keys: Annotated[tuple[Key, ...], AfterValidator(checks.take_keys)] = setting(
         (), "At least one, or a pool", validate_default=True
     )
     pools: Annotated[
-        tuple[Annotated[Pool, BeforeValidator(sections.with_cadence)], ...],
-        AfterValidator(sections.take_pools),
+        tuple[Annotated[Pool, BeforeValidator(checks.with_cadence)], ...],
+        AfterValidator(checks.take_pools),
     ] = setting((), "Many keys, one a line of a file", validate_default=True)
     organizations: Annotated[
         Mapping[_HeaderValue, Organization],
-        AfterValidator(sections.take_organizations),
+        AfterValidator(checks.take_organizations),
         AfterValidator(MappingProxyType),
     ] = setting(dict, "By id (org-…): its admin key, if there is one")
-    rules: Annotated[tuple[OwnRule, ...], AfterValidator(sections.take_rules)] = setting(
+    rules: Annotated[tuple[OwnRule, ...], AfterValidator(checks.take_rules)] = setting(
         (), "What answers mean, before the built-in rules; never over a success"
     )
     channels: tuple[Channel, ...] = setting(

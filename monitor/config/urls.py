@@ -4,7 +4,9 @@ import ipaddress
 import re
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
+
 from pydantic import ValidationInfo
+
 from monitor.access.fields import refuse, text_of
 from monitor.access.words import Contract
 from monitor.config.checks import Context

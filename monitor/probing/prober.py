@@ -19,18 +19,24 @@ from monitor.access.target import Capability
 from monitor.access.words import ProbeKind, Surface
 from monitor.catalog import Catalog, ProbeRequest, listing_request, probe_request
 from monitor.catalog.requests import BLANKS, LISTING_TIMEOUT, draw, question
-from monitor.probing.failing import failed, timed_out
-from monitor.probing.proxies import proxy_with_credentials
-from monitor.probing.response_body import (
+from monitor.probing.received import (
     body_cap,
     encoding_of,
+    failed,
     image_in,
     kept_headers,
     read_capped,
     reduced,
     reduced_list,
+    timed_out,
 )
-from monitor.probing.transport import DirectTransport, HttpAnswer, ProxiedTransport, Transport
+from monitor.probing.transport import (
+    DirectTransport,
+    HttpAnswer,
+    ProxiedTransport,
+    Transport,
+    proxy_with_credentials,
+)
 from monitor.probing.writing import USER_AGENT, Credentials, PreparedProbe, RequestBuilder, write
 
 #: Seconds for name and connection, and again for TLS: ending a request before it is sent costs nothing.

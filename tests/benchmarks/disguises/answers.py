@@ -12,7 +12,7 @@ from typing import Any
 from monitor.access.observation import Observation
 from monitor.access.words import Surface
 from monitor.catalog.requests import NOUNS, question
-from monitor.probing.response_body import image_in, reduced
+from monitor.probing.received import image_in, reduced
 
 TEXTS = (Surface.CHAT, Surface.RESPONSES, Surface.STREAM, Surface.SUMMARY)
 PICTURES = (Surface.IMAGES, Surface.EDITS)

@@ -15,7 +15,7 @@ from monitor.access.target import Capability
 from monitor.access.words import Code, ProbeKind, Surface
 from monitor.catalog import bill, builtin
 from monitor.catalog.listing import listed
-from monitor.probing.response_body import LIST_CAP
+from monitor.probing.received import LIST_CAP
 
 pytestmark = pytest.mark.anyio
 

@@ -25,7 +25,7 @@ def test_with_no_file_anywhere_there_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("monitor.config.locations.USUAL_FILES", (Path("access-monitor.toml"),))
+    monkeypatch.setattr("monitor.config.loading.USUAL_FILES", (Path("access-monitor.toml"),))
     assert find(None, {}) is None
 
 

@@ -10,7 +10,7 @@ from monitor.access.target import Capability
 from monitor.access.words import Contract, Surface
 from monitor.catalog import builtin
 from monitor.config import Key, Route, Secret, Settings, load
-from monitor.config.maintenance import warnings
+from monitor.config.outlook import model_warnings
 
 DIRECT = Route("https://api.openai.com/v1", Contract.DIRECT)
 RELAY = Route("https://relay.example/v1", Contract.PROVIDER)
@@ -24,7 +24,7 @@ def key(*models: str, route: str = "openai", name: str = "acme") -> Key:
 
 def at(*keys: Key, now: date, retiring: int = 14) -> list[str]:
     noon = datetime(now.year, now.month, now.day, 12, tzinfo=UTC)
-    return warnings(keys, ROUTES, builtin(), now=noon, retiring=timedelta(days=retiring))
+    return model_warnings(keys, ROUTES, builtin(), now=noon, retiring=timedelta(days=retiring))
 
 
 @pytest.mark.parametrize(
