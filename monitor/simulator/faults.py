@@ -129,7 +129,7 @@ class FaultInjector:
     def apply(self, key: SimulatedKey, ask: Ask, answer: Answer, at: float) -> Answer:
         """The answer after all faults of the key that apply, in their order."""
         for number, fault in enumerate(key.faults):
-            if fault.when.matches(at, ask.model, ask.surface) and self._strikes(key, number, fault):
+            if fault.matches(at, ask.model, ask.surface) and self._strikes(key, number, fault):
                 delay = answer.delay
                 answer = FAULTS[fault.what](FaultContext(fault, key, ask, answer))
                 answer.delay = max(answer.delay, delay)

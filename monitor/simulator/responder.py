@@ -70,8 +70,8 @@ class Responder:
         scripted = {
             REFUSALS[block.what].stage: REFUSALS[block.what]
             for block in reversed(key.blocks)
-            if block.when.matches(at, ask.model, ask.surface)
-            and _concerns(REFUSALS[block.what].stage, ask, block.when.surfaces)
+            if block.matches(at, ask.model, ask.surface)
+            and _concerns(REFUSALS[block.what].stage, ask, block.surfaces)
         }
         for stage in Stage:
             found = scripted.get(stage)

@@ -20,8 +20,8 @@ from monitor.simulator.faults import FaultInjector
 from monitor.simulator.ledger import Ledger
 from monitor.simulator.refusals import Refusal, bad_parameter
 from monitor.simulator.responder import Responder, bases_of
-from monitor.simulator.scenario import Scenario, ScenarioError
-from monitor.simulator.scenario_file import parse_scenario
+from monitor.simulator.scenario import Scenario
+from monitor.simulator.scenario_file import ScenarioError, parse_scenario
 
 #: Bytes of a request. A probe has a few hundred, an edit's picture a few thousand.
 LARGEST_REQUEST = 8 * 1024 * 1024

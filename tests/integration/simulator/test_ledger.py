@@ -85,7 +85,7 @@ async def test_a_scenario_that_is_wrong_changes_nothing(start, raw) -> None:
     plain = raw(simulator)
     answer = await plain.post(address, content='name = "x"\ncolour = 2\n')
     assert answer.status_code == 400
-    assert answer.json()["error"].startswith("scenario.colour: unknown key; known here: about,")
+    assert answer.json()["error"].startswith("scenario.colour: unknown key; give one of: about,")
     assert (await plain.post(address, content=b"\xff")).status_code == 400
     assert simulator.scenario.name == "open"
 

@@ -83,11 +83,11 @@ def test_a_model_of_the_scenarios_own_is_like_another() -> None:
 WRONG = [
     (
         "colour = 2",
-        "scenario.colour: unknown key; known here: about, admins, keys, models, name, …",
+        "scenario.colour: unknown key; give one of: about, admins, keys, models, name, …",
     ),
     ("time_scal = 2.0", "scenario.time_scal: unknown key; did you mean time_scale?"),
-    ("time_scale = 0", "scenario.time_scale: found 0.0; give a number from 0.001 to 1000000"),
-    ("time_scale = inf", "scenario.time_scale: found inf; give a number from 0.001 to 1000000"),
+    ("time_scale = 0", "scenario.time_scale: found 0; it should be greater than or equal to 0.001"),
+    ("time_scale = inf", "scenario.time_scale: found inf; it should be a finite number"),
     ("time_scale = 1" + "0" * 400, "scenario.time_scale: found 1000…"),
     ("seed = true", "scenario.seed: found True; give a whole number"),
     (
@@ -96,20 +96,20 @@ WRONG = [
     ),
     ("keys = 1", "scenario.keys: found 1; give a list"),
     ("keys = [1]", "scenario.keys[1]: found 1; give a table"),
-    ("[[keys]]", "scenario.keys[1].name: missing; give a string"),
-    ('[[keys]]\nname = "b"', "keys.b.secret: missing; give a string"),
+    ("[[keys]]", "scenario.keys[1].name: missing; add it"),
+    ('[[keys]]\nname = "b"', "keys.b.secret: missing; add it"),
     (
         '[[keys]]\nname = "b"\nsecret = "two words"',
         "keys.b.secret: found a value that is not shown; give printable ASCII without spaces",
     ),
-    ("acme\nacme", "keys.acme: the name is used twice; rename one of them"),
+    ("acme\nacme", "keys.acme.name: the same as in keys[1]; give each key its own"),
     (
         'acme\n[[keys]]\nname = "b"\nsecret = "sk-test-FAKE-acme-prod-0001"',
-        "keys.b.secret: the secret is that of acme; give each key its own",
+        "keys.b.secret: the same as in keys[1]; give each key its own",
     ),
     (
         '[[models]]\nname = "gpt-image-9"\nlike = "gpt-imagine"',
-        "scenario.models[1].like: found 'gpt-imagine'; name one of: chatgpt-image-latest, …",
+        "scenario.models[1].like: found 'gpt-imagine'; did you mean gpt-image-2?",
     ),
     ("name = ", "scenario: not valid TOML: …"),
 ]
@@ -118,9 +118,12 @@ WRONG = [
 WRONG_IN_A_KEY = [
     ('contract = "rented"', "contract: found 'rented'; give one of: direct, provider"),
     ('base = "relay/v1"', "base: found 'relay/v1'; give a path such as /relay/v1"),
-    ("projects = [1]", "projects: found 1; give a list of strings"),
-    ("images_per_minute = 0", "images_per_minute: found 0; give a whole number from 1"),
-    ("colour = 1", "colour: unknown key; known here: base, blocks, capabilities, contract, …"),
+    ("projects = [1]", "projects[1]: found 1; give a text in quotes"),
+    (
+        "images_per_minute = 0",
+        "images_per_minute: found 0; it should be greater than or equal to 1",
+    ),
+    ("colour = 1", "colour: unknown key; give one of: base, blocks, capabilities, contract, …"),
     ('organisation = "org-a"', "organisation: unknown key; did you mean organization?"),
     (
         'gate.open = "soon"',
@@ -139,33 +142,33 @@ WRONG_IN_A_KEY = [
     ("gate.opens = 1", "gate.opens: unknown key; did you mean open?"),
     (
         'capabilities."gpt-imge-2:images".open = 1',
-        'capabilities."gpt-imge-2:images": unknown model; did you mean gpt-image-2? Or add it …',
+        "capabilities.\"gpt-imge-2:images\": found 'gpt-imge-2:images'; did you mean gpt-image-2?",
     ),
     (
         'capabilities."gpt-image-2:pictures".open = 1',
-        'capabilities."gpt-image-2:pictures": unknown surface; give one of: chat, edits, …',
+        "capabilities.\"gpt-image-2:pictures\": found 'gpt-image-2:pictures'; give one of: chat, …",
     ),
-    ('blocks = [{what = "rain"}]', "blocks[1].what: found 'rain'; give one of: …"),
+    ('blocks = [{what = "rain"}]', "blocks[1].what: found 'rain'; did you mean region?"),
     ('faults = [{what = "rain"}]', "faults[1].what: found 'rain'; give one of: bad_gateway, …"),
     (
         'faults = [{what = "slow", seconds = 601}]',
-        "faults[1].seconds: found 601.0; give seconds from 0 to 600",
+        "faults[1].seconds: found 601; it should be less than or equal to 600",
     ),
     (
         'faults = [{what = "slow", probability = 1.5}]',
-        "faults[1].probability: found 1.5; give a number from 0 to 1",
+        "faults[1].probability: found 1.5; it should be less than or equal to 1",
     ),
     (
         'faults = [{what = "slow", first = 0}]',
-        "faults[1].first: found 0; give a whole number from 1",
+        "faults[1].first: found 0; it should be greater than or equal to 1",
     ),
     (
         'faults = [{what = "slow", models = ["gpt-6"]}]',
-        "faults[1].models: found 'gpt-6'; name known models, or add it under [[models]]",
+        "faults[1].models[1]: found 'gpt-6'; did you mean gpt-5?",
     ),
     (
         'faults = [{what = "slow", surfaces = ["pictures"]}]',
-        "faults[1].surfaces: found 'pictures'; give some of: images, edits, …",
+        "faults[1].surfaces[1]: found 'pictures'; give one of: chat, edits, …",
     ),
 ]
 
