@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.simulator.abuse import HOSTILE, HOSTILE_ID
+from monitor.simulator.faults import HOSTILE, HOSTILE_ID
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(200)]
 

@@ -8,8 +8,7 @@ import openai
 import pytest
 
 from monitor.simulator import load_scenario
-from monitor.simulator.false_answers import FALSE_ANSWERS
-from monitor.simulator.faults import FAULTS
+from monitor.simulator.faults import FALSE_ANSWERS, FAULTS
 from monitor.simulator.refusals import REFUSALS
 
 pytestmark = pytest.mark.anyio
