@@ -2,10 +2,9 @@
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from monitor.simulator.answers import Charge
 
@@ -15,8 +14,7 @@ LOG_LIMIT = 200_000
 _NANO = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One answer. `at` is wall time, `elapsed` seconds since the server's start on its own clock."""
 
     number: int
@@ -29,28 +27,24 @@ class Entry:
     #: 0 where the connection ended without a status line.
     status: int
     what: str
-    nano_dollars: int
+    billed_usd: float
     #: From the answer's own header, for evidence.
     request_id: str | None
 
     def to_json(self) -> dict[str, Any]:
         """The entry as the HTTP interface shows it."""
-        return {
-            "number": self.number,
-            "at": self.at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-            "elapsed": round(self.elapsed, 6),
-            "key": self.key,
-            "path": self.path,
-            "model": self.model,
-            "surface": self.surface,
-            "status": self.status,
-            "what": self.what,
-            "billed_usd": self.nano_dollars / _NANO,
-            "request_id": self.request_id,
-        }
+        at = self.at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return self._asdict() | {"at": at, "elapsed": round(self.elapsed, 6)}
 
 
-_Row = tuple[str, str, str, int, str]
+class Kind(NamedTuple):
+    """What answers are counted by."""
+
+    key: str
+    model: str
+    surface: str
+    status: int
+    what: str
 
 
 class Ledger:
@@ -58,43 +52,35 @@ class Ledger:
 
     def __init__(self, limit: int = LOG_LIMIT) -> None:
         self._log: deque[Entry] = deque(maxlen=limit)
-        self._rows: Counter[_Row] = Counter()
+        self._counts: Counter[Kind] = Counter()
         self._bills: Counter[tuple[str, str]] = Counter()
         self._number = 0
 
     def record(
         self,
+        kind: Kind,
         *,
         elapsed: float,
-        key: str,
         path: str,
-        model: str,
-        surface: str,
-        status: int,
-        what: str,
         charges: Sequence[Charge] = (),
         request_id: str | None = None,
-    ) -> Entry:
+    ) -> None:
         """Record one answer. Key and model must come from a bounded set: they are counted."""
         self._number += 1
         for charge in charges:
-            self._bills[key, charge.model] += charge.nano_dollars
-        self._rows[key, model, surface, status, what] += 1
-        entry = Entry(
-            number=self._number,
-            at=datetime.now(UTC),
-            elapsed=elapsed,
-            key=key,
-            path=path,
-            model=model,
-            surface=surface,
-            status=status,
-            what=what,
-            nano_dollars=sum(charge.nano_dollars for charge in charges),
-            request_id=request_id,
+            self._bills[kind.key, charge.model] += charge.nano_dollars
+        self._counts[kind] += 1
+        self._log.append(
+            Entry(
+                number=self._number,
+                at=datetime.now(UTC),
+                elapsed=elapsed,
+                path=path,
+                billed_usd=sum(charge.nano_dollars for charge in charges) / _NANO,
+                request_id=request_id,
+                **kind._asdict(),
+            )
         )
-        self._log.append(entry)
-        return entry
 
     @property
     def entries(self) -> list[Entry]:
@@ -106,21 +92,12 @@ class Ledger:
         skipped = number - (self._number - len(self._log))
         return islice(self._log, max(0, skipped), None)
 
-    def count(
-        self,
-        *,
-        key: str | None = None,
-        model: str | None = None,
-        surface: str | None = None,
-        status: int | None = None,
-        what: str | None = None,
-    ) -> int:
-        """How many answers there were of this kind; None stands for any."""
-        wanted = (key, model, surface, status, what)
+    def count(self, **wanted: str | int) -> int:
+        """How many answers there were of this kind: fields of `Kind`, any where one is left out."""
         return sum(
             number
-            for row, number in self._rows.items()
-            if all(want is None or want == have for want, have in zip(wanted, row, strict=True))
+            for kind, number in self._counts.items()
+            if all(getattr(kind, name) == value for name, value in wanted.items())
         )
 
     def billed(self, *, key: str | None = None, model: str | None = None) -> float:
@@ -142,14 +119,6 @@ class Ledger:
                 for (key, model), amount in sorted(self._bills.items())
             ],
             "counts": [
-                {
-                    "key": key,
-                    "model": model,
-                    "surface": surface,
-                    "status": status,
-                    "what": what,
-                    "count": number,
-                }
-                for (key, model, surface, status, what), number in sorted(self._rows.items())
+                kind._asdict() | {"count": number} for kind, number in sorted(self._counts.items())
             ],
         }

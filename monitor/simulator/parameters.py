@@ -1,5 +1,6 @@
 """Checks a request's parameters as the API does, with the API's words for each refusal."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -35,17 +36,11 @@ class ParameterRule:
     required: bool = False
 
 
-_TEXT, _FLAG, _ANY = (
-    ParameterRule((str,)),
-    ParameterRule((bool,)),
-    ParameterRule((str, int, float, bool, list, dict)),
-)
-_OBJECT, _ARRAY, _NUMBER = (
-    ParameterRule((dict,)),
-    ParameterRule((list,)),
-    ParameterRule((int, float)),
-)
-_MODEL, _PROMPT = ParameterRule((str,), required=True), ParameterRule((str,), required=True)
+_TEXT = ParameterRule((str,))
+_FLAG = ParameterRule((bool,))
+_NUMBER = ParameterRule((int, float))
+_ANY = ParameterRule((str, int, float, bool, list, dict))
+_REQUIRED_TEXT = ParameterRule((str,), required=True)
 
 
 def _free(names: str) -> dict[str, ParameterRule]:
@@ -53,8 +48,8 @@ def _free(names: str) -> dict[str, ParameterRule]:
 
 
 _IMAGE = {
-    "model": _MODEL,
-    "prompt": _PROMPT,
+    "model": _REQUIRED_TEXT,
+    "prompt": _REQUIRED_TEXT,
     "n": ParameterRule((int,), least=1, most=10),
     "size": _TEXT,
     "quality": ParameterRule((str,), (*QUALITIES, "auto")),
@@ -68,18 +63,16 @@ _IMAGE = {
 RULES: Mapping[Endpoint, Mapping[str, ParameterRule]] = MappingProxyType(
     {
         Endpoint.IMAGES: _IMAGE | {"moderation": ParameterRule((str,), ("low", "auto"))},
-        Endpoint.EDITS: _IMAGE
-        | {"image": ParameterRule((str,), required=True)}
-        | _free("mask input_fidelity"),
+        Endpoint.EDITS: _IMAGE | {"image": _REQUIRED_TEXT} | _free("mask input_fidelity"),
         Endpoint.RESPONSES: {
-            "model": _MODEL,
+            "model": _REQUIRED_TEXT,
             "input": ParameterRule((str, list), required=True),
             "max_output_tokens": ParameterRule((int,), least=16),
             "store": _FLAG,
             "stream": _FLAG,
-            "reasoning": _OBJECT,
+            "reasoning": ParameterRule((dict,)),
             "temperature": _NUMBER,
-            "tools": _ARRAY,
+            "tools": ParameterRule((list,)),
             **_free(
                 "access_programs background context_management conversation include instructions"
                 " max_tool_calls metadata moderation parallel_tool_calls previous_response_id prompt"
@@ -88,7 +81,7 @@ RULES: Mapping[Endpoint, Mapping[str, ParameterRule]] = MappingProxyType(
             ),
         },
         Endpoint.CHAT: {
-            "model": _MODEL,
+            "model": _REQUIRED_TEXT,
             "messages": ParameterRule((list,), required=True),
             "max_completion_tokens": ParameterRule((int,), least=1),
             "max_tokens": ParameterRule((int,), least=1),
@@ -114,7 +107,7 @@ _REASONING = {
     "generate_summary": _ANY,
 }
 _TOOL = {
-    "type": ParameterRule((str,), required=True),
+    "type": _REQUIRED_TEXT,
     **{name: rule for name, rule in _IMAGE.items() if name not in ("model", "prompt", "n")},
     **_free("model action moderation input_fidelity input_image_mask partial_images"),
 }
@@ -124,22 +117,12 @@ def problem(ask: Ask, model: SimulatedModel | None) -> Refusal | None:
     """The first thing wrong with a request, or None. `model` is None where the name is not known."""
     if ask.problem is not None or ask.endpoint is None or ask.endpoint is Endpoint.MODELS:
         return ask.problem
-    found = _check(ask.body, RULES[ask.endpoint])
-    if found is None and isinstance(ask.body.get("reasoning"), dict):
-        found = _check(ask.body["reasoning"], _REASONING, "reasoning.")
-    if found is None and ask.tool:
-        found = _check(ask.tool, _TOOL, "tools[0].")
-    if found is None and model is not None:
-        found = _of_model(ask, model)
-    return found
-
-
-def size_of(text: str) -> tuple[int, int] | None:
-    """Width and height of `WIDTHxHEIGHT`, or None."""
-    width, _, height = text.partition("x")
-    if all(part.isascii() and part.isdigit() and len(part) <= 5 for part in (width, height)):
-        return int(width), int(height)
-    return None
+    return (
+        _check(ask.body, RULES[ask.endpoint])
+        or _check(ask.body.get("reasoning") or {}, _REASONING, "reasoning.")
+        or (_check(ask.tool, _TOOL, "tools[0].") if ask.tool else None)
+        or (_of_model(ask, model) if model else None)
+    )
 
 
 def _check(
@@ -197,8 +180,7 @@ def _invalid_value(name: str, value: object, known: tuple[str, ...]) -> Refusal:
 def _of_model(ask: Ask, model: SimulatedModel) -> Refusal | None:
     """What only some models take."""
     if model.makes_images:
-        size = (ask.tool or ask.body).get("size") or "auto"
-        return None if size in ("auto", *CLASSIC_SIZES) else _size_problem(ask, model, size)
+        return _size_problem(ask, model)
     if model.effort not in (None, "none"):
         if ask.endpoint is Endpoint.CHAT and "max_tokens" in ask.body:
             message = (
@@ -216,16 +198,19 @@ def _of_model(ask: Ask, model: SimulatedModel) -> Refusal | None:
     return None
 
 
-def _size_problem(ask: Ask, model: SimulatedModel, size: str) -> Refusal | None:
+def _size_problem(ask: Ask, model: SimulatedModel) -> Refusal | None:
+    size = (ask.tool or ask.body).get("size") or "auto"
+    if size in ("auto", *CLASSIC_SIZES):
+        return None
     param = "tools[0].size" if ask.tool else "size"
     if not model.free_size:
         return _invalid_value(param, size, (*CLASSIC_SIZES, "auto"))
-    sides = size_of(size)
-    if sides is None:
+    if not re.fullmatch("[0-9]{1,5}x[0-9]{1,5}", size):
         message = f"Invalid size '{size[:LONGEST_NAME]}'. Give WIDTHxHEIGHT or auto."
         return bad_parameter(message, param, "invalid_value")
+    width, height = map(int, size.split("x"))
     for holds, demand in _SIZE_RULES:
-        if not holds(*sides):
+        if not holds(width, height):
             return bad_parameter(f"Invalid size '{size}'. {demand}", param, "invalid_value")
     return None
 

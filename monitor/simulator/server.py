@@ -17,7 +17,7 @@ from aiohttp.http import RawRequestMessage
 from monitor.simulator.answers import Answer, Ending, encode, refused, retry_after
 from monitor.simulator.asking import Ask, read
 from monitor.simulator.faults import FaultInjector
-from monitor.simulator.ledger import Ledger
+from monitor.simulator.ledger import Kind, Ledger
 from monitor.simulator.refusals import Refusal, bad_parameter
 from monitor.simulator.responder import Responder, bases_of
 from monitor.simulator.scenario import Scenario
@@ -165,15 +165,18 @@ class Simulator:
 
     def _record(self, play: _Play, ask: Ask, answer: Answer) -> None:
         key, model = play.responder.key_of(ask), ask.model
-        self.ledger.record(
-            elapsed=self._clock() - self._began,
+        kind = Kind(
             key=key.name if key else "(unknown)",
-            path=ask.path,
             # Names that a client invents must not fill the totals.
             model=model if not model or play.responder.model_of(model) else "(unknown)",
             surface=ask.surface or "",
             status=answer.status,
             what=answer.what,
+        )
+        self.ledger.record(
+            kind,
+            elapsed=self._clock() - self._began,
+            path=ask.path,
             charges=answer.charges,
             request_id=answer.headers.get("x-request-id") if answer.status else None,
         )
