@@ -1,6 +1,5 @@
 """A stand-in for the API, for the demo and the tests. Imports nothing else of ours."""
 
-from monitor.simulator.ledger import Entry, Ledger
 from monitor.simulator.scenario import Scenario
 from monitor.simulator.scenario_file import (
     ScenarioError,
@@ -11,8 +10,6 @@ from monitor.simulator.scenario_file import (
 from monitor.simulator.server import Simulator, serve
 
 __all__ = [
-    "Entry",
-    "Ledger",
     "Scenario",
     "ScenarioError",
     "Simulator",

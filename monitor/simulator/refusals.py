@@ -244,6 +244,11 @@ def bad_parameter(message: str, param: str | None, code: str | None, status: int
     return Refusal("bad_request", Stage.PARAMETERS, status, message, param=param, code=code)
 
 
+def not_found(message: str) -> Refusal:
+    """A project of the admin API, or what was asked of it, is not there."""
+    return Refusal("not_found", Stage.MODEL, 404, message, code="not_found")
+
+
 def wrong_endpoint(message: str, param: str = "model", status: int = 404) -> Refusal:
     """A model asked for where it is not served."""
     return Refusal("wrong_endpoint", Stage.MODEL, status, message, param=param)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import chain
 from math import ceil
 
-from monitor.simulator import admin, parameters, pictures, texts
+from monitor.simulator import parameters, pictures, texts
 from monitor.simulator.answers import Answer, encode, headers_for, limits, refused
 from monitor.simulator.asking import LONGEST_NAME, Ask, Endpoint
 from monitor.simulator.refusals import (
@@ -17,14 +17,18 @@ from monitor.simulator.refusals import (
     Stage,
     gate_refusal,
     masked,
+    not_found,
     rate_limited,
     wrong_endpoint,
 )
-from monitor.simulator.scenario import PROVIDER, Scenario, SimulatedKey
+from monitor.simulator.scenario import PROVIDER, Admin, Scenario, SimulatedKey
 from monitor.simulator.simulated_models import IMAGE_SURFACES, SimulatedModel, SimulatedSurface
 
 #: Seconds of the window in which calls of image surfaces are counted.
 _WINDOW = 60.0
+
+#: The admin API: a project's rate limits and its model permissions, read only.
+_PROJECTS = "/v1/organization/projects/"
 
 #: What a request for the model list is not held to: it costs nothing and passes no gate.
 _NOT_FOR_LISTS = frozenset({Stage.BILLING, Stage.RATE, Stage.GATE, Stage.CONTENT})
@@ -50,9 +54,13 @@ class Responder:
 
     def answer(self, ask: Ask, at: float) -> Answer:
         """The answer at this second of scenario time, before any technical failure."""
-        managed = admin.answer(self.scenario, ask)
-        if managed is not None:
-            return managed
+        project, _, what = ask.path.removeprefix(_PROJECTS).partition("/")
+        if (
+            ask.method == "GET"
+            and ask.path.startswith(_PROJECTS)
+            and what in ("rate_limits", "model_permissions")
+        ):
+            return self._admin_answer(ask, project, what)
         key = self.key_of(ask)
         if key is None or key.base != ask.base:
             refusal = ask.problem if ask.problem and not ask.base else _unknown_key(ask, key)
@@ -65,6 +73,28 @@ class Responder:
         if ask.endpoint is not Endpoint.MODELS:
             answer.headers |= limits(ask, key, used=len(self._calls_of(key)) or 1)
         return answer
+
+    def _admin_answer(self, ask: Ask, project: str, what: str) -> Answer:
+        admin = next((one for one in self.scenario.admins if one.secret == ask.secret), None)
+        if admin is None:
+            return refused(ask, None, self._no_admin(ask))
+        keys = (key for key in self.scenario.keys if key.organization == admin.organization)
+        if not any(project in key.projects for key in keys):
+            return refused(ask, None, not_found(f"No project found with id '{project}'."))
+        if what == "rate_limits":
+            value = _rate_limits(self.scenario, admin)
+        elif admin.mode is None:
+            return refused(ask, None, not_found("No model permissions are set for this project."))
+        else:
+            value = _permissions(admin)
+        return Answer(what, 200, encode(value), headers=headers_for(ask, None))
+
+    def _no_admin(self, ask: Ask) -> Refusal:
+        """An ordinary key lacks the scope; any other secret is unknown."""
+        if self.key_of(ask) is not None:
+            scope = "api.management.read"
+            return replace(REFUSALS["missing_scope"].filled(scope=scope), status=403)
+        return REFUSALS["invalid_api_key"].filled(masked=masked(ask.secret or ""))
 
     def _refusal(self, ask: Ask, key: SimulatedKey, at: float) -> Refusal | None:
         scripted = {
@@ -239,3 +269,27 @@ def _concerns(stage: Stage, ask: Ask, surfaces: frozenset[SimulatedSurface]) -> 
     if ask.endpoint is not Endpoint.MODELS or SimulatedSurface.MODELS in surfaces:
         return True
     return stage not in _NOT_FOR_LISTS and (stage is not Stage.MODEL or bool(ask.model))
+
+
+def _permissions(admin: Admin) -> dict[str, object]:
+    return {
+        "object": "project.model_permissions",
+        "mode": admin.mode,
+        "model_ids": list(admin.models),
+    }
+
+
+def _rate_limits(scenario: Scenario, admin: Admin) -> dict[str, object]:
+    rows: list[dict[str, object]] = [
+        {
+            "object": "project.rate_limit",
+            "id": f"rl-{model.name}",
+            "model": model.name,
+            "max_requests_per_1_minute": 500,
+            "max_tokens_per_1_minute": 200_000,
+        }
+        | ({"max_images_per_1_minute": admin.images_per_minute} if model.makes_images else {})
+        for model in scenario.models.values()
+    ]
+    ends = {"first_id": rows[0]["id"], "last_id": rows[-1]["id"]}
+    return {"object": "list", "data": rows, **ends, "has_more": False}
