@@ -4,6 +4,7 @@ Every value is spelt as it appears on the command line, in the database and in m
 """
 
 from enum import StrEnum
+from typing import Self
 
 
 class State(StrEnum):
@@ -47,38 +48,40 @@ class Owner(StrEnum):
 
 
 class Code(StrEnum):
-    """What an answer means. The effect and the usual owner follow from the code."""
+    """What an answer means; the one effect this has, and whose problem it usually is."""
 
-    ACCESS_GRANTED = "access_granted"
-    VERIFICATION_REQUIRED = "verification_required"
-    VERIFICATION_LOCKED = "verification_locked"
-    INVALID_CREDENTIALS = "invalid_credentials"
-    ACCOUNT_DEACTIVATED = "account_deactivated"
-    ORGANIZATION_MISMATCH = "organization_mismatch"
-    MISSING_SCOPE = "missing_scope"
-    PROJECT_DENIED = "project_denied"
-    MODEL_UNAVAILABLE = "model_unavailable"
-    REGION_BLOCKED = "region_blocked"
-    QUOTA_EXHAUSTED = "quota_exhausted"
-    TIER_UNSUPPORTED = "tier_unsupported"
-    WRONG_ENDPOINT = "wrong_endpoint"
-    RATE_LIMITED = "rate_limited"
-    SERVER_ERROR = "server_error"
-    EDGE_ERROR = "edge_error"
-    NETWORK_ERROR = "network_error"
-    MODERATION_BLOCKED = "moderation_blocked"
-    BAD_REQUEST = "bad_request"
-    UNRECOGNIZED = "unrecognized"
+    effect: Effect
+    owner: Owner
 
-    @property
-    def effect(self) -> Effect:
-        """The one effect this code has."""
-        return _EFFECTS[self]
+    def __new__(
+        cls, word: str, effect: Effect = Effect.INCONCLUSIVE, owner: Owner = Owner.ROUTE
+    ) -> Self:
+        """Make a code; the defaults are for type checkers, which take `Code(word)` for a call of this."""
+        code = str.__new__(cls, word)
+        code._value_ = word
+        code.effect, code.owner = effect, owner
+        return code
 
-    @property
-    def owner(self) -> Owner:
-        """Whose problem it usually is."""
-        return _OWNERS[self]
+    ACCESS_GRANTED = "access_granted", Effect.GRANTED, Owner.ORGANIZATION
+    VERIFICATION_REQUIRED = "verification_required", Effect.GATED, Owner.ORGANIZATION
+    VERIFICATION_LOCKED = "verification_locked", Effect.LOCKED, Owner.ORGANIZATION
+    INVALID_CREDENTIALS = "invalid_credentials", Effect.BLOCKED, Owner.KEY
+    ACCOUNT_DEACTIVATED = "account_deactivated", Effect.BLOCKED, Owner.ORGANIZATION
+    ORGANIZATION_MISMATCH = "organization_mismatch", Effect.BLOCKED, Owner.KEY
+    MISSING_SCOPE = "missing_scope", Effect.BLOCKED, Owner.KEY
+    PROJECT_DENIED = "project_denied", Effect.BLOCKED, Owner.PROJECT
+    MODEL_UNAVAILABLE = "model_unavailable", Effect.BLOCKED, Owner.MODEL
+    REGION_BLOCKED = "region_blocked", Effect.BLOCKED, Owner.NETWORK
+    QUOTA_EXHAUSTED = "quota_exhausted", Effect.BLOCKED, Owner.BILLING
+    TIER_UNSUPPORTED = "tier_unsupported", Effect.BLOCKED, Owner.BILLING
+    WRONG_ENDPOINT = "wrong_endpoint", Effect.BLOCKED, Owner.REQUEST
+    RATE_LIMITED = "rate_limited", Effect.INCONCLUSIVE, Owner.RATE_LIMIT
+    SERVER_ERROR = "server_error", Effect.INCONCLUSIVE, Owner.PROVIDER
+    EDGE_ERROR = "edge_error", Effect.INCONCLUSIVE, Owner.ROUTE
+    NETWORK_ERROR = "network_error", Effect.INCONCLUSIVE, Owner.NETWORK
+    MODERATION_BLOCKED = "moderation_blocked", Effect.INCONCLUSIVE, Owner.REQUEST
+    BAD_REQUEST = "bad_request", Effect.INCONCLUSIVE, Owner.REQUEST
+    UNRECOGNIZED = "unrecognized", Effect.INCONCLUSIVE, Owner.ROUTE
 
 
 #: The key itself is refused, whatever it asks for, and that does not end by itself.
@@ -89,52 +92,6 @@ LISTING_BLOCKERS = DEAD_KEY | {Code.ORGANIZATION_MISMATCH, Code.REGION_BLOCKED}
 #: What a listing can tell. A restricted key may be refused the list, or have no quota for it, and still use
 #: its models: these two block nothing.
 LISTING_CODES = LISTING_BLOCKERS | {Code.QUOTA_EXHAUSTED, Code.PROJECT_DENIED}
-
-_EFFECTS = {
-    Code.ACCESS_GRANTED: Effect.GRANTED,
-    Code.VERIFICATION_REQUIRED: Effect.GATED,
-    Code.VERIFICATION_LOCKED: Effect.LOCKED,
-    Code.INVALID_CREDENTIALS: Effect.BLOCKED,
-    Code.ACCOUNT_DEACTIVATED: Effect.BLOCKED,
-    Code.ORGANIZATION_MISMATCH: Effect.BLOCKED,
-    Code.MISSING_SCOPE: Effect.BLOCKED,
-    Code.PROJECT_DENIED: Effect.BLOCKED,
-    Code.MODEL_UNAVAILABLE: Effect.BLOCKED,
-    Code.REGION_BLOCKED: Effect.BLOCKED,
-    Code.QUOTA_EXHAUSTED: Effect.BLOCKED,
-    Code.TIER_UNSUPPORTED: Effect.BLOCKED,
-    Code.WRONG_ENDPOINT: Effect.BLOCKED,
-    Code.RATE_LIMITED: Effect.INCONCLUSIVE,
-    Code.SERVER_ERROR: Effect.INCONCLUSIVE,
-    Code.EDGE_ERROR: Effect.INCONCLUSIVE,
-    Code.NETWORK_ERROR: Effect.INCONCLUSIVE,
-    Code.MODERATION_BLOCKED: Effect.INCONCLUSIVE,
-    Code.BAD_REQUEST: Effect.INCONCLUSIVE,
-    Code.UNRECOGNIZED: Effect.INCONCLUSIVE,
-}
-
-_OWNERS = {
-    Code.ACCESS_GRANTED: Owner.ORGANIZATION,
-    Code.VERIFICATION_REQUIRED: Owner.ORGANIZATION,
-    Code.VERIFICATION_LOCKED: Owner.ORGANIZATION,
-    Code.INVALID_CREDENTIALS: Owner.KEY,
-    Code.ACCOUNT_DEACTIVATED: Owner.ORGANIZATION,
-    Code.ORGANIZATION_MISMATCH: Owner.KEY,
-    Code.MISSING_SCOPE: Owner.KEY,
-    Code.PROJECT_DENIED: Owner.PROJECT,
-    Code.MODEL_UNAVAILABLE: Owner.MODEL,
-    Code.REGION_BLOCKED: Owner.NETWORK,
-    Code.QUOTA_EXHAUSTED: Owner.BILLING,
-    Code.TIER_UNSUPPORTED: Owner.BILLING,
-    Code.WRONG_ENDPOINT: Owner.REQUEST,
-    Code.RATE_LIMITED: Owner.RATE_LIMIT,
-    Code.SERVER_ERROR: Owner.PROVIDER,
-    Code.EDGE_ERROR: Owner.ROUTE,
-    Code.NETWORK_ERROR: Owner.NETWORK,
-    Code.MODERATION_BLOCKED: Owner.REQUEST,
-    Code.BAD_REQUEST: Owner.REQUEST,
-    Code.UNRECOGNIZED: Owner.ROUTE,
-}
 
 
 class Gate(StrEnum):
