@@ -106,8 +106,8 @@ class TargetState:
         """
         moved: dict[str, Any] = {
             name: value + step
-            for name in _MEASURED
-            if isinstance(value := getattr(self, name), datetime)
+            for name in _NAMES
+            if name != "declared_at" and isinstance(value := getattr(self, name), datetime)
         }
         if self.clock_at == self.declared_at:
             moved.pop("clock_at", None)
@@ -116,20 +116,6 @@ class TargetState:
                 self.streak, first=self.streak.first + step, last=self.streak.last + step
             )
         return replace(self, **moved)
-
-
-_MEASURED = (
-    "since",
-    "first_light_at",
-    "opened_at",
-    "clock_at",
-    "eager_since",
-    "conclusive_at",
-    "failing_since",
-    "last_probe_at",
-    "last_full_at",
-    "next_probe_at",
-)
 
 
 _NAMES = tuple(spec.name for spec in fields(TargetState))
@@ -177,10 +163,6 @@ def from_json(stored: Mapping[str, Any]) -> TargetState:
     return TargetState(**values)
 
 
-def _suspects(stored: list[Any]) -> tuple[tuple[Code, int], ...]:
-    return tuple((Code(code), int(count)) for code, count in stored)
-
-
 def _streak(stored: list[Any]) -> Streak:
     effect, count, first, last = stored
     return Streak(
@@ -188,37 +170,17 @@ def _streak(stored: list[Any]) -> Streak:
     )
 
 
-_READERS: dict[str, Any] = {
-    "state": State,
-    "since": datetime.fromisoformat,
-    "streak": _streak,
-    "refusals": int,
-    "gated_seen": bool,
-    "blocked_seen": bool,
-    "granted_seen": bool,
-    "first_light_at": datetime.fromisoformat,
-    "opened_at": datetime.fromisoformat,
-    "lit": bool,
-    "declared_at": datetime.fromisoformat,
-    "clock_at": datetime.fromisoformat,
-    "wait_probes": int,
-    "wait_cost_usd": float,
-    "flickers": int,
-    "eager_since": datetime.fromisoformat,
-    "locked_by_declaration": bool,
-    "overdue_told": int,
-    "suspects": _suspects,
-    "blockers": lambda stored: tuple(Code(code) for code in stored),
-    "conclusive_at": datetime.fromisoformat,
-    "failing_since": datetime.fromisoformat,
-    "unproven": int,
-    "stale": Silence,
-    "retiring_told": str,
-    "setbacks": int,
-    "last_full": Code,
-    "last_diagnosis": Code,
-    "last_probe_at": datetime.fromisoformat,
-    "last_full_at": datetime.fromisoformat,
-    "next_probe_at": datetime.fromisoformat,
-    "held_by": Hold,
+#: What reads a field from JSON, by the field's type; where that is a plain word or number, the type itself.
+_BY_TYPE: dict[Any, Any] = {
+    datetime | None: datetime.fromisoformat,
+    Streak | None: _streak,
+    Code | None: Code,
+    Silence | None: Silence,
+    Hold | None: Hold,
+    str | None: str,
+    tuple[Code, ...]: lambda stored: tuple(Code(code) for code in stored),
+    tuple[tuple[Code, int], ...]: lambda stored: tuple(
+        (Code(code), int(count)) for code, count in stored
+    ),
 }
+_READERS = {spec.name: _BY_TYPE.get(spec.type, spec.type) for spec in fields(TargetState)}
