@@ -112,7 +112,7 @@ class BudgetLedger:
         """A target is no longer under watch. Its doubts stay."""
         self._unregister(account)
         self._release(account)
-        return self._posting()
+        return self.posting()
 
     # --- before a probe ---
 
@@ -127,12 +127,14 @@ class BudgetLedger:
             return None
         own = self._idle.get(account)
         if own and own.day == day and own.usd >= usd:
-            self._wake(own)
+            del self._idle[account]
+            self._count_idle(own, -own.usd)
+            self._in_flight[own.id] = own
             return own, NOTHING
         self._release(account)
         self._make_room(key, day, usd)
         hold = self.hold(account, key, day, usd)
-        return hold, self._posting(held=(hold,))
+        return hold, self.posting(held=(hold,))
 
     def hold(self, account: str, key: str, day: date, usd: float) -> Reservation:
         """Hold `usd` whether there is room or not; for who was told to go `over` the budget."""
@@ -218,7 +220,7 @@ class BudgetLedger:
         is probed `again`. `fate` is that of the target's earlier doubts.
         """
         if self._in_flight.pop(hold.id, None) is None:
-            return Settled(0.0, self._posting())
+            return Settled(0.0, self.posting())
         spends = self._decide(hold.account, fate, estimated=estimated)
         usd, cut = 0.0, False
         if cost is None:
@@ -237,7 +239,7 @@ class BudgetLedger:
             self._count_idle(hold, hold.usd)
         else:
             self._end(hold)
-        return Settled(usd, self._posting(spends), cut)
+        return Settled(usd, self.posting(spends), cut)
 
     def doubt(self, hold: Reservation) -> None:
         """Nobody knows what became of the probe on this hold."""
@@ -259,18 +261,14 @@ class BudgetLedger:
     def spent(self, key: str, day: date, usd: float, *, estimated: bool = False) -> Posting:
         """Book what was spent without a hold."""
         if not usd:
-            return self._posting()
+            return self.posting()
         self._add(key, day, usd)
-        return self._posting([Spend(key, day, usd, 1, estimated)])
+        return self.posting([Spend(key, day, usd, 1, estimated)])
 
     def dropped(self, hold: Reservation) -> None:
         """What was to be written could not be, so the probe was not sent."""
         if self._in_flight.pop(hold.id, None):
             self._end(hold)
-
-    def under_way(self, account: str) -> list[Reservation]:
-        """What is held in flight for an account."""
-        return [hold for hold in self._in_flight.values() if hold.account == account]
 
     def unwritten(self, posting: Posting) -> None:
         """The database refused it: what is held no more is said again with what is written next."""
@@ -297,7 +295,7 @@ class BudgetLedger:
                 self._release(account)
         if today and self.allowance is None:
             self._days = {at: usd for at, usd in self._days.items() if at[1] >= today}
-        return self._posting()
+        return self.posting()
 
     def _decide(self, account: str, fate: Fate, *, estimated: bool) -> list[Spend]:
         found: list[Spend] = []
@@ -344,11 +342,6 @@ class BudgetLedger:
             self._count_idle(idle, -idle.usd)
             self._end(idle)
 
-    def _wake(self, idle: Reservation) -> None:
-        del self._idle[idle.account]
-        self._count_idle(idle, -idle.usd)
-        self._in_flight[idle.id] = idle
-
     def _count_idle(self, hold: Reservation, usd: float) -> None:
         _count(self._idle_months, _month(hold.day), usd)
 
@@ -363,11 +356,8 @@ class BudgetLedger:
             self._waiting -= old.price if old.waiting else 0.0
             self._rate -= old.rate
 
-    def posting(self) -> Posting:
-        """What is held no more and was not said yet."""
-        return self._posting()
-
-    def _posting(self, spends: Iterable[Spend] = (), held: tuple[Reservation, ...] = ()) -> Posting:
+    def posting(self, spends: Iterable[Spend] = (), held: tuple[Reservation, ...] = ()) -> Posting:
+        """What is to be written, together with what is held no more and was not said yet."""
         freed, self._freed = tuple(self._freed), []
         return Posting(tuple(spends), held, freed)
 
