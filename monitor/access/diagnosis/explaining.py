@@ -51,89 +51,23 @@ _EXCEPTIONS: Final = {
 _EXCEPTION = re.compile(rf"\b({'|'.join(_EXCEPTIONS)})\b")
 
 # In the words of curl, of Python's and Node's clients, and of the resolver; the first that is found counts.
-_FAILURES: Final[tuple[tuple[Failure, tuple[str, ...]], ...]] = (
-    (
-        Failure.NAME_RESOLUTION,
-        (
-            "could not resolve host",
-            "couldn't resolve host",
-            "name or service not known",
-            "nodename nor servname",
-            "name resolution",
-            "getaddrinfo",
-            "enotfound",
-            "no such host",
-        ),
-    ),
-    (Failure.PROXY, ("proxyerror", "proxy connect aborted", "from proxy after connect")),
-    (
-        Failure.TLS,
-        (
-            "certificate verify failed",
-            "certificate_verify_failed",
-            "certificate has expired",
-            "self-signed certificate",
-            "self signed certificate",
-            "certificate problem",
-            "tls handshake",
-            "ssl handshake",
-            "sslerror",
-            "ssl_connect",
-            "sslv3_alert",
-            "unknown_ca",
-        ),
-    ),
-    (
-        Failure.TIMEOUT,
-        (
-            "apitimeouterror",
-            "readtimeout",
-            "connecttimeout",
-            "read timed out",
-            "request timed out",
-            "operation timed out",
-            "connection timed out",
-            "resolving timed out",
-            "etimedout",
-            "deadline exceeded",
-        ),
-    ),
-    (
-        Failure.CUT,
-        (
-            "econnreset",
-            "connection reset",
-            "connection aborted",
-            "socket hang up",
-            "server disconnected",
-            "remotedisconnected",
-            "remoteprotocolerror",
-            "incomplete chunked read",
-            "empty reply from server",
-            "broken pipe",
-            "peer closed connection",
-            "unexpectedeof",
-            "unexpected eof",
-        ),
-    ),
-    (
-        Failure.CONNECT,
-        (
-            "econnrefused",
-            "connection refused",
-            "no route to host",
-            "network is unreachable",
-            "all connection attempts failed",
-            "failed to connect to",
-            "couldn't connect to server",
-            "connecterror",
-            "apiconnectionerror",
-            "connection error",
-            "fetch failed",
-            "failed to fetch",
-        ),
-    ),
-)
+_FAILURES: Final = {
+    Failure.NAME_RESOLUTION: "could not resolve host|couldn't resolve host|name or service not known"
+    "|nodename nor servname|name resolution|getaddrinfo|enotfound|no such host",
+    Failure.PROXY: "proxyerror|proxy connect aborted|from proxy after connect",
+    Failure.TLS: "certificate verify failed|certificate_verify_failed|certificate has expired"
+    "|self-signed certificate|self signed certificate|certificate problem|tls handshake"
+    "|ssl handshake|sslerror|ssl_connect|sslv3_alert|unknown_ca",
+    Failure.TIMEOUT: "apitimeouterror|readtimeout|connecttimeout|read timed out|request timed out"
+    "|operation timed out|connection timed out|resolving timed out|etimedout"
+    "|deadline exceeded",
+    Failure.CUT: "econnreset|connection reset|connection aborted|socket hang up|server disconnected"
+    "|remotedisconnected|remoteprotocolerror|incomplete chunked read|empty reply from server"
+    "|broken pipe|peer closed connection|unexpectedeof|unexpected eof",
+    Failure.CONNECT: "econnrefused|connection refused|no route to host|network is unreachable"
+    "|all connection attempts failed|failed to connect to|couldn't connect to server"
+    "|connecterror|apiconnectionerror|connection error|fetch failed|failed to fetch",
+}
 
 # Parts of a path and the surfaces they stand for; the first that is found counts.
 _PATHS: Final = (
@@ -185,7 +119,9 @@ def explain(body: bytes, given: Given) -> Explained:
             # A success that was cut out of a longer text may be a quotation.
             continue
         if not whole:
-            found = replace(found, assumed=(_taken(pasted, part), *found.assumed))
+            where = f" in {pasted.form}" if pasted.form else ""
+            begins = f"that the answer begins{where} with {clean(part, 60)!r}"
+            found = replace(found, assumed=(begins, *found.assumed))
         first = first or found
         if found.diagnosis.code is not Code.UNRECOGNIZED:
             first = found
@@ -230,11 +166,6 @@ def _part(part: str, asked: Observation, *, whole: bool) -> Explained:
         missing = replace(observation, failure=failure, failure_text=part)
         return Explained(diagnose(missing), (f"that no answer came ({failure}), from the words",))
     return Explained(found, ("nothing of the status: none is given or found",))
-
-
-def _taken(pasted: Pasted, part: str) -> str:
-    where = f" in {pasted.form}" if pasted.form else ""
-    return f"that the answer begins{where} with {clean(part, 60)!r}"
 
 
 def _number(value: object) -> int | None:
@@ -282,10 +213,9 @@ def status_in(text: str) -> tuple[int, str] | None:
 def failure_in(text: str) -> Failure | None:
     """Why there was no answer, where a text that states no status says so."""
     text = text[:STATED_CAP].casefold()
-    for failure, phrases in _FAILURES:
-        if any(phrase in text for phrase in phrases):
-            return failure
-    return None
+    return next(
+        (failure for failure, phrases in _FAILURES.items() if re.search(phrases, text)), None
+    )
 
 
 def surface_of(endpoint: str) -> Surface | None:
