@@ -110,12 +110,6 @@ class TokenBucket:
         return slot
 
 
-@dataclass(slots=True)
-class _Refusal:
-    key: str
-    at: float
-
-
 class Breaker:
     """Stops a route that refuses everybody, all but one trial a minute.
 
@@ -130,7 +124,8 @@ class Breaker:
         self._needed = max(2, min(self.keys_limit, keys))
         self._trial_every = trial_every
         self._edges = 0
-        self._limited: deque[_Refusal] = deque(maxlen=64)
+        #: the keys that were answered 429, and when
+        self._limited: deque[tuple[str, float]] = deque(maxlen=64)
         self._next_trial: float | None = None
 
     @property
@@ -154,13 +149,13 @@ class Breaker:
         if code is Code.EDGE_ERROR:
             self._edges += 1
         elif code is Code.RATE_LIMITED:
-            self._limited.append(_Refusal(key, now))
+            self._limited.append((key, now))
         else:
             self._edges = 0
             self._limited.clear()
             self._next_trial = None
             return
-        recent = {r.key for r in self._limited if now - r.at <= self._trial_every}
+        recent = {key for key, at in self._limited if now - at <= self._trial_every}
         if self._next_trial is None and (
             self._edges >= self.edge_limit or len(recent) >= self._needed
         ):

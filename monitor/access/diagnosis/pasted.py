@@ -7,7 +7,7 @@ that had to be cut out of something else can tell of a refusal, and is never tak
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from monitor.access.diagnosis import loose
@@ -80,15 +80,7 @@ def take_apart(text: str) -> Pasted:
     text = _tidy(text)
     endpoint, model, text = _command(text)
     found = _answer(text)
-    return Pasted(
-        found.parts,
-        found.whole,
-        found.form,
-        found.status,
-        found.headers,
-        endpoint or found.endpoint,
-        model or found.model,
-    )
+    return replace(found, endpoint=endpoint or found.endpoint, model=model or found.model)
 
 
 def _answer(text: str) -> Pasted:

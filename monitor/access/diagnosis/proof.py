@@ -18,7 +18,6 @@ from monitor.access.images import cut_image
 from monitor.access.observation import Observation
 from monitor.access.words import Surface
 
-_IMAGES: Final = (Surface.IMAGES, Surface.EDITS)
 #: The shapes that prove a surface; None (surface unknown) allows any.
 _SHAPES: Final[dict[Surface | None, tuple[Shape, ...]]] = {
     Surface.IMAGES: (Shape.IMAGES,),
