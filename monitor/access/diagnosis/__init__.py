@@ -3,23 +3,23 @@
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
-from monitor.access.diagnosis import envelope, own, proof
-from monitor.access.diagnosis import rules as built_in
+from monitor.access.diagnosis import envelope, proof
 from monitor.access.diagnosis.advice import NO_ANSWER, Advice, advise, owner_of
 from monitor.access.diagnosis.answer import Kind, ParsedAnswer, read, retry_after
-from monitor.access.diagnosis.own import OwnRule
-from monitor.access.diagnosis.rules import Finding
-from monitor.access.diagnosis.text import MESSAGE_CAP, clean, fold
+from monitor.access.diagnosis.proof import Proof, ProofVerdict
+from monitor.access.diagnosis.rule import OwnRule
+from monitor.access.diagnosis.rules import Finding, found, judge, own_finding
+from monitor.access.diagnosis.text import MESSAGE_CAP, clean
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import LISTING_CODES, Code, Owner, ProbeKind
 
 __all__ = ["Advice", "DiagnosisCache", "OwnRule", "advise", "diagnose", "read_listing"]
 
 _UNPROVEN = {
-    proof.ProofVerdict.OTHER_MODEL: (Code.UNRECOGNIZED, "another_model_answered"),
-    proof.ProofVerdict.FILTERED: (Code.MODERATION_BLOCKED, "ended_by_a_filter"),
-    proof.ProofVerdict.WORDLESS: (Code.UNRECOGNIZED, "answered_something_else"),
-    proof.ProofVerdict.UNPROVEN: (Code.UNRECOGNIZED, "success_without_proof"),
+    ProofVerdict.OTHER_MODEL: (Code.UNRECOGNIZED, "another_model_answered"),
+    ProofVerdict.FILTERED: (Code.MODERATION_BLOCKED, "ended_by_a_filter"),
+    ProofVerdict.WORDLESS: (Code.UNRECOGNIZED, "answered_something_else"),
+    ProofVerdict.UNPROVEN: (Code.UNRECOGNIZED, "success_without_proof"),
 }
 
 
@@ -31,44 +31,35 @@ def diagnose(observation: Observation, rules: Sequence[OwnRule] = ()) -> Diagnos
     """
     if observation.kind is ProbeKind.LISTING:
         return read_listing(observation, rules) or _diagnosis(
-            observation, Finding(Code.UNRECOGNIZED, "listing_is_fine", Owner.REQUEST)
+            observation, found(Code.UNRECOGNIZED, "listing_is_fine", Owner.REQUEST)
         )
     if observation.failure is not None:
         return _no_answer(observation)
     answer = read(observation)
     if _succeeded(observation) and (answer.kind is Kind.TEXT or not answer.errors):
         judged = proof.judge(answer, observation)
-        refusal = _refusal_within(judged, observation)
-        if judged.verdict is proof.ProofVerdict.PROVEN and refusal is None:
-            return _diagnosis(
-                observation, Finding(Code.ACCESS_GRANTED, "proven", Code.ACCESS_GRANTED.owner)
-            )
-        inner = _spoken(judged) if judged.texts or judged.denials else answer
-        found = own.find(rules, inner, _folded(inner), observation.status) if rules else None
-        if chosen := found or refusal:
-            return _diagnosis(observation, chosen, inner, _folded(inner))
+        inner, refusal = answer, None
+        if judged.texts or judged.denials:
+            inner = _spoken(judged)
+            refusal = judge(inner, observation.status)
+            if refusal.code is Code.UNRECOGNIZED:
+                refusal = None
+        if judged.verdict is ProofVerdict.PROVEN and refusal is None:
+            return _diagnosis(observation, found(Code.ACCESS_GRANTED, "proven"))
+        if chosen := own_finding(rules, inner, observation.status) or refusal:
+            return _diagnosis(observation, chosen, inner, inner.folded)
         if answer.kind in (Kind.JSON, Kind.STREAM):
-            code, rule = _UNPROVEN[judged.verdict]
-            return _diagnosis(
-                observation,
-                Finding(code, rule, code.owner),
-                inner,
-                unproven=judged.verdict is proof.ProofVerdict.WORDLESS,
-            )
-    folded = _folded(answer)
-    return _diagnosis(observation, _judge(rules, answer, folded, observation), answer, folded)
+            wordless = judged.verdict is ProofVerdict.WORDLESS
+            finding = found(*_UNPROVEN[judged.verdict])
+            return _diagnosis(observation, finding, inner, unproven=wordless)
+    return _diagnosis(observation, _judged(rules, answer, observation), answer, answer.folded)
 
 
-def _refusal_within(judged: proof.Proof, observation: Observation) -> Finding | None:
-    """The refusal inside a success, in the model's words or beside them."""
-    if not judged.texts and not judged.denials:
-        return None
-    spoken = _spoken(judged)
-    found = built_in.judge(spoken, _folded(spoken), observation.status)
-    return found if found.code is not Code.UNRECOGNIZED else None
+def _judged(rules: Sequence[OwnRule], answer: ParsedAnswer, observation: Observation) -> Finding:
+    return own_finding(rules, answer, observation.status) or judge(answer, observation.status)
 
 
-def _spoken(judged: proof.Proof) -> ParsedAnswer:
+def _spoken(judged: Proof) -> ParsedAnswer:
     """All of a success's text as an answer of its own: what is an error object in it is that error."""
     layers = [layer for denial in judged.denials for layer in envelope.layers(denial)]
     for text in judged.texts:
@@ -87,19 +78,11 @@ def read_listing(observation: Observation, rules: Sequence[OwnRule] = ()) -> Dia
     answer = read(observation)
     if observation.status is not None and _succeeded(observation) and _is_list(observation, answer):
         return None
-    folded = _folded(answer)
-    finding = _judge(rules, answer, folded, observation)
+    finding = _judged(rules, answer, observation)
     effect = finding.code.effect
     if effect.conclusive or (effect == "blocked" and finding.code not in LISTING_CODES):
-        finding = Finding(Code.UNRECOGNIZED, f"listing_{finding.rule}", finding.owner)
-    return _diagnosis(observation, finding, answer, folded)
-
-
-def _judge(
-    rules: Sequence[OwnRule], answer: ParsedAnswer, folded: Sequence[str], observation: Observation
-) -> Finding:
-    found = own.find(rules, answer, folded, observation.status) if rules else None
-    return found or built_in.judge(answer, folded, observation.status)
+        finding = found(Code.UNRECOGNIZED, f"listing_{finding.rule}", finding.owner)
+    return _diagnosis(observation, finding, answer, answer.folded)
 
 
 def _is_list(observation: Observation, answer: ParsedAnswer) -> bool:
@@ -131,10 +114,6 @@ def _no_answer(observation: Observation) -> Diagnosis:
         status=observation.status,
         request_id=request_id_of(observation),
     )
-
-
-def _folded(answer: ParsedAnswer) -> list[str]:
-    return [fold(layer.message) if layer.message else "" for layer in answer.errors]
 
 
 def _diagnosis(

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from itertools import islice
@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from monitor.access.diagnosis import envelope
 from monitor.access.diagnosis.envelope import ErrorLayer
-from monitor.access.diagnosis.text import decode, plain_quotes
+from monitor.access.diagnosis.text import decode, fold, plain_quotes
 from monitor.access.observation import Observation
 
 #: The most frames of a stream that are read. A probe asks for 16 tokens; a longer stream counts as cut.
@@ -54,6 +54,13 @@ class ParsedAnswer:
     errors: Sequence[ErrorLayer] = ()
     #: Something followed that was not read as part of it: text after the JSON, frames after the cap.
     trailing: bool = False
+    #: the errors' messages as the rules compare them
+    folded: Sequence[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Fold the messages, once for all rules."""
+        folded = [fold(layer.message) if layer.message else "" for layer in self.errors]
+        object.__setattr__(self, "folded", folded)
 
 
 def read(observation: Observation) -> ParsedAnswer:

@@ -1,17 +1,22 @@
-"""What a rule is: what it reads in one error, and how a table of them is read.
+"""What a rule is, and what it reads in one error: built in (rules.toml), or of the users' own (settings).
 
-The built-in rules (rules.toml) and the users' own (settings) are of one kind, asked by `Rule.matches`.
+Both are of one kind, asked by `Rule.matches`. A rule of the users' own is tried before the built-in ones,
+and never over a proven success.
 """
 
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from monitor.access.diagnosis.envelope import ErrorLayer
-from monitor.access.words import Code, Owner
+from monitor.access.diagnosis.text import fold
+from monitor.access.fields import Text, Whole, about, setting
+from monitor.access.words import Code, Effect, Owner
 
 _SEPARATOR: Final = " + "
 _SOURCE: Final = "  # "
@@ -114,8 +119,12 @@ def read_rules(text: str) -> Iterator[Rule]:
     table = tomllib.loads(text)
     sources = table["sources"]
     for raw in table["rule"]:
-        phrases = tuple(_phrases(raw.get("phrases", ""), sources))
-        words = dict(_words(raw.get("words", ""), sources))
+        phrases = tuple(phrase(*line) for line in _lines(raw.get("phrases", ""), sources))
+        words = {
+            squeezed(word): source
+            for text, source in _lines(raw.get("words", ""), sources)
+            for word in text.split()
+        }
         if bool(phrases) == bool(words):
             raise ValueError(f"rule {raw['id']} needs phrases or words")
         yield Rule(
@@ -147,17 +156,6 @@ def phrase(text: str, source: str = "") -> Phrase:
     return Phrase(text, source, tuple(parts), tuple(patterns))
 
 
-def _phrases(block: str, sources: Mapping[str, Any]) -> Iterator[Phrase]:
-    for text, source in _lines(block, sources):
-        yield phrase(text, source)
-
-
-def _words(block: str, sources: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for text, source in _lines(block, sources):
-        for word in text.split():
-            yield squeezed(word), source
-
-
 def _lines(block: str, sources: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for line in block.splitlines():
         text, _, source = line.rpartition(_SOURCE)
@@ -175,3 +173,70 @@ def _among(status: int | None, those: Iterable[int]) -> bool:
 def _compiled(pattern: str) -> re.Pattern[str]:
     # On first use: compiling them all would cost more than reading the table.
     return re.compile(pattern)
+
+
+def _never_granted(code: Code) -> Code:
+    if code.effect is Effect.GRANTED:
+        raise ValueError("a rule never means granted: only an answer's payload proves access")
+    return code
+
+
+def _printable(text: str) -> str:
+    if not text.strip() or len(text) > 200 or not text.isprintable():
+        raise ValueError("must be 1 to 200 printable characters")
+    return text.strip()
+
+
+_OwnText = Annotated[
+    Text, AfterValidator(_printable), Field(json_schema_extra={"minLength": 1, "maxLength": 200})
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRule:
+    """The meaning of an answer that the built-in rules do not know: every field that is given must match."""
+
+    diagnosis: Annotated[
+        Code,
+        AfterValidator(_never_granted),
+        WithJsonSchema({"enum": [str(code) for code in Code if code.effect is not Effect.GRANTED]}),
+        about("What it means; never access_granted"),
+    ]
+    status: Annotated[Whole, Field(ge=100, le=599)] | None = setting(
+        None, "The answer's status, or the one that its error states"
+    )
+    code: _OwnText | None = setting(None, "The error's code; a number in quotes")
+    type: _OwnText | None = setting(None, "The error's type")
+    param: _OwnText | None = setting(None, "The error's param")
+    message_contains: _OwnText | None = setting(
+        None, "A phrase in the error's message, upper or lower case; no pattern"
+    )
+    _rule: Rule = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse dangerous rules with ValueError, and fold the phrase as messages are folded."""
+        _never_granted(self.diagnosis)
+        if not self.tells():
+            wanted = ", ".join(one.name for one in fields(self)[1:-1])
+            raise ValueError(f"needs at least one of: {wanted}")
+        words = fold(self.message_contains or "")
+        exact = ((name, getattr(self, name)) for name in ("code", "type", "param"))
+        rule = Rule(
+            "own",
+            self.diagnosis,
+            phrases=(Phrase(words, "", (words,)),) if words else (),
+            fields=tuple(
+                (name, value.strip().casefold()) for name, value in exact if value is not None
+            ),
+            status=self.status,
+        )
+        object.__setattr__(self, "_rule", rule)
+
+    def tells(self) -> list[str]:
+        """The names of what it reads."""
+        names = [one.name for one in fields(self)[1:-1]]
+        return [name for name in names if getattr(self, name) not in (None, "")]
+
+    def matches(self, layer: ErrorLayer, message: str, status: int | None) -> bool:
+        """Whether an error of an answer is what this rule is for; `message` is folded."""
+        return self._rule.matches(layer, message, (status, layer.status))

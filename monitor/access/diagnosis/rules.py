@@ -1,4 +1,4 @@
-"""What an answer means: the table's rules, then what only the status says.
+"""What an answer means: the users' own rules, the table's rules, then what only the status says.
 
 Messages are asked from the innermost error outward: what the vendor said counts, not what a gateway made
 of it. The message decides before the code, and the code before the status.
@@ -13,7 +13,8 @@ from typing import Final
 
 from monitor.access.diagnosis.answer import Kind, ParsedAnswer
 from monitor.access.diagnosis.envelope import ErrorLayer
-from monitor.access.diagnosis.rule import Rule, read_rules, squeezed
+from monitor.access.diagnosis.rule import OwnRule, Rule, read_rules, squeezed
+from monitor.access.diagnosis.text import fold
 from monitor.access.words import Code, Gate, Owner
 
 #: The built-in rules, in order.
@@ -52,31 +53,48 @@ class Finding:
     gate: Gate | None = None
 
 
-def judge(answer: ParsedAnswer, folded: Sequence[str], status: int | None) -> Finding:
-    """The meaning of a refusal. `folded`: the errors' messages as the rules compare them."""
+def found(code: Code, rule: str, owner: Owner | None = None, gate: Gate | None = None) -> Finding:
+    """A finding; its owner is the code's usual one unless it is given."""
+    return Finding(code, rule, owner or code.owner, gate)
+
+
+def own_finding(
+    rules: Sequence[OwnRule], answer: ParsedAnswer, status: int | None
+) -> Finding | None:
+    """What the first of the users' own rules that matches says."""
+    if not rules:
+        return None
+    layers: Sequence[tuple[ErrorLayer, str]] = list(zip(answer.errors, answer.folded, strict=True))
+    if not layers:
+        # a page, an empty body, a payload that proves nothing: its text is all there is
+        text = answer.text if answer.kind in (Kind.HTML, Kind.TEXT) else ""
+        layers = [(ErrorLayer(), fold(text))]
+    for number, rule in enumerate(rules, 1):
+        if any(rule.matches(layer, message, status) for layer, message in layers):
+            code = rule.diagnosis
+            return found(code, f"settings_rule_{number}", gate=_gate_of(code, answer))
+    return None
+
+
+def judge(answer: ParsedAnswer, status: int | None) -> Finding:
+    """The meaning of a refusal."""
     folded = [
-        _PATH_OF_MODELS.sub(r"\1listing", text) if "/model" in text else text for text in folded
+        _PATH_OF_MODELS.sub(r"\1listing", text) if "/model" in text else text
+        for text in answer.folded
     ]
     inner = _inner_status(answer.errors, folded, status)
     if answer.kind is Kind.HTML:
         return _html(answer.text, inner)
     success = status is None or 200 <= status < 300
     if success and answer.kind is Kind.TEXT and inner is None and len(answer.text) > QUOTING_CAP:
-        return _found(Code.UNRECOGNIZED, "long_text_in_a_success")
+        return found(Code.UNRECOGNIZED, "long_text_in_a_success")
     rule = _first_rule(answer.errors, folded, inner)
     if rule is None:
         return _by_status(answer, folded, inner)
     if rule.means is Code.VERIFICATION_LOCKED and answer.kind is Kind.TEXT and inner is None:
         # Prose without any sign of an error may be anything; locked needs a clear answer.
-        return _found(Code.UNRECOGNIZED, "locked_only_in_prose")
-    asked = rule.means is Code.VERIFICATION_REQUIRED
-    return _found(
-        rule.means, rule.id, rule.owner, gate_of(answer.errors, folded) if asked else None
-    )
-
-
-def _found(code: Code, rule: str, owner: Owner | None = None, gate: Gate | None = None) -> Finding:
-    return Finding(code, rule, owner or code.owner, gate)
+        return found(Code.UNRECOGNIZED, "locked_only_in_prose")
+    return found(rule.means, rule.id, rule.owner, _gate_of(rule.means, answer))
 
 
 def _inner_status(
@@ -120,17 +138,13 @@ def _by_message(
         for rule in rules:
             if (
                 rule.matches(layer, text, (inner,))
-                and _has_beside(rule, errors)
+                and (not rule.beside or any(rule.beside in each.codes for each in errors))
                 and not (rule.alone and len(seen) > 1)
             ):
                 return _yielding(rule, errors, inner)
         if not innermost and len(whole) > _LONG:
             innermost = whole[:_LONG]
     return None
-
-
-def _has_beside(rule: Rule, errors: Sequence[ErrorLayer]) -> bool:
-    return not rule.beside or any(rule.beside in layer.codes for layer in errors)
 
 
 def _yielding(rule: Rule, errors: Sequence[ErrorLayer], inner: int | None) -> Rule:
@@ -154,16 +168,18 @@ def _by_words(
                 yield rule
 
 
-def gate_of(errors: Sequence[ErrorLayer], folded: Sequence[str]) -> Gate:
-    """Which of the three: the message says it; where it does not, the parameter does."""
-    for text in folded:
+def _gate_of(code: Code, answer: ParsedAnswer) -> Gate | None:
+    """Which of the three gates: the message says it; where it does not, the parameter does."""
+    if code is not Code.VERIFICATION_REQUIRED:
+        return None
+    for text in answer.folded:
         if "reasoning summar" in text or "推理摘要" in text or "推理总结" in text:
             return Gate.SUMMARY
         if "to stream" in text or "流式" in text or "streaming" in text:
             return Gate.STREAM
         if "to use the model" in text or "to use this model" in text:
             return Gate.MODEL
-    for layer in errors:
+    for layer in answer.errors:
         if layer.param == "stream":
             return Gate.STREAM
         if layer.param.startswith("reasoning"):
@@ -173,14 +189,14 @@ def gate_of(errors: Sequence[ErrorLayer], folded: Sequence[str]) -> Gate:
 
 def _by_status(answer: ParsedAnswer, folded: Sequence[str], status: int | None) -> Finding:
     if status is None or status < 300:
-        return _found(Code.UNRECOGNIZED, "nothing_known")
+        return found(Code.UNRECOGNIZED, "nothing_known")
     if status < 400:
         # Redirects are not followed; a login page or a canonical host sends them.
-        return _found(Code.EDGE_ERROR, "status_3xx")
+        return found(Code.EDGE_ERROR, "status_3xx")
     prose = answer.kind in (Kind.TEXT, Kind.EMPTY)
     if status >= 500:
         edge = prose and (status in _EDGE_STATUSES or (status == 503 and not answer.text))
-        return _found(Code.EDGE_ERROR if edge else Code.SERVER_ERROR, "status_5xx")
+        return found(Code.EDGE_ERROR if edge else Code.SERVER_ERROR, "status_5xx")
     return _by_client_status(answer, folded, status, prose=prose)
 
 
@@ -189,13 +205,13 @@ def _by_client_status(
 ) -> Finding:
     named = [_ECHO.sub(" ", text) if prose else text for text in folded]
     if status == 404 and any("model" in text for text in named):
-        return _found(Code.MODEL_UNAVAILABLE, "status_404_of_a_model")
+        return found(Code.MODEL_UNAVAILABLE, "status_404_of_a_model")
     if status == 404 and not prose:
-        return _found(Code.UNRECOGNIZED, "status_404_unknown_words")
+        return found(Code.UNRECOGNIZED, "status_404_unknown_words")
     if status == 403 and answer.kind is Kind.EMPTY:
-        return _found(Code.EDGE_ERROR, "status_403_empty")
+        return found(Code.EDGE_ERROR, "status_403_empty")
     code = _BY_STATUS.get(status, Code.UNRECOGNIZED)
-    return _found(code, f"status_{status}" if code is not Code.UNRECOGNIZED else "nothing_known")
+    return found(code, f"status_{status}" if code is not Code.UNRECOGNIZED else "nothing_known")
 
 
 _BY_STATUS: Final = {
@@ -225,12 +241,12 @@ def _html(text: str, status: int | None) -> Finding:
     page = text[:4_000].casefold()
     said = _ECHOED_PATH.sub(" ", page)
     if any(mark in said for mark in _EDGE_MARKS) and status != 405:
-        return _found(Code.EDGE_ERROR, "page_of_an_edge")
+        return found(Code.EDGE_ERROR, "page_of_an_edge")
     if status == 429:
-        return _found(Code.RATE_LIMITED, "page_429")
+        return found(Code.RATE_LIMITED, "page_429")
     if status in (404, 405) or "cannot post /" in page or "cannot get /" in page:
-        return _found(Code.WRONG_ENDPOINT, "page_not_found")
+        return found(Code.WRONG_ENDPOINT, "page_not_found")
     if (status is None or status < 300) and ('id="root"' in page or 'id="app"' in page):
         # A relay's own website: the base URL lacks its path, usually /v1.
-        return _found(Code.WRONG_ENDPOINT, "page_of_a_website")
-    return _found(Code.EDGE_ERROR, "page_instead_of_an_answer")
+        return found(Code.WRONG_ENDPOINT, "page_of_a_website")
+    return found(Code.EDGE_ERROR, "page_instead_of_an_answer")
