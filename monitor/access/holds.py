@@ -12,23 +12,26 @@ from monitor.access.words import Code, Effect
 #: Reserved for a probe whose price is not known: a high guess until its usage is seen.
 UNKNOWN_PRICE = 0.02
 
-#: Prices that doubts, and rechecks, leave to a target that waits; and the most that this is of a month.
-DOUBTS_LEAVE, DOUBTS_SHARE = 2, 0.5
-RECHECKS_LEAVE, RECHECKS_SHARE = 3, 0.75
-
 #: Errors of a server or an edge that may come after the work was done, and is billed.
 DOUBTFUL = frozenset({408, 499, 502, 504, 520, 524})
 
 
 class Need(Enum):
-    """What a probe is for: it decides how much must be left after it."""
+    """What a probe is for: it decides how much must be left after it for the targets that wait.
+
+    That is so many `prices` of theirs, and of a month at most this `share`.
+    """
 
     #: a target waits for its opening
-    WAITING = auto()
+    WAITING = 2, 0.5
     #: the same, and the server was just heard from: all that is left may be used
-    ANSWERED = auto()
+    ANSWERED = 0, 0.0
     #: an open target is probed again
-    RECHECK = auto()
+    RECHECK = 3, 0.75
+
+    def __init__(self, prices: int, share: float) -> None:
+        self.prices = prices
+        self.share = share
 
 
 class Fate(Enum):

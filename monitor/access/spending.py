@@ -28,19 +28,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 
-from monitor.access.holds import (
-    DOUBTS_LEAVE,
-    DOUBTS_SHARE,
-    NOTHING,
-    RECHECKS_LEAVE,
-    RECHECKS_SHARE,
-    Fate,
-    Need,
-    Posting,
-    Reservation,
-    Settled,
-    Spend,
-)
+from monitor.access.holds import NOTHING, Fate, Need, Posting, Reservation, Settled, Spend
 from monitor.access.limits import Budget
 
 _ROUNDING = 1e-9
@@ -172,11 +160,9 @@ class BudgetLedger:
             left += self._idle_on(key, day)
         if in_time:
             left += sum(h.usd for h in self._in_flight.values() if (h.key, h.day) == (key, day))
-        if need is Need.ANSWERED:
-            return left
         spenders = [self._spenders[account] for account in self._by_key.get(key, ())]
         dearest = max([one.price for one in spenders if one.waiting], default=0.0)
-        return left - dearest * (RECHECKS_LEAVE if need is Need.RECHECK else DOUBTS_LEAVE)
+        return left - need.prices * dearest
 
     def left_of_month(
         self, day: date, need: Need = Need.ANSWERED, *, in_time: bool = False, idle: bool = True
@@ -188,12 +174,7 @@ class BudgetLedger:
             left += self._idle_months.get(_month(day), 0.0)
         if in_time:
             left += sum(h.usd for h in self._in_flight.values() if _month(h.day) == _month(day))
-        match need:
-            case Need.WAITING:
-                left -= min(DOUBTS_LEAVE * self._waiting, DOUBTS_SHARE * most)
-            case Need.RECHECK:
-                left -= min(RECHECKS_LEAVE * self._waiting, RECHECKS_SHARE * most)
-        return left
+        return left - min(need.prices * self._waiting, need.share * most)
 
     def stretch(self, now: datetime) -> float:
         """By how much rechecks are to be rarer than asked for, so that the rest of the month lasts."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from monitor.access.holds import RECHECKS_LEAVE, UNKNOWN_PRICE
+from monitor.access.holds import UNKNOWN_PRICE, Need
 from monitor.access.target import Capability
 from monitor.access.words import Contract
 from monitor.catalog import Catalog, Model, open_price
@@ -13,7 +13,7 @@ from monitor.config.problems import shown
 from monitor.config.settings import Key, Pool, Route, Settings
 
 #: Prices that must fit a key's day: one to see the light, one to confirm it, one that may be lost.
-LEAST = RECHECKS_LEAVE
+LEAST = Need.RECHECK.prices
 
 _MONTH = timedelta(days=30)
 

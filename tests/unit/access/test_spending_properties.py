@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from monitor.access.holds import DOUBTS_LEAVE, Fate, Need, Posting, Reservation
+from monitor.access.holds import Fate, Need, Posting, Reservation
 from monitor.access.limits import Budget
 from monitor.access.spending import BudgetLedger
 
@@ -83,7 +83,7 @@ class Money(RuleBasedStateMachine):
             return
         if need is Need.WAITING:
             # the second promise: two prices of the dearest that waits stay
-            assert before - price >= DOUBTS_LEAVE * self.dearest(key) - TINY
+            assert before - price >= Need.WAITING.prices * self.dearest(key) - TINY
         hold, posting = found
         if posting and not written:  # the database refuses it: the probe does not leave
             self.ledger.unwritten(posting)
