@@ -19,7 +19,7 @@ class Advice:
 
     meaning: str
     advice: str
-    waiting_helps: bool
+    waiting_helps: bool = False
     background: str = ""
 
 
@@ -36,7 +36,6 @@ _ADVICE: Final[dict[Code, Advice]] = {
     Code.ACCESS_GRANTED: Advice(
         "The request was served: this key may use this capability.",
         "Nothing to do.",
-        waiting_helps=False,
     ),
     Code.VERIFICATION_REQUIRED: Advice(
         "The organization must be verified before it may use this model.",
@@ -48,7 +47,6 @@ _ADVICE: Final[dict[Code, Advice]] = {
         "The organization's verification failed, or is not offered to it.",
         "Wait 24 hours, then verify again with a valid document. One ID serves one organization in 90 "
         "days.",
-        waiting_helps=False,
         background="Known causes of a failed verification: a copy or a photographed screen, an expired "
         "document, glare, a face that does not match, an unsupported country. If no new try is offered, "
         "write to support.",
@@ -57,53 +55,44 @@ _ADVICE: Final[dict[Code, Advice]] = {
         "The key is missing, or is not accepted.",
         "Compare the key's last characters with the dashboard. Make a new key if this one was revoked or "
         "has expired.",
-        waiting_helps=False,
         background="A relay accepts its own keys only.",
     ),
     Code.ACCOUNT_DEACTIVATED: Advice(
         "The account or organization behind the key was shut off.",
         "Its owner finds the reason in their mail and must write to support.",
-        waiting_helps=False,
         background="On a relay it may be the relay's own account. A verification does not lift this.",
     ),
     Code.ORGANIZATION_MISMATCH: Advice(
         "The organization or project that was named is not the key's.",
         "Remove `organization` and `project` from the key's settings, or set them to the key's own.",
-        waiting_helps=False,
         background="Stale OPENAI_ORG_ID and OPENAI_PROJECT_ID variables name an organization silently.",
     ),
     Code.MISSING_SCOPE: Advice(
         "The key is valid but restricted: it lacks a permission for this request.",
         "Give the key the permission that the message names, or use an unrestricted key of the project.",
-        waiting_helps=False,
         background="The role of the key's owner can be the limit, too.",
     ),
     Code.PROJECT_DENIED: Advice(
         "The project, team, group or relay key may not use this model: it has an allow-list.",
         "Add the model to the allow-list, or make a key in a project without one.",
-        waiting_helps=False,
         background="This says nothing of the organization's verification.",
     ),
     Code.MODEL_UNAVAILABLE: Advice(
         "The model does not exist for this key: it is not visible, misspelt, or shut down.",
         "Check the spelling and the model's shutdown date. If it is shut down, use its successor.",
-        waiting_helps=False,
     ),
     Code.REGION_BLOCKED: Advice(
         "Requests from this place or address are refused.",
         "Run the monitor where requests are allowed. Check the proxy and the allow-list of addresses.",
-        waiting_helps=False,
     ),
     Code.QUOTA_EXHAUSTED: Advice(
         "Credit, balance or a spending limit is used up.",
         "Add credit or raise the limit, of the account that answered: the vendor's or the relay's.",
-        waiting_helps=False,
         background="A wrong organization can show the same message.",
     ),
     Code.TIER_UNSUPPORTED: Advice(
         "The organization's usage tier or plan has no access to this model: its limit is zero.",
         "Add a payment method or credit to reach a higher usage tier.",
-        waiting_helps=False,
         background="The limits page has a row for each model. The usage tier follows from what was paid; "
         "`service_tier` of a request does not change it.",
     ),
@@ -111,7 +100,6 @@ _ADVICE: Final[dict[Code, Advice]] = {
         "The request went to a path where this model, or anything at all, is not served.",
         "Check that the base URL ends as the provider says, usually with /v1. Choose another surface for "
         "the model.",
-        waiting_helps=False,
     ),
     Code.RATE_LIMITED: Advice(
         "Too many requests or tokens were sent in a time.",
@@ -137,18 +125,15 @@ _ADVICE: Final[dict[Code, Advice]] = {
     Code.MODERATION_BLOCKED: Advice(
         "A content filter refused the request, possibly before the gate was asked.",
         "Send another prompt, such as the monitor's own: this answer proves nothing of access.",
-        waiting_helps=False,
     ),
     Code.BAD_REQUEST: Advice(
         "The request itself is not accepted; the gate may not have been asked.",
         "Compare the request's parameters with those that the model allows.",
-        waiting_helps=False,
         background="A relay may allow fewer than the vendor.",
     ),
     Code.UNRECOGNIZED: Advice(
         "The answer proves neither that the gate is open nor that it is shut.",
         "Read the message, and ask again.",
-        waiting_helps=False,
         background="An empty or foreign success usually means that a relay hid a refusal or sent another "
         "model.",
     ),
