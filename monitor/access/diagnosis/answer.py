@@ -1,8 +1,8 @@
 """An answer taken apart once: what kind of text it is, its JSON, its stream frames, its errors, its wait."""
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -256,51 +256,33 @@ _UNITS: Final = {
 
 def retry_after(headers: Mapping[str, str], texts: Sequence[str]) -> float | None:
     """Seconds to wait, 0 to `WAIT_CAP`; None when nothing usable is said. `texts` are folded."""
+    return next((wait for wait in _waits(headers, texts) if 0 <= wait <= WAIT_CAP), None)
+
+
+def _waits(headers: Mapping[str, str], texts: Sequence[str]) -> Iterator[float]:
+    """All that is said of a wait in seconds, usable or not, headers first."""
     for name, factor in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = headers.get(name, "").strip()[:64]
-        if value and (found := _usable(_number(value, factor))) is not None:
-            return found
-    if (found := _usable(_dated(headers))) is not None:
-        return found
-    for text in texts:
-        if (found := _usable(_words(text))) is not None:
-            return found
-    return None
-
-
-def _usable(seconds: float | None) -> float | None:
-    if seconds is None or not math.isfinite(seconds) or not 0 <= seconds <= WAIT_CAP:
-        return None
-    return seconds
-
-
-def _number(value: str, factor: float) -> float | None:
-    try:
-        return float(value) * factor
-    except ValueError:
-        return None
-
-
-def _dated(headers: Mapping[str, str]) -> float | None:
-    """An HTTP date, counted from the answer's own `date`: no clock is needed, and none can be off."""
-    try:
+        with suppress(ValueError):
+            yield float(headers.get(name, "").strip()[:64]) * factor
+    # An HTTP date counts from the answer's own `date`: no clock is needed, and none can be off.
+    with suppress(KeyError, ValueError, TypeError, IndexError, OverflowError):
         until = parsedate_to_datetime(headers["retry-after"][:64])
-        return (until - parsedate_to_datetime(headers["date"][:64])).total_seconds()
-    except (KeyError, ValueError, TypeError, IndexError, OverflowError):
-        return None
+        yield (until - parsedate_to_datetime(headers["date"][:64])).total_seconds()
+    for text in texts:
+        if (wait := _in_words(text)) is not None:
+            yield wait
 
 
-def _words(text: str) -> float | None:
+def _in_words(text: str) -> float | None:
     if match := _ASKED.search(text):
         total, place = 0.0, match.end()
-        seen = False
         for _ in range(4):
             part = _PART.match(text, place)
             if part is None or part[2] not in _UNITS:
                 break
             total += float(part[1]) * _UNITS[part[2]]
-            place, seen = part.end(), True
-        if seen:
+            place = part.end()
+        if place > match.end():
             return total
     if "retrydelay" in text and (match := _RETRY_DELAY.search(text)):
         return float(match[1])
