@@ -79,8 +79,9 @@ def next_probe(
     situation, interval = _situation(memory, now, cadence, shutdown)
     kind, early = ProbeKind.FULL, timedelta()
     held: Hold | None = None
-    if memory.setbacks and (wait := _backoff(memory, cadence)) < interval:
-        situation, at = Situation.INCONCLUSIVE, now + wait
+    backoff = cadence.inconclusive * int(2 ** min(max(memory.setbacks - 1, 0), 24))
+    if memory.setbacks and backoff < interval:
+        situation, at = Situation.INCONCLUSIVE, now + backoff
     elif behind or situation in (Situation.SETTLING, Situation.SUSPECT):
         # exactly, not on the grid: the second answer must come long enough after the first
         at = now + interval
@@ -172,11 +173,6 @@ def _only_watching(memory: TargetState) -> bool:
         and memory.last_full is Code.ACCESS_GRANTED
         and not (memory.suspect or memory.blocker)
     )
-
-
-def _backoff(memory: TargetState, cadence: Cadence) -> timedelta:
-    doublings = min(memory.setbacks - 1, 24)
-    return cadence.inconclusive * int(2**doublings)
 
 
 def _on_grid(now: datetime, interval: timedelta, phase: float) -> datetime:
