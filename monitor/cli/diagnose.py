@@ -24,7 +24,7 @@ from monitor.cli.reservations import OverBudget, Yes, agree, probing
 
 if TYPE_CHECKING:
     from monitor.config import Settings
-    from monitor.oneshot.checkup import CheckupPlan
+    from monitor.oneshot.checkup_plan import CheckupPlan
 
 
 def diagnose(
@@ -66,7 +66,7 @@ def diagnose(
 
 
 def _plan(settings: "Settings", key: str, model: str | None) -> "CheckupPlan":
-    from monitor.oneshot.checkup import plan_of
+    from monitor.oneshot.checkup_plan import plan_of
 
     known = [one.name for one in settings.keys]
     if key not in known:
@@ -79,7 +79,7 @@ def _plan(settings: "Settings", key: str, model: str | None) -> "CheckupPlan":
 
 def _announce(settings: "Settings", plan: "CheckupPlan") -> float:
     """Print what will be probed and what it costs at most; return the cost."""
-    from monitor.oneshot.checkup import cost
+    from monitor.oneshot.checkup_plan import cost
 
     total, estimated = cost(settings, plan)
     probes = list(plan)

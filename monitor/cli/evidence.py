@@ -21,7 +21,7 @@ from monitor.cli.redacted_output import redactor
 if TYPE_CHECKING:
     from monitor.access.target import Target
     from monitor.config import Settings
-    from monitor.oneshot.checkup.project_check import ProjectRules
+    from monitor.oneshot.model_checks import ProjectRules
     from monitor.store.targets import TargetRecord
 
 
@@ -90,7 +90,7 @@ def _rules(settings: "Settings", target: "Target", known: "TargetRecord") -> "Pr
     """What the admin key reads; ends the command where there is none, or nothing to ask for."""
     from monitor.access.words import Contract
     from monitor.daemon.signals import run
-    from monitor.oneshot.checkup.project_check import project_rules
+    from monitor.oneshot.model_checks import project_rules
     from monitor.probing import Prober
 
     if target.contract is not Contract.DIRECT:

@@ -10,18 +10,16 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from monitor import __version__
 from monitor.access.target import Capability
 from monitor.access.words import Code, Effect
 from monitor.catalog import Catalog, probe_request
-from monitor.config.settings import Route
+from monitor.config import Route
+from monitor.oneshot.model_checks import ProjectRules
 from monitor.store.records import Run
 from monitor.store.targets import Granted, TargetRecord
-
-if TYPE_CHECKING:
-    from monitor.oneshot.checkup.project_check import ProjectRules
 
 #: Other possible owners of the problem, and the diagnoses that would show them.
 _OTHERS: tuple[tuple[str, str, tuple[Code, ...]], ...] = (
@@ -51,7 +49,7 @@ class Asked:
     catalog: Catalog
     reference: str
     fingerprint: str | None
-    rules: "ProjectRules | None" = None
+    rules: ProjectRules | None = None
 
 
 def bundle(known: TargetRecord, asked: Asked, now: datetime) -> dict[str, Any]:

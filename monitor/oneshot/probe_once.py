@@ -46,6 +46,16 @@ def worst_case(settings: Settings, target: Target) -> tuple[float, bool]:
     return price_of(settings.catalog, settings.routes[target.route], target.capability)
 
 
+def credentials_of(settings: Settings, target: Target) -> Credentials:
+    """What a target's requests are sent with."""
+    return Credentials(
+        secret=settings.key(target.key).secret.reveal(),
+        organization=target.organization,
+        project=target.project,
+        base_url=settings.routes[target.route].base_url,
+    )
+
+
 async def check_all(
     settings: Settings, targets: Sequence[Target], attempts: Attempts, *, images_sent: int = 0
 ) -> list[Checked]:
@@ -57,18 +67,15 @@ async def check_all(
     prober = Prober(catalog=settings.catalog, limit_in_flight=32)
     gap = settings.cadence.image_gap.total_seconds()
     images: Counter[tuple[str, str]] = Counter()
-    waits = []
+    checks = []
     for target in targets:
-        before = images[target.route, target.scope] + images_sent
-        makes_images = target.capability.surface.makes_images
-        images[target.route, target.scope] += makes_images
-        late = max(before - _IMAGES_AT_ONCE + 1, 0) if makes_images else 0
-        waits.append(late * gap)
+        late = 0
+        if target.capability.surface.makes_images:
+            late = max(images[target.route, target.scope] + images_sent - _IMAGES_AT_ONCE + 1, 0)
+            images[target.route, target.scope] += 1
+        checks.append(_check(settings, prober, target, late * gap, attempts))
     try:
-        pairs = zip(targets, waits, strict=True)
-        return list(
-            await asyncio.gather(*(_check(settings, prober, t, w, attempts) for t, w in pairs))
-        )
+        return await asyncio.gather(*checks)
     finally:
         await prober.aclose()
 
@@ -78,14 +85,8 @@ async def _check(
 ) -> Checked:
     await asyncio.sleep(wait)
     route = settings.routes[target.route]
-    credentials = Credentials(
-        secret=settings.key(target.key).secret.reveal(),
-        organization=target.organization,
-        project=target.project,
-        base_url=route.base_url,
-    )
     observation = await prober.probe(
-        credentials,
+        credentials_of(settings, target),
         target.capability,
         ProbeKind.FULL,
         deadline=route.deadline,
@@ -101,9 +102,13 @@ async def _check(
         billed=None if billed is None else billed * route.price,
         price=price,
     )
-    doubt = cost is None
     made = Checked(
-        target, observation, diagnosis, price if cost is None else cost, estimated, doubt
+        target,
+        observation,
+        diagnosis,
+        cost_usd=price if cost is None else cost,
+        estimated=estimated,
+        doubt=cost is None,
     )
     attempts.checked.append(made)
     return made

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from monitor.config import load
-from monitor.oneshot.checkup import checkup, cost, plan_of
+from monitor.oneshot.checkup import checkup
+from monitor.oneshot.checkup_plan import cost, plan_of
+from monitor.oneshot.probe_once import Attempts
 from monitor.simulator import Simulator, parse_scenario
 
 pytestmark = pytest.mark.anyio
@@ -129,7 +131,7 @@ class Ward:
 
     async def examine(self, settings, model=None, key="acme", environ=None):
         plan = plan_of(settings, key, model, NOW.date())
-        report = await checkup(settings, plan, environ or {}, NOW)
+        report = await checkup(settings, plan, environ or {}, NOW, Attempts())
         # what failed without a word may have been billed, and counts
         assert report.cost_usd >= self.simulator.ledger.billed() - 1e-6
         assert report.cost_usd <= cost(settings, plan)[0]
@@ -224,7 +226,8 @@ async def test_two_routes_are_compared_and_never_merged(ward):
 
 
 async def ward_of_relay(settings):
-    return await checkup(settings, plan_of(settings, "relay", None, NOW.date()), {}, NOW)
+    plan = plan_of(settings, "relay", None, NOW.date())
+    return await checkup(settings, plan, {}, NOW, Attempts())
 
 
 async def test_so_many_other_keys_are_not_all_probed(ward):
