@@ -21,7 +21,7 @@ from monitor.cli.common import (
     utc,
     when_taken,
 )
-from monitor.cli.redacted_output import redactor
+from monitor.cli.streams import redactor
 
 if TYPE_CHECKING:
     from monitor.config import Settings

@@ -10,28 +10,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from monitor.access.words import Contract, DeclarationKind
+from monitor.access.words import Contract, DeclarationKind, Effect, State
 from monitor.cli.common import (
     ConfigOption,
     Exit,
     Format,
     FormatOption,
+    diagnosis_json,
+    fail,
     load_settings,
     many,
     note,
-    parse_timeout,
     plain_errors,
     print_json,
     print_table,
     select_targets,
 )
-from monitor.cli.redacted_output import redactor
 from monitor.cli.reservations import OverBudget, Yes, agree, probing, reserving
+from monitor.cli.streams import redactor
 
 if TYPE_CHECKING:
     from monitor.access.holds import Reservation
     from monitor.access.target import Target
-    from monitor.access.words import Effect
     from monitor.alerts.fitting import MessageLimits
     from monitor.alerts.messages import Message
     from monitor.config import Settings
@@ -122,23 +122,13 @@ def _print(checked: "Sequence[Checked]") -> None:
 
 
 def _as_json(one: "Checked") -> dict[str, Any]:
-    from monitor.access.diagnosis import advise
-
-    diagnosis = one.diagnosis
-    advice = advise(diagnosis.code, diagnosis.gate, diagnosis.owner)
     return {
         "target": one.target.name,
         "route": one.target.route,
-        "contract": str(one.target.contract),
-        "diagnosis": str(diagnosis.code),
-        "effect": str(diagnosis.effect),
-        "owner": str(diagnosis.owner),
-        "gate": diagnosis.gate and str(diagnosis.gate),
-        "message": diagnosis.message,
-        "advice": advice.advice,
-        "waiting_helps": advice.waiting_helps,
+        "contract": one.target.contract,
+        **diagnosis_json(one.diagnosis),
         "status": one.observation.status,
-        "request_id": diagnosis.request_id,
+        "request_id": one.diagnosis.request_id,
         "latency_ms": round(one.observation.timings.total, 1),
         "cost_usd": one.cost_usd,
         "cost_estimated": one.estimated,
@@ -170,23 +160,13 @@ def with_declarations(settings: "Settings", now: datetime) -> "Settings":
     return replace(settings, keys=tuple(keys))
 
 
-def status_of(settings: "Settings", key: str, effect: "Effect") -> Exit:
+def status_of(settings: "Settings", key: str, effect: Effect) -> Exit:
     """The exit status of an answer to a key of the settings: a fresh declaration makes a difference."""
-    status = exit_of(effect)
     declared = settings.key(key).verified_at
     fresh = declared and datetime.now(UTC) - declared < settings.deadlines.give_up_after
-    return Exit.GATED_DECLARED if status is Exit.GATED and fresh else status
-
-
-def exit_of(effect: "Effect") -> Exit:
-    """The exit status of one answer's effect."""
-    return {
-        "granted": Exit.DONE,
-        "gated": Exit.GATED,
-        "locked": Exit.LOCKED,
-        "blocked": Exit.BLOCKED,
-        "inconclusive": Exit.INCONCLUSIVE,
-    }[effect]
+    if effect is Effect.GATED and fresh:
+        return Exit.GATED_DECLARED
+    return Exit.DONE if effect is Effect.GRANTED else Exit[effect.name]
 
 
 def wait(
@@ -201,13 +181,17 @@ def wait(
 
     0 all available, 12 one is locked, 13 one is blocked, 124 timed out.
     """
+    from monitor.access.fields import parse_duration
     from monitor.daemon.signals import run
     from monitor.logs.logging_setup import configure
     from monitor.oneshot.booking import Cost, Wanted
     from monitor.oneshot.probe_once import worst_case
     from monitor.store import queries
 
-    limit = parse_timeout(timeout, "--timeout")
+    try:
+        limit = parse_duration(timeout)
+    except ValueError as error:
+        fail(f"--timeout {timeout!r} {error}")
     settings = load_settings(config)
     targets = select_targets(settings, names)
     times = settings.confirmation.confirmations
@@ -281,8 +265,6 @@ async def _wait(settings: "Settings", limit: timedelta, allowance: "Mapping[str,
 
 
 async def _decided(monitor: "Monitor") -> Exit:
-    from monitor.access.words import State
-
     while True:
         await monitor.changed()
         memories = [watch.memory for watch in monitor.watches]

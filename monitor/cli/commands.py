@@ -7,20 +7,16 @@ import typer
 from monitor import __version__
 from monitor.cli import (
     alerts,
-    backup,
     checking,
     config,
-    declare,
+    daemon_commands,
     diagnose,
     evidence,
     explain,
-    healthcheck,
-    propagation,
-    run,
+    history,
     simulate,
     status,
 )
-from monitor.cli.demo import demo
 
 app = typer.Typer(
     name="access-monitor",
@@ -49,19 +45,19 @@ def root(
     """Watches when an API key may use a gated model, and tells you the minute it may."""
 
 
-app.command("run")(run.run)
+app.command("run")(daemon_commands.run)
 app.command("check")(checking.check)
 app.command("wait")(checking.wait)
 app.command("status")(status.status)
-app.command("history")(status.history)
-app.command("propagation")(propagation.propagation)
-app.command("declare")(declare.declare)
+app.command("history")(history.history)
+app.command("propagation")(history.propagation)
+app.command("declare")(daemon_commands.declare)
 app.command("explain")(explain.explain)
 app.command("diagnose")(diagnose.diagnose)
 app.command("evidence")(evidence.evidence)
 app.add_typer(config.app, name="config")
 app.add_typer(alerts.app, name="alerts")
-app.command("backup")(backup.backup)
-app.command("healthcheck")(healthcheck.healthcheck)
+app.command("backup")(daemon_commands.backup)
+app.command("healthcheck")(status.healthcheck)
 app.command("simulate")(simulate.simulate)
-app.command("demo")(demo)
+app.command("demo")(simulate.demo)

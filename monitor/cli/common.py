@@ -6,23 +6,21 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from monitor.cli import redacted_output
+from monitor.cli.streams import is_unicode, redact_output, redactor
 
 if TYPE_CHECKING:  # the commands start fast: what they need is imported when they need it
+    from monitor.access.observation import Diagnosis
     from monitor.access.target import Target
     from monitor.config import Settings
     from monitor.store.records import DaemonRow
-
-
-#: As many as the service's unit allows: `daemon/service.py` bounds the probes under way.
-_DESCRIPTORS = 8192
 
 
 class Exit(IntEnum):
@@ -89,13 +87,13 @@ def load_settings(config: Path | None, *, reading: bool = False) -> "Settings":
     A command that is only `reading` the database needs no secrets, and warns of nothing. From here on
     whatever is printed goes through the redactor.
     """
-    redacted_output.install()
+    redact_output()
     with plain_errors():
         settings = read_settings(config, secrets=not reading)
     if not reading:
         from monitor.daemon.channels import learn
 
-        learn(redacted_output.redactor(), settings)
+        learn(redactor(), settings)
         for warning in (*settings.warnings, *_open_to_all(settings)):
             note(f"warning: {warning}")
         if not settings.source:
@@ -115,16 +113,6 @@ def read_settings(config: Path | None, *, secrets: bool = True) -> "Settings":
     if path:
         return load(path, os.environ, secrets=secrets)
     return default_from_environment(os.environ)
-
-
-def enough_descriptors() -> None:
-    """Raise the limit of open files to what the probes under way may need, as far as allowed."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def no_core() -> None:
@@ -158,12 +146,15 @@ def select_targets(settings: "Settings", names: Sequence[str]) -> "tuple[Target,
     for name in names:
         key, _, capability = name.partition("/")
         model, surface = split_capability(capability)
-        surface = surface or settings.catalog.usual_surface(model)
+        wanted = (model, surface or settings.catalog.usual_surface(model))
         found = [
-            target
-            for target in targets
-            if name == target.name
-            or (key == target.key and (not capability or (model, surface) == _capability(target)))
+            one
+            for one in targets
+            if name == one.name
+            or (
+                key == one.key
+                and (not capability or wanted == (one.capability.model, one.capability.surface))
+            )
         ]
         if not found:
             known = "\n  ".join(target.name for target in targets[:20])
@@ -172,24 +163,35 @@ def select_targets(settings: "Settings", names: Sequence[str]) -> "tuple[Target,
     return tuple(chosen)
 
 
-def _capability(target: "Target") -> tuple[str, str]:
-    return target.capability.model, target.capability.surface
-
-
 def print_json(value: Any) -> None:
     """Print JSON, indented on a terminal only: for 10,000 targets that takes as long as the rest."""
-    from monitor.cli.streams import is_unicode
+    indent = 2 if sys.stdout.isatty() else None
+    print(as_json(value, indent=indent, ascii_only=not is_unicode(sys.stdout)))
 
-    print(as_json(value, indent=sys.stdout.isatty(), ascii_only=not is_unicode(sys.stdout)))
+
+def diagnosis_json(diagnosis: "Diagnosis") -> dict[str, Any]:
+    """What an answer means, as JSON values."""
+    from monitor.access.diagnosis import advise
+
+    advice = advise(diagnosis.code, diagnosis.gate, diagnosis.owner)
+    return {
+        "diagnosis": diagnosis.code,
+        "effect": diagnosis.effect,
+        "owner": diagnosis.owner,
+        "gate": diagnosis.gate,
+        "message": diagnosis.message,
+        "advice": advice.advice,
+        "waiting_helps": advice.waiting_helps,
+    }
 
 
-def as_json(value: Any, *, indent: bool = False, ascii_only: bool = True) -> str:
+def as_json(value: Any, *, indent: int | None = None, ascii_only: bool = True) -> str:
     """The value as JSON, which knows no NaN and no infinity: they become null."""
-    how: dict[str, Any] = {"indent": 2 if indent else None, "ensure_ascii": ascii_only}
+    dumps = partial(json.dumps, allow_nan=False, indent=indent, ensure_ascii=ascii_only)
     try:
-        return json.dumps(value, allow_nan=False, **how)
+        return dumps(value)
     except ValueError:
-        return json.dumps(_finite(value), allow_nan=False, **how)
+        return dumps(_finite(value))
 
 
 def _finite(value: Any) -> Any:
@@ -202,10 +204,18 @@ def _finite(value: Any) -> Any:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on a terminal; in a pipe plain columns, nothing cut, no colours."""
-    # names and a server's words are shown as they are, never read as markup
+    from rich.cells import cell_len  # how wide a terminal shows it
+
     shown = [[printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
-        _print_columns([list(columns), *shown])
+        shown.insert(0, list(columns))
+        widths = [max(map(cell_len, cells)) for cells in zip(*shown, strict=True)]
+        for row in shown:
+            padded = (
+                cell + " " * (width - cell_len(cell))
+                for cell, width in zip(row, widths, strict=True)
+            )
+            print("  ".join(padded).rstrip())
         return
     from rich import box
     from rich.console import Console
@@ -216,19 +226,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in shown:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*map(Text, row))  # never read as markup
     Console(highlight=False).print(table)
-
-
-def _print_columns(rows: Sequence[Sequence[str]]) -> None:
-    from rich.cells import cell_len  # how wide a terminal shows it
-
-    widths = [max(map(cell_len, cells)) for cells in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (
-            cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
-        )
-        print("  ".join(cells).rstrip())
 
 
 def printable(text: str) -> str:
@@ -275,26 +274,3 @@ def when_taken(daemon: "DaemonRow | None", now: datetime) -> str:
 def many(count: int, what: str) -> str:
     """How many of something: `1 target`, `2 targets`."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
-def parse_since(text: str, now: datetime) -> datetime:
-    """`2d`, `90m` before now, a date, or a time as people type them; echoed. Ends the command otherwise."""
-    from monitor.cli.times import echo, parse_time
-
-    day = len(text) == len("2026-11-20") and text[4] == "-"
-    try:
-        at = parse_time(f"{text} 0:00" if day else text, now)
-    except ValueError as error:
-        fail(f"--since {printable(text)!r} {error}")
-    note(f"since {echo(at)}")
-    return at
-
-
-def parse_timeout(text: str, option: str) -> timedelta:
-    """A duration option. Ends the command when it is none."""
-    from monitor.access.fields import parse_duration
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        fail(f"{option} {text!r} {error}")

@@ -19,8 +19,8 @@ from monitor.cli.common import (
     print_table,
     printable,
 )
-from monitor.cli.redacted_output import redactor
 from monitor.cli.reservations import OverBudget, Yes, agree, probing
+from monitor.cli.streams import redactor
 
 if TYPE_CHECKING:
     from monitor.config import Settings

@@ -16,7 +16,7 @@ from monitor.cli.common import (
     print_json,
     select_targets,
 )
-from monitor.cli.redacted_output import redactor
+from monitor.cli.streams import redactor
 
 if TYPE_CHECKING:
     from monitor.access.target import Target

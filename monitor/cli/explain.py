@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NoReturn
 import typer
 
 from monitor.access.words import Code, Surface
-from monitor.cli.common import Format, FormatOption, as_json, fail, note, print_json, printable
-from monitor.cli.redacted_output import install, redactor
+from monitor.cli.common import (
+    Format,
+    FormatOption,
+    as_json,
+    diagnosis_json,
+    fail,
+    note,
+    print_json,
+    printable,
+)
+from monitor.cli.streams import redact_output, redactor
 
 if TYPE_CHECKING:
     from monitor.access.diagnosis.explaining import Explained
@@ -48,7 +57,7 @@ def explain(
 
     Takes an answer as people paste it: curl's output, a traceback, log lines, JSON, a web page.
     """
-    install()
+    redact_output()
     if jsonl is not None:
         if file or header or model or status is not None or surface is not None:
             fail("--jsonl takes everything from its lines: leave the other options and FILE out")
@@ -139,18 +148,7 @@ def _no_number(word: str) -> NoReturn:
 
 
 def _as_json(diagnosis: "Diagnosis") -> dict[str, Any]:
-    from monitor.access.diagnosis import advise
-
-    advice = advise(diagnosis.code, diagnosis.gate, diagnosis.owner)
-    return {
-        "diagnosis": str(diagnosis.code),
-        "effect": str(diagnosis.effect),
-        "owner": str(diagnosis.owner),
-        "gate": diagnosis.gate and str(diagnosis.gate),
-        "message": _hidden(diagnosis.message),
-        "advice": advice.advice,
-        "waiting_helps": advice.waiting_helps,
-    }
+    return diagnosis_json(diagnosis) | {"message": _hidden(diagnosis.message)}
 
 
 def _hidden(text: str) -> str:
@@ -159,6 +157,9 @@ def _hidden(text: str) -> str:
 
 
 def _print(explained: "Explained") -> None:
+    import shutil
+    import textwrap
+
     from monitor.access.diagnosis import advise
 
     diagnosis = explained.diagnosis
@@ -179,14 +180,8 @@ def _print(explained: "Explained") -> None:
         ("rule", diagnosis.rule),
         *(("assumed", _hidden(text)) for text in explained.assumed),
     ]
-    _print_rows([row for row in rows if row[1]])
-
-
-def _print_rows(rows: list[tuple[str, str]]) -> None:
-    import shutil
-    import textwrap
-
     width = min(shutil.get_terminal_size().columns, 110) if sys.stdout.isatty() else 110
     for name, text in rows:
-        lines = textwrap.wrap(printable(text), max(width - 17, 30), break_on_hyphens=False)
-        print(f"{name:16} " + ("\n" + " " * 17).join(lines or [""]))
+        if text:
+            lines = textwrap.wrap(printable(text), max(width - 17, 30), break_on_hyphens=False)
+            print(f"{name:16} " + ("\n" + " " * 17).join(lines or [""]))

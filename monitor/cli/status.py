@@ -1,40 +1,40 @@
-"""`status` and `history`: what the database knows, read beside a running daemon."""
+"""`status` and `healthcheck`: what the database knows of targets and daemon, beside a running daemon."""
 
 import os
-import re
-from contextlib import suppress
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monitor.access.words import Code
+from monitor.access.target import pool_name_of, pool_summary
+from monitor.access.words import Code, Effect, State
 from monitor.cli.common import (
     ConfigOption,
+    Exit,
     Format,
     FormatOption,
     ago,
-    fail,
     load_settings,
-    parse_since,
     plain_errors,
     print_json,
     print_table,
     printable,
-    read_settings,
     span,
     utc,
 )
 
 if TYPE_CHECKING:
     from monitor.config import Settings
-    from monitor.store.records import DaemonRow, HistoryRow, TargetStatus
+    from monitor.store.records import DaemonRow, TargetStatus
     from monitor.store.status_queries import Money
 
 #: Routes are compared by what they answered lately.
 _COMPARED = timedelta(days=7)
+#: Targets of pools that are listed at most; the rest is counted.
+LISTED_MOST = 50
+#: How long a change counts as recent.
+_NEWS = timedelta(hours=1)
 
 
 def status(
@@ -51,7 +51,6 @@ def status(
 
     With --routes: for each model and route the states, how fast it answered, and what, in 7 days.
     """
-    from monitor.cli.pool_lines import pool_summaries
     from monitor.store import status_queries
     from monitor.store.forms import as_json
 
@@ -195,94 +194,70 @@ def _daemon_line(daemon: "DaemonRow | None", now: datetime) -> str:
     return line
 
 
-def history(
-    target: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[TARGET]", help="KEY, KEY/MODEL, KEY/MODEL:SURFACE, or a pattern with * and ?."
-        ),
-    ] = None,
-    since: Annotated[str | None, typer.Option(help="2d, 90m, or a time.")] = None,
-    config: ConfigOption = None,
-    output: FormatOption = Format.TEXT,
-) -> None:
-    """Show what happened, oldest first, and who was told; of one target the last message in full, too."""
-    from monitor.config import find, named_database
-    from monitor.store import queries
-    from monitor.store.forms import as_json
+def pool_summaries(
+    targets: "Sequence[TargetStatus]", pools: Collection[str], stale: timedelta, now: datetime
+) -> "tuple[list[str], list[TargetStatus], int]":
+    """A summary of each pool; the targets to list; how many more of pools are out of the ordinary.
 
-    start = parse_since(since, datetime.now(UTC)) if since else None
-    with plain_errors():
-        # the settings' other parts are not needed, and thousands of keys take their time
+    Out of the ordinary is what is blocked, locked, or changed within the hour, whose last answer told
+    nothing, or whose next probe is late by `stale`: in this order. What is in no pool is listed before.
+    """
+    own: list[TargetStatus] = []
+    by_pool: dict[str, list[TargetStatus]] = {name: [] for name in pools}
+    for target in targets:
+        pool = pool_name_of(target.key, pools)
+        (by_pool[pool] if pool else own).append(target)
+    lines = [
+        pool_summary(pool, ((one.state, one.blocker) for one in its))
+        for pool, its in by_pool.items()
+    ]
+    ranked = [
+        (rank, target)
+        for its in by_pool.values()
+        for target in its
+        if (rank := _rank(target, stale, now)) is not None
+    ]
+    ranked.sort(key=lambda one: one[0])
+    listed = [target for _, target in ranked[:LISTED_MOST]]
+    return lines, own + listed, len(ranked) - len(listed)
+
+
+def _rank(target: "TargetStatus", stale: timedelta, now: datetime) -> int | None:
+    """How far out of the ordinary a target is, 0 the farthest; None when it is not."""
+    if target.blocker:
+        return 0
+    if target.state is State.LOCKED:
+        return 1
+    if target.state is not State.UNKNOWN and now - target.since < _NEWS:
+        return 2
+    answer, due = target.last_diagnosis, target.next_probe_at
+    if (answer and answer.effect is Effect.INCONCLUSIVE) or (due and now - due >= stale):
+        return 3
+    return None
+
+
+def healthcheck(config: ConfigOption = None) -> None:
+    """Exit with 0 only if the daemon made progress lately; say what is wrong otherwise.
+
+    Needs no secrets, no network and no valid settings but the database's: it reads what the daemon
+    notes there.
+    """
+    from monitor.config import SettingsError, find, named_database
+    from monitor.daemon.health import trouble
+    from monitor.store import status_queries
+    from monitor.store.errors import StoreError
+
+    try:
         database = named_database(find(config, os.environ), os.environ)
-        pattern = None if target is None else _pattern(database, target, config)
-        found = queries.history(database, pattern, since=start)
-    if output is Format.JSON:
-        print_json([as_json(row) for row in found])
+        daemon = status_queries.daemon(database)
+    except (SettingsError, StoreError) as error:
+        problem: str | None = str(error)
+    else:
+        problem = trouble(daemon, datetime.now(UTC))
+    if problem is None:
+        print(
+            f"ok: the daemon makes progress (process {daemon.pid if daemon else '-'}, {database})"
+        )
         return
-    print_history(found)
-    if len(found) == queries.LIMIT:
-        print(f"These are the newest {queries.LIMIT:,}: name a target, or a time with --since.")
-    if len({row.event.target for row in found}) == 1:
-        _print_message(found[-1])
-
-
-def _print_message(row: "HistoryRow") -> None:
-    """Print the message in full: a channel with a small limit leaves parts out."""
-    from monitor.alerts.messages import compose
-    from monitor.logs.redaction import Redactor
-
-    message = compose([row.event], now=row.event.at)
-    for line in (f"\nThe last message: {message.title}", "", *message.text.rstrip().splitlines()):
-        print(printable(Redactor().text(line)))
-
-
-def _pattern(database: Path, target: str, config: Path | None) -> str:
-    """What selects the targets that are meant; ends the command when there are none."""
-    from monitor.config import SettingsError
-    from monitor.config.problems import shown, suggestion
-    from monitor.store import queries
-
-    known = set(queries.names(database))
-    if target in known:
-        return target
-    if any(sign in target for sign in "*?["):
-        if any(fnmatchcase(name, target) for name in known):
-            return target
-        fail(f"no target matches {shown(target)}")
-    # a key's targets, or those of a model on all surfaces; signs of patterns mean themselves
-    end = ":*" if "/" in target else "/*"
-    if any(name.startswith(target + end[0]) for name in known):
-        return re.sub(r"([*?[])", r"[\1]", target) + end
-    coming: set[str] = set()
-    with suppress(SettingsError):  # named by the settings, and not watched yet: there is no history
-        coming = {one.name for one in read_settings(config, secrets=False).targets()}
-    if not any(name == target or name.startswith(target + end[0]) for name in coming):
-        near = {*known, *coming, *(name.partition("/")[0] for name in known | coming)}
-        fail(f"no target is named {shown(target)}; {printable(suggestion(target, near))}")
-    return target
-
-
-def print_history(found: "list[HistoryRow]") -> None:
-    """Print events as a table."""
-    columns = ("ID", "AT", "TARGET", "WHAT", "REASON", "ANSWER", "TOLD")
-    print_table(columns, [_history_row(row) for row in found])
-
-
-def _history_row(row: "HistoryRow") -> tuple[str, ...]:
-    event = row.event
-    what = str(event.kind)
-    if event.before and event.after:
-        what = f"{event.before} → {event.after}"
-        if str(event.kind) != str(event.after):
-            what += f" ({event.kind})"
-    told = ", ".join(f"{n.channel} {n.state}" for n in row.notifications)
-    return (
-        str(event.id),
-        utc(event.at),
-        event.target or event.route or "-",
-        what,
-        str(event.reason),
-        str(event.diagnosis or "-"),
-        told or "-",
-    )
+    print(f"unhealthy: {printable(problem)}")
+    raise typer.Exit(Exit.FAILED)

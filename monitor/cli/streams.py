@@ -1,4 +1,7 @@
-"""The three standard streams, which may be closed, full, or in any encoding."""
+"""The three standard streams, which may be closed, full, or in any encoding.
+
+A command's standard output and error go through the redactor, line by line, last before they are written.
+"""
 
 import codecs
 import errno
@@ -8,21 +11,18 @@ import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from monitor.logs.redaction import Redactor
 
 #: What stands for characters that an encoding does not have; others are written as escapes.
-_PLAIN = {
-    "→": "->",
-    "–": "-",
-    "—": "-",
-    "−": "-",
-    "─": "-",
-    "…": "...",
-    "•": "*",
-    "×": "x",
-    "≤": "<=",
-}
+_PLAIN = {"–": "-", "—": "-", "−": "-", "─": "-"}
+_PLAIN |= {"→": "->", "…": "...", "•": "*", "×": "x", "≤": "<="}
 _PLAINLY = "access-monitor"
+#: The most characters without a line's end that are held back.
+_LINE_MOST = 64 * 1024
 
 
 class OutputError(OSError):
@@ -114,3 +114,57 @@ def _plainly(error: UnicodeError) -> tuple[str, int]:
     signs = error.object[error.start : error.end]
     escaped = (_PLAIN.get(c) or c.encode("ascii", "backslashreplace").decode() for c in signs)
     return "".join(escaped), error.end
+
+
+@cache
+def redactor() -> "Redactor":
+    """The one redactor of this process; it learns the secrets of the settings when they are read."""
+    from monitor.logs.redaction import Redactor
+
+    return Redactor()
+
+
+class RedactedStream:
+    """A text stream that writes whole lines, each without secrets."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._line = ""
+
+    def write(self, text: str) -> int:
+        """Write the lines that are complete."""
+        whole, end, rest = text.rpartition("\n")
+        if end or len(self._line) + len(text) > _LINE_MOST:
+            out = self._line + (whole + end if end else text)
+            # before: what cannot be written is not tried again
+            self._line = rest if end else ""
+            self._out(out)
+        else:
+            self._line += text
+        return len(text)
+
+    def writelines(self, lines: "list[str]") -> None:
+        """Write each of them."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Write the rest, such as a question that waits for its answer."""
+        line, self._line = self._line, ""
+        if line:
+            self._out(line)
+        self._stream.flush()
+
+    def _out(self, text: str) -> None:
+        self._stream.write(redactor().text(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def redact_output() -> None:
+    """Have this process print through the redactor from now on."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, RedactedStream):
+            setattr(sys, name, RedactedStream(stream))

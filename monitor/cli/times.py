@@ -3,20 +3,13 @@
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
+#: By the first letter of each unit's spellings.
 _UNITS = {
     "s": timedelta(seconds=1),
-    "sec": timedelta(seconds=1),
-    "second": timedelta(seconds=1),
     "m": timedelta(minutes=1),
-    "min": timedelta(minutes=1),
-    "minute": timedelta(minutes=1),
     "h": timedelta(hours=1),
-    "hr": timedelta(hours=1),
-    "hour": timedelta(hours=1),
     "d": timedelta(days=1),
-    "day": timedelta(days=1),
     "w": timedelta(weeks=1),
-    "week": timedelta(weeks=1),
 }
 _PART = r"(\d{1,6}(?:\.\d{1,6})?|an?\b)\s*(seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w)"
 _AGO = re.compile(rf"{_PART}(?:(?:\s*,)?(?:\s*and\b)?\s*{_PART})*(?:\s*ago)?", re.ASCII)
@@ -74,7 +67,7 @@ def _before(words: str, now: datetime) -> datetime:
     total = timedelta()
     for number, unit in re.findall(_PART, words, re.ASCII):
         count = 1.0 if number in ("a", "an") else float(number)
-        total += count * (_UNITS.get(unit) or _UNITS[unit.removesuffix("s")])
+        total += count * _UNITS[unit[0]]
     return (now - total).astimezone(UTC)
 
 
@@ -121,9 +114,7 @@ def _since_midnight(
 def _zone(tag: str | None) -> tzinfo | None:
     if tag is None:
         return None
-    if tag[0] not in "+-":
-        return UTC
-    return datetime.strptime(tag.replace(":", ""), "%z").tzinfo
+    return datetime.strptime(tag, "%z").tzinfo if tag[0] in "+-" else UTC
 
 
 def _instants(naive: datetime, tag: str | None, zone: tzinfo | None) -> list[datetime]:
@@ -132,7 +123,6 @@ def _instants(naive: datetime, tag: str | None, zone: tzinfo | None) -> list[dat
     found = []
     for fold in (0, 1):
         wall = naive.replace(fold=fold)
-        # without a zone, Python asks the machine
         # without a zone, Python asks the machine; two times of one zone would compare by the wall's
         at = (wall.replace(tzinfo=there) if there else wall.astimezone()).astimezone(UTC)
         if at.astimezone(there).replace(tzinfo=None) == naive:

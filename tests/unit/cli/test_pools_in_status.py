@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from monitor.access.words import Code, Contract, State, Surface
-from monitor.cli.pool_lines import LISTED_MOST, pool_summaries
+from monitor.cli.status import LISTED_MOST, pool_summaries
 from monitor.store.records import TargetStatus
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)

@@ -2,24 +2,68 @@
 
 import asyncio
 import contextlib
+import json
+import os
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from email import message_from_bytes
+from email.header import decode_header, make_header
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from monitor.cli.common import Exit
-from monitor.cli.demo.demo_settings import write_settings
-from monitor.cli.demo.receivers import Receivers
-from monitor.cli.status import print_history
-from monitor.simulator import Simulator, load_scenario
+from monitor.cli.history import print_history
+from monitor.simulator import Scenario, Simulator, load_scenario
 from monitor.store import queries, status_queries
 from monitor.store.errors import StoreError
 
 #: Seconds within which the daemon stops when asked.
 _STOP = 10
+#: Bytes of one message; the daemon's are a few thousand.
+_MOST = 1024 * 1024
+#: What each key of the scenario watches.
+_WATCH = {
+    "acme-prod": ["gpt-image-2", "gpt-5.1:summary"],
+    "acme-lab": ["gpt-image-2"],
+    "acme-stray": ["gpt-image-2"],
+    "example-old": ["gpt-image-1"],
+    "example-empty": ["gpt-image-2"],
+    "example-new": ["gpt-image-2"],
+    "relay-one": ["gpt-image-2"],
+}
+
+_FIGURES = """
+[cadence]               # a minute of the demo is a good hour of life
+eager = "1s"
+eager_for = "1h"
+settling = "2500ms"
+deciding = "1s"
+listing = "5s"
+locked = "10s"
+blocked = "4s"
+inconclusive = "1s"
+image_gap = "300ms"
+image_gap_limited = "1s"
+image_gap_limited_for = "3s"
+
+[confirmation]
+confirmation_span = "2s"
+
+[deadlines]
+overdue = ["12s", "10m"]
+
+[delivery]
+group_within = "2s"
+"""
 
 
 async def show(seconds: int) -> Exit:
@@ -63,6 +107,54 @@ class _Screen:
     @property
     def seconds(self) -> float:
         return time.monotonic() - self.began
+
+
+class Receivers:
+    """Takes notifications and calls `arrived` with the end's name and the title, as they arrive."""
+
+    def __init__(self, arrived: Callable[[str, str], None]) -> None:
+        self._arrived = arrived
+        self.counts = {"webhook": 0, "mail": 0}
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=_MOST)
+        app.router.add_post("/hook", self._hook)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self._mail = await asyncio.get_running_loop().create_server(
+            lambda: SMTP(self, data_size_limit=_MOST, enable_SMTPUTF8=True), "127.0.0.1", 0
+        )
+        self.webhook_url = f"json://127.0.0.1:{self._runner.addresses[0][1]}/hook"
+        port = self._mail.sockets[0].getsockname()[1]
+        self.mail_url = (
+            f"mailto://127.0.0.1:{port}?from=monitor@acme.example&to=ops@acme.example&mode=insecure"
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._mail.close()
+        await self._runner.cleanup()
+
+    async def _hook(self, request: web.Request) -> web.Response:
+        body = json.loads(await request.read())
+        self._count("webhook", str(body.get("title", "")))
+        return web.Response()
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, D102, N802 - aiosmtpd's name
+        content: Any = envelope.content
+        subject = message_from_bytes(content)["Subject"] or ""
+        self._count("mail", str(make_header(decode_header(subject))))
+        return "250 OK"
+
+    def _count(self, end: str, title: str) -> None:
+        self.counts[end] += 1
+        self._arrived(end, title)
 
 
 async def _play(
@@ -153,3 +245,32 @@ def _conclude(screen: _Screen, simulator: Simulator, receivers: Receivers) -> Ex
     )
     told = all(receivers.counts.values()) and not status.dead
     return Exit.DONE if told else Exit.FAILED
+
+
+def write_settings(
+    folder: Path, base_url: str, scenario: Scenario, *, webhook_url: str, mail_url: str
+) -> tuple[Path, Mapping[str, str]]:
+    """Write the settings file; returns it and the environment the daemon finds its secrets in."""
+    secrets = {"DEMO_WEBHOOK": webhook_url, "DEMO_MAIL": mail_url}
+    relay = base_url.removesuffix("/v1") + "/relay/v1"
+    parts = [
+        f'[monitor]\ndatabase = "sqlite:///{folder / "demo.db"}"\nlog_format = "json"\n',
+        # the simulator stands in for OpenAI itself, so its route is a direct one
+        f'[routes.simulator]\nbase_url = "{base_url}"\ncontract = "direct"\n',
+        f'[routes.relay]\nbase_url = "{relay}"\ncontract = "provider"\n',
+        '[[channels]]\nname = "webhook"\nurl = "env:DEMO_WEBHOOK"\n',
+        '[[channels]]\nname = "mail"\nurl = "env:DEMO_MAIL"\n',
+    ]
+    for key in scenario.keys:
+        variable = f"DEMO_{key.name.upper().replace('-', '_')}"
+        secrets[variable] = key.secret
+        watch = ", ".join(f'"{capability}"' for capability in _WATCH[key.name])
+        lines = ["[[keys]]", f'name = "{key.name}"', f'secret = "env:{variable}"']
+        if key.contract == "provider":
+            lines.append('route = "relay"')
+        else:
+            lines += [f'organization = "{key.organization}"', 'route = "simulator"']
+        parts.append("\n".join([*lines, f"watch = [{watch}]", ""]))
+    path = folder / "access-monitor.toml"
+    path.write_text("\n".join(parts) + _FIGURES, encoding="utf-8")
+    return path, {**os.environ, **secrets}

@@ -1,0 +1,211 @@
+"""`run`, `declare` and `backup`: the daemon, what it is told, and a copy of what it knows."""
+
+import asyncio
+import resource
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from monitor.access.words import Contract, DeclarationKind, State
+from monitor.cli.common import (
+    ConfigOption,
+    ago,
+    fail,
+    load_settings,
+    many,
+    note,
+    plain_errors,
+    printable,
+    read_settings,
+    when_taken,
+)
+from monitor.cli.streams import redactor
+
+if TYPE_CHECKING:
+    from monitor.access.target import Target
+    from monitor.alerts.apprise_channel import AppriseChannel
+    from monitor.config import Settings
+    from monitor.store.records import Status
+
+#: As many as the service's unit allows: `daemon/service.py` bounds the probes under way.
+_DESCRIPTORS = 8192
+
+
+def run(config: ConfigOption = None) -> None:
+    """Watch the targets of the settings and tell people of every change, until stopped."""
+    from monitor.daemon.channels import learn, senders_of
+    from monitor.daemon.health_reporter import ServiceManager
+    from monitor.daemon.serve import serve
+    from monitor.daemon.service import Monitor
+    from monitor.logs.logging_setup import log_uncaught
+
+    settings = load_settings(config)
+    _announce(settings)
+    _log(settings)
+    log_uncaught()
+    _enough_descriptors()
+    manager = ServiceManager()
+
+    def read() -> "tuple[Settings, list[AppriseChannel]]":
+        again = read_settings(config)
+        # before anything is said of the new secrets; the old ones stay hidden
+        learn(redactor(), again)
+        _log(again)
+        return again, senders_of(again, redactor())
+
+    with plain_errors():
+        monitor = Monitor(
+            settings, senders_of(settings, redactor()), manager=manager, redactor=redactor()
+        )
+        status = asyncio.run(serve(monitor, manager, read))
+    raise typer.Exit(status)
+
+
+def _log(settings: "Settings") -> None:
+    from monitor.logs.logging_setup import configure
+
+    said = settings.monitor
+    configure(redactor(), log_format=said.log_format, level=said.log_level.upper(), queued=True)
+
+
+def _announce(settings: "Settings") -> None:
+    """Say what will be done and what it may cost at most, before it is done."""
+    from monitor.config import month
+    from monitor.oneshot.probe_once import worst_case
+    from monitor.probing import proxy_for
+
+    targets = settings.targets()
+    note(
+        f"access-monitor watches {many(len(targets), 'target')},"
+        f" by {settings.source or 'the environment'}:"
+    )
+    own = [target for target in targets if not settings.pool_of(target.key)]
+    for target in own[:20]:
+        price, estimated = worst_case(settings, target)
+        about = "about " if estimated else ""
+        note(f"  {target.name} over {target.route} ({target.contract}): $0 while refused,"
+             f" {about}${price:.5f} a granted probe")  # fmt: skip
+    if len(own) > 20:
+        note(f"  and {len(own) - 20} more")
+    for pool in settings.pools:
+        watched = ", ".join(str(one) for one in pool.watch)
+        contract = settings.routes[pool.route].contract
+        keys = many(len(pool.secrets.keys or ()), "key")
+        note(f"  pool {pool.name}: {keys}, {watched}, over {pool.route} ({contract})")
+    for name in dict.fromkeys(target.route for target in targets):
+        route = settings.routes[name]
+        proxy = proxy_for(route.base_url)
+        note(f"  route {name}: {route.base_url}" + (f" through the proxy {proxy}" if proxy else ""))
+    for line in month(settings):
+        note(line)
+    told = ", ".join(channel.name for channel in settings.channels)
+    note(f"tells: {told or 'this terminal (no channels are configured)'}")
+    note(f"remembers in: {settings.database}")
+
+
+def _enough_descriptors() -> None:
+    """Raise the limit of open files to what the probes under way may need, as far as allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def declare(
+    kind: Annotated[
+        DeclarationKind,
+        typer.Argument(
+            help="What became of the verification.", metavar="verified|rejected|cleared"
+        ),
+    ],
+    subject: Annotated[str, typer.Argument(metavar="ORGANIZATION|KEY", help="As in the settings.")],
+    at: Annotated[
+        str, typer.Option(metavar="TIME", help='When: "14:05", "20 min ago", RFC 3339.')
+    ] = "now",
+    config: ConfigOption = None,
+) -> None:
+    """Tell the monitor that a verification was completed or rejected, or clear what was declared."""
+    from monitor.access.states import RETRY_AFTER_REJECTION
+    from monitor.cli.times import echo, parse_time
+    from monitor.store import status_queries
+    from monitor.store.database import create
+    from monitor.store.inbox import submit_declaration
+
+    now = datetime.now(UTC)
+    try:
+        told_at = parse_time(at, now)
+    except ValueError as error:
+        fail(f"--at {printable(at)!r} {error}")
+    settings = load_settings(config, reading=True)
+    targets = _of(settings, subject)
+    with plain_errors():
+        create(settings.database)  # before the first start, too: it is kept for it
+        status = status_queries.status(settings.database, now=now)
+        submit_declaration(settings.database, kind, subject, told_at, now)
+    print(f"{kind}: {subject}, at {echo(told_at)} ({ago(told_at, now)})")
+    print(_touched(settings, targets, status))
+    if kind is DeclarationKind.REJECTED:
+        again = told_at + RETRY_AFTER_REJECTION
+        print(f"the next try of a verification makes sense from {echo(again)} on")
+    give_up = settings.deadlines.give_up_after
+    if kind is DeclarationKind.VERIFIED and now - told_at >= give_up:
+        print(
+            f"that is more than {give_up.days} days ago: it is kept, and nothing is expected of it"
+        )
+    print(f"handed to the daemon, {when_taken(status.daemon, now)}")
+
+
+def _of(settings: "Settings", subject: str) -> "list[Target]":
+    """The targets of an organization or a key; ends the command when it is neither."""
+    from monitor.config.problems import shown, suggestion
+
+    keys = {key.name for key in settings.keys}
+    organizations = {key.organization for key in settings.keys if key.organization}
+    if subject not in keys | organizations:
+        near = printable(suggestion(subject, keys | organizations))
+        fail(f"no key and no organization of the settings is named {shown(subject)}; {near}")
+    return [one for one in settings.targets() if subject in (one.key, one.organization)]
+
+
+def _touched(settings: "Settings", targets: "list[Target]", status: "Status") -> str:
+    """How many targets a declaration may touch, and why others are left alone."""
+    available = {one.target for one in status.targets if one.state is State.AVAILABLE}
+    counts = {"on provider routes": 0, "without a gate": 0, "available": 0}
+    for target in targets:
+        known = settings.catalog.get(target.capability.model)
+        if target.contract is not Contract.DIRECT:
+            counts["on provider routes"] += 1
+        elif known is not None and target.capability.surface not in known.gates:
+            counts["without a gate"] += 1
+        elif target.name in available:
+            counts["available"] += 1
+    left = ", ".join(f"{count} {why}" for why, count in counts.items() if count)
+    touched = len(targets) - sum(counts.values())
+    return f"it may touch {touched} of {many(len(targets), 'target')}" + (
+        f" (left alone: {left})" if left else ""
+    )
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy goes.")],
+    config: ConfigOption = None,
+) -> None:
+    """Copy the database to FILE, as of one moment, whether the daemon runs or not.
+
+    FILE is for its owner alone, appears whole or not at all, and replaces a file already there. To restore
+    it, stop the daemon, move the database and its -wal and -shm files away, and put the copy in place.
+    """
+    from monitor.store.database_files import backup as copy
+    from monitor.store.errors import DestinationError
+
+    if not file.name:
+        fail(f"FILE {str(file)!r} names no file")
+    settings = load_settings(config, reading=True)
+    with plain_errors():
+        try:
+            copy(settings.database, file)
+        except DestinationError as error:
+            fail(str(error))
+    note(f"{settings.database} is copied to {file}")
