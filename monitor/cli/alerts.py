@@ -71,7 +71,7 @@ def list_(
             f"{older:,} older not listed: --before {found[0].id} has the next of them, --all has all"
         )
     if output is Format.JSON:
-        print_json([as_json(row) for row in found])
+        print_json(as_json(found))
         return
     now = datetime.now(UTC)
     rows = [

@@ -63,7 +63,7 @@ def history(
         pattern = None if target is None else _pattern(database, target, config)
         found = queries.history(database, pattern, since=start)
     if output is Format.JSON:
-        print_json([as_json(row) for row in found])
+        print_json(as_json(found))
         return
     print_history(found)
     if len(found) == queries.LIMIT:
@@ -149,7 +149,7 @@ def _history_row(row: "HistoryRow") -> tuple[str, ...]:
 def propagation(config: ConfigOption = None, output: FormatOption = Format.TEXT) -> None:
     """Show how long openings took, by model and organization, direct and provider routes apart."""
     from monitor.access.wait_times import summaries
-    from monitor.store.forms import plain
+    from monitor.store.forms import as_json
     from monitor.store.queries import propagation as read
 
     settings = load_settings(config, reading=True)
@@ -157,12 +157,8 @@ def propagation(config: ConfigOption = None, output: FormatOption = Format.TEXT)
         openings, waiting = read(settings.database, now=datetime.now(UTC))
     groups = summaries(openings, waiting)
     if output is Format.JSON:
-        found = {
-            "groups": tuple(map(asdict, groups)),
-            "openings": tuple(asdict(one) | {"wait_s": one.wait_s} for one in openings),
-            "waiting": tuple(map(asdict, waiting)),
-        }
-        print_json(plain(found))
+        timed = [asdict(one) | {"wait_s": one.wait_s} for one in openings]
+        print_json(as_json({"groups": groups, "openings": timed, "waiting": waiting}))
         return
     if not groups:
         print("no opening has been recorded, and nothing waits for one")

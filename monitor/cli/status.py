@@ -144,12 +144,12 @@ def _short(names: str) -> str:
 def _routes(settings: "Settings", now: datetime, output: Format) -> None:
     """Print each route separately: provider access is never added to OpenAI access."""
     from monitor.store import queries
-    from monitor.store.forms import routes_as_json
+    from monitor.store.forms import as_json
 
     with plain_errors():
         found = queries.routes(settings.database, since=now - _COMPARED)
     if output is Format.JSON:
-        print_json(routes_as_json(found, since=now - _COMPARED))
+        print_json(as_json({"since": now - _COMPARED, "routes": found}))
         return
     rows = [
         (

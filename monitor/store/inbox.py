@@ -20,6 +20,7 @@ from monitor.access.words import DeclarationKind
 from monitor.store import tables
 from monitor.store.database import migrate, reading, require_head, writing_engine
 from monitor.store.database_files import FileLock, as_store_errors, make_file, require
+from monitor.store.forms import value_of
 from monitor.store.records import InboxItem
 from monitor.store.transaction import Memo, Transaction
 
@@ -68,7 +69,7 @@ def waiting(connection: Connection) -> list[InboxItem]:
         # the condition of the partial index, which has only these rows
         select(tables.inbox).where(_its.taken_at.is_(None)).order_by(_its.id).limit(1000)
     )
-    return [InboxItem(row.id, row.kind, json.loads(row.payload), row.created_at) for row in rows]
+    return [value_of(InboxItem, row) for row in rows.mappings()]
 
 
 def reply_to(path: Path, item: int) -> dict[str, Any] | None:
@@ -127,7 +128,7 @@ def open_books(path: Path, ledger: BudgetLedger, now: datetime) -> Iterator[Book
             held = connection.execute(select(tables.holds).order_by(_holds.id))
             ledger.load(
                 {(row.key, row.day): row.settled_usd for row in spent},
-                [Reservation(row.id, row.account, row.key, row.day, row.usd) for row in held],
+                [value_of(Reservation, row) for row in held.mappings()],
             )
             yield Books(connection, now)
     finally:

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
-from monitor.access.events import Notification
+from monitor.access.events import Event, Notification
 from monitor.store import tables
-from monitor.store.forms import event_of
+from monitor.store.forms import value_of
 from monitor.store.records import NotificationState
 
 _rows = tables.notifications
@@ -57,12 +57,12 @@ def pending(connection: Connection, channel: str, limit: int, after: int = 0) ->
     rows = connection.execute(_READ, {"of": channel, "after": after, "most": limit})
     return [
         Notification(
-            id=row.notification_id,
-            event=event_of(row),
-            attempts=row.attempts,
-            created_at=row.created_at,
+            id=row["notification_id"],
+            event=value_of(Event, row),
+            attempts=row["attempts"],
+            created_at=row["created_at"],
         )
-        for row in rows
+        for row in rows.mappings()
     ]
 
 

@@ -14,25 +14,20 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
+from monitor.access.events import Event
 from monitor.access.memory import from_json
 from monitor.access.target import Capability, Target
 from monitor.access.wait_times import OngoingWait, Opening, waiting_of
 from monitor.access.words import Contract, ProbeKind, State, Surface
 from monitor.store import inbox, tables
 from monitor.store.database import reading
-from monitor.store.forms import (
-    alert_of,
-    declaration_of,
-    event_of,
-    notification_of,
-    opening_of,
-    spend_of,
-)
+from monitor.store.forms import value_of
 from monitor.store.records import (
     AlertRow,
     AnswersOfOne,
     Declaration,
     HistoryRow,
+    NotificationRow,
     NotificationState,
     RouteOfModel,
     SpendRow,
@@ -60,8 +55,8 @@ def declared(path: Path) -> dict[str, Declaration]:
     """The latest declaration of each organization and key, by subject; those still in the inbox included."""
     table = tables.declarations
     with reading(path) as connection:
-        rows = connection.execute(select(table).order_by(table.c.at, table.c.id))
-        told = [declaration_of(row) for row in rows]
+        rows = connection.execute(select(table).order_by(table.c.at, table.c.id)).mappings()
+        told = [value_of(Declaration, row) for row in rows]
         for item in inbox.waiting(connection):
             if item.kind == "declare" and (found := inbox.read_declaration(item.payload)):
                 kind, subject, at = found
@@ -85,17 +80,17 @@ def history(
     with reading(path) as connection:
         events = connection.execute(
             select(tables.events).where(_events.id.in_(newest)).order_by(_events.at, _events.id)
-        ).all()
+        ).mappings()
         notifications = connection.execute(
             select(tables.notifications)
             .where(_notifications.event_id.in_(newest))
             .order_by(_notifications.event_id, _notifications.channel)
-        )
+        ).mappings()
         told = {
-            event_id: tuple(notification_of(row) for row in rows)
-            for event_id, rows in groupby(notifications, lambda row: row.event_id)
+            event_id: tuple(value_of(NotificationRow, row) for row in rows)
+            for event_id, rows in groupby(notifications, lambda row: row["event_id"])
         }
-        return [HistoryRow(event_of(row), told.get(row.id, ())) for row in events]
+        return [HistoryRow(value_of(Event, row), told.get(row["id"], ())) for row in events]
 
 
 def _of_target(name: str) -> ColumnElement[bool]:
@@ -120,14 +115,20 @@ def alerts(
 ) -> list[AlertRow]:
     """Notifications of a state, or all, oldest first: the newest `limit` of those with ids below `before`."""
     newest = (
-        select(tables.notifications, _events.kind.label("event"), _events.target)
+        select(
+            tables.notifications,
+            _events.id.label("transition_id"),
+            _events.kind.label("event"),
+            _events.target,
+        )
         .join_from(tables.notifications, tables.events)
         .where(*_listed(state, before))
         .order_by(_notifications.id.desc())
         .limit(limit)
     )
     with reading(path) as connection:
-        return [alert_of(row) for row in reversed(connection.execute(newest).all())]
+        rows = connection.execute(newest).mappings().all()
+        return [value_of(AlertRow, row) for row in reversed(rows)]
 
 
 def alerts_before(path: Path, state: NotificationState | None, before: int) -> int:
@@ -153,7 +154,7 @@ def spend(path: Path, day: date) -> list[SpendRow]:
     """The spending of each key on a UTC day."""
     query = select(tables.spend).where(_spend.day == day).order_by(_spend.key)
     with reading(path) as connection:
-        return [spend_of(row) for row in connection.execute(query)]
+        return [value_of(SpendRow, row) for row in connection.execute(query).mappings()]
 
 
 def spent_by_key(path: Path) -> dict[str, tuple[float, int, bool]]:
@@ -212,7 +213,8 @@ def latest_openings(connection: Connection) -> list[Opening]:
     """The newest openings, oldest first."""
     table = tables.openings
     newest = select(table).order_by(table.c.id.desc()).limit(_OPENINGS)
-    return [opening_of(row) for row in reversed(connection.execute(newest).all())]
+    rows = connection.execute(newest).mappings().all()
+    return [value_of(Opening, row) for row in reversed(rows)]
 
 
 def routes(path: Path, *, since: datetime) -> list[RouteOfModel]:

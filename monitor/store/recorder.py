@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Select, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from monitor.access.events import Notification
@@ -23,7 +23,7 @@ from monitor.store import inbox, outbox, queries, runs, tables, targets
 from monitor.store.database import CommitWatch, migrate, require_sound, writing_engine
 from monitor.store.database_files import DatabaseFiles, FileLock, as_store_errors, make_file
 from monitor.store.errors import HEAD
-from monitor.store.forms import daemon_of, declaration_of, spend_of
+from monitor.store.forms import value_of
 from monitor.store.records import (
     Change,
     DaemonRow,
@@ -123,19 +123,11 @@ class Recorder:
         """The spending of every key on each UTC day from `day` on."""
         spend = tables.spend
         query = select(spend).where(spend.c.day >= day).order_by(spend.c.day, spend.c.key)
-        return await self._do(
-            lambda connection: [spend_of(row) for row in connection.execute(query)]
-        )
+        return await self._all(SpendRow, query)
 
     async def holds(self) -> list[Reservation]:
         """The holds on budgets, oldest first."""
-        query = select(tables.holds).order_by(tables.holds.c.id)
-        return await self._do(
-            lambda connection: [
-                Reservation(row.id, row.account, row.key, row.day, row.usd)
-                for row in connection.execute(query)
-            ]
-        )
+        return await self._all(Reservation, select(tables.holds).order_by(tables.holds.c.id))
 
     async def register(self, active: Sequence[Target]) -> None:
         """Make these the active targets; see `targets.register` for those that start anew.
@@ -213,19 +205,13 @@ class Recorder:
         """Declarations that no `Change` has taken yet, earliest first."""
         table = tables.declarations
         query = select(table).where(table.c.taken_at.is_(None)).order_by(table.c.at, table.c.id)
-        return await self._do(
-            lambda connection: [declaration_of(row) for row in connection.execute(query)]
-        )
+        return await self._all(Declaration, query)
 
     async def newest_declarations(self) -> dict[str, Declaration]:
         """The latest declaration of each organization and key, by subject."""
         table = tables.declarations
         query = select(table).order_by(table.c.at, table.c.id)
-        return await self._do(
-            lambda connection: {
-                row.subject: declaration_of(row) for row in connection.execute(query)
-            }
-        )
+        return {one.subject: one for one in await self._all(Declaration, query)}
 
     async def facts_since(self, kind: EventKind, day: date) -> list[dict[str, Any]]:
         """The facts of each event of this kind since the beginning of the UTC day `day`."""
@@ -282,6 +268,11 @@ class Recorder:
         """The wall clock was stepped: move the times of pending notifications by the same step."""
         await self._do(lambda connection: outbox.shift(connection, step))
 
+    async def _all(self, form: Callable[..., T], query: Select[Any]) -> list[T]:
+        return await self._do(
+            lambda connection: [value_of(form, row) for row in connection.execute(query).mappings()]
+        )
+
     async def _do(self, work: Callable[[Connection], T]) -> T:
         return await self.queue.do(lambda transaction: work(transaction.flush()))
 
@@ -301,13 +292,13 @@ def _open(
             undo.callback(connection.close)
             require_sound(path, connection)
             with connection.begin():
-                before = connection.execute(select(tables.daemon)).one_or_none()
+                before = connection.execute(select(tables.daemon)).mappings().one_or_none()
                 _note_start(connection, now)
                 outbox.release_leases(connection)
                 memo = Memo(targets=targets.load_known(connection))
             commits = CommitWatch(path)
         undo.pop_all()
-    return lock, connection, commits, memo, daemon_of(before) if before else None
+    return lock, connection, commits, memo, value_of(DaemonRow, before) if before else None
 
 
 def _note_start(connection: Connection, now: datetime) -> None:

@@ -15,11 +15,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from monitor.access.words import Code, Gate, ProbeKind
 from monitor.store import tables
-from monitor.store.forms import code_of
+from monitor.store.forms import value_of
 from monitor.store.records import AnswerRecord, Run
 
 #: Request ids kept per run: enough for a support ticket.
@@ -140,37 +150,23 @@ def further_answer(id_: int, answer: AnswerRecord) -> dict[str, Any]:
     }
 
 
-def run_of(row: Row[*tuple[Any, ...]]) -> Run:
-    """The run of a row of `runs` with the name of its `target` added."""
-    requests = json.loads(row.request_ids)
-    counts = from_text(row.latencies)
+def run_of(row: RowMapping, target: str) -> Run:
+    """The run of a row of `runs`, of the target with this name."""
+    requests = json.loads(row["request_ids"])
+    counts = from_text(row["latencies"])
+    least, most = row["latency_min_ms"], row["latency_max_ms"]
     median, late = percentile(counts, 0.5) or 0.0, percentile(counts, 0.95) or 0.0
-    return Run(
-        target=row.target,
-        route=row.route,
-        kind=ProbeKind(row.kind),
-        diagnosis=code_of(row.diagnosis),
-        status=row.status,
-        gate=Gate(row.gate) if row.gate else None,
-        message=row.message,
-        first_at=row.first_at,
-        last_at=row.last_at,
-        count=row.answers,
+    return value_of(
+        Run,
+        row,
+        target=target,
+        count=row["answers"],
         request_ids=tuple(id_ for id_, _ in requests),
         request_times=tuple(datetime.fromisoformat(at) for _, at in requests),
-        headers=json.loads(row.headers),
-        latency_mean_ms=row.latency_sum_ms / row.answers,
-        latency_min_ms=row.latency_min_ms,
-        latency_max_ms=row.latency_max_ms,
+        latency_mean_ms=row["latency_sum_ms"] / row["answers"],
         # the middle of a bucket may lie outside the measured range
-        latency_median_ms=min(max(median, row.latency_min_ms), row.latency_max_ms),
-        latency_p95_ms=min(max(late, row.latency_min_ms), row.latency_max_ms),
-        reused=row.reused,
-        fresh=row.fresh,
-        connect_ms=row.connect_ms,
-        tls_ms=row.tls_ms,
-        first_byte_ms=row.first_byte_ms,
-        cost_usd=row.cost_usd,
+        latency_median_ms=min(max(median, least), most),
+        latency_p95_ms=min(max(late, least), most),
     )
 
 

@@ -4,25 +4,24 @@ A container's health check runs every half minute, and importing SQLAlchemy take
 """
 
 import sqlite3
-from collections import namedtuple
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from monitor.access.words import Code
 from monitor.store.errors import BUSY_TIMEOUT, StoreError, trouble_of
-from monitor.store.forms import daemon_of, target_of
-from monitor.store.records import DaemonRow, NotificationState, Status
+from monitor.store.forms import value_of
+from monitor.store.records import DaemonRow, NotificationState, Status, TargetStatus
 
+_IS_MIGRATED = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
 _DAEMON = "SELECT pid, started_at, progress_at, stopped_at, status FROM daemon"
 
 _TARGETS = """
-    SELECT name, t.key key, organization, project, route, contract, model, surface, state, since, blocker,
-        last_probe_at, last_diagnosis, next_probe_at, coalesce(settled_usd, 0.0) spend_today_usd, held_by
+    SELECT name target, t.key key, organization, project, route, contract, model, surface, state, since,
+        blocker, last_probe_at, last_diagnosis, next_probe_at, held_by,
+        coalesce(settled_usd, 0.0) spend_today_usd
     FROM targets t LEFT JOIN spend s ON s.key = t.key AND s.day = ?
     WHERE active ORDER BY name
 """
@@ -92,7 +91,7 @@ def status(path: Path, *, now: datetime) -> Status:
     states = NotificationState.PENDING, NotificationState.DEAD
     with _reading(path) as connection:
         targets = connection.execute(_TARGETS, (f"{now:%Y-%m-%d}",))
-        found = tuple(target_of(row) for row in targets)
+        found = tuple(value_of(TargetStatus, row) for row in targets)
         counts = dict(connection.execute(_WAITING, states).fetchall())
         pending, dead = (counts.get(state, 0) for state in states)
         (oldest,) = connection.execute(_OLDEST, (NotificationState.PENDING,)).fetchone()
@@ -120,11 +119,10 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
                 detect_types=sqlite3.PARSE_DECLTYPES | sqlite3.PARSE_COLNAMES,
             )
         ) as connection:
-            connection.row_factory = _named
+            connection.row_factory = sqlite3.Row
             connection.execute("BEGIN")
-            tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             found = None
-            if ("alembic_version",) in tables.fetchall():
+            if connection.execute(_IS_MIGRATED).fetchone():
                 (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
             if problem := trouble_of(path, found):
                 raise StoreError(problem)
@@ -137,14 +135,4 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _daemon(connection: sqlite3.Connection) -> DaemonRow | None:
     row = connection.execute(_DAEMON).fetchone()
-    return daemon_of(row) if row else None
-
-
-def _named(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Any:
-    return _shape(tuple(column[0] for column in cursor.description))._make(row)
-
-
-@lru_cache
-def _shape(names: tuple[str, ...]) -> Any:
-    # an expression without a name of its own, such as `count(*)`, becomes `_0`
-    return namedtuple("Row", names, rename=True)  # noqa: PYI024  the fields are known only here
+    return value_of(DaemonRow, row) if row else None

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, bindparam, func, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    RowMapping,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from monitor.access.memory import TargetState, from_json
 from monitor.access.target import Target
@@ -16,7 +26,7 @@ from monitor.access.words import Code, ProbeKind, State
 from monitor.store import tables
 from monitor.store.database import reading
 from monitor.store.errors import StoreError
-from monitor.store.forms import declaration_of, target_of
+from monitor.store.forms import value_of
 from monitor.store.records import Declaration, Run, TargetStatus
 from monitor.store.runs import run_of
 from monitor.store.transaction import Known, Transaction, memory_columns
@@ -153,95 +163,77 @@ def target_record(path: Path, target: str) -> TargetRecord:
     Raises StoreError when the database cannot be read, or no daemon has watched the target yet.
     """
     with reading(path) as connection:
-        row = connection.execute(
-            select(tables.targets, literal(0.0).label("spend_today_usd")).where(
-                _targets.name == target, _targets.active
-            )
-        ).one_or_none()
+        query = select(tables.targets).where(_targets.name == target, _targets.active)
+        row = connection.execute(query).mappings().one_or_none()
         if row is None:
             raise StoreError(f"{path}: nothing is known of {target} yet; `run` has not watched it")
-        memory = from_json(json.loads(row.memory))
-        start = memory.declared_at or row.since
+        memory = from_json(json.loads(row["memory"]))
+        start = memory.declared_at or row["since"]
         since = (
-            (_runs.target_id == row.id)
+            (_runs.target_id == row["id"])
             & (_runs.kind == ProbeKind.FULL)
-            & (_runs.route == row.route)
+            & (_runs.route == row["route"])
             & (_runs.last_at >= start)
         )
-        newest = (
-            select(tables.runs, literal(target).label("target"))
-            .where(since)
-            .order_by(_runs.id.desc())
-            .limit(_RUNS)
-        )
-        runs = tuple(run_of(run) for run in reversed(connection.execute(newest).all()))
+        newest = select(tables.runs).where(since).order_by(_runs.id.desc()).limit(_RUNS)
+        runs = connection.execute(newest).mappings().all()
         count = connection.execute(select(func.count()).where(since)).scalar_one()
+        subjects = [row["organization"] or row["key"], row["key"]]
+        declared = connection.execute(
+            select(tables.declarations)
+            .where(_declarations.subject.in_(subjects))
+            .order_by(_declarations.at, _declarations.id)
+        ).mappings()
         return TargetRecord(
-            status=target_of(row),
+            status=_status(row),
             memory=memory,
-            declarations=_declared(connection, row.organization, row.key),
+            declarations=tuple(value_of(Declaration, one) for one in declared),
             start=start,
             declared=memory.declared_at is not None,
-            runs=runs,
+            runs=tuple(run_of(run, target) for run in reversed(runs)),
             runs_left_out=count - len(runs),
-            identity=_identity(connection, row.id, row.route, target),
-            beside=_beside(connection, row.scope, row.route, row.id),
+            identity=_last_run(
+                connection, row, _runs.kind == ProbeKind.LISTING, _runs.diagnosis.is_(None)
+            ),
+            beside=_beside(connection, row),
         )
 
 
-def _declared(
-    connection: Connection, organization: str | None, key: str
-) -> tuple[Declaration, ...]:
+def _status(row: RowMapping) -> TargetStatus:
+    return value_of(TargetStatus, row, target=row["name"], spend_today_usd=0.0)
+
+
+def _last_run(
+    connection: Connection, target: RowMapping, *conditions: ColumnElement[bool]
+) -> Run | None:
+    """The newest run of a target over its present route that meets the conditions."""
     query = (
-        select(tables.declarations)
-        .where(_declarations.subject.in_([organization or key, key]))
-        .order_by(_declarations.at, _declarations.id)
-    )
-    return tuple(declaration_of(row) for row in connection.execute(query))
-
-
-def _identity(connection: Connection, id_: int, route: str, target: str) -> Run | None:
-    row = connection.execute(
-        select(tables.runs, literal(target).label("target"))
-        .where(
-            _runs.target_id == id_,
-            _runs.kind == ProbeKind.LISTING,
-            _runs.route == route,
-            _runs.diagnosis.is_(None),
-        )
+        select(tables.runs)
+        .where(_runs.target_id == target["id"], _runs.route == target["route"], *conditions)
         .order_by(_runs.id.desc())
         .limit(1)
-    ).one_or_none()
-    return run_of(row) if row else None
+    )
+    row = connection.execute(query).mappings().one_or_none()
+    return run_of(row, target["name"]) if row else None
 
 
-def _beside(connection: Connection, scope: str, route: str, id_: int) -> tuple[Granted, ...]:
+def _beside(connection: Connection, target: RowMapping) -> tuple[Granted, ...]:
     """The neighbours on the same route: what another route grants says nothing about this one."""
-    targets = connection.execute(
-        select(tables.targets, literal(0.0).label("spend_today_usd"))
+    query = (
+        select(tables.targets)
         .where(
             _targets.active,
-            _targets.scope == scope,
-            _targets.route == route,
-            _targets.id != id_,
+            _targets.scope == target["scope"],
+            _targets.route == target["route"],
+            _targets.id != target["id"],
         )
         .order_by(_targets.name)
         .limit(_BESIDE)
-    ).all()
+    )
+    granted = (_runs.kind == ProbeKind.FULL, _runs.diagnosis == Code.ACCESS_GRANTED)
     found = []
-    for target in targets:
-        row = connection.execute(
-            select(tables.runs, literal(target.name).label("target"))
-            .where(
-                _runs.target_id == target.id,
-                _runs.kind == ProbeKind.FULL,
-                _runs.route == route,
-                _runs.diagnosis == Code.ACCESS_GRANTED,
-            )
-            .order_by(_runs.id.desc())
-            .limit(1)
-        ).one_or_none()
-        run = run_of(row) if row else None
+    for row in connection.execute(query).mappings().all():
+        run = _last_run(connection, row, *granted)
         request_id = run.request_ids[-1] if run and run.request_ids else None
-        found.append(Granted(target_of(target), run.last_at if run else None, request_id))
+        found.append(Granted(_status(row), run.last_at if run else None, request_id))
     return tuple(found)

@@ -15,10 +15,10 @@ def runs_of(path: Path, target: str, kind: ProbeKind = ProbeKind.FULL) -> list[R
     """The runs of equal answers of one target, oldest first."""
     its = tables.runs.c
     query = (
-        select(tables.runs, tables.targets.c.name.label("target"))
+        select(tables.runs)
         .join_from(tables.runs, tables.targets)
         .where(tables.targets.c.name == target, its.kind == kind)
         .order_by(its.id)
     )
     with reading(path) as connection:
-        return [run_of(row) for row in connection.execute(query)]
+        return [run_of(row, target) for row in connection.execute(query).mappings()]
