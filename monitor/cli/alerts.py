@@ -55,8 +55,7 @@ def list_(
 ) -> None:
     """List notifications and their state, oldest first; say how many are left out."""
     from monitor.store import queries
-    from monitor.store.forms import as_json
-    from monitor.store.records import NotificationState
+    from monitor.store.records import NotificationState, as_json
 
     if state is not None and state not in set(NotificationState):
         fail(f"--state {state!r} is none of {', '.join(NotificationState)}")

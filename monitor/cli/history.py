@@ -54,7 +54,7 @@ def history(
     """Show what happened, oldest first, and who was told; of one target the last message in full, too."""
     from monitor.config import find, named_database
     from monitor.store import queries
-    from monitor.store.forms import as_json
+    from monitor.store.records import as_json
 
     start = _since(since, datetime.now(UTC)) if since else None
     with plain_errors():
@@ -149,8 +149,8 @@ def _history_row(row: "HistoryRow") -> tuple[str, ...]:
 def propagation(config: ConfigOption = None, output: FormatOption = Format.TEXT) -> None:
     """Show how long openings took, by model and organization, direct and provider routes apart."""
     from monitor.access.wait_times import summaries
-    from monitor.store.forms import as_json
     from monitor.store.queries import propagation as read
+    from monitor.store.records import as_json
 
     settings = load_settings(config, reading=True)
     with plain_errors():

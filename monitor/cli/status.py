@@ -52,7 +52,7 @@ def status(
     With --routes: for each model and route the states, how fast it answered, and what, in 7 days.
     """
     from monitor.store import status_queries
-    from monitor.store.forms import as_json
+    from monitor.store.records import as_json
 
     settings = load_settings(config, reading=True)
     now = datetime.now(UTC)
@@ -144,7 +144,7 @@ def _short(names: str) -> str:
 def _routes(settings: "Settings", now: datetime, output: Format) -> None:
     """Print each route separately: provider access is never added to OpenAI access."""
     from monitor.store import queries
-    from monitor.store.forms import as_json
+    from monitor.store.records import as_json
 
     with plain_errors():
         found = queries.routes(settings.database, since=now - _COMPARED)

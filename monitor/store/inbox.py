@@ -20,8 +20,7 @@ from monitor.access.words import DeclarationKind
 from monitor.store import tables
 from monitor.store.database import migrate, reading, require_head, writing_engine
 from monitor.store.database_files import FileLock, as_store_errors, make_file, require
-from monitor.store.forms import value_of
-from monitor.store.records import InboxItem
+from monitor.store.records import InboxItem, value_of
 from monitor.store.transaction import Memo, Transaction
 
 _its = tables.inbox.c

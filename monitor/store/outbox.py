@@ -8,8 +8,7 @@ from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from monitor.access.events import Event, Notification
 from monitor.store import tables
-from monitor.store.forms import value_of
-from monitor.store.records import NotificationState
+from monitor.store.records import NotificationState, value_of
 
 _rows = tables.notifications
 _its = _rows.c

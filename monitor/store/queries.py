@@ -21,7 +21,6 @@ from monitor.access.wait_times import OngoingWait, Opening, waiting_of
 from monitor.access.words import Contract, ProbeKind, State, Surface
 from monitor.store import inbox, tables
 from monitor.store.database import reading
-from monitor.store.forms import value_of
 from monitor.store.records import (
     AlertRow,
     AnswersOfOne,
@@ -31,6 +30,7 @@ from monitor.store.records import (
     NotificationState,
     RouteOfModel,
     SpendRow,
+    value_of,
 )
 from monitor.store.runs import from_text, merged, percentile
 

@@ -23,13 +23,13 @@ from monitor.store import inbox, outbox, queries, runs, tables, targets
 from monitor.store.database import CommitWatch, migrate, require_sound, writing_engine
 from monitor.store.database_files import DatabaseFiles, FileLock, as_store_errors, make_file
 from monitor.store.errors import HEAD
-from monitor.store.forms import value_of
 from monitor.store.records import (
     Change,
     DaemonRow,
     Declaration,
     InboxItem,
     SpendRow,
+    value_of,
 )
 from monitor.store.transaction import Hide, Memo, Transaction
 from monitor.store.write_queue import MOST, WriteQueue

@@ -29,8 +29,7 @@ from sqlalchemy import (
 
 from monitor.access.words import Code, Gate, ProbeKind
 from monitor.store import tables
-from monitor.store.forms import value_of
-from monitor.store.records import AnswerRecord, Run
+from monitor.store.records import AnswerRecord, Run, value_of
 
 #: Request ids kept per run: enough for a support ticket.
 REQUEST_IDS = 5

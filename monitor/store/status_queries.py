@@ -12,8 +12,7 @@ from pathlib import Path
 
 from monitor.access.words import Code
 from monitor.store.errors import BUSY_TIMEOUT, StoreError, trouble_of
-from monitor.store.forms import value_of
-from monitor.store.records import DaemonRow, NotificationState, Status, TargetStatus
+from monitor.store.records import DaemonRow, NotificationState, Status, TargetStatus, value_of
 
 _IS_MIGRATED = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
 _DAEMON = "SELECT pid, started_at, progress_at, stopped_at, status FROM daemon"

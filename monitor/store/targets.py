@@ -26,8 +26,7 @@ from monitor.access.words import Code, ProbeKind, State
 from monitor.store import tables
 from monitor.store.database import reading
 from monitor.store.errors import StoreError
-from monitor.store.forms import value_of
-from monitor.store.records import Declaration, Run, TargetStatus
+from monitor.store.records import Declaration, Run, TargetStatus, value_of
 from monitor.store.runs import run_of
 from monitor.store.transaction import Known, Transaction, memory_columns
 

@@ -16,9 +16,8 @@ from monitor.access.words import DeclarationKind, EventKind, Reason
 from monitor.cli.commands import app
 from monitor.store import database, queries, status_queries
 from monitor.store.errors import StoreError
-from monitor.store.forms import as_json
 from monitor.store.inbox import submit_declaration
-from monitor.store.records import Change, NotificationState
+from monitor.store.records import Change, NotificationState, as_json
 from monitor.store.targets import target_record
 
 pytestmark = pytest.mark.anyio
