@@ -46,7 +46,7 @@ class Deliveries:
     def begin(self) -> None:
         """Deliver, what is in the outbox first."""
         self._dispatcher = Dispatcher(
-            self._recorder, self._channels, self._delivery, now=self._clock.now,
+            self._recorder.outbox, self._channels, self._delivery, now=self._clock.now,
             summary=self._watches.summary,
         )  # fmt: skip
         #: loop time at which this dispatcher began
@@ -75,7 +75,7 @@ class Deliveries:
     async def dead_letter_removed_channels(self) -> None:
         """Mark what is pending for removed channels as dead: it would wait for ever, silently."""
         names = [channel.name for channel in self._channels]
-        dead = await self._recorder.dead_letter_others(names, self._clock.now())
+        dead = await self._recorder.outbox.dead_letter_others(names, self._clock.now())
         if dead:
             log.error("undeliverable", notifications=dead, why="their channel is gone")
 

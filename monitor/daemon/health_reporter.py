@@ -218,7 +218,7 @@ class HealthReporter:
         if self.recorder.queue.refusing is not None:
             return  # keep the last count
         try:
-            self._waiting = await self.recorder.waiting()
+            self._waiting = await self.recorder.outbox.waiting()
         except StoreError as error:
             self.recorder.queue.refused(error)
 

@@ -44,7 +44,7 @@ class InboxReader:
     async def _do(self, item: InboxItem) -> None:
         if item.kind == "retry":
             ids = item.payload.get("ids")
-            count = await self.recorder.retry(ids if isinstance(ids, list) else None)
+            count = await self.recorder.outbox.retry(ids if isinstance(ids, list) else None)
             log.info("retrying", notifications=count)
             await self.deliveries.revived()
         elif item.kind == "declare" and (told := read_declaration(item.payload)):

@@ -143,7 +143,7 @@ class ClockWatch:
             return
         step, self._owed = self._owed, timedelta()
         try:
-            await recorder.shift_pending(step)
+            await recorder.outbox.shift_pending(step)
         except StoreError:
             self._owed += step
             raise

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,16 +13,16 @@ import structlog
 from sqlalchemy import Connection, Select, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from monitor.access.events import Notification
 from monitor.access.holds import Reservation
 from monitor.access.memory import TargetState
 from monitor.access.target import Target
 from monitor.access.wait_times import Opening
 from monitor.access.words import DeclarationKind, EventKind
-from monitor.store import inbox, outbox, queries, runs, tables, targets
+from monitor.store import inbox, queries, runs, tables, targets
 from monitor.store.database import CommitWatch, migrate, require_sound, writing_engine
 from monitor.store.database_files import DatabaseFiles, FileLock, as_store_errors, make_file
 from monitor.store.errors import HEAD
+from monitor.store.outbox import Outbox, release_leases
 from monitor.store.records import (
     Change,
     DaemonRow,
@@ -61,6 +61,7 @@ class Recorder:
     ) -> None:
         #: for results, which are kept while the database refuses them
         self.queue = queue
+        self.outbox = Outbox(queue)
         self._lock = lock
         self._files = files
         self._commits = commits
@@ -222,52 +223,6 @@ class Recorder:
             lambda connection: [json.loads(row.facts) for row in connection.execute(query)]
         )
 
-    # --- the outbox; the functions of `outbox` say more ---
-
-    async def pending(self, channel: str, limit: int, after: int = 0) -> list[Notification]:
-        """A channel's pending notifications of events above `after`, in order; leased ones included."""
-        return await self._do(lambda connection: outbox.pending(connection, channel, limit, after))
-
-    async def waiting(self) -> dict[str, int]:
-        """The number of `pending` and of `dead` notifications."""
-        return await self._do(outbox.waiting)
-
-    async def claim(self, ids: Ids, until: datetime) -> tuple[list[int], list[int]]:
-        """Lease notifications until a time. Returns those claimed, and those leased by another process."""
-        return await self.queue.do(lambda work: outbox.claim(work.flush(), ids, until, work.now))
-
-    async def release(self, ids: Ids) -> None:
-        """Release the leases of notifications that were claimed but not tried."""
-        await self._do(lambda connection: outbox.release(connection, ids))
-
-    async def delivered(self, ids: Ids, at: datetime) -> None:
-        """Mark notifications as delivered."""
-        await self.queue.do(lambda work: outbox.delivered(work.flush(), ids, at), urgent=False)
-
-    async def failed(self, ids: Ids, error: str, next_attempt_at: datetime) -> None:
-        """Record why an attempt failed and when the next one is due."""
-        await self.queue.do(
-            lambda work: outbox.failed(work.flush(), ids, work.hide(error), next_attempt_at)
-        )
-
-    async def dead(self, ids: Ids, error: str, at: datetime) -> None:
-        """Give notifications up: they stay listed as undeliverable."""
-        await self.queue.do(lambda work: outbox.dead(work.flush(), ids, work.hide(error), at))
-
-    async def retry(self, ids: Ids | None = None) -> int:
-        """Make dead notifications pending again, all or these. Returns their number."""
-        return await self.queue.do(lambda work: outbox.retry(work.flush(), ids, work.now))
-
-    async def dead_letter_others(self, channels: Sequence[str], at: datetime) -> int:
-        """Give up the pending notifications of channels that no longer exist. Returns their number."""
-        return await self._do(
-            lambda connection: outbox.dead_letter_others(connection, channels, at)
-        )
-
-    async def shift_pending(self, step: timedelta) -> None:
-        """The wall clock was stepped: move the times of pending notifications by the same step."""
-        await self._do(lambda connection: outbox.shift(connection, step))
-
     async def _all(self, form: Callable[..., T], query: Select[Any]) -> list[T]:
         return await self._do(
             lambda connection: [value_of(form, row) for row in connection.execute(query).mappings()]
@@ -294,7 +249,7 @@ def _open(
             with connection.begin():
                 before = connection.execute(select(tables.daemon)).mappings().one_or_none()
                 _note_start(connection, now)
-                outbox.release_leases(connection)
+                release_leases(connection)
                 memo = Memo(targets=targets.load_known(connection))
             commits = CommitWatch(path)
         undo.pop_all()

@@ -18,48 +18,51 @@ async def three(recorder: Recorder, make) -> list[int]:
     event = make.event(make.target())
     await recorder.write([Change(events=(replace(event, channels=("ops", "mail")),))])
     await recorder.write([Change(events=(replace(event, channels=("ops",)),) * 2)])
-    return [row.id for row in await recorder.pending("ops", 10)]
+    return [row.id for row in await recorder.outbox.pending("ops", 10)]
 
 
 async def test_a_channel_gets_its_own_in_the_order_it_happened(recorder, make, three):
-    rows = await recorder.pending("ops", 10)
+    rows = await recorder.outbox.pending("ops", 10)
     assert [row.event.id for row in rows] == [1, 2, 3]
     assert all(row.event == make.event(make.target()) for row in rows)
-    assert [row.event.id for row in await recorder.pending("ops", 2)] == [1, 2]
-    assert [row.event.id for row in await recorder.pending("mail", 10)] == [1]
-    assert await recorder.pending("unheard-of", 10) == []
+    assert [row.event.id for row in await recorder.outbox.pending("ops", 2)] == [1, 2]
+    assert [row.event.id for row in await recorder.outbox.pending("mail", 10)] == [1]
+    assert await recorder.outbox.pending("unheard-of", 10) == []
 
 
 async def test_a_claim_gets_only_what_is_free(recorder, clock, three):
     until = clock.now + timedelta(seconds=30)
-    assert await recorder.claim(three[:2], until) == (three[:2], [])
-    assert await recorder.claim(three, until) == (three[2:], three[:2])
-    assert await recorder.claim(three, until) == ([], three)
-    assert [row.attempts for row in await recorder.pending("ops", 10)] == [1, 1, 1]
+    assert await recorder.outbox.claim(three[:2], until) == (three[:2], [])
+    assert await recorder.outbox.claim(three, until) == (three[2:], three[:2])
+    assert await recorder.outbox.claim(three, until) == ([], three)
+    assert [row.attempts for row in await recorder.outbox.pending("ops", 10)] == [1, 1, 1]
 
 
 async def test_a_lease_that_ran_out_is_free_again(recorder, clock, three):
-    await recorder.claim(three, clock.now + timedelta(seconds=30))
+    await recorder.outbox.claim(three, clock.now + timedelta(seconds=30))
     clock.move(seconds=29)
-    assert await recorder.claim(three, clock.now + timedelta(seconds=30)) == ([], three)
+    assert await recorder.outbox.claim(three, clock.now + timedelta(seconds=30)) == ([], three)
     clock.move(seconds=1)
-    assert await recorder.claim(three, clock.now + timedelta(seconds=30)) == (three, [])
+    assert await recorder.outbox.claim(three, clock.now + timedelta(seconds=30)) == (three, [])
 
 
 async def test_the_leases_of_a_process_that_is_gone_end_at_the_start(path, recorder, clock, three):
-    await recorder.claim(three, clock.now + timedelta(hours=1))
+    await recorder.outbox.claim(three, clock.now + timedelta(hours=1))
     await recorder.aclose()
     again = await Recorder.open(path, clock=clock)
-    assert await again.claim(three, clock.now + timedelta(hours=1)) == (three, [])
+    assert await again.outbox.claim(three, clock.now + timedelta(hours=1)) == (three, [])
     await again.aclose()
 
 
 async def test_delivered_is_no_longer_pending(path, recorder, clock, three):
-    await recorder.claim(three, clock.now + timedelta(seconds=30))
-    await recorder.delivered(three[:2], clock.move(seconds=1))
-    assert [row.id for row in await recorder.pending("ops", 10)] == three[2:]
+    await recorder.outbox.claim(three, clock.now + timedelta(seconds=30))
+    await recorder.outbox.delivered(three[:2], clock.move(seconds=1))
+    assert [row.id for row in await recorder.outbox.pending("ops", 10)] == three[2:]
     until = clock.now + timedelta(hours=2)
-    assert await recorder.claim(three[:2], until) == ([], [])  # in neither: nobody waits for it
+    assert await recorder.outbox.claim(three[:2], until) == (
+        [],
+        [],
+    )  # in neither: nobody waits for it
     (row,) = [row for row in queries.alerts(path) if row.id == three[0]]
     assert (row.state, row.attempts, row.delivered_at) == ("delivered", 1, clock.now)
 
@@ -67,18 +70,18 @@ async def test_delivered_is_no_longer_pending(path, recorder, clock, three):
 async def test_a_failed_attempt_stays_pending_with_its_error_and_no_lease(
     path, recorder, clock, three
 ):
-    await recorder.claim(three, clock.now + timedelta(hours=1))
+    await recorder.outbox.claim(three, clock.now + timedelta(hours=1))
     due = clock.now + timedelta(seconds=5)
-    await recorder.failed(three[:1], "refused", due)
+    await recorder.outbox.failed(three[:1], "refused", due)
     (row,) = [row for row in queries.alerts(path) if row.id == three[0]]
     assert (row.state, row.attempts, row.next_attempt_at) == ("pending", 1, due)
-    assert await recorder.claim(three, due) == (three[:1], three[1:])
+    assert await recorder.outbox.claim(three, due) == (three[:1], three[1:])
 
 
 async def test_what_is_given_up_is_listed_and_may_be_retried(path, recorder, clock, three):
-    await recorder.claim(three, clock.now + timedelta(seconds=30))
-    await recorder.dead(three[:2], "gave up", clock.now)
-    assert [row.id for row in await recorder.pending("ops", 10)] == three[2:]
+    await recorder.outbox.claim(three, clock.now + timedelta(seconds=30))
+    await recorder.outbox.dead(three[:2], "gave up", clock.now)
+    assert [row.id for row in await recorder.outbox.pending("ops", 10)] == three[2:]
     dead = queries.alerts(path, NotificationState.DEAD)
     assert [(row.id, row.last_error, row.dead_at) for row in dead] == [
         (id_, "gave up", clock.now) for id_ in three[:2]
@@ -86,37 +89,39 @@ async def test_what_is_given_up_is_listed_and_may_be_retried(path, recorder, clo
     assert status_queries.status(path, now=clock.now).dead == 2
 
     clock.move(days=2)
-    assert await recorder.retry(three[1:]) == 1
-    assert await recorder.retry() == 1
-    rows = await recorder.pending("ops", 10)
+    assert await recorder.outbox.retry(three[1:]) == 1
+    assert await recorder.outbox.retry() == 1
+    rows = await recorder.outbox.pending("ops", 10)
     assert [(row.id, row.attempts) for row in rows] == [*zip(three, (0, 0, 1), strict=True)]
     assert rows[0].created_at == clock.now
-    assert await recorder.retry() == 0
+    assert await recorder.outbox.retry() == 0
 
 
 async def test_what_was_delivered_late_is_not_undeliverable(path, recorder, clock, three):
-    await recorder.dead(three[:1], "timed out", clock.now)
-    await recorder.delivered(three[:1], clock.now)
+    await recorder.outbox.dead(three[:1], "timed out", clock.now)
+    await recorder.outbox.delivered(three[:1], clock.now)
     assert queries.alerts(path, NotificationState.DEAD) == []
-    await recorder.failed(three[:1], "late news", clock.now)
-    await recorder.dead(three[:1], "late news", clock.now)
+    await recorder.outbox.failed(three[:1], "late news", clock.now)
+    await recorder.outbox.dead(three[:1], "late news", clock.now)
     assert [row.id for row in queries.alerts(path, NotificationState.DELIVERED)] == three[:1]
 
 
 async def test_nothing_to_mark_is_no_mistake(recorder, clock):
-    assert await recorder.claim([], clock.now) == ([], [])
-    await recorder.delivered([], clock.now)
+    assert await recorder.outbox.claim([], clock.now) == ([], [])
+    await recorder.outbox.delivered([], clock.now)
     await recorder.settle_inbox([])
 
 
 async def test_a_step_of_the_clock_makes_nothing_older_that_waits(recorder, make, clock, ask):
     await recorder.write([make.change(make.target(), "ops", "mail")])
-    (first, second) = [(await recorder.pending(channel, 10))[0] for channel in ("ops", "mail")]
-    await recorder.claim([first.id], clock.now + timedelta(minutes=1))
-    await recorder.delivered([second.id], clock.now)
+    (first, second) = [
+        (await recorder.outbox.pending(channel, 10))[0] for channel in ("ops", "mail")
+    ]
+    await recorder.outbox.claim([first.id], clock.now + timedelta(minutes=1))
+    await recorder.outbox.delivered([second.id], clock.now)
     step = timedelta(days=1)
-    await recorder.shift_pending(step)
-    (moved,) = await recorder.pending("ops", 10)
+    await recorder.outbox.shift_pending(step)
+    (moved,) = await recorder.outbox.pending("ops", 10)
     assert moved.created_at == first.created_at + step
     assert ask("SELECT lease_until, next_attempt_at FROM notifications WHERE channel = 'ops'") == [
         (f"{clock.now + timedelta(minutes=1) + step:%Y-%m-%d %H:%M:%S.%f}", None)

@@ -25,9 +25,9 @@ pytestmark = pytest.mark.anyio
 
 async def test_history_has_the_json_form_of_the_design(path, recorder, clock, make):
     await recorder.write([make.change(make.target(), "ops", "mail")])
-    ops = await recorder.pending("ops", 1)
-    await recorder.claim([ops[0].id], clock.now + timedelta(seconds=30))
-    await recorder.delivered([ops[0].id], clock.move(seconds=1.5))
+    ops = await recorder.outbox.pending("ops", 1)
+    await recorder.outbox.claim([ops[0].id], clock.now + timedelta(seconds=30))
+    await recorder.outbox.delivered([ops[0].id], clock.move(seconds=1.5))
     started = make.event(
         kind=EventKind.STARTED,
         reason=Reason.DAEMON_STARTED,
@@ -167,7 +167,7 @@ async def test_alerts_come_page_by_page_and_what_is_left_out_is_counted(path, re
     assert queries.alerts_before(path, None, newest[0].id) == 3
     assert [row.id for row in queries.alerts(path, limit=2, before=newest[0].id)] == [2, 3]
     assert queries.alerts_before(path, NotificationState.DEAD, 4) == 0
-    await recorder.dead([1, 3], "gave up", make.clock.now)
+    await recorder.outbox.dead([1, 3], "gave up", make.clock.now)
     assert queries.alerts_before(path, NotificationState.DEAD, 4) == 2
     assert [row.id for row in queries.alerts(path, NotificationState.DEAD, before=3)] == [1]
     assert queries.dead_alerts(path) == {1, 3}
@@ -251,11 +251,11 @@ async def test_no_query_reads_a_large_table_whole(path, recorder, clock, make, a
         target_record(path, make.target().name)
         queries.spend(path, clock.now.date())
         await recorder.write([make.change(make.target())])
-        await recorder.pending("ops", 10)
-        await recorder.claim([1], clock.now)
+        await recorder.outbox.pending("ops", 10)
+        await recorder.outbox.claim([1], clock.now)
         await recorder.inbox()
         await recorder.spend_since(clock.now.date())
-        await recorder.release([1])
+        await recorder.outbox.release([1])
     finally:
         event.remove(Engine, "before_cursor_execute", keep)
     large = ("runs", "events", "notifications", "inbox", "spend")

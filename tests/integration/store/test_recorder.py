@@ -145,8 +145,8 @@ async def test_an_error_does_not_hold_what_was_to_be_written(recorder, make):
 
 async def test_a_restart_finds_all(path, recorder, clock, make):
     await recorder.write([make.change(make.target(), "ops")])
-    (pending,) = await recorder.pending("ops", 10)
-    await recorder.claim([pending.id], clock.now + timedelta(hours=1))
+    (pending,) = await recorder.outbox.pending("ops", 10)
+    await recorder.outbox.claim([pending.id], clock.now + timedelta(hours=1))
     await recorder.declare(DeclarationKind.VERIFIED, "org-acme", clock.now, "settings")
     await recorder.write([make.spent(0.02)])
     await recorder.progress({"probes": 7})
@@ -155,7 +155,7 @@ async def test_a_restart_finds_all(path, recorder, clock, make):
     clock.move(minutes=5)
     again = await Recorder.open(path, clock=clock)
     assert await again.load_memories() == {make.target().name: make.gated}
-    (found,) = await again.pending("ops", 10)
+    (found,) = await again.outbox.pending("ops", 10)
     assert found == replace(pending, attempts=1)
     assert len(await again.untaken_declarations()) == 1
     assert [row.settled_usd for row in await again.spend_since(clock.now.date())] == [0.02]
