@@ -101,8 +101,7 @@ def register(transaction: Transaction, targets: Sequence[Target]) -> None:
     for rows in (changed, anew, gone):
         if rows:
             connection.execute(update(tables.targets).where(_targets.id == bindparam("row")), rows)
-    for name, entry in load_known(connection).items():
-        transaction.register(name, entry)
+    transaction.register(load_known(connection))
 
 
 def load_known(connection: Connection) -> dict[str, Known]:

@@ -6,6 +6,7 @@ SQLAlchemy itself takes 60 µs for each statement, and most transactions of a sm
 """
 
 import json
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -98,34 +99,10 @@ class Known:
 
 @dataclass(slots=True)
 class Memo:
-    """A cache of the writer: targets by name, and the open runs of each.
-
-    Additions of a transaction are kept only when it commits.
-    """
+    """A cache of the writer: targets by name, and the open runs of each, as committed."""
 
     targets: dict[str, Known] = field(default_factory=dict)
     runs: dict[RunKey, OpenRun] = field(default_factory=dict)
-    new_targets: dict[str, Known] = field(default_factory=dict)
-    new_runs: dict[RunKey, OpenRun] = field(default_factory=dict)
-
-    def committed(self) -> None:
-        """Keep the additions of the transaction."""
-        self.targets.update(self.new_targets)
-        self.runs.update(self.new_runs)
-        self.rolled_back()
-
-    def rolled_back(self) -> None:
-        """Drop the additions of the transaction."""
-        self.new_targets.clear()
-        self.new_runs.clear()
-
-    def target(self, name: str) -> Known | None:
-        """The target with this name, or None if it was never registered."""
-        return self.new_targets.get(name) or self.targets.get(name)
-
-    def run(self, run_key: RunKey) -> OpenRun | None:
-        """The open run of a target and kind of probe, if it is in the cache."""
-        return self.new_runs.get(run_key) or self.runs.get(run_key)
 
 
 class Transaction:
@@ -136,6 +113,9 @@ class Transaction:
     ) -> None:
         self._connection = connection
         self._memo = memo
+        # what this transaction adds stays apart until it is committed
+        self._targets = ChainMap({}, memo.targets)
+        self._runs = ChainMap({}, memo.runs)
         self.now = now
         self.hide = hide
         self._gathered: dict[Executable, list[_Row]] = {}
@@ -147,14 +127,19 @@ class Transaction:
             _run_many(self._connection, statement, rows)
         return self._connection
 
-    def register(self, name: str, known: Known) -> None:
-        """Make a target known to later changes of this transaction."""
-        self._memo.new_targets[name] = known
+    def register(self, known: Mapping[str, Known]) -> None:
+        """Make targets known to later changes of this transaction."""
+        self._targets.update(known)
+
+    def committed(self) -> None:
+        """Keep what the transaction added for the next ones."""
+        self._memo.targets.update(self._targets.maps[0])
+        self._memo.runs.update(self._runs.maps[0])
 
     def put(self, change: Change) -> list[Recorded]:
         """Write a change and return its recorded events. Raises StoreError for an unknown target."""
         if change.target is not None:
-            target = self._memo.target(change.target)
+            target = self._targets.get(change.target)
             if target is None:
                 raise StoreError(f"the target {change.target} is not registered")
             if change.memory:
@@ -212,7 +197,7 @@ class Transaction:
         run_key = (target.id, answer.kind)
         message = self.hide(answer.message)
         key = (target.route, answer.diagnosis, answer.status, answer.gate, message)
-        run = self._memo.run(run_key) or last_run(self._connection, run_key)
+        run = self._runs.get(run_key) or last_run(self._connection, run_key)
         if run and (
             run.key != key
             # the evidence counts answers since the declaration
@@ -235,13 +220,13 @@ class Transaction:
             self._gather(UPDATE_RUN, row | further_answer(row_id, answer))
         else:
             row_id = self._insert(INSERT_RUN, row | first_answer(run_key, key, answer))
-        self._memo.new_runs[run_key] = OpenRun(row_id, key, answer.at, request_ids, latencies)
+        self._runs[run_key] = OpenRun(row_id, key, answer.at, request_ids, latencies)
 
     def _record(self, event: Event) -> Recorded:
         facts = json.dumps(self.hide(dict(event.facts)))
         # equal to what is read back from the row
         event = replace(event, request_id=self.hide(event.request_id), facts=json.loads(facts))
-        target = self._memo.target(event.target) if event.target else None
+        target = self._targets.get(event.target) if event.target else None
         row = {
             "kind": event.kind,
             "target_id": target.id if target else None,

@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -13,7 +12,7 @@ from monitor.access.events import Recorded
 from monitor.store.errors import StoreError, UnavailableError
 from monitor.store.records import Change
 from monitor.store.transaction import Transaction
-from monitor.store.writer import Outcome, Work, Writer
+from monitor.store.writer import Entry, Outcome, Then, Work, Writer
 
 log = structlog.get_logger()
 
@@ -38,27 +37,6 @@ _GATHER = 0.03
 #: among a hundred 0.06.
 _PATIENCE = 5.0
 
-#: Called after the commit with the recorded events.
-Then = Callable[[list[Recorded]], None]
-
-
-@dataclass(slots=True, eq=False)
-class _Entry:
-    work: Work
-    changes: Sequence[Change] = ()
-    then: Then | None = None
-    #: it writes changes, which must stay in order
-    ordered: bool = False
-    #: it is kept while the database refuses, and its caller does not wait
-    kept: bool = False
-    #: its success shows that the database accepts writes
-    proves: bool = False
-    #: it does not wait for others to share its transaction
-    urgent: bool = False
-    #: loop time at which it was added
-    since: float = 0.0
-    future: "asyncio.Future[Any] | None" = None
-
 
 class WriteQueue:
     """Owns the writer's thread, and decides which entries share a transaction and in which order.
@@ -80,9 +58,9 @@ class WriteQueue:
         self._writer = writer
         self._most = most
         self._loop = asyncio.get_running_loop()
-        self._first: deque[_Entry] = deque()
+        self._first: deque[Entry] = deque()
         #: unchanged answers by target, and their number
-        self._second: dict[str, list[_Entry]] = {}
+        self._second: dict[str, list[Entry]] = {}
         self._unchanged = 0
         #: number of entries in the first lane that are not kept when the database refuses
         self._direct = 0
@@ -119,9 +97,8 @@ class WriteQueue:
         the error if the changes themselves are at fault.
         """
         patient = patient and len(changes) == 1 and changes[0].target is not None
-        entry = _Entry(
-            _put(changes), changes, then, ordered=True, kept=True, urgent=_tells(changes)
-        )
+        told = any(change.events for change in changes)
+        entry = Entry(_put(changes), changes, then, ordered=True, kept=True, urgent=told)
         if self.refusing is None and not (patient and self._unchanged < _CROWD):
             entry.future = self._loop.create_future()
         self._add(entry, patient=patient)
@@ -143,7 +120,7 @@ class WriteQueue:
         """
         if self.refusing is not None and (self.kept or self._loop.time() < self._again_at):
             raise UnavailableError(self.refusing)
-        entry = _Entry(_put(changes), changes, ordered=True, proves=True, urgent=urgent)
+        entry = Entry(_put(changes), changes, ordered=True, proves=True, urgent=urgent)
         recorded: list[Recorded] = await self._done(entry)
         return [one.event.id for one in recorded]
 
@@ -162,7 +139,7 @@ class WriteQueue:
         waiting unchanged answer. Work that is not `urgent` waits a moment to share a transaction. Raises
         StoreError.
         """
-        entry = _Entry(work, proves=proves, urgent=urgent)
+        entry = Entry(work, proves=proves, urgent=urgent)
         return await self._done(entry, after_all=after_all)  # type: ignore[no-any-return]
 
     async def written(self) -> None:
@@ -205,19 +182,19 @@ class WriteQueue:
             await self._until(self._at_rest)
             self._lose()
             future = self._loop.create_future()
-            self._writer.put([_Entry(last, future=future)])
+            self._writer.put([Entry(last, future=future)])
             await future
         finally:
             await self._writer.aclose()
 
     # --- lanes ---
 
-    async def _done(self, entry: _Entry, *, after_all: bool = False) -> Any:
+    async def _done(self, entry: Entry, *, after_all: bool = False) -> Any:
         entry.future = self._loop.create_future()
         self._add(entry, after_all=after_all)
         return await entry.future
 
-    def _add(self, entry: _Entry, *, patient: bool = False, after_all: bool = False) -> None:
+    def _add(self, entry: Entry, *, patient: bool = False, after_all: bool = False) -> None:
         if self._closing:
             raise StoreError("the database is closed")
         entry.since = self._loop.time()
@@ -238,7 +215,7 @@ class WriteQueue:
             self._direct += 1
         self._plan()
 
-    def _take(self) -> list[_Entry]:
+    def _take(self) -> list[Entry]:
         """Take the next group out of the lanes."""
         if self.refusing is not None and self._direct:
             group = [entry for entry in self._first if not entry.kept]
@@ -295,7 +272,7 @@ class WriteQueue:
         self._busy, self._began = True, now
         self._writer.put(self._take())
 
-    def _settle(self, group: Sequence[_Entry], outcomes: Sequence[Outcome]) -> None:
+    def _settle(self, group: Sequence[Entry], outcomes: Sequence[Outcome]) -> None:
         """The writer has finished a group: hand out its outcomes and plan the next one."""
         self._busy = False
         refusal: UnavailableError | None = None
@@ -359,11 +336,7 @@ def _put(changes: Sequence[Change]) -> Work:
     return lambda transaction: [one for change in changes for one in transaction.put(change)]
 
 
-def _tells(changes: Sequence[Change]) -> bool:
-    return any(change.events for change in changes)
-
-
-def _give(entry: _Entry, result: Any) -> None:
+def _give(entry: Entry, result: Any) -> None:
     """Give the caller its result, unless it was cancelled or has one already."""
     future = entry.future
     if future is None or future.done():
@@ -374,7 +347,7 @@ def _give(entry: _Entry, result: Any) -> None:
         future.set_result(result)
 
 
-def _finish(entry: _Entry, outcome: Outcome) -> None:
+def _finish(entry: Entry, outcome: Outcome) -> None:
     if outcome.error is None:
         if entry.then:
             entry.then(outcome.value)

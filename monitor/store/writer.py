@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
@@ -15,37 +15,46 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 from monitor.store.database import damage
 from monitor.store.database_files import cause
 from monitor.store.errors import StoreError, UnavailableError
+from monitor.store.records import Change, Recorded
 from monitor.store.transaction import Hide, Memo, Transaction
 
 Work = Callable[[Transaction], Any]
+Then = Callable[[list[Recorded]], None]
 
 
-class Unit(Protocol):
+@dataclass(slots=True, eq=False)
+class Entry:
     """An atomic unit of work. It may run twice: again after a rollback."""
 
-    @property
-    def work(self) -> Work: ...  # noqa: D102 - see above
-    @property
-    def ordered(self) -> bool:
-        """Whether it must not be written after an ordered unit before it was refused."""
-        ...
+    work: Work
+    changes: Sequence[Change] = ()
+    #: called after the commit with the recorded events
+    then: Then | None = None
+    #: it writes changes, which must stay in order: nothing ordered is written after one that was refused
+    ordered: bool = False
+    #: it is kept while the database refuses, and its caller does not wait
+    kept: bool = False
+    #: its success shows that the database accepts writes
+    proves: bool = False
+    #: it does not wait for others to share its transaction
+    urgent: bool = False
+    #: loop time at which it was added
+    since: float = 0.0
+    future: "asyncio.Future[Any] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of a unit after the commit: its result, or why it was not written."""
+    """The outcome of an entry after the commit: its result, or why it was not written."""
 
     value: Any = None
     error: Exception | None = None
 
 
-Group = Sequence[Unit]
-
-
 class Writer:
     """Runs groups of work in the order in which they came, and calls `done` on the loop with the outcomes.
 
-    When a unit fails, the group is rolled back and each unit is tried alone, so that a bad row cannot stop
+    When an entry fails, the group is rolled back and each entry is tried alone, so that a bad row cannot stop
     the others. `ending` gets the connection before it is closed, and must not raise.
     """
 
@@ -62,16 +71,16 @@ class Writer:
         self._memo = memo
         self._ending = ending
         self._hide = hide
-        self._groups: queue.SimpleQueue[Group | None] = queue.SimpleQueue()
+        self._groups: queue.SimpleQueue[Sequence[Entry] | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
 
-    def start(self, done: Callable[[Any, Sequence[Outcome]], None]) -> None:
+    def start(self, done: Callable[[Sequence[Entry], Sequence[Outcome]], None]) -> None:
         """Start the thread."""
         self._done = done
         self._thread.start()
 
-    def put(self, group: Group) -> None:
+    def put(self, group: Sequence[Entry]) -> None:
         """Run a group after all groups that were put before."""
         self._groups.put(group)
 
@@ -90,33 +99,32 @@ class Writer:
         self._ending(self._connection)
         self._connection.close()
 
-    def _carry_out(self, group: Group) -> list[Outcome]:
+    def _carry_out(self, group: Sequence[Entry]) -> list[Outcome]:
         try:
             begun = self._connection.begin()
-        except SQLAlchemyError as error:  # another process holds the lock: every unit would fail
+        except SQLAlchemyError as error:  # another process holds the lock: every entry would fail
             return [Outcome(error=_plain(error)) for _ in group]
         try:
             with begun:
                 transaction = Transaction(self._connection, self._memo, self._clock(), self._hide)
-                outcomes = [Outcome(unit.work(transaction)) for unit in group]
+                outcomes = [Outcome(entry.work(transaction)) for entry in group]
                 transaction.flush()
         except Exception as error:  # noqa: BLE001  the caller gets every error
-            self._memo.rolled_back()
             if len(group) == 1:
                 return [Outcome(error=self._judged(error))]
             return self._each_alone(group)
-        self._memo.committed()
+        transaction.committed()
         return outcomes
 
-    def _each_alone(self, group: Group) -> list[Outcome]:
+    def _each_alone(self, group: Sequence[Entry]) -> list[Outcome]:
         outcomes: list[Outcome] = []
         refused: Outcome | None = None
-        for unit in group:
-            if refused and unit.ordered:
+        for entry in group:
+            if refused and entry.ordered:
                 outcomes.append(refused)
                 continue
-            (outcome,) = self._carry_out([unit])
-            if unit.ordered and isinstance(outcome.error, UnavailableError):
+            (outcome,) = self._carry_out([entry])
+            if entry.ordered and isinstance(outcome.error, UnavailableError):
                 refused = outcome
             outcomes.append(outcome)
         return outcomes
