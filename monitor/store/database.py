@@ -7,7 +7,7 @@ database is made from the tables of the code.
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,9 +21,15 @@ from monitor.store.database_files import (
     backup,
     damage_report,
     make_file,
-    require,
 )
-from monitor.store.errors import BUSY_TIMEOUT, HEAD, StoreError, trouble_of
+from monitor.store.errors import (
+    BUSY_TIMEOUT,
+    HEAD,
+    StoreError,
+    read_only,
+    require,
+    require_head,
+)
 from monitor.store.tables import metadata
 
 if TYPE_CHECKING:
@@ -62,14 +68,7 @@ def writing_engine(path: Path, *, foreign_keys: bool = True) -> Engine:
         connection.execute(f"PRAGMA journal_size_limit = {16 * 1024 * 1024}")
         return connection
 
-    # hide_parameters: bound values stay out of exceptions
-    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
+    return _engine(connect, begin="BEGIN IMMEDIATE")
 
 
 @contextmanager
@@ -80,35 +79,28 @@ def reading(path: Path) -> Iterator[Connection]:
     """
     require(path)
 
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            path.resolve().as_uri() + "?mode=ro",
-            uri=True,
-            isolation_level=None,
-            timeout=BUSY_TIMEOUT,
-        )
-        connection.execute("PRAGMA query_only = ON")
-        return connection
+    engine = _engine(lambda: read_only(path), begin="BEGIN")
+    with as_store_errors(path), engine.connect() as connection:
+        require_head(path, revision(connection))
+        yield connection
 
+
+def _engine(connect: Callable[[], sqlite3.Connection], *, begin: str) -> Engine:
+    # hide_parameters: bound values stay out of exceptions
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
 
     @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
+    def begin_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
 
-    with as_store_errors(path), engine.connect() as connection:
-        require_head(path, connection)
-        yield connection
+    return engine
 
 
 class CommitWatch:
     """Tells whether any process has committed since. It takes no lock, and 2 µs: the loop may call it."""
 
     def __init__(self, path: Path) -> None:
-        uri = path.resolve().as_uri() + "?mode=ro"
-        self._connection = sqlite3.connect(
-            uri, uri=True, isolation_level=None, timeout=0, check_same_thread=False
-        )
+        self._connection = read_only(path, timeout=0, check_same_thread=False)
 
     def version(self) -> int | None:
         """A number that changes with each commit; None if SQLite does not tell it now."""
@@ -128,12 +120,6 @@ def revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-
-
-def require_head(path: Path, connection: Connection) -> None:
-    """Raise StoreError when the tables are not of this program's revision."""
-    if problem := trouble_of(path, revision(connection)):
-        raise StoreError(problem)
 
 
 def require_sound(path: Path, connection: Connection) -> None:

@@ -13,7 +13,14 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from monitor.store.errors import DestinationError, GoneError, LockedError, StoreError, trouble_of
+from monitor.store.errors import (
+    DestinationError,
+    GoneError,
+    LockedError,
+    StoreError,
+    read_only,
+    require,
+)
 
 log = structlog.get_logger()
 
@@ -58,12 +65,6 @@ def damage_report(path: Path, words: str) -> str:
         f"{path}: the database is damaged ({words}). Restore a copy made by `access-monitor backup`,"
         " or move it away to begin anew; what it remembers is then forgotten"
     )
-
-
-def require(path: Path) -> None:
-    """Raise StoreError when the database does not exist yet."""
-    if not path.exists():
-        raise StoreError(trouble_of(path, None))
 
 
 def make_file(path: Path) -> None:
@@ -158,8 +159,7 @@ def backup(source: Path, destination: Path) -> None:
     require(source)
     with as_store_errors(destination):
         _require_replaceable(source, destination)
-        readable = f"{source.resolve().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(readable, uri=True)) as original:
+        with closing(read_only(source)) as original:
             _write_copy(original, destination)
 
 

@@ -1,6 +1,8 @@
-"""The errors of the store, and which databases it can read."""
+"""The errors of the store, and which databases it can read. Made without SQLAlchemy: see `status_queries`."""
 
+import sqlite3
 from pathlib import Path
+from typing import Any
 
 #: The newest revision in `migrations/versions`.
 HEAD = "0001"
@@ -32,15 +34,27 @@ class DestinationError(StoreError):
     """The destination cannot be written; the user must choose another one."""
 
 
-def trouble_of(path: Path, found: str | None) -> str:
-    """Why a database of revision `found` (None: it has no tables) cannot be read; empty if it can."""
+def require(path: Path) -> None:
+    """Raise StoreError when the database does not exist yet."""
     if not path.exists():
-        return f"{path}: there is no database yet; start `access-monitor run` first"
+        raise StoreError(f"{path}: there is no database yet; start `access-monitor run` first")
+
+
+def require_head(path: Path, found: str | None) -> None:
+    """Raise StoreError when `found`, the revision of the tables, is not this program's; None: no tables."""
     if found is None:
-        return f"{path}: the database is empty; start `access-monitor run` first"
+        raise StoreError(f"{path}: the database is empty; start `access-monitor run` first")
     if found != HEAD:
-        return (
+        raise StoreError(
             f"{path}: the database is of revision {found}, this program of {HEAD};"
             " the daemon runs another version, or has yet to be restarted with this one"
         )
-    return ""
+
+
+def read_only(path: Path, *, timeout: float = BUSY_TIMEOUT, **more: Any) -> sqlite3.Connection:
+    """A connection that cannot write, and begins no transactions itself."""
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    connection: sqlite3.Connection = sqlite3.connect(
+        uri, uri=True, isolation_level=None, timeout=timeout, **more
+    )
+    return connection

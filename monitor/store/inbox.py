@@ -18,8 +18,9 @@ from monitor.access.holds import Posting, Reservation
 from monitor.access.spending import BudgetLedger
 from monitor.access.words import DeclarationKind
 from monitor.store import tables
-from monitor.store.database import migrate, reading, require_head, writing_engine
-from monitor.store.database_files import FileLock, as_store_errors, make_file, require
+from monitor.store.database import migrate, reading, revision, writing_engine
+from monitor.store.database_files import FileLock, as_store_errors, make_file
+from monitor.store.errors import require, require_head
 from monitor.store.records import InboxItem, value_of
 from monitor.store.transaction import Memo, Transaction
 
@@ -34,7 +35,7 @@ def submit(path: Path, kind: str, payload: Mapping[str, Any], now: datetime) -> 
     """
     require(path)
     with as_store_errors(path), writing_engine(path).begin() as connection:
-        require_head(path, connection)
+        require_head(path, revision(connection))
         row = {"kind": kind, "payload": json.dumps(dict(payload)), "created_at": now}
         id_: int = connection.execute(insert(tables.inbox).returning(_its.id), row).scalar_one()
         return id_

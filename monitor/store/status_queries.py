@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from monitor.access.words import Code
-from monitor.store.errors import BUSY_TIMEOUT, StoreError, trouble_of
+from monitor.store.errors import StoreError, read_only, require, require_head
 from monitor.store.records import DaemonRow, NotificationState, Status, TargetStatus, value_of
 
 _IS_MIGRATED = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
@@ -106,25 +106,16 @@ def status(path: Path, *, now: datetime) -> Status:
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A read-only connection in one transaction: all reads see the same moment."""
-    if not path.exists():
-        raise StoreError(trouble_of(path, None))
+    require(path)
     try:
-        with closing(
-            sqlite3.connect(
-                f"{path.resolve().as_uri()}?mode=ro",
-                uri=True,
-                timeout=BUSY_TIMEOUT,
-                isolation_level=None,
-                detect_types=sqlite3.PARSE_DECLTYPES | sqlite3.PARSE_COLNAMES,
-            )
-        ) as connection:
+        types = sqlite3.PARSE_DECLTYPES | sqlite3.PARSE_COLNAMES
+        with closing(read_only(path, detect_types=types)) as connection:
             connection.row_factory = sqlite3.Row
             connection.execute("BEGIN")
             found = None
             if connection.execute(_IS_MIGRATED).fetchone():
                 (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-            if problem := trouble_of(path, found):
-                raise StoreError(problem)
+            require_head(path, found)
             yield connection
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{path}: {error}") from error
