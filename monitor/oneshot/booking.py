@@ -16,7 +16,7 @@ from monitor.access.holds import Fate, Need, Posting, Reservation
 from monitor.access.spending import BudgetLedger
 from monitor.config import Settings
 from monitor.store.errors import LockedError, StoreError
-from monitor.store.inbox import open_books, reply_to, submit
+from monitor.store.inbox import open_books, reply_to, submit, withdraw
 
 #: The inbox's words: hold this before it is sent; this is what it cost.
 RESERVE, SPEND = "reserve", "spend"
@@ -198,7 +198,7 @@ def _reserved(
         try:
             ledger = BudgetLedger(settings.budget)
             with open_books(path, ledger, now) as books:
-                if item is not None and (reply := books.withdraw(item)) is not None:
+                if item is not None and (reply := withdraw(books, item)) is not None:
                     return _replied(reply)
                 # no monitor runs: nobody waits
                 reserved, posting = take(ledger, wanted, now.date(), Need.ANSWERED, over=over)

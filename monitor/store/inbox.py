@@ -7,14 +7,13 @@ under the lock of the file.
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from monitor.access.holds import Posting, Reservation
+from monitor.access.holds import Reservation
 from monitor.access.spending import BudgetLedger
 from monitor.access.words import DeclarationKind
 from monitor.store import tables
@@ -87,35 +86,19 @@ def _reply(connection: Connection, item: int) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else {}
 
 
-@dataclass(frozen=True, slots=True)
-class Books:
-    """The spending and the inbox, open in one transaction."""
-
-    _connection: Connection
-    _now: datetime
-
-    def post(self, posting: Posting) -> None:
-        """Write a posting."""
-        work = self._begun()
-        work.post(posting)
-        work.flush()
-
-    def withdraw(self, item: int) -> dict[str, Any] | None:
-        """Withdraw a request from the inbox. Returns the reply if a daemon gave one meanwhile, else None."""
-        reply = _reply(self._connection, item)
-        if reply is None:
-            self._begun().settle_inbox([item])
-        return reply
-
-    def _begun(self) -> Transaction:
-        return Transaction(self._connection, Memo(), self._now)
+def withdraw(books: Transaction, item: int) -> dict[str, Any] | None:
+    """Withdraw a request from the inbox. Returns the reply if a daemon gave one meanwhile, else None."""
+    reply = _reply(books.flush(), item)
+    if reply is None:
+        books.settle_inbox([item])
+    return reply
 
 
 @contextmanager
-def open_books(path: Path, ledger: BudgetLedger, now: datetime) -> Iterator[Books]:
+def open_books(path: Path, ledger: BudgetLedger, now: datetime) -> Iterator[Transaction]:
     """Load the month's spending into an empty ledger, and hold the lock against other writers meanwhile.
 
-    Makes the database if there is none. Raises StoreError: `LockedError` when a daemon or, for a moment,
+    What is posted is written at the end. Makes the database if there is none. Raises StoreError: `LockedError` when a daemon or, for a moment,
     another command has it.
     """
     make_file(path)
@@ -130,6 +113,8 @@ def open_books(path: Path, ledger: BudgetLedger, now: datetime) -> Iterator[Book
                 {(row.key, row.day): row.settled_usd for row in spent},
                 [value_of(Reservation, row) for row in held.mappings()],
             )
-            yield Books(connection, now)
+            books = Transaction(connection, Memo(), now)
+            yield books
+            books.flush()
     finally:
         lock.release()
