@@ -98,8 +98,8 @@ def withdraw(books: Transaction, item: int) -> dict[str, Any] | None:
 def open_books(path: Path, ledger: BudgetLedger, now: datetime) -> Iterator[Transaction]:
     """Load the month's spending into an empty ledger, and hold the lock against other writers meanwhile.
 
-    What is posted is written at the end. Makes the database if there is none. Raises StoreError: `LockedError` when a daemon or, for a moment,
-    another command has it.
+    What is posted is written at the end. Makes the database if there is none. Raises StoreError:
+    `LockedError` when a daemon or, for a moment, another command has it.
     """
     make_file(path)
     lock = FileLock(path)

@@ -5,7 +5,7 @@ limit. All raise StoreError when there is no database yet or it cannot be read.
 """
 
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date, datetime
 from itertools import groupby
@@ -45,8 +45,6 @@ _events = tables.events.c
 _notifications = tables.notifications.c
 _spend = tables.spend.c
 
-#: Stands for no diagnosis; the run of a full probe always has one.
-_NONE = "none"
 #: Model, surface, route, contract.
 _Place = tuple[str, str, str, str]
 
@@ -242,22 +240,20 @@ def routes(path: Path, *, since: datetime) -> list[RouteOfModel]:
                 _runs.route == _targets.route,
             )
         ).all()
-    of_place: dict[_Place, list[Any]] = {}
+    runs_of = defaultdict[_Place, list[Any]](list)
     for run in runs:
-        of_place.setdefault((run.model, run.surface, run.route, run.contract), []).append(run)
-    found: dict[_Place, Counter[str]] = {}
+        runs_of[run.model, run.surface, run.route, run.contract].append(run)
+    states_of = defaultdict[_Place, dict[str, int]](dict)
     for row in states:
-        found.setdefault((row.model, row.surface, row.route, row.contract), Counter())[
-            row.state
-        ] += row.targets
-    return [_compared(place, counted, of_place.get(place, [])) for place, counted in found.items()]
+        states_of[row.model, row.surface, row.route, row.contract][row.state] = row.targets
+    return [_compared(place, counted, runs_of[place]) for place, counted in states_of.items()]
 
 
 def _compared(place: _Place, states: Mapping[str, int], runs: list[Any]) -> RouteOfModel:
     model, surface, route, contract = place
-    by_diagnosis: dict[str, list[Any]] = {}
+    by_diagnosis = defaultdict[str, list[Any]](list)
     for run in runs:
-        by_diagnosis.setdefault(run.diagnosis or _NONE, []).append(run)
+        by_diagnosis[run.diagnosis].append(run)
     counted = {name: _of_one(several) for name, several in by_diagnosis.items()}
     answered = _of_one([run for run in runs if run.status is not None])
     return RouteOfModel(
@@ -265,7 +261,7 @@ def _compared(place: _Place, states: Mapping[str, int], runs: list[Any]) -> Rout
         surface=surface,
         route=route,
         contract=Contract(contract),
-        states=dict(states),
+        states=states,
         answers=sum(run.answers for run in runs),
         latency_median_ms=answered.latency_median_ms,
         latency_p95_ms=answered.latency_p95_ms,
