@@ -12,10 +12,11 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
+from monitor.access.events import Recorded
 from monitor.store.database import damage
 from monitor.store.database_files import cause
 from monitor.store.errors import StoreError, UnavailableError
-from monitor.store.records import Change, Recorded
+from monitor.store.records import Change
 from monitor.store.transaction import Hide, Memo, Transaction
 
 Work = Callable[[Transaction], Any]
