@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, func, literal, select
 
 from monitor.access.events import Event
 from monitor.access.memory import from_json
@@ -162,25 +162,17 @@ def spent_by_key(path: Path) -> dict[str, tuple[float, int, bool]]:
     """
     if not path.exists():
         return {}
+    holds = tables.holds.c
+    booked = select(_spend.key, _spend.settled_usd.label("usd"), _spend.probes, _spend.estimated)
+    each = booked.union_all(select(holds.key, holds.usd, literal(1), literal(0))).subquery().c
+    query = select(
+        each.key, func.sum(each.usd), func.sum(each.probes), func.max(each.estimated)
+    ).group_by(each.key)
     with reading(path) as connection:
-        found = {
-            row.key: (row.usd, row.probes, bool(row.estimated))
-            for row in connection.execute(
-                select(
-                    _spend.key,
-                    func.sum(_spend.settled_usd).label("usd"),
-                    func.sum(_spend.probes).label("probes"),
-                    func.max(_spend.estimated).label("estimated"),
-                ).group_by(_spend.key)
-            )
+        return {
+            key: (usd, probes, bool(estimated))
+            for key, usd, probes, estimated in connection.execute(query)
         }
-        holds = tables.holds.c
-        for key, usd, count in connection.execute(
-            select(holds.key, func.sum(holds.usd), func.count()).group_by(holds.key)
-        ):
-            before, probes, estimated = found.get(key, (0.0, 0, False))
-            found[key] = before + usd, probes + count, estimated
-        return found
 
 
 def propagation(path: Path, *, now: datetime) -> tuple[list[Opening], list[OngoingWait]]:

@@ -10,6 +10,7 @@ count per bucket that occurred is stored as JSON: `{"50": 812, "51": 190}`.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -203,17 +204,14 @@ def _prune_others(connection: Connection, now: datetime) -> None:
 def added(counts: Counts, ms: float) -> dict[int, int]:
     """The counts with one more latency, in milliseconds."""
     bucket = round(math.log(min(ms, _LONGEST)) / _LOG) if ms > 1.0 else 0
-    more = dict(counts)
-    more[bucket] = more.get(bucket, 0) + 1
-    return more
+    return {**counts, bucket: counts.get(bucket, 0) + 1}
 
 
-def merged(several: list[Counts]) -> dict[int, int]:
+def merged(several: list[Counts]) -> Counts:
     """The counts of several runs together."""
-    total: dict[int, int] = {}
+    total = Counter[int]()
     for counts in several:
-        for bucket, count in counts.items():
-            total[bucket] = total.get(bucket, 0) + count
+        total.update(counts)
     return total
 
 

@@ -49,7 +49,13 @@ class Table(SQLModel):
     metadata: ClassVar[MetaData] = metadata
 
 
-class TargetTable(Table, table=True):
+class NumberedTable(Table):
+    """The base of tables whose rows have a number."""
+
+    id: int | None = Field(default=None, primary_key=True)
+
+
+class TargetTable(NumberedTable, table=True):
     """A target, its state and its memory. A target that left the settings stays as inactive."""
 
     __tablename__ = "targets"
@@ -63,7 +69,6 @@ class TargetTable(Table, table=True):
         _one_of("last_diagnosis", Code),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
     name: str
     key: str
     organization: str | None
@@ -84,7 +89,7 @@ class TargetTable(Table, table=True):
     active: bool
 
 
-class RunTable(Table, table=True):
+class RunTable(NumberedTable, table=True):
     """A run of equal answers: the file grows with what changes, not with time."""
 
     __tablename__ = "runs"
@@ -96,7 +101,6 @@ class RunTable(Table, table=True):
         _one_of("gate", Gate),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
     target_id: int = Field(foreign_key="targets.id")
     route: str
     kind: str
@@ -121,7 +125,7 @@ class RunTable(Table, table=True):
     cost_usd: float
 
 
-class EventTable(Table, table=True):
+class EventTable(NumberedTable, table=True):
     """A transition or an event. Its id is in every message about it and is never used again."""
 
     __tablename__ = "events"
@@ -137,7 +141,6 @@ class EventTable(Table, table=True):
         {"sqlite_autoincrement": True},
     )
 
-    id: int | None = Field(default=None, primary_key=True)
     kind: str
     target_id: int | None = Field(foreign_key="targets.id")
     target: str | None
@@ -152,7 +155,7 @@ class EventTable(Table, table=True):
     facts: str
 
 
-class OpeningTable(Table, table=True):
+class OpeningTable(NumberedTable, table=True):
     """The propagation record of an opening. Its names stay as they were at that time."""
 
     __tablename__ = "openings"
@@ -162,7 +165,6 @@ class OpeningTable(Table, table=True):
         _one_of("began", Began),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
     target_id: int = Field(foreign_key="targets.id")
     target: str
     contract: str
@@ -181,7 +183,7 @@ class OpeningTable(Table, table=True):
     flickers: int
 
 
-class NotificationTable(Table, table=True):
+class NotificationTable(NumberedTable, table=True):
     """The outbox: one event for one channel, until delivered or given up."""
 
     __tablename__ = "notifications"
@@ -193,7 +195,6 @@ class NotificationTable(Table, table=True):
         CheckConstraint("channel <> ''", name="channel"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
     event_id: int = Field(foreign_key="events.id")
     channel: str
     state: str
@@ -206,7 +207,7 @@ class NotificationTable(Table, table=True):
     last_error: str | None
 
 
-class DeclarationTable(Table, table=True):
+class DeclarationTable(NumberedTable, table=True):
     """A declaration. The same kind, subject, time and source is stored only once."""
 
     __tablename__ = "declarations"
@@ -215,7 +216,6 @@ class DeclarationTable(Table, table=True):
         _one_of("kind", DeclarationKind),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
     kind: str
     subject: str
     at: datetime
@@ -223,7 +223,7 @@ class DeclarationTable(Table, table=True):
     taken_at: datetime | None
 
 
-class InboxTable(Table, table=True):
+class InboxTable(NumberedTable, table=True):
     """Requests of other processes to the daemon: the only table that they write to."""
 
     __tablename__ = "inbox"
@@ -233,7 +233,6 @@ class InboxTable(Table, table=True):
         CheckConstraint("kind <> ''", name="kind"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
     kind: str
     payload: str
     created_at: datetime
@@ -259,26 +258,24 @@ class SpendTable(Table, table=True):
     estimated: bool
 
 
-class HoldTable(Table, table=True):
+class HoldTable(NumberedTable, table=True):
     """A price that is held for a probe under way, for the next one, or because it is in doubt."""
 
     __tablename__ = "holds"
     __table_args__ = (CheckConstraint("usd >= 0", name="usd"),)
 
-    id: int | None = Field(default=None, primary_key=True)
     account: str
     key: str
     day: date
     usd: float
 
 
-class DaemonTable(Table, table=True):
+class DaemonTable(NumberedTable, table=True):
     """The daemon that has the database, or had it last; the table has one row."""
 
     __tablename__ = "daemon"
     __table_args__ = (CheckConstraint("id = 1", name="single"),)
 
-    id: int | None = Field(default=None, primary_key=True)
     pid: int
     started_at: datetime
     progress_at: datetime

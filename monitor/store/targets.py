@@ -79,15 +79,16 @@ def register(transaction: Transaction, targets: Sequence[Target]) -> None:
     """
     connection = transaction.flush()
     known = {row.name: row for row in connection.execute(select(tables.targets))}
+    fresh = memory_columns(TargetState(since=transaction.now)) | {"since": transaction.now}
     new, changed, anew = [], [], []
     for target in targets:
         row = known.get(target.name)
         columns = _columns(target)
         if row is None:
-            new.append(columns | _fresh(transaction.now))
+            new.append(columns | fresh)
         elif _of_another(row, target):
             log.info("target_starts_anew", target=target.name, route=target.route)
-            anew.append(columns | _fresh(transaction.now) | {"row": row.id})
+            anew.append(columns | fresh | {"row": row.id})
         elif any(getattr(row, name) != value for name, value in columns.items()):
             changed.append(columns | {"row": row.id})
     names = {target.name for target in targets}
@@ -142,11 +143,6 @@ def _columns(target: Target) -> dict[str, Any]:
         "surface": target.capability.surface,
         "active": True,
     }
-
-
-def _fresh(now: datetime) -> dict[str, Any]:
-    memory = TargetState(since=now)
-    return memory_columns(memory) | {"since": now}
 
 
 def _of_another(row: Row[*tuple[Any, ...]], target: Target) -> bool:

@@ -93,12 +93,13 @@ class WriteQueue:
     ) -> None:
         """Write results. Returns when they are written, or kept because the database refuses.
 
-        `patient` is for an unchanged answer: it returns at once unless too many wait already. Raises
-        the error if the changes themselves are at fault.
+        `patient` is for one unchanged answer of a target: it returns at once unless too many wait already.
+        Raises the error if the changes themselves are at fault.
         """
-        patient = patient and len(changes) == 1 and changes[0].target is not None
         told = any(change.events for change in changes)
-        entry = Entry(_put(changes), changes, then, ordered=True, kept=True, urgent=told)
+        entry = Entry(
+            _put(changes), changes, then, ordered=True, kept=True, proves=True, urgent=told
+        )
         if self.refusing is None and not (patient and self._unchanged < _CROWD):
             entry.future = self._loop.create_future()
         self._add(entry, patient=patient)
@@ -287,7 +288,7 @@ class WriteQueue:
                     continue
             if entry.kept:
                 self.kept -= len(entry.changes)
-            proved |= error is None and (entry.proves or entry.kept)
+            proved |= error is None and entry.proves
             _finish(entry, outcome)
         self._first.extendleft(reversed(back))
         if refusal:
