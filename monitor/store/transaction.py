@@ -273,48 +273,40 @@ def memory_columns(memory: TargetState) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiled:
-    text: str
-    #: values that the statement itself binds, such as the 1 in `answers + 1`
-    constants: _Row
-    #: converters of values, by name; other values are written unchanged
-    written: tuple[tuple[str, Callable[[Any], Any]], ...]
-
-
 def _run_many(connection: Connection, statement: Executable, rows: Sequence[_Row]) -> None:
     """Run a statement that returns no rows once for each of `rows`, in the connection's transaction.
 
     All rows name the same columns and parameters. Raises StoreError for a value that cannot be written,
     and sqlite3's own errors.
     """
-    compiled = _compiled(statement, tuple(rows[0]))
+    sql, bound = _compiled(statement, tuple(rows[0]))
     driver = connection.connection.driver_connection
     assert driver is not None  # noqa: S101  it is None only once the connection was given back
     try:
-        bound = [_bound(compiled, row) for row in rows]
+        values = [bound(row) for row in rows]
     except (TypeError, ValueError) as error:
         raise StoreError(f"a value cannot be written: {type(error).__name__}") from error
-    driver.executemany(compiled.text, bound)
-
-
-def _bound(compiled: _Compiled, row: _Row) -> dict[str, Any]:
-    bound = {**compiled.constants, **row}
-    for name, written in compiled.written:
-        bound[name] = written(bound[name])
-    return bound
+    driver.executemany(sql, values)
 
 
 @lru_cache(maxsize=32)
-def _compiled(statement: ClauseElement, names: tuple[str, ...]) -> _Compiled:
+def _compiled(
+    statement: ClauseElement, names: tuple[str, ...]
+) -> tuple[str, Callable[[_Row], dict[str, Any]]]:
+    """The statement's SQL for rows with these names, and what turns a row into the values to bind."""
     compiled = statement.compile(dialect=_DIALECT, column_keys=list(names))
-    processors = {
-        name: bind.type.dialect_impl(_DIALECT).bind_processor(_DIALECT)
-        for bind, name in compiled.bind_names.items()  # type: ignore[attr-defined]
-    }
+    # what the statement itself binds, such as the 1 in `answers + 1`
     constants = {name: value for name, value in compiled.params.items() if name not in names}
-    return _Compiled(
-        str(compiled),
-        constants,
-        tuple((name, written) for name, written in processors.items() if written),
-    )
+    writers = {
+        name: writer
+        for bind, name in compiled.bind_names.items()  # type: ignore[attr-defined]
+        if (writer := bind.type.dialect_impl(_DIALECT).bind_processor(_DIALECT))
+    }
+
+    def bound(row: _Row) -> dict[str, Any]:
+        values = {**constants, **row}
+        for name, writer in writers.items():
+            values[name] = writer(values[name])
+        return values
+
+    return str(compiled), bound

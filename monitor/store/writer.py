@@ -149,16 +149,14 @@ def _plain(error: Exception) -> Exception:
     if isinstance(error, ValueError | TypeError | LookupError):
         # this program wrote the value, so it is damaged; SQLite does not detect damage within a value
         plain: Exception = StoreError("the database is damaged (a value cannot be read)")
-        plain.__cause__ = error
-        return plain
-    if not isinstance(error, SQLAlchemyError | sqlite3.Error):
+    elif isinstance(error, SQLAlchemyError | sqlite3.Error):
+        # the other classes of the driver mean that the statement is at fault
+        of_the_file = isinstance(error, OperationalError | sqlite3.OperationalError) or type(
+            error
+        ) in (DatabaseError, sqlite3.DatabaseError)
+        kind = UnavailableError if of_the_file else StoreError
+        plain = kind(f"the database refused it: {cause(error)}")
+    else:
         return error
-    # the other classes of the driver mean that the statement is at fault
-    of_the_file = isinstance(error, OperationalError | sqlite3.OperationalError) or type(error) in (
-        DatabaseError,
-        sqlite3.DatabaseError,
-    )
-    kind = UnavailableError if of_the_file else StoreError
-    plain = kind(f"the database refused it: {cause(error)}")
     plain.__cause__ = error
     return plain
