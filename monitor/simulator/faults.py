@@ -102,10 +102,7 @@ class FaultContext:
         name = str(ask.body["model"])
         model = BUILT_IN.get(name, BUILT_IN["gpt-5.1"])
         written = texts.Written(0, words, complete=True)
-        if ask.endpoint is Endpoint.CHAT:
-            made = texts.completed(ask, model, name, written)
-        else:
-            made = texts.told(ask, model, None, name, written)
+        made = texts.answer(ask, model, name, written)
         return replace(made, what=self.fault.what, headers=self.answer.headers, charges=())
 
     def with_words(

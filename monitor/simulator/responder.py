@@ -212,9 +212,8 @@ class Responder:
         text = self._models[ask.body["model"]]
         gate = key.gate_of(text, ask.surfaces[0])
         reported = (gate and gate.answers_as) or text.snapshot
-        if ask.endpoint is Endpoint.CHAT:
-            return texts.chat(ask, text, reported)
-        return texts.responses(ask, text, model if ask.tool else None, reported)
+        tool = model if ask.tool else None
+        return texts.answer(ask, text, reported, texts.write(ask, text), tool)
 
     def _list(self, ask: Ask, key: SimulatedKey) -> Answer:
         if ask.model:

@@ -1,14 +1,14 @@
 """Granted answers of text models: Responses and chat completions, whole and as events."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from time import time
 from typing import Any
 from uuid import uuid4
 
 from monitor.simulator.answers import Answer, Charge, encode
-from monitor.simulator.asking import Ask
+from monitor.simulator.asking import Ask, Endpoint
 from monitor.simulator.pictures import prompt_tokens, tool_call, tool_usage
 from monitor.simulator.simulated_models import SimulatedModel
 
@@ -45,28 +45,39 @@ def reply(prompt: object) -> tuple[str, ...]:
     return found.groups() if found else WORDS
 
 
-def write(
-    model: SimulatedModel, effort: str | None, limit: int | None, words: tuple[str, ...] = WORDS
-) -> Written:
-    """Think, then say these words, until the limit."""
-    thought = _THOUGHT.get(effort or model.effort or "none", 0)
+def write(ask: Ask, model: SimulatedModel) -> Written:
+    """Think, then say what the prompt wants, until the limit of tokens."""
+    if ask.endpoint is Endpoint.CHAT:
+        limit = ask.body.get("max_completion_tokens", ask.body.get("max_tokens"))
+        words = reply(prompt_of(ask))
+    else:
+        limit, words = ask.body.get("max_output_tokens"), reply(ask.body["input"])
+    thought = _THOUGHT.get(ask.effort or model.effort or "none", 0)
     limit = thought + len(words) if limit is None else limit
     reasoning = min(thought, limit)
     said = words[: limit - reasoning]
     return Written(reasoning, said, complete=len(said) == len(words))
 
 
-def responses(ask: Ask, text: SimulatedModel, tool: SimulatedModel | None, reported: str) -> Answer:
-    """The answer of `/responses`; `tool` is the image model of the hosted tool."""
-    limit = ask.body.get("max_output_tokens")
-    written = write(text, ask.effort, limit, reply(ask.body["input"]))
-    return told(ask, text, tool, reported, written)
-
-
-def told(
-    ask: Ask, text: SimulatedModel, tool: SimulatedModel | None, reported: str, written: Written
+def answer(
+    ask: Ask,
+    text: SimulatedModel,
+    reported: str,
+    written: Written,
+    tool: SimulatedModel | None = None,
 ) -> Answer:
-    """The answer of `/responses` with these words, whole or as events."""
+    """These words as the answer of `/responses` or `/chat/completions`, whole or as events.
+
+    `reported` is the model it claims to come from, `tool` the image model of the hosted tool.
+    """
+    if ask.endpoint is Endpoint.CHAT:
+        return _chat(ask, text, reported, written)
+    return _responses(ask, text, reported, written, tool)
+
+
+def _responses(
+    ask: Ask, text: SimulatedModel, reported: str, written: Written, tool: SimulatedModel | None
+) -> Answer:
     identity = uuid4().hex
     tokens_in = prompt_tokens(ask.body["input"])
     body = _envelope(ask, identity, reported)
@@ -166,6 +177,14 @@ def _output(
     return items
 
 
+#: What an output item lacks while it is in progress.
+_BEGUN: Mapping[str, dict[str, Any]] = {
+    "reasoning": {"summary": []},
+    "message": {"status": "in_progress", "content": []},
+    "image_generation_call": {"status": "in_progress", "result": None},
+}
+
+
 def _events(
     started: dict[str, Any], finished: dict[str, Any], written: Written
 ) -> Iterator[dict[str, Any]]:
@@ -173,65 +192,36 @@ def _events(
     yield {"type": "response.in_progress", "response": started}
     for index, item in enumerate(finished["output"]):
         place = {"output_index": index}
-        place_of = place | {"item_id": item["id"]}
-        match item["type"]:
-            case "reasoning":
-                first, middle = _reasoning(item, place_of)
-            case "message":
-                first, middle = _message(item, place_of, written.words)
-            case _:
-                first, middle = _drawing(item, place_of)
-        yield {"type": "response.output_item.added", "item": first} | place
-        yield from middle
+        yield {"type": "response.output_item.added", "item": item | _BEGUN[item["type"]]} | place
+        for event in _progress(item, written.words):
+            yield event | place | {"item_id": item["id"]}
         yield {"type": "response.output_item.done", "item": item} | place
     yield {"type": f"response.{finished['status']}", "response": finished}
 
 
-_Begun = tuple[dict[str, Any], list[dict[str, Any]]]
-
-
-def _reasoning(item: dict[str, Any], place: dict[str, Any]) -> _Begun:
-    events = []
-    for index, part in enumerate(item["summary"]):
-        where = place | {"summary_index": index}
-        kind, empty = "response.reasoning_summary", {"type": "summary_text", "text": ""}
-        events += [
-            {"type": f"{kind}_part.added", "part": empty} | where,
-            {"type": f"{kind}_text.delta", "delta": part["text"]} | where,
-            {"type": f"{kind}_text.done", "text": part["text"]} | where,
-            {"type": f"{kind}_part.done", "part": part} | where,
-        ]
-    return item | {"summary": []}, events
-
-
-def _message(item: dict[str, Any], place: dict[str, Any], words: tuple[str, ...]) -> _Begun:
-    where = place | {"content_index": 0}
-    (part,) = item["content"]
-    text = part["text"]
-    events = [{"type": "response.content_part.added", "part": part | {"text": ""}} | where]
-    events += [
-        {"type": "response.output_text.delta", "delta": word, "logprobs": []} | where
-        for word in words
-    ]
-    events += [
-        {"type": "response.output_text.done", "text": text, "logprobs": []} | where,
-        {"type": "response.content_part.done", "part": part} | where,
-    ]
-    return item | {"status": "in_progress", "content": []}, events
-
-
-def _drawing(item: dict[str, Any], place: dict[str, Any]) -> _Begun:
-    kind = "response.image_generation_call"
-    events = [
-        {"type": f"{kind}.{step}"} | place for step in ("in_progress", "generating", "completed")
-    ]
-    return item | {"status": "in_progress", "result": None}, events
-
-
-def chat(ask: Ask, model: SimulatedModel, reported: str) -> Answer:
-    """The answer of `/chat/completions`."""
-    limit = ask.body.get("max_completion_tokens", ask.body.get("max_tokens"))
-    return completed(ask, model, reported, write(model, ask.effort, limit, reply(prompt_of(ask))))
+def _progress(item: dict[str, Any], words: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """The events between the beginning and the end of an output item."""
+    match item["type"]:
+        case "reasoning":
+            kind, empty = "response.reasoning_summary", {"type": "summary_text", "text": ""}
+            for index, part in enumerate(item["summary"]):
+                where = {"summary_index": index}
+                yield {"type": f"{kind}_part.added", "part": empty} | where
+                yield {"type": f"{kind}_text.delta", "delta": part["text"]} | where
+                yield {"type": f"{kind}_text.done", "text": part["text"]} | where
+                yield {"type": f"{kind}_part.done", "part": part} | where
+        case "message":
+            (part,) = item["content"]
+            where = {"content_index": 0}
+            yield {"type": "response.content_part.added", "part": part | {"text": ""}} | where
+            for word in words:
+                yield {"type": "response.output_text.delta", "delta": word, "logprobs": []} | where
+            done = {"type": "response.output_text.done", "text": part["text"], "logprobs": []}
+            yield done | where
+            yield {"type": "response.content_part.done", "part": part} | where
+        case _:
+            for step in ("in_progress", "generating", "completed"):
+                yield {"type": f"response.image_generation_call.{step}"}
 
 
 def prompt_of(ask: Ask) -> str:
@@ -239,8 +229,7 @@ def prompt_of(ask: Ask) -> str:
     return "".join(map(_content, ask.body["messages"]))
 
 
-def completed(ask: Ask, model: SimulatedModel, reported: str, written: Written) -> Answer:
-    """The answer of `/chat/completions` with these words, whole or as events."""
+def _chat(ask: Ask, model: SimulatedModel, reported: str, written: Written) -> Answer:
     tokens_in = prompt_tokens(prompt_of(ask))
     usage = {
         "prompt_tokens": tokens_in,
