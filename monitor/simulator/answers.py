@@ -67,13 +67,9 @@ class Answer:
 #: Requests a minute that are announced where there is no limit.
 _UNLIMITED = 30_000
 
+#: Make each `x-request-id` unique among all servers.
 _numbers = count(1)
 _prefix = uuid4().hex[:16]
-
-
-def request_id() -> str:
-    """A new `req_…`, unique among all servers."""
-    return f"req_{_prefix}{next(_numbers):016x}"
 
 
 def encode(value: object) -> bytes:
@@ -83,7 +79,7 @@ def encode(value: object) -> bytes:
 
 def refused(ask: Ask, key: SimulatedKey | None, refusal: Refusal) -> Answer:
     """The error in the envelope of the key's contract."""
-    provider = ask.base != "/v1" if key is None else key.contract == PROVIDER
+    provider = _relayed(ask, key)
     headers = headers_for(ask, key, early=refusal.stage <= Stage.ORGANIZATION)
     error = error_of(refusal, provider=provider)
     # Relays tell a gate's refusal as an ordinary bad request.
@@ -91,6 +87,11 @@ def refused(ask: Ask, key: SimulatedKey | None, refusal: Refusal) -> Answer:
     body = encode({"error": error})
     wait = refusal.retry_after
     return Answer(refusal.what, status, body, headers=headers, refusal=refusal, retry_after=wait)
+
+
+def _relayed(ask: Ask, key: SimulatedKey | None) -> bool:
+    """Whether a relay answers; for a key that nobody has, the path tells."""
+    return ask.base != "/v1" if key is None else key.contract == PROVIDER
 
 
 def error_of(refusal: Refusal, *, provider: bool) -> Mapping[str, str | None]:
@@ -110,9 +111,9 @@ def retry_after(seconds: float) -> dict[str, str]:
 
 def headers_for(ask: Ask, key: SimulatedKey | None, *, early: bool = False) -> dict[str, str]:
     """The headers of every answer; an early refusal does not know the organization yet."""
-    if key.contract == PROVIDER if key is not None else ask.base != "/v1":
+    if _relayed(ask, key):
         return {"x-oneapi-request-id": uuid4().hex, "server": "nginx"}
-    identity = request_id()
+    identity = f"req_{_prefix}{next(_numbers):016x}"
     headers = {
         "x-request-id": identity,
         "cf-ray": f"{identity[-16:]}-SIM",

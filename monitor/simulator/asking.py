@@ -61,7 +61,11 @@ class Ask:
     @property
     def tool(self) -> Mapping[str, Any]:
         """The hosted image tool, empty when it is not asked for."""
-        return _image_tool(self.body) if self.endpoint is Endpoint.RESPONSES else {}
+        tools = self.body.get("tools") if self.endpoint is Endpoint.RESPONSES else None
+        for tool in tools if isinstance(tools, list) else ():
+            if isinstance(tool, dict) and tool.get("type") == "image_generation":
+                return tool
+        return {}
 
     @property
     def effort(self) -> str | None:
@@ -149,14 +153,6 @@ async def _read_form(ask: Ask, request: web.BaseRequest) -> None:
             number = plain in _NUMBERS and value.isascii() and value.isdigit() and len(value) < 10
             body[plain] = int(value) if number else value
     ask.body = body
-
-
-def _image_tool(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    tools = body.get("tools")
-    for tool in tools if isinstance(tools, list) else ():
-        if isinstance(tool, dict) and tool.get("type") == "image_generation":
-            return tool
-    return {}
 
 
 def _reasoning(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -57,28 +57,23 @@ class Refusal:
         return replace(self, message=self.message.format(**values))
 
 
-_PROPAGATION = (
-    " Please go to: https://platform.openai.com/settings/organization/general and click on Verify"
-    " Organization. If you just verified, it can take up to 15 minutes for access to propagate."
-)
-
-
 def gate_refusal(surface: SimulatedSurface, model: str) -> Refusal:
     """What a shut gate answers on this surface."""
-    verify = f"Your organization must be verified to use the model `{model}`.{_PROPAGATION}"
-    if surface in IMAGE_SURFACES:
-        return Refusal("gated", Stage.GATE, 403, verify)
+    param: str | None = None
+    code: str | None = "unsupported_value"
     if surface is SimulatedSurface.STREAM:
-        verify = f"Your organization must be verified to stream this model.{_PROPAGATION}"
-        return Refusal("gated", Stage.GATE, 400, verify, param="stream", code="unsupported_value")
-    if surface is SimulatedSurface.SUMMARY:
-        verify = (
-            f"Your organization must be verified to generate reasoning summaries.{_PROPAGATION}"
-        )
-        return Refusal(
-            "gated", Stage.GATE, 400, verify, param="reasoning.summary", code="unsupported_value"
-        )
-    return Refusal("gated", Stage.GATE, 404, verify, code="model_not_found")
+        status, deed, param = 400, "stream this model", "stream"
+    elif surface is SimulatedSurface.SUMMARY:
+        status, deed, param = 400, "generate reasoning summaries", "reasoning.summary"
+    else:
+        deed = f"use the model `{model}`"
+        status, code = (403, None) if surface in IMAGE_SURFACES else (404, "model_not_found")
+    message = (
+        f"Your organization must be verified to {deed}. Please go to:"
+        " https://platform.openai.com/settings/organization/general and click on Verify"
+        " Organization. If you just verified, it can take up to 15 minutes for access to propagate."
+    )
+    return Refusal("gated", Stage.GATE, status, message, param=param, code=code)
 
 
 #: One vendor's article lists it; no pasted body of it was found.

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
 from math import ceil
 
 from monitor.simulator import parameters, pictures, texts
@@ -39,6 +38,8 @@ class Responder:
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
+        #: The base paths that are served.
+        self.bases = frozenset({"/v1", *(key.base for key in scenario.keys)})
         self._keys = {key.secret: key for key in scenario.keys}
         models = scenario.models.values()
         self._models = {name: model for model in models for name in (model.snapshot, model.name)}
@@ -86,7 +87,8 @@ class Responder:
         elif admin.mode is None:
             return refused(ask, None, not_found("No model permissions are set for this project."))
         else:
-            value = _permissions(admin)
+            mode, models = admin.mode, list(admin.models)
+            value = {"object": "project.model_permissions", "mode": mode, "model_ids": models}
         return Answer(what, 200, encode(value), headers=headers_for(ask, None))
 
     def _no_admin(self, ask: Ask) -> Refusal:
@@ -171,25 +173,20 @@ class Responder:
     def _endpoint_refusal(self, ask: Ask) -> Refusal | None:
         model, text = self._models[ask.model], self.model_of(ask.body.get("model"))
         if ask.surface in IMAGE_SURFACES and not model.makes_images:
-            known = ", ".join(
-                f"'{name}'" for name in self._models if name.startswith("gpt-image-2")
-            )
-            message = f"Invalid value: '{ask.model}'. Supported values are: {known}."
+            known = [f"'{name}'" for name in self._models if name.startswith("gpt-image-2")]
+            message = f"Invalid value: '{ask.model}'. Supported values are: {', '.join(known)}."
             return wrong_endpoint(message, "tools[0].model" if ask.tool else "model", 400)
         if ask.endpoint is Endpoint.CHAT and SimulatedSurface.CHAT not in model.surfaces:
+            message = "This model is only supported in v1/responses and not in v1/chat/completions."
             if model.makes_images:
-                return wrong_endpoint(
+                message = (
                     "This is not a chat model and thus not supported in the v1/chat/completions"
                     " endpoint. Did you mean to use v1/completions?"
                 )
-            return wrong_endpoint(
-                "This model is only supported in v1/responses and not in v1/chat/completions."
-            )
+            return wrong_endpoint(message)
         if ask.endpoint is Endpoint.RESPONSES and text is not None and text.makes_images:
-            name = ask.body["model"]
-            return wrong_endpoint(
-                f"The model `{name}` is not supported with the Responses API.", status=400
-            )
+            message = f"The model `{ask.body['model']}` is not supported with the Responses API."
+            return wrong_endpoint(message, status=400)
         return None
 
     def _gate_refusal(self, ask: Ask, key: SimulatedKey, at: float) -> Refusal | None:
@@ -236,11 +233,6 @@ class Responder:
         return model.shutdown is not None and model.shutdown <= self.scenario.today
 
 
-def bases_of(scenario: Scenario) -> frozenset[str]:
-    """All base paths that are served; `/v1` always is."""
-    return frozenset(chain(["/v1"], (key.base for key in scenario.keys)))
-
-
 def _unknown_key(ask: Ask, key: SimulatedKey | None) -> Refusal:
     """No secret, one nobody has, or one of a key (given) that belongs to another route."""
     invalid = REFUSALS["invalid_api_key"]
@@ -268,14 +260,6 @@ def _concerns(stage: Stage, ask: Ask, surfaces: frozenset[SimulatedSurface]) -> 
     if ask.endpoint is not Endpoint.MODELS or SimulatedSurface.MODELS in surfaces:
         return True
     return stage not in _NOT_FOR_LISTS and (stage is not Stage.MODEL or bool(ask.model))
-
-
-def _permissions(admin: Admin) -> dict[str, object]:
-    return {
-        "object": "project.model_permissions",
-        "mode": admin.mode,
-        "model_ids": list(admin.models),
-    }
 
 
 def _rate_limits(scenario: Scenario, admin: Admin) -> dict[str, object]:

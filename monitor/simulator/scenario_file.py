@@ -3,7 +3,6 @@
 import re
 import tomllib
 from datetime import date
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,8 @@ from monitor.simulator.faults import FAULTS
 from monitor.simulator.refusals import REFUSALS
 from monitor.simulator.scenario import OwnModels, Scenario, SimulatedKey, nearest
 from monitor.simulator.simulated_models import BUILT_IN
+
+_BUILT_IN_SCENARIOS = Path(__file__).parent / "scenarios"
 
 #: Bytes of a scenario file. 10,000 keys make about 3 MB.
 LARGEST = 16 * 1024 * 1024
@@ -40,11 +41,7 @@ class ScenarioError(ValueError):
 
 def scenario_names() -> list[str]:
     """The built-in scenarios, in alphabetical order."""
-    return sorted(
-        entry.name.removesuffix(".toml")
-        for entry in resources.files("monitor.simulator").joinpath("scenarios").iterdir()
-        if entry.name.endswith(".toml")
-    )
+    return sorted(path.stem for path in _BUILT_IN_SCENARIOS.glob("*.toml"))
 
 
 def load_scenario(name_or_path: str | Path) -> Scenario:
@@ -52,11 +49,8 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
 
     Raises ScenarioError when there is none, it cannot be read, or it does not say what it must.
     """
-    text = str(name_or_path)
-    if text in scenario_names():
-        source = resources.files("monitor.simulator").joinpath("scenarios", f"{text}.toml")
-        return parse_scenario(source.read_text(encoding="utf-8"))
-    path = Path(name_or_path)
+    text, names = str(name_or_path), scenario_names()
+    path = _BUILT_IN_SCENARIOS / f"{text}.toml" if text in names else Path(text)
     try:
         if path.stat().st_size > LARGEST:
             raise ScenarioError(f"{text}: the file is larger than 16 MiB; name a scenario file")
@@ -64,9 +58,8 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
     except UnicodeDecodeError:
         raise ScenarioError(f"{text}: the file is not UTF-8 text; save it as UTF-8") from None
     except OSError as error:
-        known = ", ".join(scenario_names())
-        reason = error.strerror or "cannot be read"
-        raise ScenarioError(f"{text}: {reason}; name a file or one of: {known}") from None
+        advice = f"name a file or one of: {', '.join(names)}"
+        raise ScenarioError(f"{text}: {error.strerror or 'cannot be read'}; {advice}") from None
     return parse_scenario(content)
 
 

@@ -4,22 +4,18 @@ import asyncio
 import socket
 import struct
 import time
-from asyncio import Task
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
-from aiohttp import StreamReader, web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import RawRequestMessage
+from aiohttp import web
 
 from monitor.simulator.answers import Answer, Ending, encode, refused, retry_after
-from monitor.simulator.asking import Ask, read
+from monitor.simulator.asking import LONGEST_NAME, Ask, read
 from monitor.simulator.faults import FaultInjector
 from monitor.simulator.ledger import Kind, Ledger
-from monitor.simulator.refusals import Refusal, bad_parameter
-from monitor.simulator.responder import Responder, bases_of
+from monitor.simulator.refusals import bad_parameter
+from monitor.simulator.responder import Responder
 from monitor.simulator.scenario import Scenario
 from monitor.simulator.scenario_file import ScenarioError, parse_scenario
 
@@ -38,7 +34,6 @@ class _Play:
         self.clock = clock
         self.responder = Responder(scenario)
         self.fault_injector = FaultInjector(scenario)
-        self.bases = bases_of(scenario)
         self.began = clock()
 
     def now(self) -> float:
@@ -59,7 +54,8 @@ class Simulator:
         self._runner: web.ServerRunner | None = None
         self._stopping = asyncio.Event()
         self._began = self._clock()
-        self._origin = ""
+        #: `http://host:port` while it runs; a relay's base URL is this and the key's `base`.
+        self.origin = ""
         #: What was answered and billed since this object was made, over all its scenarios.
         self.ledger = Ledger()
 
@@ -73,15 +69,13 @@ class Simulator:
         """Seconds of scenario time since the scenario began."""
         return self._play.now()
 
-    @property
-    def origin(self) -> str:
-        """`http://host:port` while it runs; a relay's base URL is this and the key's `base`."""
-        return self._origin
-
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Listen, begin the scenario, and return the direct base URL. Raises OSError if it cannot."""
         self._stopping.clear()
-        server = web.Server(self._handle, request_factory=_request, access_log=None)
+        request = partial(
+            web.BaseRequest, loop=asyncio.get_running_loop(), client_max_size=LARGEST_REQUEST
+        )
+        server = web.Server(self._handle, request_factory=request, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()
         try:
@@ -93,10 +87,10 @@ class Simulator:
         self._runner = runner
         bound = runner.addresses[0]
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-        self._origin = f"http://{shown}:{bound[1]}"
+        self.origin = f"http://{shown}:{bound[1]}"
         self._began = self._clock()
         self.replace(self.scenario)
-        return f"{self._origin}/v1"
+        return f"{self.origin}/v1"
 
     async def stop(self) -> None:
         """Cut what is still held, and close. Does nothing when it does not run."""
@@ -115,19 +109,14 @@ class Simulator:
         play = self._play
         try:
             async with asyncio.timeout(READ_TIMEOUT):
-                ask = await read(request, play.bases)
+                ask = await read(request, play.responder.bases)
         except web.HTTPRequestEntityTooLarge:
-            return self._unread(
-                request, bad_parameter("The request is too large.", None, None, 413)
-            )
+            return self._unread(request, 413, "The request is too large.")
         except TimeoutError:
-            return self._unread(
-                request, bad_parameter("The request took too long.", None, None, 408)
-            )
+            return self._unread(request, 408, "The request took too long.")
         except ConnectionError:
-            return (
-                web.Response()
-            )  # the client disconnected before its request ended; nobody reads this
+            # The client disconnected before its request ended: nobody reads this.
+            return web.Response()
         at = play.now()
         answer = play.responder.answer(ask, at)
         key = play.responder.key_of(ask)
@@ -154,10 +143,10 @@ class Simulator:
             return await _send_raw(request, answer, self._stopping)
         return await _send(request, answer, pause, self._stopping)
 
-    def _unread(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
+    def _unread(self, request: web.BaseRequest, status: int, message: str) -> web.Response:
         """The answer to a request that was not read to its end."""
-        ask = Ask(request.method, "", request.path[:100], None, None, None)
-        answer = refused(ask, None, refusal)
+        ask = Ask(request.method, "", request.path[:LONGEST_NAME], None, None, None)
+        answer = refused(ask, None, bad_parameter(message, None, None, status))
         self._record(self._play, ask, answer)
         response = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
         response.force_close()
@@ -223,25 +212,6 @@ async def serve(
         await asyncio.Event().wait()
     finally:
         await simulator.stop()
-
-
-def _request(
-    message: RawRequestMessage,
-    payload: StreamReader,
-    protocol: Any,
-    writer: AbstractStreamWriter,
-    task: "Task[None]",
-) -> web.BaseRequest:
-    loop = asyncio.get_running_loop()
-    return web.BaseRequest(
-        message,
-        payload,
-        protocol,
-        writer,
-        task,
-        loop,
-        client_max_size=LARGEST_REQUEST,
-    )
 
 
 async def _send_raw(

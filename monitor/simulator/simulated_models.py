@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from math import ceil
 from types import MappingProxyType
+from typing import Any
 
 
 class SimulatedSurface(StrEnum):
@@ -43,12 +44,12 @@ class SimulatedModel:
     """One model. Prices are whole nano-dollars per token, so sums are exact."""
 
     name: str
-    surfaces: frozenset[SimulatedSurface]
-    gated: frozenset[SimulatedSurface]
     snapshot: str
     text_in: int
     out: int
     image_in: int = 0
+    surfaces: frozenset[SimulatedSurface] = _TEXT
+    gated: frozenset[SimulatedSurface] = _REASONING_GATES
     #: Reasoning effort when the request names none; None for a model that does not reason.
     effort: str | None = None
     #: True where any size of the gpt-image-2 rules is taken, else the three classic ones.
@@ -62,54 +63,34 @@ class SimulatedModel:
 
     def listing(self) -> dict[str, object]:
         """The model as `GET /models` shows it."""
-        created = int(datetime(2026, 1, 15, tzinfo=UTC).timestamp())
-        shutdown = self.shutdown.isoformat() if self.shutdown else None
         return {
             "id": self.name,
             "object": "model",
-            "created": created,
+            "created": int(datetime(2026, 1, 15, tzinfo=UTC).timestamp()),
             "owned_by": "system",
-            "shutdown_date": shutdown,
+            "shutdown_date": self.shutdown.isoformat() if self.shutdown else None,
         }
 
 
 def _image(name: str, snapshot: str = "", shutdown: date | None = None) -> SimulatedModel:
     free_size = name.startswith("gpt-image-2")
-    text_in, image_in, out = (5_000, 8_000, 30_000) if free_size else (5_000, 10_000, 40_000)
     return SimulatedModel(
         name,
+        snapshot or name,
+        text_in=5_000,
+        image_in=8_000 if free_size else 10_000,
+        out=30_000 if free_size else 40_000,
         surfaces=IMAGE_SURFACES,
         gated=IMAGE_SURFACES,
-        snapshot=snapshot or name,
-        text_in=text_in,
-        image_in=image_in,
-        out=out,
         free_size=free_size,
         shutdown=shutdown,
     )
 
 
 def _text(
-    name: str,
-    snapshot: str,
-    text_in: int,
-    out: int,
-    *,
-    effort: str = "medium",
-    surfaces: frozenset[SimulatedSurface] = _TEXT,
-    gated: frozenset[SimulatedSurface] = _REASONING_GATES,
-    shutdown: date | None = None,
+    name: str, version: str, text_in: int, out: int, *, effort: str = "medium", **more: Any
 ) -> SimulatedModel:
-    return SimulatedModel(
-        name,
-        surfaces=surfaces,
-        gated=gated,
-        snapshot=f"{name}-{snapshot}",
-        text_in=text_in,
-        out=out,
-        effort=effort,
-        shutdown=shutdown,
-    )
+    return SimulatedModel(name, f"{name}-{version}", text_in, out, effort=effort, **more)
 
 
 _OCTOBER, _DECEMBER, _WINTER = date(2026, 10, 23), date(2026, 12, 1), date(2026, 12, 11)

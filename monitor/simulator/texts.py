@@ -149,21 +149,15 @@ def _output(
 ) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     if written.reasoning:
-        wants_summary = bool((ask.body.get("reasoning") or {}).get("summary"))
+        wanted = (ask.body.get("reasoning") or {}).get("summary")
         # A reasoning that was cut by the limit is not summed up.
-        told = (
-            [{"type": "summary_text", "text": SUMMARY}] if wants_summary and written.words else []
-        )
+        told = [{"type": "summary_text", "text": SUMMARY}] if wanted and written.words else []
         items.append({"id": f"rs_{identity}", "type": "reasoning", "summary": told})
     if tool is not None and written.complete:
         items.append(tool_call(ask, identity))
     if written.words:
-        part = {
-            "type": "output_text",
-            "annotations": [],
-            "logprobs": [],
-            "text": "".join(written.words),
-        }
+        said = "".join(written.words)
+        part = {"type": "output_text", "annotations": [], "logprobs": [], "text": said}
         status = "completed" if written.complete else "incomplete"
         items.append(
             {
