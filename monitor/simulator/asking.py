@@ -105,7 +105,7 @@ async def _dispatch(ask: Ask, request: web.BaseRequest, rest: str) -> None:
     if ask.endpoint is None or ask.method != expected:
         ask.endpoint = None
         message = f"Invalid URL ({ask.method} {ask.path})"
-        ask.problem = bad_parameter(message, None, None, 404)
+        ask.problem = bad_parameter(message, status=404)
         return
     if expected == "GET":
         return
@@ -130,7 +130,7 @@ def _read_json(ask: Ask, content: bytes) -> None:
         ask.body = {name: value for name, value in body.items() if value is not None}
     else:
         message = "We could not parse the JSON body of your request. The API expects a JSON object."
-        ask.problem = bad_parameter(message, None, None)
+        ask.problem = bad_parameter(message)
 
 
 async def _read_form(ask: Ask, request: web.BaseRequest) -> None:
@@ -139,7 +139,7 @@ async def _read_form(ask: Ask, request: web.BaseRequest) -> None:
     except (ValueError, AssertionError, LookupError):
         form = None
     if not form:
-        ask.problem = bad_parameter("Could not parse multipart form.", None, None)
+        ask.problem = bad_parameter("Could not parse multipart form.")
         return
     body: dict[str, Any] = {}
     for name, value in form.items():

@@ -37,7 +37,7 @@ class Entry(NamedTuple):
         return self._asdict() | {"at": at, "elapsed": round(self.elapsed, 6)}
 
 
-class Kind(NamedTuple):
+class AnswerKind(NamedTuple):
     """What answers are counted by."""
 
     key: str
@@ -52,13 +52,13 @@ class Ledger:
 
     def __init__(self, limit: int = LOG_LIMIT) -> None:
         self._log: deque[Entry] = deque(maxlen=limit)
-        self._counts: Counter[Kind] = Counter()
+        self._counts: Counter[AnswerKind] = Counter()
         self._bills: Counter[tuple[str, str]] = Counter()
         self._number = 0
 
     def record(
         self,
-        kind: Kind,
+        kind: AnswerKind,
         *,
         elapsed: float,
         path: str,
@@ -93,7 +93,7 @@ class Ledger:
         return islice(self._log, max(0, skipped), None)
 
     def count(self, **wanted: str | int) -> int:
-        """How many answers there were of this kind: fields of `Kind`, any where one is left out."""
+        """How many answers there were of this kind: fields of `AnswerKind`, any where one is left out."""
         return sum(
             number
             for kind, number in self._counts.items()

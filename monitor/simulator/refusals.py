@@ -234,7 +234,9 @@ def masked(secret: str) -> str:
     return f"{secret[:3]}{'*' * 8}{secret[-4:]}" if len(secret) > 12 else "*" * len(secret)
 
 
-def bad_parameter(message: str, param: str | None, code: str | None, status: int = 400) -> Refusal:
+def bad_parameter(
+    message: str, param: str | None = None, code: str | None = None, status: int = 400
+) -> Refusal:
     """A request that is wrong in itself."""
     return Refusal("bad_request", Stage.PARAMETERS, status, message, param=param, code=code)
 

@@ -141,7 +141,7 @@ _Secret = Annotated[
 ]
 
 
-class Table(BaseModel, frozen=True):
+class ScenarioTable(BaseModel, frozen=True):
     """A table of a scenario; a word that is not known is an error, never ignored."""
 
     @model_validator(mode="before")
@@ -153,7 +153,7 @@ class Table(BaseModel, frozen=True):
         return table
 
 
-class SimulatedGate(Table, frozen=True):
+class SimulatedGate(ScenarioTable, frozen=True):
     """When a gated capability is open, and when it is locked. Locked wins over open."""
 
     open: _Times = NEVER
@@ -162,7 +162,7 @@ class SimulatedGate(Table, frozen=True):
     answers_as: _Text | None = None
 
 
-class Matching(Table, frozen=True):
+class Matching(ScenarioTable, frozen=True):
     """Which requests something applies to; empty means all."""
 
     between: _Times = ALWAYS
@@ -197,7 +197,7 @@ class Fault(Matching, frozen=True):
     retry_after: _Seconds | None = None
 
 
-class SimulatedKey(Table, frozen=True):
+class SimulatedKey(ScenarioTable, frozen=True):
     """One secret and everything that happens to it."""
 
     name: _Text
@@ -237,7 +237,7 @@ class SimulatedKey(Table, frozen=True):
         return self.capabilities.get((model.name, None), self.gate)
 
 
-class Admin(Table, frozen=True):
+class Admin(ScenarioTable, frozen=True):
     """An admin key, and what it can read of every project of its organization."""
 
     secret: Annotated[_Text, Field(repr=False)]
@@ -253,7 +253,7 @@ class Admin(Table, frozen=True):
         return self.mode is None or (model in self.models) is (self.mode == "allow_list")
 
 
-class OwnModel(Table, frozen=True):
+class OwnModel(ScenarioTable, frozen=True):
     """A model of the scenario's own, like another but for its name and shutdown date."""
 
     name: _Text
@@ -276,7 +276,7 @@ class OwnModels(BaseModel, frozen=True):
     models: tuple[OwnModel, ...] = ()
 
 
-class Scenario(Table, frozen=True):
+class Scenario(ScenarioTable, frozen=True):
     """A name, the keys, and how fast time runs."""
 
     name: _Text

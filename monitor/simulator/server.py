@@ -13,7 +13,7 @@ from aiohttp import web
 from monitor.simulator.answers import Answer, Ending, encode, refused, retry_after
 from monitor.simulator.asking import LONGEST_NAME, Ask, read
 from monitor.simulator.faults import FaultInjector
-from monitor.simulator.ledger import Kind, Ledger
+from monitor.simulator.ledger import AnswerKind, Ledger
 from monitor.simulator.refusals import bad_parameter
 from monitor.simulator.responder import Responder
 from monitor.simulator.scenario import Scenario
@@ -146,7 +146,7 @@ class Simulator:
     def _unread(self, request: web.BaseRequest, status: int, message: str) -> web.Response:
         """The answer to a request that was not read to its end."""
         ask = Ask(request.method, "", request.path[:LONGEST_NAME], None, None, None)
-        answer = refused(ask, None, bad_parameter(message, None, None, status))
+        answer = refused(ask, None, bad_parameter(message, status=status))
         self._record(self._play, ask, answer)
         response = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
         response.force_close()
@@ -154,7 +154,7 @@ class Simulator:
 
     def _record(self, play: _Play, ask: Ask, answer: Answer) -> None:
         key, model = play.responder.key_of(ask), ask.model
-        kind = Kind(
+        kind = AnswerKind(
             key=key.name if key else "(unknown)",
             # Names that a client invents must not fill the totals.
             model=model if not model or play.responder.model_of(model) else "(unknown)",

@@ -5,7 +5,7 @@ import pytest
 from monitor.simulator import load_scenario, parse_scenario
 from monitor.simulator.answers import Answer
 from monitor.simulator.asking import Ask, Endpoint
-from monitor.simulator.ledger import Kind, Ledger
+from monitor.simulator.ledger import AnswerKind, Ledger
 from monitor.simulator.responder import Responder
 from monitor.simulator.simulated_models import BUILT_IN, SimulatedSurface, image_tokens
 
@@ -119,7 +119,9 @@ def test_image_tokens_are_the_published_ones(
 def test_the_log_is_bounded_and_the_totals_are_not() -> None:
     ledger = Ledger(limit=3)
     for _ in range(5):
-        ledger.record(Kind("acme", "", "models", 200, "listed"), elapsed=0.0, path="/v1/models")
+        ledger.record(
+            AnswerKind("acme", "", "models", 200, "listed"), elapsed=0.0, path="/v1/models"
+        )
     assert [entry.number for entry in ledger.entries] == [3, 4, 5]
     assert [entry.number for entry in ledger.since(4)] == [5]
     assert [entry.number for entry in ledger.since(0)] == [3, 4, 5]
