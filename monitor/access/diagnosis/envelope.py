@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from monitor.access.diagnosis import loose
+from monitor.access.diagnosis.text import loose_fields
 
 #: How deep errors are looked for, in objects and in strings together, and how many are kept.
 DEPTH_CAP: Final = 12
@@ -306,7 +306,7 @@ def _embedded(text: str, depth: int) -> Iterator[ErrorLayer]:
 
 
 def _loose(text: str, depth: int) -> Iterator[ErrorLayer]:
-    found = loose.fields(text)
+    found = loose_fields(text)
     if not found:
         return
     messages = [

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from monitor.access.diagnosis import loose
 from monitor.access.diagnosis.envelope import is_error, parse
 
 #: Characters of a paste that are read, parts that are tried, and characters of one part.
@@ -50,6 +49,23 @@ _FRAGMENT = re.compile(
     r"\{\s{0,8}[\"'“‘]?error|\{\s{0,8}[\"'“‘]message|\b\w{1,60}(?:Error|Exception): "
 )
 
+#: Characters of a printed Python value that are converted: a refusal is shorter, and no image is printed so.
+LITERAL_CAP: Final = 64 * 1024
+
+# A string literal, else a constant. A literal that never ends runs to the end of the text, and nothing is
+# given back once taken: so each character is read once.
+_LITERAL = re.compile(
+    r"(?<!\w)[bBuU]?(?:'((?:[^'\\]|\\.)*+)(?:'|\\?\Z)|\"((?:[^\"\\]|\\.)*+)(?:\"|\\?\Z))"
+    r"|\b(None|True|False)\b",
+    re.DOTALL,
+)
+_LITERAL_ESCAPE = re.compile(
+    r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL
+)
+_BYTES_LITERAL = re.compile(r"b(['\"])(.*)\1", re.DOTALL)
+_CONSTANTS = {"None": "null", "True": "true", "False": "false"}
+_SIMPLE = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "f": "\f", "\n": ""}
+
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
@@ -86,7 +102,7 @@ def take_apart(text: str) -> Pasted:
 def _answer(text: str) -> Pasted:
     if found := _verbose(text) or _headed(text):
         return found
-    literal = loose.as_json(text) or loose.of_bytes(text)
+    literal = as_json(text) or of_bytes(text)
     if literal is not None:
         return Pasted((literal,), whole=True, form="a Python literal")
     if _TRACEBACK in text:
@@ -238,3 +254,49 @@ def _fragments(text: str) -> Iterator[str]:
     for line in reversed(tail.split("\n")[-PARTS_CAP:]):
         if line.strip() and len(line) < len(text):
             yield line.strip()[:PART_CAP]
+
+
+def as_json(text: str) -> str | None:
+    """A dict or a list as Python prints it, as JSON; None when it is none of them.
+
+    Nothing is evaluated, so what was pasted can neither run nor nest too deep.
+    """
+    if len(text) > LITERAL_CAP or text[:1] not in ("{", "["):
+        return None
+    turned = _LITERAL.sub(_turn, text)
+    try:
+        json.loads(turned)
+    except (ValueError, RecursionError):
+        return None
+    return turned
+
+
+def of_bytes(text: str) -> str | None:
+    """What a bytes literal (`b'…'`, a printed `response.content`) holds; None when it is none."""
+    match = _BYTES_LITERAL.fullmatch(text[:LITERAL_CAP])
+    if match is None:
+        return None
+    plain = _literal(match[2])
+    try:
+        # each escape \xNN is one byte of the UTF-8
+        return plain.encode("latin-1").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return plain
+
+
+def _turn(match: re.Match[str]) -> str:
+    if match[3]:
+        return _CONSTANTS[match[3]]
+    return json.dumps(_literal(match[1] if match[1] is not None else match[2]))
+
+
+def _literal(text: str) -> str:
+    return _LITERAL_ESCAPE.sub(_character, text) if "\\" in text else text
+
+
+def _character(match: re.Match[str]) -> str:
+    number = match[1] or match[2] or match[3]
+    if number:
+        value = int(number, 16)
+        return chr(value) if value <= 0x10FFFF else ""
+    return _SIMPLE.get(match[4], match[4])

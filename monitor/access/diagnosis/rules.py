@@ -149,13 +149,11 @@ def _by_message(
 
 def _yielding(rule: Rule, errors: Sequence[ErrorLayer], inner: int | None) -> Rule:
     """The rule itself, or that of a more specific code of the same answer."""
-    if rule.yields_to:
-        for stage in _STAGES:
-            if isinstance(stage, Mapping):
-                for other in _by_words(stage, errors, inner):
-                    if other.id in rule.yields_to:
-                        return other
-    return rule
+    if not rule.yields_to:
+        return rule
+    tables = (stage for stage in _STAGES if isinstance(stage, Mapping))
+    others = (other for table in tables for other in _by_words(table, errors, inner))
+    return next((other for other in others if other.id in rule.yields_to), rule)
 
 
 def _by_words(

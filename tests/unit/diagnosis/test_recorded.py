@@ -3,7 +3,7 @@
 import pytest
 
 from monitor.access.diagnosis.explaining import explain_row, surface_of
-from monitor.access.diagnosis.loose import as_json, of_bytes
+from monitor.access.diagnosis.pasted import as_json, of_bytes
 from monitor.access.words import Code, Surface
 
 SERVED = '{"object": "chat.completion", "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}'
