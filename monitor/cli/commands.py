@@ -11,7 +11,6 @@ from monitor.cli import (
     config,
     daemon_commands,
     diagnose,
-    evidence,
     explain,
     history,
     simulate,
@@ -54,7 +53,7 @@ app.command("propagation")(history.propagation)
 app.command("declare")(daemon_commands.declare)
 app.command("explain")(explain.explain)
 app.command("diagnose")(diagnose.diagnose)
-app.command("evidence")(evidence.evidence)
+app.command("evidence")(diagnose.evidence)
 app.add_typer(config.app, name="config")
 app.add_typer(alerts.app, name="alerts")
 app.command("backup")(daemon_commands.backup)

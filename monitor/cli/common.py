@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import resource
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -108,22 +109,13 @@ def read_settings(config: Path | None, *, secrets: bool = True) -> "Settings":
     from monitor.config import default_from_environment, find, load
 
     if secrets:
-        no_core()
+        # no core file: it would hold the secrets. Only the soft limit: `prlimit --core` raises it again
+        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     path = find(config, os.environ)
     if path:
         return load(path, os.environ, secrets=secrets)
     return default_from_environment(os.environ)
-
-
-def no_core() -> None:
-    """Write no core file: it would hold the secrets of the process.
-
-    Only the soft limit: who needs a core raises it again with `prlimit --core`.
-    """
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _open_to_all(settings: "Settings") -> Iterator[str]:

@@ -89,7 +89,8 @@ def status(
         with plain_errors():
             for why, who in status_queries.no_answer_reasons(settings.database):
                 print()
-                print(printable(f"no answer to {_short(who)}: {why}"))
+                short = who if len(who) <= 200 else f"{who[:200]}…"
+                print(printable(f"no answer to {short}: {why}"))
     if more:
         print(f"and {more} more of pools that are out of the ordinary: --format json has all")
     with plain_errors():
@@ -135,10 +136,6 @@ def next_probe_text(target: "TargetStatus", now: datetime) -> str:
     if target.held_by:
         return f"{soon} ({target.held_by})" if soon else str(target.held_by)
     return soon or ("due" if due else "-")
-
-
-def _short(names: str) -> str:
-    return names if len(names) <= 200 else f"{names[:200]}…"
 
 
 def _routes(settings: "Settings", now: datetime, output: Format) -> None:

@@ -69,14 +69,7 @@ def reserve(settings: Settings, wanted: Sequence[Wanted], *, over: bool) -> Rese
 
     Raises OverBudgetError without room, StoreError when the books cannot be had.
     """
-    now = datetime.now(UTC)
-
-    payload = {
-        "wanted": [[one.account, one.key, one.usd] for one in wanted],
-        "day": f"{now:%Y-%m-%d}",
-        "over": over,
-    }
-    reserved = _reserved(settings, now, wanted, payload, over=over)
+    reserved = _reserved(settings, wanted, over=over)
     if len(reserved.holds) < len(wanted):
         usd = sum(one.usd for one in wanted)
         raise OverBudgetError(f"${usd:.4f} is more than the budget has: {reserved.words()}")
@@ -86,18 +79,15 @@ def reserve(settings: Settings, wanted: Sequence[Wanted], *, over: bool) -> Rese
 def settle(settings: Settings, costs: Sequence[Cost]) -> str | None:
     """Book what the holds came to. Returns what went wrong, None when all is well."""
     now = datetime.now(UTC)
-
+    ledger = BudgetLedger(settings.budget)
     try:
-        ledger = BudgetLedger(settings.budget)
-        with open_books(settings.database, ledger, now) as books:
-            for cost in costs:
-                books.post(booked(ledger, cost))
-    except LockedError:
-        items = [[_plain(cost.hold), cost.usd, cost.probes, cost.estimated] for cost in costs]
         try:
+            with open_books(settings.database, ledger, now) as books:
+                for cost in costs:
+                    books.post(booked(ledger, cost))
+        except LockedError:
+            items = [[_plain(cost.hold), cost.usd, cost.probes, cost.estimated] for cost in costs]
             submit(settings.database, SPEND, {"costs": items}, now)
-        except StoreError as error:
-            return f"what was reserved stays so: {error}"
     except StoreError as error:
         return f"what was reserved stays so: {error}"
     return None
@@ -163,13 +153,18 @@ def wanted_of(payload: Mapping[str, Any]) -> tuple[list[Wanted], date, bool] | N
 def costs_of(payload: Mapping[str, Any]) -> list[Cost] | None:
     """What another process says that its holds came to; None when it cannot be understood."""
     try:
-        found = [
-            Cost(_sure(hold), _cost(usd), min(max(int(probes), 0), 1000), estimated is True)
+        costs = [
+            Cost(
+                _hold_of(hold),
+                None if usd is None else _number(usd),
+                min(max(int(probes), 0), 1000),
+                estimated is True,
+            )
             for hold, usd, probes, estimated in payload["costs"]
         ]
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    return found
+    return costs if all(0 <= (cost.usd or 0.0) <= _MOST for cost in costs) else None
 
 
 def reply_of(reserved: Reserved) -> str:
@@ -183,16 +178,14 @@ def reply_of(reserved: Reserved) -> str:
     )
 
 
-def _reserved(
-    settings: Settings,
-    now: datetime,
-    wanted: Sequence[Wanted],
-    payload: Mapping[str, Any],
-    *,
-    over: bool,
-) -> Reserved:
+def _reserved(settings: Settings, wanted: Sequence[Wanted], *, over: bool) -> Reserved:
     """Hold it under the lock, or have the daemon do it that has the lock."""
-    path, item = settings.database, None
+    path, item, now = settings.database, None, datetime.now(UTC)
+    payload = {
+        "wanted": [[one.account, one.key, one.usd] for one in wanted],
+        "day": f"{now:%Y-%m-%d}",
+        "over": over,
+    }
     began = time.monotonic()
     while time.monotonic() < began + _PATIENCE:
         try:
@@ -215,7 +208,7 @@ def _reserved(
 
 
 def _replied(reply: Mapping[str, Any]) -> Reserved:
-    holds = tuple(hold for one in reply.get("held", ()) if (hold := _hold_of(one)))
+    holds = tuple(map(_hold_of, reply.get("held", ())))
     left = {str(key): _number(usd) for key, usd in dict(reply.get("left", {})).items()}
     return Reserved(holds, left, _number(reply.get("left_of_month")))
 
@@ -224,28 +217,10 @@ def _plain(hold: Reservation) -> list[Any]:
     return [hold.id, hold.account, hold.key, f"{hold.day}", hold.usd]
 
 
-def _sure(value: Any) -> Reservation:
-    hold = _hold_of(value)
-    if hold is None:
-        raise ValueError
-    return hold
-
-
-def _hold_of(value: Any) -> Reservation | None:
-    try:
-        id_, account, key, day, usd = value
-        return Reservation(int(id_), str(account), str(key), date.fromisoformat(day), _number(usd))
-    except (TypeError, ValueError):
-        return None
-
-
-def _cost(value: Any) -> float | None:
-    if value is None:
-        return None
-    usd = _number(value)
-    if not 0 <= usd <= _MOST:
-        raise ValueError
-    return usd
+def _hold_of(value: Any) -> Reservation:
+    """The hold that `_plain` wrote; raises TypeError or ValueError for anything else."""
+    id_, account, key, day, usd = value
+    return Reservation(int(id_), str(account), str(key), date.fromisoformat(day), _number(usd))
 
 
 def _number(value: Any) -> float:

@@ -120,19 +120,23 @@ def _control(target: Target, today: date) -> Target | None:
 def _others(settings: Settings, target: Target) -> tuple[Target, ...]:
     """What other keys watch of the same model over other routes: the same surface if they have it."""
     found: list[Target] = []
+    mine = target.capability.model
     for _, its in groupby(settings.targets(), key=lambda one: one.key):
-        same = [one for one in its if _same(settings.catalog, one, target)]
+        same = [
+            one
+            for one in its
+            if one.route != target.route
+            and same_model(settings.catalog, mine, one.capability.model)
+        ]
         exact = [one for one in same if one.capability.surface is target.capability.surface]
         found += exact or same
     return tuple(found)
 
 
-def _same(catalog: Catalog, one: Target, target: Target) -> bool:
-    if one.route == target.route:
-        return False
-    mine, theirs = target.capability.model, one.capability.model
-    known = catalog.get(mine)
-    return mine == theirs or (known is not None and catalog.get(theirs) is known)
+def same_model(catalog: Catalog, one: str, other: str) -> bool:
+    """Whether two names mean the same model."""
+    known = catalog.get(one)
+    return one == other or (known is not None and catalog.get(other) is known)
 
 
 class CheckResult(StrEnum):

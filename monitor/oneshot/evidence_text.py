@@ -11,6 +11,9 @@ _ANSWERS = ("First", "Last", "Times", "Status", "Diagnosis", "The server's words
 _REQUESTS = ("Request id", "At", "Status")
 #: Models of a project's permissions that are named.
 _NAMES = 30
+_PROVIDER = (
+    "This is a provider's route: the provider has to answer for it, OpenAI cannot see it.",
+)
 _BESIDE = ("Target", "State", "Last answer", "Last granted", "Request id")
 
 
@@ -19,7 +22,7 @@ def markdown(made: Mapping[str, Any]) -> str:
     parts = [
         f"# Access evidence: {_code(made['target'])}",
         _summary(made),
-        *_provider(made),
+        *(_PROVIDER if made["route"]["contract"] == "provider" else ()),
         "## Who asks for what",
         _table(("", ""), _identity(made)),
         "## State",
@@ -40,26 +43,15 @@ def markdown(made: Mapping[str, Any]) -> str:
 
 def _summary(made: Mapping[str, Any]) -> str:
     answers = made["answers"]
-    what = {
-        "declaration": "the verification was declared as completed",
-        "state": f"the target is {made['state']['state']}",
-    }[answers["since_what"]]
+    since, count = answers["since"], answers["count"]
     granted = sum(r["count"] for r in answers["runs"] if r["diagnosis"] == "access_granted")
+    if answers["since_what"] == "declaration":
+        text = f"Since {since}, when the verification was declared as completed, {count} probes were answered"
+    else:
+        text = f"Since {since} the target is {made['state']['state']}; {count} probes were answered since"
+    text = f"Composed {made['made_at']}. {text}, {granted} of them granted."
     whole = any(run["began_before"] for run in answers["runs"])
-    text = (
-        f"Composed {made['made_at']}. Since {answers['since']}, when {what}, {answers['count']}"
-        f" probes were answered, {granted} of them granted."
-        if answers["since_what"] == "declaration"
-        else f"Composed {made['made_at']}. Since {answers['since']} {what}; {answers['count']} probes"
-        f" were answered since, {granted} of them granted."
-    )
     return text + (" The first run began before and is counted whole." if whole else "")
-
-
-def _provider(made: Mapping[str, Any]) -> list[str]:
-    if made["route"]["contract"] != "provider":
-        return []
-    return ["This is a provider's route: the provider has to answer for it, OpenAI cannot see it."]
 
 
 def _identity(made: Mapping[str, Any]) -> list[tuple[str, str]]:

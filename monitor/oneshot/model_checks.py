@@ -14,7 +14,7 @@ from monitor.access.words import Code, Effect, Owner, ProbeKind, Surface
 from monitor.catalog import Catalog, Model
 from monitor.catalog.listing import listed as dates_of
 from monitor.config import Settings
-from monitor.oneshot.checkup_plan import CheckFinding, CheckupContext, finding_of, said
+from monitor.oneshot.checkup_plan import CheckFinding, CheckupContext, finding_of, said, same_model
 from monitor.oneshot.probe_once import Checked, check_all
 from monitor.probing import Credentials, Prober
 
@@ -111,9 +111,7 @@ class ProjectRules:
         """Whether the permissions let the project use the model; True without any."""
         if self.permissions is None:
             return True
-        known = catalog.get(model)
-        ids = self.permissions["model_ids"]
-        named = any(id_ == model or (known and catalog.get(id_) is known) for id_ in ids)
+        named = any(same_model(catalog, model, id_) for id_ in self.permissions["model_ids"])
         return named is (self.permissions["mode"] != "deny_list")
 
 
@@ -144,13 +142,13 @@ async def project_rules(
 async def _limit(
     prober: Prober, credentials: Credentials, base: str, catalog: Catalog, model: str
 ) -> Mapping[str, Any] | None:
-    after, known = "", catalog.get(model)
+    after = ""
     for _ in range(_PAGES):
         page = _object(await prober.get(credentials, f"{base}/rate_limits?limit={_PAGE}{after}"))
         rows = page.get("data")
         for row in rows if isinstance(rows, list) else ():
             name = row.get("model") if isinstance(row, dict) else None
-            if isinstance(name, str) and (name == model or (known and catalog.get(name) is known)):
+            if isinstance(name, str) and same_model(catalog, model, name):
                 return row  # type: ignore[no-any-return]
         last = page.get("last_id")
         if not page.get("has_more") or not isinstance(last, str):
