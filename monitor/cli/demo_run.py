@@ -9,13 +9,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -73,7 +72,8 @@ async def show(seconds: int) -> Exit:
         simulator = Simulator(load_scenario("demo"))
         base_url = await simulator.start()
         try:
-            async with Receivers(screen.arrived) as receivers:
+            receivers = Receivers(screen.arrived)
+            async with receivers.listening():
                 return await _play(screen, simulator, receivers, base_url, seconds)
         finally:
             await simulator.stop()
@@ -116,30 +116,27 @@ class Receivers:
         self._arrived = arrived
         self.counts = {"webhook": 0, "mail": 0}
 
-    async def __aenter__(self) -> Self:
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Take them while the block runs, at `webhook_url` and `mail_url`."""
         app = web.Application(client_max_size=_MOST)
         app.router.add_post("/hook", self._hook)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self._mail = await asyncio.get_running_loop().create_server(
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        mail = await asyncio.get_running_loop().create_server(
             lambda: SMTP(self, data_size_limit=_MOST, enable_SMTPUTF8=True), "127.0.0.1", 0
         )
-        self.webhook_url = f"json://127.0.0.1:{self._runner.addresses[0][1]}/hook"
-        port = self._mail.sockets[0].getsockname()[1]
+        self.webhook_url = f"json://127.0.0.1:{runner.addresses[0][1]}/hook"
+        port = mail.sockets[0].getsockname()[1]
         self.mail_url = (
             f"mailto://127.0.0.1:{port}?from=monitor@acme.example&to=ops@acme.example&mode=insecure"
         )
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._mail.close()
-        await self._runner.cleanup()
+        try:
+            yield
+        finally:
+            mail.close()
+            await runner.cleanup()
 
     async def _hook(self, request: web.Request) -> web.Response:
         body = json.loads(await request.read())
@@ -177,33 +174,23 @@ async def _play(
             sys.executable, "-m", "monitor", "run", "--config", str(settings),
             env=environ, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
+        ended = asyncio.create_task(daemon.wait())
+        screen.began = time.monotonic()
         try:
-            await _watch(screen, simulator, receivers, daemon, seconds)
+            while screen.seconds < seconds and not ended.done():
+                await asyncio.wait({ended}, timeout=1.0)
+                screen.progress(
+                    f"{screen.seconds:5.0f} s  {_states(screen.folder)} | {simulator.ledger.count()} requests"
+                    f" | told: webhook {receivers.counts['webhook']}, mail {receivers.counts['mail']}"
+                )
         finally:
+            ended.cancel()
             status = await _stop(daemon)
     if status != 0:
         screen.say(f"the daemon ended with status {status}; its log ends with")
         screen.say("\n".join((screen.folder / "daemon.log").read_text().splitlines()[-15:]))
         return Exit.FAILED
     return _conclude(screen, simulator, receivers)
-
-
-async def _watch(
-    screen: _Screen,
-    simulator: Simulator,
-    receivers: Receivers,
-    daemon: asyncio.subprocess.Process,
-    seconds: int,
-) -> None:
-    ended = asyncio.create_task(daemon.wait())
-    screen.began = time.monotonic()
-    while screen.seconds < seconds and not ended.done():
-        await asyncio.wait({ended}, timeout=1.0)
-        screen.progress(
-            f"{screen.seconds:5.0f} s  {_states(screen.folder)} | {simulator.ledger.count()} requests"
-            f" | told: webhook {receivers.counts['webhook']}, mail {receivers.counts['mail']}"
-        )
-    ended.cancel()
 
 
 def _states(folder: Path) -> str:

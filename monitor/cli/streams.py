@@ -9,7 +9,7 @@ import io
 import os
 import select
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
@@ -71,31 +71,27 @@ class _Output(io.FileIO):
     """Standard output: what goes wrong with it is told from what goes wrong elsewhere."""
 
     def write(self, data: Any) -> int:
+        """Write all of it; waits for a reader that is slow, where the stream itself does not."""
+        rest = memoryview(data)
         try:
-            return _write_all(super().write, data, self)
+            while rest:
+                if (written := super().write(rest)) is None:
+                    select.select([], [self], [])
+                else:
+                    rest = rest[written:]
         except OSError as error:
             raise OutputError(error.errno, error.strerror) from None
+        return len(data)
 
 
-class _Errors(io.FileIO):
+class _Errors(_Output):
     """Standard error: a failure to write to it is ignored, as it cannot be reported."""
 
     def write(self, data: Any) -> int:
         try:
-            return _write_all(super().write, data, self)
-        except OSError:
+            return super().write(data)
+        except OutputError:
             return len(data)
-
-
-def _write_all(write: Callable[[Any], int | None], data: Any, to: io.FileIO) -> int:
-    """Write all of it; waits for a reader that is slow, where the stream itself does not."""
-    rest = memoryview(data)
-    while rest:
-        if (written := write(rest)) is None:
-            select.select([], [to], [])
-        else:
-            rest = rest[written:]
-    return len(data)
 
 
 def _stream(number: int, old: Any, raw: io.FileIO) -> io.TextIOWrapper:

@@ -164,6 +164,7 @@ _PROVIDER_QUESTIONS = (
 _VERIFY = "Verifying or declaring a verification: the gate was not what refused."
 _AGAIN = "Trying again in a loop: the answer stays the same until something is changed."
 _NEW_KEY = "A new key: it would be answered the same."
+#: Where a code has no line of its own: a verification and a new key.
 _NOT_WORTH: dict[Code, tuple[str, ...]] = {
     Code.ACCESS_GRANTED: (),
     Code.VERIFICATION_REQUIRED: (
@@ -185,17 +186,11 @@ _NOT_WORTH: dict[Code, tuple[str, ...]] = {
         _AGAIN,
         "Verifying for a model that is misspelt or gone: it never opens.",
     ),
-    Code.REGION_BLOCKED: (_VERIFY, _NEW_KEY),
     Code.QUOTA_EXHAUSTED: (_VERIFY, _AGAIN, _NEW_KEY),
     Code.TIER_UNSUPPORTED: (_VERIFY, _AGAIN, _NEW_KEY),
     Code.WRONG_ENDPOINT: (_VERIFY, _AGAIN, _NEW_KEY),
     Code.RATE_LIMITED: (_VERIFY, "Trying faster: refused requests count, too.", _NEW_KEY),
-    Code.SERVER_ERROR: (_VERIFY, _NEW_KEY),
-    Code.EDGE_ERROR: (_VERIFY, _NEW_KEY),
     Code.NETWORK_ERROR: (_VERIFY, _NEW_KEY, "Adding credit: nothing was reached."),
-    Code.MODERATION_BLOCKED: (_VERIFY, _NEW_KEY),
-    Code.BAD_REQUEST: (_VERIFY, _NEW_KEY),
-    Code.UNRECOGNIZED: (_VERIFY, _NEW_KEY),
 }
 
 
@@ -217,7 +212,7 @@ def verdict_of(
         owner=finding.owner,
         diagnosis=finding.code,
         steps=tuple(step for step in steps if step),
-        not_worth=_NOT_WORTH[finding.code],
+        not_worth=_NOT_WORTH.get(finding.code, (_VERIFY, _NEW_KEY)),
     )
 
 

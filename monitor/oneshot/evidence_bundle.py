@@ -19,7 +19,7 @@ from monitor.catalog import Catalog, probe_request
 from monitor.config import Route
 from monitor.oneshot.model_checks import ProjectRules
 from monitor.store.records import Run
-from monitor.store.targets import Granted, TargetRecord
+from monitor.store.targets import TargetRecord
 
 #: Other possible owners of the problem, and the diagnoses that would show them.
 _OTHERS: tuple[tuple[str, str, tuple[Code, ...]], ...] = (
@@ -195,7 +195,11 @@ def _other(known: TargetRecord, owner: str, what: str, codes: tuple[Code, ...]) 
         out, why = True, f"seen ({counted}), but the gate answered after it, last at {_at(gate_at)}"
     else:
         out, why = False, f"seen ({counted}), last at {_at(seen_at)}"
-    beside = _granted_beside(known) if owner in ("key", "billing") else None
+    beside = None
+    if owner in ("key", "billing"):
+        # another target of the same key that was granted since: the key works and has credit
+        its = (one for one in known.beside if one.status.key == known.status.key)
+        beside = next((one for one in its if one.at and one.at >= known.start), None)
     if owner == "key" and known.identity:
         why += f"; GET /models with the same headers succeeded at {_at(known.identity.last_at)}"
     if beside:
@@ -245,14 +249,6 @@ def _weighed(asked: Asked, known: TargetRecord, other: dict[str, Any]) -> dict[s
         why = "the project's limit for images of the model is zero"
         return other | {"ruled_out": False, "because": why}
     return other
-
-
-def _granted_beside(known: TargetRecord) -> Granted | None:
-    """Another target of the same key that was granted since: the key works and has credit."""
-    for one in known.beside:
-        if one.at and one.at >= known.start and one.status.key == known.status.key:
-            return one
-    return None
 
 
 def _rounded(ms: float | None) -> float | None:
