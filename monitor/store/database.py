@@ -19,7 +19,6 @@ from monitor.store.database_files import (
     FileLock,
     as_store_errors,
     backup,
-    damage_report,
     make_file,
 )
 from monitor.store.errors import (
@@ -120,12 +119,6 @@ def revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-
-
-def require_sound(path: Path, connection: Connection) -> None:
-    """Raise StoreError when the file is damaged: what is written to it would be lost sooner or later."""
-    if words := damage(connection):
-        raise StoreError(damage_report(path, words))
 
 
 def damage(connection: Connection) -> str:

@@ -27,8 +27,6 @@ log = structlog.get_logger()
 #: Suffixes of a database's own files: the database, SQLite's logs, and the lock.
 _ENDINGS = ("", "-wal", "-shm", "-journal", ".lock")
 
-Identity = tuple[int, int] | None
-
 
 @contextmanager
 def as_store_errors(path: Path) -> Iterator[None]:
@@ -142,7 +140,7 @@ class DatabaseFiles:
             log.error("database_saved", path=str(self._path), to=str(place))
 
 
-def _identity(path: Path) -> Identity:
+def _identity(path: Path) -> tuple[int, int] | None:
     try:
         about = path.stat()
     except OSError:

@@ -12,13 +12,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, literal, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, literal, select
 
 from monitor.access.events import Event
 from monitor.access.memory import from_json
 from monitor.access.target import Capability, Target
 from monitor.access.wait_times import OngoingWait, Opening, waiting_of
-from monitor.access.words import Contract, ProbeKind, State, Surface
+from monitor.access.words import Contract, ProbeKind, State
 from monitor.store import inbox, tables
 from monitor.store.database import reading
 from monitor.store.records import (
@@ -51,15 +51,20 @@ _Place = tuple[str, str, str, str]
 
 def declared(path: Path) -> dict[str, Declaration]:
     """The latest declaration of each organization and key, by subject; those still in the inbox included."""
-    table = tables.declarations
     with reading(path) as connection:
-        rows = connection.execute(select(table).order_by(table.c.at, table.c.id)).mappings()
-        told = [value_of(Declaration, row) for row in rows]
+        told = declarations(connection)
         for item in inbox.waiting(connection):
             if item.kind == "declare" and (found := inbox.read_declaration(item.payload)):
                 kind, subject, at = found
                 told.append(Declaration(item.id, kind, subject, at, "inbox"))
     return {one.subject: one for one in sorted(told, key=lambda one: one.at)}
+
+
+def declarations(connection: Connection, *conditions: ColumnElement[bool]) -> list[Declaration]:
+    """The stored declarations that meet the conditions, earliest first."""
+    table = tables.declarations
+    query = select(table).where(*conditions).order_by(table.c.at, table.c.id)
+    return [value_of(Declaration, row) for row in connection.execute(query).mappings()]
 
 
 def history(
@@ -180,21 +185,14 @@ def propagation(path: Path, *, now: datetime) -> tuple[list[Opening], list[Ongoi
     shut = _targets.state.in_([State.PROPAGATING, State.UNVERIFIED])
     query = select(tables.targets).where(_targets.active, shut).order_by(_targets.name)
     with reading(path) as connection:
-        waits = [_waiting(row, now) for row in connection.execute(query)]
+        waits = [_waiting(row, now) for row in connection.execute(query).mappings()]
         return latest_openings(connection), [wait for wait in waits if wait]
 
 
-def _waiting(row: Row[*tuple[Any, ...]], now: datetime) -> OngoingWait | None:
-    target = Target(
-        key=row.key,
-        capability=Capability(row.model, Surface(row.surface)),
-        route=row.route,
-        contract=Contract(row.contract),
-        organization=row.organization,
-        project=row.project,
-    )
+def _waiting(row: RowMapping, now: datetime) -> OngoingWait | None:
+    target = value_of(Target, row, capability=value_of(Capability, row))
     try:
-        return waiting_of(target, from_json(json.loads(row.memory)), now)
+        return waiting_of(target, from_json(json.loads(row["memory"])), now)
     except (ValueError, TypeError):
         return None  # the daemon logs an unreadable memory
 

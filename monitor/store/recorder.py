@@ -19,9 +19,15 @@ from monitor.access.target import Target
 from monitor.access.wait_times import Opening
 from monitor.access.words import DeclarationKind, EventKind
 from monitor.store import inbox, queries, runs, tables, targets
-from monitor.store.database import CommitWatch, migrate, require_sound, writing_engine
-from monitor.store.database_files import DatabaseFiles, FileLock, as_store_errors, make_file
-from monitor.store.errors import HEAD
+from monitor.store.database import CommitWatch, damage, migrate, writing_engine
+from monitor.store.database_files import (
+    DatabaseFiles,
+    FileLock,
+    as_store_errors,
+    damage_report,
+    make_file,
+)
+from monitor.store.errors import HEAD, StoreError
 from monitor.store.outbox import Outbox, release_leases
 from monitor.store.records import (
     Change,
@@ -41,7 +47,6 @@ log = structlog.get_logger()
 _LOG_LEAST, _LOG_MOST = 128, 1000
 
 T = TypeVar("T")
-Ids = Sequence[int]
 
 
 class Recorder:
@@ -174,7 +179,7 @@ class Recorder:
         self._inbox_empty_at = None if found else last
         return found
 
-    async def settle_inbox(self, ids: Ids) -> None:
+    async def settle_inbox(self, ids: Sequence[int]) -> None:
         """Mark requests as taken. Call it after they are carried out: a crash in between repeats them."""
         await self.queue.do(lambda work: work.settle_inbox(ids))
 
@@ -204,15 +209,12 @@ class Recorder:
 
     async def untaken_declarations(self) -> list[Declaration]:
         """Declarations that no `Change` has taken yet, earliest first."""
-        table = tables.declarations
-        query = select(table).where(table.c.taken_at.is_(None)).order_by(table.c.at, table.c.id)
-        return await self._all(Declaration, query)
+        untaken = tables.declarations.c.taken_at.is_(None)
+        return await self._do(lambda connection: queries.declarations(connection, untaken))
 
     async def newest_declarations(self) -> dict[str, Declaration]:
         """The latest declaration of each organization and key, by subject."""
-        table = tables.declarations
-        query = select(table).order_by(table.c.at, table.c.id)
-        return {one.subject: one for one in await self._all(Declaration, query)}
+        return {one.subject: one for one in await self._do(queries.declarations)}
 
     async def facts_since(self, kind: EventKind, day: date) -> list[dict[str, Any]]:
         """The facts of each event of this kind since the beginning of the UTC day `day`."""
@@ -245,7 +247,8 @@ def _open(
         with as_store_errors(path):
             connection = writing_engine(path).connect()
             undo.callback(connection.close)
-            require_sound(path, connection)
+            if words := damage(connection):  # what is written to it would be lost sooner or later
+                raise StoreError(damage_report(path, words))
             with connection.begin():
                 before = connection.execute(select(tables.daemon)).mappings().one_or_none()
                 _note_start(connection, now)

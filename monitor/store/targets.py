@@ -26,6 +26,7 @@ from monitor.access.words import Code, ProbeKind, State
 from monitor.store import tables
 from monitor.store.database import reading
 from monitor.store.errors import StoreError
+from monitor.store.queries import declarations
 from monitor.store.records import Declaration, Run, TargetStatus, value_of
 from monitor.store.runs import run_of
 from monitor.store.transaction import Known, Transaction, memory_columns
@@ -38,7 +39,6 @@ _BESIDE = 20
 
 _targets = tables.targets.c
 _runs = tables.runs.c
-_declarations = tables.declarations.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,16 +172,11 @@ def target_record(path: Path, target: str) -> TargetRecord:
         newest = select(tables.runs).where(since).order_by(_runs.id.desc()).limit(_RUNS)
         runs = connection.execute(newest).mappings().all()
         count = connection.execute(select(func.count()).where(since)).scalar_one()
-        subjects = [row["organization"] or row["key"], row["key"]]
-        declared = connection.execute(
-            select(tables.declarations)
-            .where(_declarations.subject.in_(subjects))
-            .order_by(_declarations.at, _declarations.id)
-        ).mappings()
+        of_target = tables.declarations.c.subject.in_([row["organization"] or row["key"], row["key"]])
         return TargetRecord(
             status=_status(row),
             memory=memory,
-            declarations=tuple(value_of(Declaration, one) for one in declared),
+            declarations=tuple(declarations(connection, of_target)),
             start=start,
             declared=memory.declared_at is not None,
             runs=tuple(run_of(run, target) for run in reversed(runs)),
