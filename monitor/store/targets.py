@@ -172,7 +172,9 @@ def target_record(path: Path, target: str) -> TargetRecord:
         newest = select(tables.runs).where(since).order_by(_runs.id.desc()).limit(_RUNS)
         runs = connection.execute(newest).mappings().all()
         count = connection.execute(select(func.count()).where(since)).scalar_one()
-        of_target = tables.declarations.c.subject.in_([row["organization"] or row["key"], row["key"]])
+        of_target = tables.declarations.c.subject.in_(
+            [row["organization"] or row["key"], row["key"]]
+        )
         return TargetRecord(
             status=_status(row),
             memory=memory,

@@ -6,7 +6,6 @@ SQLAlchemy itself takes 60 µs for each statement, and most transactions of a sm
 """
 
 import json
-from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -113,9 +112,8 @@ class Transaction:
     ) -> None:
         self._connection = connection
         self._memo = memo
-        # what this transaction adds stays apart until it is committed
-        self._targets = ChainMap({}, memo.targets)
-        self._runs = ChainMap({}, memo.runs)
+        #: what this transaction adds to the cache once it is committed
+        self._added = Memo()
         self.now = now
         self.hide = hide
         self._gathered: dict[Executable, list[_Row]] = {}
@@ -129,17 +127,17 @@ class Transaction:
 
     def register(self, known: Mapping[str, Known]) -> None:
         """Make targets known to later changes of this transaction."""
-        self._targets.update(known)
+        self._added.targets.update(known)
 
     def committed(self) -> None:
         """Keep what the transaction added for the next ones."""
-        self._memo.targets.update(self._targets.maps[0])
-        self._memo.runs.update(self._runs.maps[0])
+        self._memo.targets.update(self._added.targets)
+        self._memo.runs.update(self._added.runs)
 
     def put(self, change: Change) -> list[Recorded]:
         """Write a change and return its recorded events. Raises StoreError for an unknown target."""
         if change.target is not None:
-            target = self._targets.get(change.target)
+            target = self._target(change.target)
             if target is None:
                 raise StoreError(f"the target {change.target} is not registered")
             if change.memory:
@@ -181,6 +179,9 @@ class Transaction:
         row = {"taken_at": self.now, "reply": reply}
         self.flush().execute(update(tables.inbox).where(its.id.in_(ids)).values(row))
 
+    def _target(self, name: str) -> Known | None:
+        return self._added.targets.get(name) or self._memo.targets.get(name)
+
     def _gather(self, statement: Executable, row: _Row) -> None:
         self._gathered.setdefault(statement, []).append(row)
 
@@ -197,7 +198,11 @@ class Transaction:
         run_key = (target.id, answer.kind)
         message = self.hide(answer.message)
         key = (target.route, answer.diagnosis, answer.status, answer.gate, message)
-        run = self._runs.get(run_key) or last_run(self._connection, run_key)
+        run = (
+            self._added.runs.get(run_key)
+            or self._memo.runs.get(run_key)
+            or last_run(self._connection, run_key)
+        )
         if run and (
             run.key != key
             # the evidence counts answers since the declaration
@@ -220,13 +225,13 @@ class Transaction:
             self._gather(UPDATE_RUN, row | further_answer(row_id, answer))
         else:
             row_id = self._insert(INSERT_RUN, row | first_answer(run_key, key, answer))
-        self._runs[run_key] = OpenRun(row_id, key, answer.at, request_ids, latencies)
+        self._added.runs[run_key] = OpenRun(row_id, key, answer.at, request_ids, latencies)
 
     def _record(self, event: Event) -> Recorded:
         facts = json.dumps(self.hide(dict(event.facts)))
         # equal to what is read back from the row
         event = replace(event, request_id=self.hide(event.request_id), facts=json.loads(facts))
-        target = self._targets.get(event.target) if event.target else None
+        target = self._target(event.target) if event.target else None
         row = {
             "kind": event.kind,
             "target_id": target.id if target else None,
