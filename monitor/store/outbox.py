@@ -70,12 +70,7 @@ class Outbox:
         values = {"of": channel, "after": after, "most": limit}
         return await self._do(
             lambda connection: [
-                Notification(
-                    id=row["notification_id"],
-                    event=value_of(Event, row),
-                    attempts=row["attempts"],
-                    created_at=row["created_at"],
-                )
+                value_of(Notification, row, id=row["notification_id"], event=value_of(Event, row))
                 for row in connection.execute(_READ, values).mappings()
             ]
         )
