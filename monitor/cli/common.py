@@ -253,7 +253,7 @@ def utc(at: datetime | None) -> str:
 
 def when_taken(daemon: "DaemonRow | None", now: datetime) -> str:
     """When the daemon takes what is in its inbox, in words."""
-    from monitor.daemon.health import trouble
+    from monitor.store.liveness import trouble
 
     problem = trouble(daemon, now)
     if problem is None:

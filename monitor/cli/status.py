@@ -177,7 +177,7 @@ def _ms(ms: float | None) -> str:
 
 
 def _daemon_line(daemon: "DaemonRow | None", now: datetime) -> str:
-    from monitor.daemon.health import trouble
+    from monitor.store.liveness import trouble
 
     if daemon is None:
         return "daemon: has not run yet"
@@ -240,9 +240,9 @@ def healthcheck(config: ConfigOption = None) -> None:
     notes there.
     """
     from monitor.config import SettingsError, find, named_database
-    from monitor.daemon.health import trouble
     from monitor.store import status_queries
     from monitor.store.errors import StoreError
+    from monitor.store.liveness import trouble
 
     try:
         database = named_database(find(config, os.environ), os.environ)

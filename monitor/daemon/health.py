@@ -1,17 +1,12 @@
-"""Whether the monitor makes progress: the one definition, for the watchdog, the heartbeat, the commands.
+"""Whether the daemon makes progress, as it judges itself: for the watchdog, the heartbeat and its notes.
 
-Pure. The daemon judges its own progress; the commands, in other processes, judge what the daemon noted.
+Pure. Other processes judge by what it noted; see `monitor/store/liveness.py`.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-
-from monitor.store.records import DaemonRow
 
 #: Seconds between two notes of progress in the database.
 NOTE_EVERY = 15.0
-#: The oldest last note of a live daemon: two notes may be missed, and a disk may be busy.
-FRESH = timedelta(seconds=45)
 
 #: Most seconds without a beat. A beat reads and writes, so it also shows a database that hangs.
 _BEAT_MOST = 30.0
@@ -52,28 +47,3 @@ def stalled(progress: Progress) -> tuple[str, ...]:
         for what, seconds, most in parts
         if seconds > most
     )
-
-
-def trouble(daemon: DaemonRow | None, now: datetime) -> str | None:
-    """What is wrong with the daemon of a database, by its row; None when it is well.
-
-    The one rule for whether it is alive: for `healthcheck` and all else that shows it or relies on it.
-    """
-    if daemon is None:
-        return "no daemon has used this database yet"
-    who = f"process {daemon.pid}, started {daemon.started_at:%Y-%m-%dT%H:%M:%SZ}"
-    if daemon.stopped_at is not None:
-        return f"the daemon is stopped since {daemon.stopped_at:%Y-%m-%dT%H:%M:%SZ} ({who})"
-    age = now - daemon.progress_at
-    if abs(age) > FRESH:
-        seconds = age.total_seconds()
-        when = f"{seconds:.0f} s ago" if seconds > 0 else f"{-seconds:.0f} s in the future"
-        most = FRESH.total_seconds()
-        return (
-            f"the daemon's last report is {when}, and {most:.0f} s is the limit:"
-            f" it hangs or was killed ({who})"
-        )
-    if problems := daemon.status.get("stalled"):
-        said = problems if isinstance(problems, list) else [problems]
-        return f"the daemon makes no progress: {'; '.join(map(str, said))} ({who})"
-    return None

@@ -9,10 +9,10 @@ import pytest
 from quick_time import FACTOR, PATIENCE
 
 from monitor.daemon import health, health_reporter
-from monitor.daemon.health import trouble
 from monitor.daemon.health_reporter import ServiceManager
 from monitor.daemon.service import Monitor
 from monitor.store import status_queries
+from monitor.store.liveness import trouble
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitor.daemon.health import FRESH, NOTE_EVERY, Progress, stalled, trouble
+from monitor.daemon.health import NOTE_EVERY, Progress, stalled
+from monitor.store.liveness import FRESH, trouble
 from monitor.store.records import DaemonRow
 
 WELL = Progress(beat=1, written=14, probed=100, told=14, delivery_most=10)
