@@ -128,7 +128,7 @@ def declare(
 ) -> None:
     """Tell the monitor that a verification was completed or rejected, or clear what was declared."""
     from monitor.access.states import RETRY_AFTER_REJECTION
-    from monitor.cli.times import echo, parse_time
+    from monitor.access.typed_times import echo, parse_time
     from monitor.store import status_queries
     from monitor.store.database import create
     from monitor.store.inbox import submit_declaration

@@ -74,7 +74,7 @@ def history(
 
 def _since(text: str, now: datetime) -> datetime:
     """`2d`, `90m` before now, a date, or a time as people type them; echoed. Ends the command otherwise."""
-    from monitor.cli.times import echo, parse_time
+    from monitor.access.typed_times import echo, parse_time
 
     day = len(text) == len("2026-11-20") and text[4] == "-"
     try:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.cli.times import echo, parse_time
+from monitor.access.typed_times import echo, parse_time
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 20, 13, 0, 30, tzinfo=UTC)  # 14:00:30 in Berlin
