@@ -80,16 +80,14 @@ def check(
 
 def _announce_cost(settings: "Settings", targets: "Sequence[Target]", *, times: int) -> float:
     """Print what the probes cost at most, and return it."""
-    from monitor.oneshot.probe_once import worst_case
+    from monitor.oneshot.probe_once import cost
 
-    prices = [worst_case(settings, target) for target in targets]
-    total = sum(price for price, _ in prices) * times
-    about = "about " if any(estimated for _, estimated in prices) else ""
+    once, estimated = cost(settings, targets)
     note(
         f"{many(len(targets), 'target')}; refused probes cost nothing;"
-        f" at most {about}${total:.4f} if all are open"
+        f" at most {'about ' if estimated else ''}${once * times:.4f} if all are open"
     )
-    return total
+    return once * times
 
 
 def _print(checked: "Sequence[Checked]") -> None:

@@ -86,7 +86,7 @@ def _plan(settings: "Settings", key: str, model: str | None) -> "CheckupPlan":
 
 def _announce(settings: "Settings", plan: "CheckupPlan") -> float:
     """Print what will be probed and what it costs at most; return the cost."""
-    from monitor.oneshot.checkup_plan import cost
+    from monitor.oneshot.probe_once import cost
 
     total, estimated = cost(settings, plan)
     probes = list(plan)

@@ -12,7 +12,7 @@ from monitor.access.words import Code, Contract, Gate, Owner, Surface
 from monitor.catalog import Catalog, builtin, open_price
 from monitor.catalog.requests import TOOL_DRIVER
 from monitor.config import Route, Settings
-from monitor.oneshot.probe_once import Attempts, Checked, credentials_of, worst_case
+from monitor.oneshot.probe_once import Attempts, Checked, credentials_of
 from monitor.probing import Credentials, Prober
 
 #: Targets of other routes that are probed beside it; more would be costly, and tell no more.
@@ -68,12 +68,6 @@ def plan_of(settings: Settings, key: str, model: str | None, today: date) -> Che
         others=others[:_OTHERS_MOST],
         left_out=max(len(others) - _OTHERS_MOST, 0),
     )
-
-
-def cost(settings: Settings, plan: CheckupPlan) -> tuple[float, bool]:
-    """US dollars if everything is open, and whether that is an estimate."""
-    prices = [worst_case(settings, target) for target in plan]
-    return sum(price for price, _ in prices), any(estimated for _, estimated in prices)
 
 
 def _capability(settings: Settings, key: str, text: str | None) -> Capability:

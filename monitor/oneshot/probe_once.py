@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from monitor.access.diagnosis import diagnose
@@ -44,6 +44,12 @@ class Attempts:
 def worst_case(settings: Settings, target: Target) -> tuple[float, bool]:
     """US dollars that one full probe costs if the gate is open, and whether that is an estimate."""
     return price_of(settings.catalog, settings.routes[target.route], target.capability)
+
+
+def cost(settings: Settings, targets: Iterable[Target]) -> tuple[float, bool]:
+    """The same of a full probe of each target."""
+    prices = [worst_case(settings, target) for target in targets]
+    return sum(price for price, _ in prices), any(estimated for _, estimated in prices)
 
 
 def credentials_of(settings: Settings, target: Target) -> Credentials:

@@ -8,8 +8,8 @@ import pytest
 
 from monitor.config import load
 from monitor.oneshot.checkup import checkup
-from monitor.oneshot.checkup_plan import cost, plan_of
-from monitor.oneshot.probe_once import Attempts
+from monitor.oneshot.checkup_plan import plan_of
+from monitor.oneshot.probe_once import Attempts, cost
 from monitor.simulator import Simulator, parse_scenario
 
 pytestmark = pytest.mark.anyio
