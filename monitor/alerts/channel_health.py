@@ -12,15 +12,6 @@ DOWN_GROUPS = 8
 DOWN_AFTER = 5.0
 
 
-def backoff(failures: int, first: float, most: float, spread: float) -> float:
-    """Seconds until the next attempt after `failures`. `spread` (0 to 1) changes them by up to an eighth."""
-    steps = len(_STEPS)
-    step = (
-        _STEPS[failures - 1] if failures <= steps else _STEPS[-1] * 2.0 ** min(failures - steps, 32)
-    )
-    return min(first * step * (1 + (spread - 0.5) / 4), most)
-
-
 class ChannelHealth:
     """Whether one channel works, judged by its attempts.
 
@@ -38,6 +29,12 @@ class ChannelHealth:
         self._tried_at = 0.0
         self._held_until = 0.0
         self.down = False
+
+    def backoff(self, failures: int, spread: float) -> float:
+        """Seconds until the next attempt. `spread` (0 to 1) changes them by up to an eighth."""
+        doublings = min(max(failures - len(_STEPS), 0), 32)
+        step = _STEPS[min(failures, len(_STEPS)) - 1] * 2.0**doublings
+        return min(self._first * step * (1 + (spread - 0.5) / 4), self._most)
 
     def ready_at(self, now: float) -> float:
         """When a message may be sent; not later than `now` if at once."""
@@ -63,7 +60,7 @@ class ChannelHealth:
         if self.down:
             self._trials += 1
             self._tried_at = now
-            self._trial_at = now + backoff(self._trials, self._first, self._most, spread)
+            self._trial_at = now + self.backoff(self._trials, spread)
         return became
 
     def retry_soon(self, now: float) -> None:

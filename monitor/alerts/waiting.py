@@ -11,6 +11,7 @@ from itertools import count
 
 from monitor.access.events import Event, Notification
 from monitor.access.words import EventKind
+from monitor.alerts.messages import Message
 
 #: After STUBBORN failures a group is split into PIECES: one of its rows may be the cause.
 STUBBORN, PIECES = 3, 8
@@ -32,6 +33,9 @@ class Group:
     at: float = 0.0
     #: the scopes of its untried rows, and whether the group opened the window there
     scopes: dict[Hashable, bool] = field(default_factory=dict)
+    #: while it is claimed: until when, and the message; without one, the send composes it
+    claimed_until: float = 0.0
+    message: Message | None = None
 
     @property
     def ids(self) -> list[int]:
@@ -155,21 +159,20 @@ class Waiting:
                     scope.window_ends = 0.0
                 self._schedule(key, scope, 0.0)
         group.scopes = {}
-        again = [group]
-        if group.failures >= STUBBORN and len(group.rows) > 1:
-            again = self._pieces(group)
-        for one in again:
-            self._retry(one, at)
+        stubborn = group.failures >= STUBBORN and len(group.rows) > 1
+        for one in self._pieces(group) if stubborn else [group]:
+            self.retry(one, at)
 
-    def put_back(self, group: Group, at: float) -> None:
-        """The group was not tried: retry it at `at`."""
-        self._retry(group, at)
+    def retry(self, group: Group, at: float) -> None:
+        """Let the group, which is not under way, go at `at`."""
+        group.at = at
+        heapq.heappush(self._retries, (at, next(self._number), group))
 
     def keep(self, group: Group, number: int, now: float) -> None:
         """Keep the first `number` rows in the group; the others wait for their turn, but for no window."""
         rest, group.rows = group.rows[number:], group.rows[:number]
         if rest and not group.scopes:
-            self._retry(Group(rest, group.failures), now)
+            self.retry(Group(rest, group.failures), now)
             return
         left: dict[Hashable, list[Notification]] = {}
         for row in rest:
@@ -189,13 +192,13 @@ class Waiting:
     def again_at(self, at: float) -> None:
         """Retry every failed group at `at` or before: the channel works again."""
         for group in self._taken_out():
-            self._retry(group, min(group.at, at))
+            self.retry(group, min(group.at, at))
 
     def remove(self, group: Group) -> None:
         """Remove the rows of a group. The rows that they held back may go."""
         held, self._held = self._held, []
         for one in held:
-            self._retry(one, one.at)
+            self.retry(one, one.at)
         for row in group.rows:
             self._rows.pop(row.id, None)
             order = _order(row.event)
@@ -214,7 +217,7 @@ class Waiting:
         for group in self._taken_out():
             group.rows = tuple(row for row in group.rows if row.id not in ids)
             if group.rows:
-                self._retry(group, group.at)
+                self.retry(group, group.at)
         for scope in self._scopes.values():
             scope.rows = [row for row in scope.rows if row.id not in ids]
         self.remove(Group(tuple(rows)))
@@ -237,8 +240,8 @@ class Waiting:
 
     def _tried(self) -> list[Group]:
         """All groups that wait for a retry, in order."""
-        ready = (item for _, _, item in sorted(self._ready, key=_turn) if isinstance(item, Group))
-        return [*ready, *self._held, *(group for _, _, group in sorted(self._retries, key=_turn))]
+        ready = (item for _, _, item in sorted(self._ready) if isinstance(item, Group))
+        return [*ready, *self._held, *(group for _, _, group in sorted(self._retries))]
 
     def _taken_out(self) -> list[Group]:
         groups = self._tried()
@@ -246,10 +249,6 @@ class Waiting:
         heapq.heapify(self._ready)
         self._held, self._retries = [], []
         return groups
-
-    def _retry(self, group: Group, at: float) -> None:
-        group.at = at
-        heapq.heappush(self._retries, (at, next(self._number), group))
 
     def _enter(self, row: Notification) -> None:
         self._scopes.setdefault(_scope(row), _Scope()).rows.append(row)
@@ -344,10 +343,6 @@ def _scope(row: Notification) -> Hashable:
 
 def _free_at(scope: _Scope, *, light: bool) -> float:
     return min(scope.window_ends, scope.lights_at) if light else scope.window_ends
-
-
-def _turn(entry: tuple[float, int, object]) -> tuple[float, int]:
-    return entry[:2]
 
 
 def _is_light(row: Notification) -> bool:

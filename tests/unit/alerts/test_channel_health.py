@@ -2,15 +2,16 @@
 
 import pytest
 
-from monitor.alerts.channel_health import DOWN_AFTER, DOWN_GROUPS, ChannelHealth, backoff
+from monitor.alerts.channel_health import DOWN_AFTER, DOWN_GROUPS, ChannelHealth
 
 
 def test_the_first_waits_are_short_and_then_they_double():
-    waits = [backoff(n, 1.0, 900.0, 0.5) for n in range(1, 12)]
+    backoff = ChannelHealth(1.0, 900.0).backoff
+    waits = [backoff(n, 0.5) for n in range(1, 12)]
     assert waits == [1, 1, 1.5, 2, 3, 4, 6, 8, 16, 32, 64]
-    assert backoff(10_000, 1.0, 900.0, 1.0) == 900.0
-    assert backoff(1, 1.0, 900.0, 0.0) == pytest.approx(0.875)
-    assert backoff(1, 1.0, 900.0, 1.0) == pytest.approx(1.125)
+    assert backoff(10_000, 1.0) == 900.0
+    assert backoff(1, 0.0) == pytest.approx(0.875)
+    assert backoff(1, 1.0) == pytest.approx(1.125)
 
 
 def failing(health, *, groups, seconds):

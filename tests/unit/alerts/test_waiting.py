@@ -233,7 +233,7 @@ def test_each_row_is_sent_once_and_a_targets_rows_in_their_order(
             if fate == "failed":
                 waiting.failed(group, now + 2.0)
             elif fate == "put back":
-                waiting.put_back(group, now + 1.0)
+                waiting.retry(group, now + 1.0)
             else:
                 sent += group.rows
                 waiting.sent(group, now)
