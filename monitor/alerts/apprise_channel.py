@@ -23,7 +23,7 @@ from monitor.alerts.bounds import (
     bound_answers,
     interrupt,
     kept_connections,
-    requested_waits,
+    of_thread,
 )
 from monitor.alerts.facts import clean
 from monitor.alerts.fitting import MessageLimits, format_message, limits_of
@@ -37,7 +37,6 @@ REASON_CAP = 300
 _TELLING = ("Socket Exception:", "Response Details:")
 
 _loading = threading.Lock()
-
 
 #: A service that asks for this many seconds or more between two messages gets one at a time.
 _PACED = 0.2
@@ -88,21 +87,13 @@ class AppriseChannel:
         self._redact = redact
         self._secrets = named_in(url)
         self._most = parallel
+        #: messages sent at once: one until the service is known, and where it sets a pace
+        self.parallel = 1
+        #: seconds that the service asks for between two messages; 0 if unknown or none
+        self.pace = 0.0
         self._message_limits: MessageLimits | None = None
-        self._known_most = 1
-        self._pace = 0.0
         self._idle: list[_Sending] = []
         self._under_way = 0
-
-    @property
-    def parallel(self) -> int:
-        """Messages sent at once: one until the service is known, and where it sets a pace."""
-        return min(self._known_most, self._most)
-
-    @property
-    def pace(self) -> float:
-        """Seconds that the service asks for between two messages; 0 if unknown or none."""
-        return self._pace
 
     async def message_limits(self) -> MessageLimits:
         """The limits of the service, by Apprise's own figures. Uses no network."""
@@ -116,9 +107,12 @@ class AppriseChannel:
         if service is None:
             return MessageLimits()  # the attempt reports why
         pace = _pace(apprise, service)
-        self._known_most = self._most if pace is not None else _UNKNOWN_MOST
-        if pace is not None and pace >= _PACED:
-            self._known_most, self._pace = 1, pace
+        if pace is None:
+            self.parallel = min(_UNKNOWN_MOST, self._most)
+        elif pace < _PACED:
+            self.parallel = self._most
+        else:
+            self.pace = pace
         return limits_of(apprise, service, self._redact)
 
     async def send(self, message: Message) -> None:
@@ -221,7 +215,7 @@ class _Sending:
     def _serve(self) -> None:
         with suppress(TookTooLong), kept_connections():
             while work := self._next():
-                requested_waits.noted = work.waits
+                of_thread.waits = work.waits
                 failure: str | None = "it took too long"
                 try:
                     failure = self._deliver(work)
@@ -244,12 +238,12 @@ class _Sending:
         if self._prepared is None:
             return "Apprise cannot load this URL"
         service, sender = self._prepared
-        formatted = format_message(apprise, service, work.message, work.redact)
+        title, body, body_format = format_message(apprise, service, work.message, work.redact)
         result = sender.notify(
-            body=formatted.body,
-            title=formatted.title,
+            body=body,
+            title=title,
             notify_type=apprise.NotifyType(work.message.level),
-            body_format=formatted.body_format,
+            body_format=body_format,
             log_level=logging.DEBUG,
         )
         if result.status == apprise.AppriseResultStatus.SUCCESS:
@@ -282,7 +276,8 @@ def check_url(url: str) -> str | None:
     apprise = _apprise()
     if _service(apprise, url) is not None:
         return None
-    if schema.lower() in _known_schemas(apprise):
+    known = {str(one).lower() for one in apprise.plugins.N_MGR.schemas()} | {"http", "https"}
+    if schema.lower() in known:
         return f"Apprise knows {schema}:// but cannot use the rest: a part is missing or malformed"
     return f"Apprise knows no service {schema[:20]}://"
 
@@ -324,10 +319,6 @@ def _pace(apprise: ModuleType, service: Any) -> float | None:
     guess = apprise.NotifyBase.request_rate_per_sec
     pace = float(service.request_rate_per_sec)
     return None if pace == guess else pace
-
-
-def _known_schemas(apprise: ModuleType) -> set[str]:
-    return {str(schema).lower() for schema in apprise.plugins.N_MGR.schemas()} | {"http", "https"}
 
 
 def _reason(entries: Iterable[Any]) -> str:

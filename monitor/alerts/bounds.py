@@ -33,16 +33,15 @@ _IN_BODY = re.compile(rb'"retry_after"\s*:\s*(\d{1,9}(?:\.\d{1,9})?)')
 #: Seconds for which an idle connection is kept: services close theirs after five or more.
 KEPT_S = 3.0
 
-_kept = threading.local()
+
+class _OfThread(threading.local):
+    #: collects the seconds that services ask this thread to wait
+    waits: list[float] | None = None
+    #: its connections, while they are kept
+    session: Any = None
 
 
-class RequestedWaits(threading.local):
-    """The list, one per thread, that collects the seconds that services ask it to wait."""
-
-    noted: list[float] | None = None
-
-
-requested_waits = RequestedWaits()
+of_thread = _OfThread()
 
 
 class TookTooLong(SystemExit):
@@ -69,14 +68,14 @@ def bound_answers() -> None:
     original = adapter.send
     if getattr(original, "bounded", False):
         return
-    _bound_replies(smtplib.SMTP)
+    _bound_replies()
 
     def send(self: Any, request: Any, stream: bool = False, **more: Any) -> Any:  # noqa: FBT001, FBT002
         response = original(self, request, stream=stream, **more)
         if not stream:
             response._content = _read(response)  # noqa: SLF001 - what `content` returns from here on
-        if requested_waits.noted is not None and response.status_code in (429, 503):
-            requested_waits.noted.append(_requested_wait(response))
+        if of_thread.waits is not None and response.status_code in (429, 503):
+            of_thread.waits.append(_requested_wait(response))
         return response
 
     send.bounded = True  # type: ignore[attr-defined]
@@ -87,13 +86,12 @@ def bound_answers() -> None:
 @contextmanager
 def kept_connections() -> Iterator[None]:
     """Let the requests of this thread share connections; `requests` alone opens one for each."""
-    session = importlib.import_module("requests").Session()
-    _kept.session = session
-    try:
-        yield
-    finally:
-        del _kept.session
-        session.close()
+    with importlib.import_module("requests").Session() as session:
+        of_thread.session = session
+        try:
+            yield
+        finally:
+            of_thread.session = None
 
 
 def _keep_connections() -> None:
@@ -102,7 +100,7 @@ def _keep_connections() -> None:
     original = api.request
 
     def request(method: str, url: str, **more: Any) -> Any:
-        session = getattr(_kept, "session", None)
+        session = of_thread.session
         if session is None:
             return original(method, url, **more)
         session.cookies.clear()
@@ -111,7 +109,8 @@ def _keep_connections() -> None:
     requests.request = api.request = request
 
 
-def _bound_replies(client: Any) -> None:
+def _bound_replies() -> None:
+    client: Any = smtplib.SMTP
     original = client.getreply
 
     def getreply(self: Any) -> Any:

@@ -115,8 +115,6 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Deliver until cancelled. Call `drain` before cancelling, not after."""
-        if not self._workers:
-            await asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as group:
             for name, worker in self._workers.items():
                 group.create_task(worker.run(), name=f"channel {name}")

@@ -94,20 +94,13 @@ _GROWTH = 6 * 2
 _HEAD_LEAST = 16
 
 
-@dataclass(frozen=True, slots=True)
-class FormattedMessage:
-    """A message as Apprise gets it."""
-
-    title: str
-    body: str
-    #: the format with which Apprise leaves the body unchanged
-    body_format: Any
-
-
 def format_message(
     apprise: ModuleType, service: Any, message: Message, redact: Callable[[str], str]
-) -> FormattedMessage:
-    """The message in the format of a service; `redact` is applied last."""
+) -> tuple[str, str, Any]:
+    """Title and body for a service, and the format with which Apprise leaves the body unchanged.
+
+    `redact` is applied last.
+    """
     formats = apprise.NotifyFormat
     plugins = apprise.plugins.N_MGR
     if isinstance(service, plugins["slack"]):
@@ -122,7 +115,7 @@ def format_message(
     title, most = redact(message.title), int(service.title_maxlen)
     if 0 < most < len(title):  # only where the redactor made it longer
         title = f"{title[: most - 1]}…"
-    return FormattedMessage(title, redact(body), body_format)
+    return title, redact(body), body_format
 
 
 def limits_of(apprise: ModuleType, service: Any, redact: Callable[[str], str]) -> MessageLimits:
@@ -160,18 +153,18 @@ class _Measure:
         lines = int(service.body_max_line_count)
         if self._plain and lines <= 0:
             # A message far below the limit fits, whatever redaction and escaping add: do not prepare it.
-            bare = format_message(self._apprise, service, message, str)
-            if _GROWTH * _units(bare.body + bare.title) < service.body_maxlen:
+            title, body, _ = format_message(self._apprise, service, message, str)
+            if _GROWTH * _units(body + title) < service.body_maxlen:
                 return True
-        formatted = format_message(self._apprise, service, message, self._redact)
-        body = formatted.body.strip()
+        title, body, body_format = format_message(self._apprise, service, message, self._redact)
+        body = body.strip()
         # A message that is too long before Apprise adds to it does not fit: do not prepare it either.
         if _units(body) > service.body_maxlen or 0 < lines <= body.count("\n"):
             return False
         self._sent.clear()
         sender = self._apprise.Apprise()
         sender.add(service)
-        sender.notify(body=body, title=formatted.title, body_format=formatted.body_format)
+        sender.notify(body=body, title=title, body_format=body_format)
         return bool(self._sent) and all(self._fits(*one) for one in self._sent)
 
     def _keep(self, body: str = "", title: str = "", **_more: Any) -> bool:
