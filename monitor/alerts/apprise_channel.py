@@ -27,7 +27,7 @@ from monitor.alerts.bounds import (
 )
 from monitor.alerts.facts import clean
 from monitor.alerts.fitting import MessageLimits, format_message, limits_of
-from monitor.alerts.messages import Message
+from monitor.alerts.render import Message
 from monitor.alerts.url_secrets import hide, named_in
 
 REASON_CAP = 300

@@ -87,11 +87,6 @@ class Dispatcher:
         }
 
     @property
-    def dead(self) -> dict[str, int]:
-        """Number of notifications given up since the start, by channel."""
-        return {name: worker.dead for name, worker in self._workers.items()}
-
-    @property
     def progress(self) -> float | None:
         """Loop time at which the slowest channel last finished a round or an attempt.
 

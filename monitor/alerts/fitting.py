@@ -11,7 +11,8 @@ from math import ceil
 from types import ModuleType
 from typing import Any
 
-from monitor.alerts.messages import Detail, Draft, Message
+from monitor.alerts.messages import Detail, Draft
+from monitor.alerts.render import Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,18 +37,15 @@ def gave_up(facts: Facts) -> Wording:
     """Row 11."""
     lasted = facts.number("waited_s") or facts.number("lasted_s")
     after = f" after {duration(lasted)}" if lasted else ""
+    every = facts.number("every_s")
+    interval = f"every {duration(every)}" if every else "less often"
     return Wording(
         f"Gave up waiting: {facts.subject}",
         "warning",
         f"{facts.access_first} to {facts.capability} has not opened{after}. The verification probably "
-        f"failed, or was made for another organization. {_probing(facts)}",
+        f"failed, or was made for another organization. Probing goes on, {interval}.",
         _self_help(facts),
     )
-
-
-def _probing(facts: Facts) -> str:
-    every = facts.number("every_s")
-    return f"Probing goes on{f', every {duration(every)}' if every else ', less often'}."
 
 
 def cleared(facts: Facts) -> Wording:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from monitor.access.events import Notification
 from monitor.alerts.fitting import MessageLimits
-from monitor.alerts.messages import Message
+from monitor.alerts.render import Message
 
 
 class Outbox(Protocol):

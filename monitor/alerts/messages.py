@@ -45,9 +45,8 @@ from functools import cached_property
 from monitor.access.events import Event
 from monitor.access.wait_times import under
 from monitor.access.words import Code, EventKind
-from monitor.alerts import render
 from monitor.alerts.facts import TITLE_CAP, Facts, clean, count, duration, moment, name, title
-from monitor.alerts.render import Level, Wording
+from monitor.alerts.render import Level, Message, Wording
 from monitor.alerts.wording import wording
 
 #: Most events that one message shows in full; each of the others is named in one line.
@@ -72,35 +71,6 @@ _NEWS_FIRST = (
 
 #: Events whose text begins with the wait.
 _SAY_THE_WAIT = (EventKind.OVERDUE, EventKind.FIRST_LIGHT, EventKind.STALE)
-
-
-@dataclass(frozen=True)
-class Message:
-    """One message in every format; each format is made on first use.
-
-    `title` is one line of plain text of at most 120 characters. Each format has every id once, as `[#123]`:
-    in the last line of a message of one event, beside each head of a grouped message. `slack` is
-    escaped mrkdwn without the title. `level` is Apprise's word for the severity.
-    """
-
-    title: str
-    level: Level
-    page: render.Page
-
-    @cached_property
-    def text(self) -> str:
-        """Plain text."""
-        return render.text(self.page)
-
-    @cached_property
-    def html(self) -> str:
-        """HTML, for mail."""
-        return render.html(self.page)
-
-    @cached_property
-    def slack(self) -> str:
-        """Slack's mrkdwn."""
-        return render.slack(self.page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +129,10 @@ class Draft:
         named = [item for item in items if item not in shown]
         wanted = _once([item.whole for item in full])
         parts = [_reduced(part, detail) for part in wanted]
-        page = render.Page(
-            parts=parts,
+        return Message(
+            heading,
+            min((item.brief.level for item in items), key=_WORST_FIRST.index),
+            parts,
             tags="" if grouped else first.tag,
             grouped=grouped,
             rest=f"And {len(named)} more: {_counted(named)}." if named and full else "",
@@ -168,8 +140,6 @@ class Draft:
             less=_less(items, wanted, parts) if detail.less else "",
             head=self._head,
         )
-        level = min((item.brief.level for item in items), key=_WORST_FIRST.index)
-        return Message(heading, level, page)
 
 
 class _Item:

@@ -1,8 +1,9 @@
-"""Renders a message's parts as plain text, HTML and Slack's mrkdwn. Pure; values are escaped for each."""
+"""A message, rendered as plain text, HTML and Slack's mrkdwn. Pure; values are escaped for each."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from typing import Literal
 
@@ -35,14 +36,18 @@ class Wording:
     evidence: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The contents of a message; `head` is the state of a pool.
+@dataclass(frozen=True)
+class Message:
+    """One message in every format; each format is made on first use.
 
-    `rest` counts the events that have no part, and `named` has their heads with their tags. `less` is
-    prose that says what else is left out. `tags` comes last, where the heads have no tags of their own.
+    `title` is one line of plain text of at most 120 characters. Each format has every id once, as `[#123]`:
+    in the last line of a message of one event (`tags`), beside each head of a grouped message. `level` is
+    Apprise's word for the severity. `head` is the state of a pool. `rest` counts the events that have no
+    part, and `named` has their heads with their tags. `less` is prose that says what else is left out.
     """
 
+    title: str
+    level: Level
     parts: Sequence[Wording]
     tags: str = ""
     grouped: bool = False
@@ -51,71 +56,69 @@ class Page:
     less: str = ""
     head: str = ""
 
+    @cached_property
+    def text(self) -> str:
+        """Plain text."""
+        blocks = [self.head]
+        for part in self.parts:
+            if self.grouped:
+                blocks.append(f"== {part.title} {part.tag}")
+            blocks.append(part.lead)
+            blocks.append("\n".join(f"{label}: {value}" for label, value in part.rows))
+            blocks.append("\n".join(_steps(part.steps, _STEPS)))
+            if part.evidence:
+                blocks.append(f"{_EVIDENCE}:\n\n{part.evidence}")
+            blocks.append(part.closing)
+        blocks += ["\n".join(filter(None, [self.rest, *self.named])), self.less, self.tags]
+        return "\n\n".join(filter(None, blocks)) + "\n"
 
-def text(page: Page) -> str:
-    """Plain text."""
-    blocks = [page.head]
-    for part in page.parts:
-        if page.grouped:
-            blocks.append(f"== {part.title} {part.tag}")
-        blocks.append(part.lead)
-        blocks.append("\n".join(f"{label}: {value}" for label, value in part.rows))
-        blocks.append("\n".join(_steps(part.steps, _STEPS)))
-        if part.evidence:
-            blocks.append(f"{_EVIDENCE}:\n\n{part.evidence}")
-        blocks.append(part.closing)
-    blocks += ["\n".join(filter(None, [page.rest, *page.named])), page.less, page.tags]
-    return "\n\n".join(block for block in blocks if block) + "\n"
+    @cached_property
+    def html(self) -> str:
+        """HTML for mail, of a few plain elements, from which Apprise makes the text alternative.
 
+        Apprise turns a line end into a space, so no `br` is followed by one.
+        """
+        blocks = [f"<b>{escape(self.head)}</b>" if self.head else ""]
+        for part in self.parts:
+            if self.grouped:
+                blocks.append(f"<h3>{escape(part.title)} {part.tag}</h3>")
+            blocks.append(prose_html(part.lead))
+            rows = (f"<b>{label}:</b> {escape(value)}" for label, value in part.rows)
+            blocks.append("<br>".join(rows))
+            steps = tuple(map(prose_html, part.steps))
+            blocks.append("<br>".join(_steps(steps, f"<b>{_STEPS}</b>")))
+            if part.evidence:
+                blocks.append(f"<b>{_EVIDENCE}:</b>")
+                blocks.append("<br>".join(map(escape, part.evidence.splitlines())))
+            blocks.append(escape(part.closing))
+        blocks.append("<br>".join(map(escape, filter(None, [self.rest, *self.named]))))
+        blocks += [prose_html(self.less), self.tags]
+        body = "\n".join(
+            block if block.startswith("<h3>") else f"<p>{block}</p>" for block in blocks if block
+        )
+        return f'<html><body style="font-family: sans-serif">\n{body}\n</body></html>\n'
 
-def html(page: Page) -> str:
-    """HTML of a few plain elements, from which Apprise makes a mail's text alternative.
+    @cached_property
+    def slack(self) -> str:
+        """Slack's mrkdwn, escaped, without the title.
 
-    Apprise turns a line end into a space, so no `br` is followed by one.
-    """
-    blocks = [f"<p><b>{escape(page.head)}</b></p>"] if page.head else []
-    for part in page.parts:
-        if page.grouped:
-            blocks.append(f"<h3>{escape(part.title)} {part.tag}</h3>")
-        if part.lead:
-            blocks.append(f"<p>{prose_html(part.lead)}</p>")
-        if part.rows:
-            rows = "<br>".join(f"<b>{label}:</b> {escape(value)}" for label, value in part.rows)
-            blocks.append(f"<p>{rows}</p>")
-        if part.steps:
-            head, *steps = _steps(tuple(map(prose_html, part.steps)), f"<b>{_STEPS}</b>")
-            blocks.append(f"<p>{'<br>'.join([head, *steps])}</p>")
-        if part.evidence:
-            lines = "<br>".join(escape(line) for line in part.evidence.splitlines())
-            blocks.append(f"<p><b>{_EVIDENCE}:</b></p>\n<p>{lines}</p>")
-        if part.closing:
-            blocks.append(f"<p>{escape(part.closing)}</p>")
-    if page.rest or page.named:
-        lines = "<br>".join(map(escape, filter(None, [page.rest, *page.named])))
-        blocks.append(f"<p>{lines}</p>")
-    if page.less:
-        blocks.append(f"<p>{prose_html(page.less)}</p>")
-    if page.tags:
-        blocks.append(f"<p>{page.tags}</p>")
-    body = "\n".join(blocks)
-    return f'<html><body style="font-family: sans-serif">\n{body}\n</body></html>\n'
-
-
-def slack(page: Page) -> str:
-    """Slack's mrkdwn. Values are code spans, in which nothing is a format, a link or a mention."""
-    blocks = [slack_prose(page.head)]
-    for part in page.parts:
-        if page.grouped:
-            blocks.append(f"*{slack_prose(part.title)}* {part.tag}")
-        blocks.append(slack_prose(part.lead))
-        blocks.append("\n".join(f"• {label}: {slack_words(value)}" for label, value in part.rows))
-        blocks.append("\n".join(_steps(tuple(map(slack_prose, part.steps)), f"*{_STEPS}*")))
-        if part.evidence:
-            blocks.append(f"*{_EVIDENCE}:*\n{slack_block(part.evidence)}")
-        blocks.append(slack_words(part.closing))
-    named = "\n".join(slack_prose(line) for line in (page.rest, *page.named) if line)
-    blocks += [named, slack_prose(page.less), page.tags]
-    return "\n\n".join(block for block in blocks if block) + "\n"
+        Values are code spans, in which nothing is a format, a link or a mention.
+        """
+        blocks = [slack_prose(self.head)]
+        for part in self.parts:
+            if self.grouped:
+                blocks.append(f"*{slack_prose(part.title)}* {part.tag}")
+            blocks.append(slack_prose(part.lead))
+            rows = (f"• {label}: {slack_words(value)}" for label, value in part.rows)
+            blocks.append("\n".join(rows))
+            steps = tuple(map(slack_prose, part.steps))
+            blocks.append("\n".join(_steps(steps, f"*{_STEPS}*")))
+            if part.evidence:
+                blocks.append(f"*{_EVIDENCE}:*\n{slack_block(part.evidence)}")
+            blocks.append(slack_words(part.closing))
+        blocks.append("\n".join(map(slack_prose, filter(None, [self.rest, *self.named]))))
+        blocks += [slack_prose(self.less), self.tags]
+        return "\n\n".join(filter(None, blocks)) + "\n"
 
 
 def _steps(steps: tuple[str, ...], head: str) -> list[str]:
@@ -130,21 +133,16 @@ def prose_html(prose: str) -> str:
     return _COMMAND.sub(r"<kbd>\1</kbd>", escape(prose, quote=False))
 
 
-def slack_escape(text: str) -> str:
-    """Escape the three characters that are special to Slack, so that no mention or link is possible."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def slack_words(text: str) -> str:
     """Words from outside as a Slack code span, in which nothing is a format, a link or a mention."""
-    return f"`{slack_escape(text).replace('`', chr(39))}`" if text.strip() else ""
+    return f"`{escape(text, quote=False).replace('`', chr(39))}`" if text.strip() else ""
 
 
 def slack_block(text: str) -> str:
     """Lines from outside as a Slack code block."""
-    return f"```\n{slack_escape(text).replace('`', chr(39))}\n```"
+    return f"```\n{escape(text, quote=False).replace('`', chr(39))}\n```"
 
 
 def slack_prose(prose: str) -> str:
     """Our prose for Slack: commands stay code spans, and names in it cannot start a format."""
-    return slack_escape(prose).translate(_SLACK_SIMILAR)
+    return escape(prose, quote=False).translate(_SLACK_SIMILAR)

@@ -11,7 +11,7 @@ from itertools import count
 
 from monitor.access.events import Event, Notification
 from monitor.access.words import EventKind
-from monitor.alerts.messages import Message
+from monitor.alerts.render import Message
 
 #: After STUBBORN failures a group is split into PIECES: one of its rows may be the cause.
 STUBBORN, PIECES = 3, 8

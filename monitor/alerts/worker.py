@@ -50,7 +50,6 @@ class ChannelWorker:
         spread: Callable[[], float],
         summary: Callable[[str], str | None],
     ):
-        self.dead = 0
         #: loop time at which the last round or attempt ended
         self.progress_at: float | None = None
         self._outbox = outbox
@@ -361,7 +360,6 @@ class ChannelWorker:
             self._waiting.failed(group, max(now + wait, self._clock()))
 
     async def _give_up(self, rows: Sequence[Notification], reason: str, started: float) -> None:
-        self.dead += len(rows)
         self._log("dead", Group(tuple(rows)), started, reason=reason)
         self._forget(rows)
         await self._outbox.dead([row.id for row in rows], reason, self._now())

@@ -121,13 +121,12 @@ def send_test(names: _NamesArgument = None, config: ConfigOption = None) -> None
 
 async def _test(settings: "Settings", names: list[str]) -> int:
     from monitor.alerts.apprise_channel import DeliveryError
-    from monitor.alerts.messages import Message
-    from monitor.alerts.render import Page, Wording
+    from monitor.alerts.render import Message, Wording
     from monitor.daemon.channels import senders_of
 
     text = f"This is a test by `access-monitor alerts test` at {utc(datetime.now(UTC))}."
     words = Wording("access-monitor: test", "info", text)
-    message = Message(words.title, words.level, Page([words]))
+    message = Message(words.title, words.level, [words])
     failed = 0
     for sender in senders_of(settings, redactor()):
         if sender.name not in names:

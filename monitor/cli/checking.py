@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from monitor.access.holds import Reservation
     from monitor.access.target import Target
     from monitor.alerts.fitting import MessageLimits
-    from monitor.alerts.messages import Message
+    from monitor.alerts.render import Message
     from monitor.config import Settings
     from monitor.daemon.service import Monitor
     from monitor.oneshot.probe_once import Checked

@@ -7,7 +7,7 @@ from monitor.access.words import DEFAULT_EVENTS, EventKind
 from monitor.alerts.apprise_channel import AppriseChannel, DeliveryError
 from monitor.alerts.dispatcher import Subscription
 from monitor.alerts.interfaces import Sender
-from monitor.alerts.messages import Message
+from monitor.alerts.render import Message
 from monitor.alerts.url_secrets import url_secrets, whole_urls
 from monitor.config import Settings
 from monitor.logs.redaction import Redactor

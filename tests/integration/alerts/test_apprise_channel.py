@@ -15,7 +15,8 @@ import structlog
 
 from monitor.access.events import Event
 from monitor.alerts.apprise_channel import AppriseChannel, DeliveryError, check_url
-from monitor.alerts.messages import Message, compose
+from monitor.alerts.messages import compose
+from monitor.alerts.render import Message
 from monitor.logs import logging_setup
 from monitor.logs.redaction import Redactor
 
