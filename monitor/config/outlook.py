@@ -1,6 +1,5 @@
 """What becomes of the settings: what a month costs, budgets that are too small, and models that end. Pure."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -28,7 +27,7 @@ def price_of(catalog: Catalog, route: Route, capability: Capability) -> tuple[fl
     return (UNKNOWN_PRICE if price is None else price) * route.price, estimated
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Kind:
     """Targets of one capability over one route, which cost the same."""
 
@@ -36,7 +35,7 @@ class _Kind:
     price: float
     estimated: bool
     every: timedelta
-    targets: int
+    targets: int = 0
 
 
 def refusals(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -50,13 +49,11 @@ def refusals(settings: Settings) -> Iterator[tuple[str, str]]:
         ("per_month", settings.budget.per_month),
     ):
         if wanted > usd + 1e-9:
-            yield (
-                name,
-                (
-                    f"{LEAST} probes of {dearest.example} cost {_about(dearest)}${wanted:.4f}: one to see it"
-                    f" open, one to confirm it, one that may be lost. ${usd:g} is never enough"
-                ),
+            text = (
+                f"{LEAST} probes of {dearest.example} cost {_about(dearest)}${wanted:.4f}: one to see it"
+                f" open, one to confirm it, one that may be lost. ${usd:g} is never enough"
             )
+            yield name, text
 
 
 def budget_warnings(settings: Settings) -> Iterator[str]:
@@ -105,21 +102,18 @@ def _many(count: int, what: str) -> str:
 
 
 def _kinds(settings: Settings) -> list[_Kind]:
-    counts: Counter[tuple[str, Capability, timedelta]] = Counter()
-    examples: dict[tuple[str, Capability, timedelta], str] = {}
+    kinds: dict[tuple[str, Capability, timedelta], _Kind] = {}
     for key in settings.keys:
-        cadence = (settings.pool_of(key.name) or settings).cadence
+        every = (settings.pool_of(key.name) or settings).cadence.full_probe
         for capability in key.watch:
-            kind = key.route, capability, cadence.full_probe
-            counts[kind] += 1
-            examples.setdefault(kind, f"{key.name}/{capability}")
-    found = []
-    for kind, targets in counts.items():
-        route, capability, every = kind
-        price, estimated = price_of(settings.catalog, settings.routes[route], capability)
-        if price > 0:
-            found.append(_Kind(examples[kind], price, estimated, every, targets))
-    return found
+            same = key.route, capability, every
+            if same not in kinds:
+                price, estimated = price_of(
+                    settings.catalog, settings.routes[key.route], capability
+                )
+                kinds[same] = _Kind(f"{key.name}/{capability}", price, estimated, every)
+            kinds[same].targets += 1
+    return [kind for kind in kinds.values() if kind.price > 0]
 
 
 def _about(kind: _Kind) -> str:

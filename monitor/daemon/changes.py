@@ -1,7 +1,7 @@
 """Changes of targets: their events, completed, and how every change is written and told."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import InitVar, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -48,10 +48,9 @@ _OPEN = frozenset((EventKind.FIRST_LIGHT, EventKind.AVAILABLE, EventKind.BASELIN
 class EventBuilder:
     """Knows the subscriptions and the other targets, which a message may name."""
 
-    def __init__(self, settings: Settings, watches: Watches) -> None:
+    def __init__(self, watches: Watches) -> None:
         self._watches = watches
         self._typical: dict[Contract, tuple[float, int]] = {}
-        self.use(settings)
 
     def use(self, settings: Settings) -> None:
         """Use the channels and the pools of these settings from now on."""
@@ -149,14 +148,10 @@ class Changes:
     the write queue keeps the order.
     """
 
-    settings: InitVar[Settings]
     queue: WriteQueue
     event_builder: EventBuilder
     deliveries: Deliveries
     clock: Clock
-
-    def __post_init__(self, settings: Settings) -> None:
-        self.use(settings)
 
     def use(self, settings: Settings) -> None:
         """Use the figures of these settings from now on."""

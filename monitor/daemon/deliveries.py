@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -21,22 +22,16 @@ log = structlog.get_logger()
 _MARGIN = timedelta(seconds=1)
 
 
+@dataclass(eq=False)
 class Deliveries:
     """Hands recorded events to the dispatcher, which sends them."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        channels: Sequence[Sender],
-        recorder: Recorder,
-        watches: Watches,
-        clock: Clock,
-    ) -> None:
-        self._recorder = recorder
-        self._watches = watches
-        self._clock = clock
+    recorder: Recorder
+    watches: Watches
+    clock: Clock
+
+    def __post_init__(self) -> None:
         self._change = asyncio.Event()
-        self.use(settings, channels)
 
     def use(self, settings: Settings, channels: Sequence[Sender]) -> None:
         """Deliver over these channels, from the next `begin` on; without any, to the terminal."""
@@ -46,8 +41,8 @@ class Deliveries:
     def begin(self) -> None:
         """Deliver, what is in the outbox first."""
         self._dispatcher = Dispatcher(
-            self._recorder.outbox, self._channels, self._delivery, now=self._clock.now,
-            summary=self._watches.summary,
+            self.recorder.outbox, self._channels, self._delivery, now=self.clock.now,
+            summary=self.watches.summary,
         )  # fmt: skip
         #: loop time at which this dispatcher began
         self._began = asyncio.get_running_loop().time()
@@ -75,7 +70,7 @@ class Deliveries:
     async def dead_letter_removed_channels(self) -> None:
         """Mark what is pending for removed channels as dead: it would wait for ever, silently."""
         names = [channel.name for channel in self._channels]
-        dead = await self._recorder.outbox.dead_letter_others(names, self._clock.now())
+        dead = await self.recorder.outbox.dead_letter_others(names, self.clock.now())
         if dead:
             log.error("undeliverable", notifications=dead, why="their channel is gone")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import InitVar, dataclass
+from dataclasses import dataclass
 from datetime import date
 
 import structlog
@@ -41,16 +41,12 @@ class Listings:
     A request is free, follows its route's pace, and changes no state.
     """
 
-    settings: InitVar[Settings]
     watches: Watches
     slots: RequestSlots
     prober: Prober
     changes: Changes
     schedule: Schedule
     clock: Clock
-
-    def __post_init__(self, settings: Settings) -> None:
-        self.use(settings)
 
     def use(self, settings: Settings) -> None:
         """Use these settings from now on: every list is asked for again, for its targets may be new."""

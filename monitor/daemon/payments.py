@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from monitor.access.holds import Need, Posting, Reservation, cost_of, fate_of
+from monitor.access.limits import Budget
 from monitor.access.spending import BudgetLedger
 from monitor.access.words import Code, EventKind, ProbeKind, Reason
 from monitor.catalog import bill
@@ -52,27 +53,24 @@ class Payments:
     for budget, in seconds.
     """
 
-    settings: InitVar[Settings]
     recorder: Recorder
     watches: Watches
     changes: Changes
     clock: Clock
     allowance: InitVar[Mapping[str, float] | None] = None
 
-    def __post_init__(self, settings: Settings, allowance: Mapping[str, float] | None) -> None:
-        self._budget = settings.budget
-        self._ledger = BudgetLedger(settings.budget, allowance)
+    def __post_init__(self, allowance: Mapping[str, float] | None) -> None:
+        self._ledger = BudgetLedger(Budget(), allowance)
         #: scopes for which `budget` was told: a key and day, or a month
         self._told: set[str] = set()
         #: holds of commands, each with the loop time by which the command should have ended
         self._lent: list[tuple[float, Reservation]] = []
-        self.use(settings)
 
     def use(self, settings: Settings) -> None:
         """Use these figures from now on. A changed budget is told again when it is used up."""
-        if settings.budget != self._budget:
+        if settings.budget != self._ledger.budget:
             self._told.clear()
-        self._budget = self._ledger.budget = settings.budget
+        self._ledger.budget = settings.budget
         self._catalog = settings.catalog
         self.soon = min(_SOON, settings.cadence.eager.total_seconds())
         for watch in self.watches:
@@ -291,7 +289,7 @@ class Payments:
         self._told = {told for told in self._told if told.endswith(current)} | {scope}
         facts = {
             "budget_scope": scope,
-            "budget_usd": self._budget.per_month if month else self._budget.per_key_per_day,
+            "budget_usd": ledger.budget.per_month if month else ledger.budget.per_key_per_day,
             "spent_usd": ledger.spent_in_month(today) if month else ledger.committed(key, today),
             "doubted_usd": ledger.doubted(watch.account),
             "key": key,

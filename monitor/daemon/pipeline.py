@@ -6,7 +6,7 @@ reserve → probe → diagnose → advance → write → schedule
 import asyncio
 import logging
 from collections.abc import Iterable
-from dataclasses import InitVar, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -48,7 +48,6 @@ _ONE_OPENING = timedelta(seconds=5)
 class Pipeline:
     """Owns the probes under way. `begin` is called when a target is due, and returns at once."""
 
-    settings: InitVar[Settings]
     watches: Watches
     clock: Clock
     slots: RequestSlots
@@ -65,9 +64,6 @@ class Pipeline:
     made: int = field(default=0, init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _stopping: bool = field(default=False, init=False)
-
-    def __post_init__(self, settings: Settings) -> None:
-        self.use(settings)
 
     def use(self, settings: Settings) -> None:
         """Diagnose with the rules of these settings from now on."""

@@ -32,12 +32,11 @@ class RouteSlots:
 class RequestSlots:
     """Knows when a request may be sent. Waits and refusals stay during a reload."""
 
-    def __init__(self, settings: Settings, watches: Watches, clock: Clock) -> None:
+    def __init__(self, watches: Watches, clock: Clock) -> None:
         self._watches = watches
         self._clock = clock
         self._routes: dict[str, RouteSlots] = {}
         self._gaps: dict[tuple[str, str], ImageGap] = {}
-        self.use(settings)
 
     def use(self, settings: Settings) -> None:
         """Use the routes of these settings from now on."""

@@ -60,8 +60,7 @@ class Part(Protocol):
     """A part of the monitor that lives as long as it, through all reloads."""
 
     def use(self, settings: Settings) -> None:
-        """Use these settings from now on."""
-        ...
+        """Use these settings from now on; called once all parts are made, and at each reload."""
 
 
 class Monitor:
@@ -260,25 +259,29 @@ class Monitor:
             self._settings, self._clock, self.watches, self._recorder,
         )  # fmt: skip
         lateness, network = Lateness(), NetworkState(watches.sizes())
-        schedule, builder = Schedule(clock), EventBuilder(settings, watches)
-        deliveries = Deliveries(settings, self._channels, recorder, watches, clock)
-        changes = Changes(settings, recorder.queue, builder, deliveries, clock)
+        schedule, builder = Schedule(clock), EventBuilder(watches)
+        deliveries = Deliveries(recorder, watches, clock)
+        changes = Changes(recorder.queue, builder, deliveries, clock)
         silences = Silences(watches, builder, changes, network, clock.now())
-        slots = RequestSlots(settings, watches, clock)
-        payments = Payments(settings, recorder, watches, changes, clock, self._allowance)
+        slots = RequestSlots(watches, clock)
+        payments = Payments(recorder, watches, changes, clock, self._allowance)
         prober = Prober(catalog=settings.catalog, limit_in_flight=_IN_FLIGHT_MOST)
         listings = Listings(
-            settings=settings, watches=watches, slots=slots, prober=prober, changes=changes,
-            schedule=schedule, clock=clock,
-        )  # fmt: skip
+            watches=watches,
+            slots=slots,
+            prober=prober,
+            changes=changes,
+            schedule=schedule,
+            clock=clock,
+        )
         pipeline = Pipeline(
-            settings=settings, watches=watches, clock=clock, slots=slots, payments=payments,
-            prober=prober, listings=listings, event_builder=builder, silences=silences,
+            watches=watches, clock=clock, slots=slots, payments=payments, prober=prober,
+            listings=listings, event_builder=builder, silences=silences,
             network=network, lateness=lateness, changes=changes, schedule=schedule,
         )  # fmt: skip
         deadline_check = DeadlineCheck(
-            settings=settings, watches=watches, silences=silences, changes=changes, clock=clock,
-        )  # fmt: skip
+            watches=watches, silences=silences, changes=changes, clock=clock
+        )
         self._inbox_reader = InboxReader(
             recorder=recorder, watches=watches, changes=changes, schedule=schedule,
             payments=payments, deliveries=deliveries, clock=clock,
@@ -296,6 +299,9 @@ class Monitor:
         self._parts: Sequence[Part] = (
             builder, changes, payments, slots, listings, pipeline, deadline_check,
         )  # fmt: skip
+        for part in self._parts:
+            part.use(settings)
+        deliveries.use(settings, self._channels)
 
     async def _beat(self) -> None:
         self._beats += 1

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -66,28 +66,23 @@ class NetworkState:
         return facts
 
 
+@dataclass(eq=False)
 class Silences:
     """Knows when each route last answered conclusively, and which routes were told as silent."""
 
-    def __init__(
-        self,
-        watches: Watches,
-        event_builder: EventBuilder,
-        changes: Changes,
-        network: NetworkState,
-        now: datetime,
-    ) -> None:
-        self._watches = watches
-        self._network = network
-        self._event_builder = event_builder
-        self._changes = changes
-        #: start of the present time of probing without a suspend, or an outage that was told
-        self._watching_since = now
+    watches: Watches
+    event_builder: EventBuilder
+    changes: Changes
+    network: NetworkState
+    #: start of the present time of probing without a suspend, or an outage that was told
+    watching_since: datetime
+
+    def __post_init__(self) -> None:
         self._answered: dict[str, datetime] = {}
         #: routes told as silent, and since when such a route answers again
         self._told: set[str] = set()
         self._again: dict[str, datetime] = {}
-        for watch in watches:
+        for watch in self.watches:
             route, last = watch.target.route, watch.memory.conclusive_at
             if last:
                 self._answered[route] = max(last, self._answered.get(route, last))
@@ -96,7 +91,7 @@ class Silences:
 
     def probing_resumed(self, now: datetime) -> None:
         """The machine or the network was down until now: silence counts from here."""
-        self._watching_since = now
+        self.watching_since = now
 
     def answered(self, route: str, now: datetime) -> None:
         """A target of the route got a conclusive answer."""
@@ -107,7 +102,7 @@ class Silences:
 
     def shift(self, step: timedelta) -> None:
         """The wall clock was stepped: move measured times by the same step."""
-        self._watching_since += step
+        self.watching_since += step
         for times in (self._answered, self._again):
             times.update({route: at + step for route, at in times.items()})
 
@@ -115,7 +110,7 @@ class Silences:
         """The input of time passing for a target, with the facts of its route."""
         route = watch.target.route
         # while our own network is down no target counts as silent: `offline` was told
-        since = now if self._network.offline else self._watching_since
+        since = now if self.network.offline else self.watching_since
         return TimePassed(
             full_interval(watch.memory, now, watch.cadence, watch.shutdown),
             # the catalog's date wakes nobody before the API's own list is read
@@ -132,15 +127,15 @@ class Silences:
         among = {watch.name for watch in alone}
         places = {_place(watch) for watch in alone}
         found: list[tuple[Watch, TimePassed, Event]] = []
-        for watch in self._watches if places else ():
+        for watch in self.watches if places else ():
             if watch.memory.failing_since and not watch.memory.stale and _place(watch) in places:
                 passed = replace(self.passed(watch, now), among_others=True)
-                stale = stale_of(advance(watch.memory, passed, now, self._changes.rules))
+                stale = stale_of(advance(watch.memory, passed, now, self.changes.rules))
                 if stale and watch.name not in among:
                     found.append((watch, passed, stale))
         return found
 
-    def changes(self, silent: Sequence[tuple[Watch, Event]], now: datetime) -> Iterable[Change]:
+    def changes_of(self, silent: Sequence[tuple[Watch, Event]], now: datetime) -> Iterable[Change]:
         """A change for each silent route, and one for the targets of a place that fail alone."""
         alone: dict[tuple[str, str | None], list[tuple[Watch, Event]]] = {}
         found_now = {watch.name for watch, _ in silent}
@@ -152,7 +147,7 @@ class Silences:
                 # not all targets: open ones get one full probe a day, and blocked ones are explained
                 concerned = [
                     other
-                    for other in self._watches
+                    for other in self.watches
                     if other.target.route == route
                     and other.memory.blocker is None
                     and (
@@ -166,7 +161,7 @@ class Silences:
         for found in alone.values():
             if len(found) == 1:
                 watch, event = found[0]
-                event = self._event_builder.of_target(watch, event)
+                event = self.event_builder.of_target(watch, event)
                 yield Change(target=watch.name, events=(event,))
                 continue
             shortest = min(event.facts["waited_s"] for _, event in found)
@@ -182,7 +177,7 @@ class Silences:
             "waited_s": waited_s,
             "silence": str(silence),
             "targets": len(watches),
-            "route_targets": sum(watch.target.route == route for watch in self._watches),
+            "route_targets": sum(watch.target.route == route for watch in self.watches),
         }
         if len(watches) < facts["route_targets"]:
             facts["silent"] = [watch.name for watch in watches[:_NAMED_MOST]]
@@ -190,7 +185,7 @@ class Silences:
         if alone and first.pool:
             facts["pool"] = first.pool.name
         codes: Counter[Code | None] = Counter(watch.memory.last_diagnosis for watch in watches)
-        event = self._event_builder.of_monitor(
+        event = self.event_builder.of_monitor(
             EventKind.STALE,
             Reason.NOTHING_CONCLUSIVE,
             now,

@@ -1,7 +1,7 @@
 """What happens as time passes without an answer: deadlines, and steps of the clocks."""
 
 import asyncio
-from dataclasses import InitVar, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -33,14 +33,10 @@ _SLEPT = 30.0
 class DeadlineCheck:
     """Applies the passing of time to all targets."""
 
-    settings: InitVar[Settings]
     watches: Watches
     silences: Silences
     changes: Changes
     clock: Clock
-
-    def __post_init__(self, settings: Settings) -> None:
-        self.use(settings)
 
     def use(self, settings: Settings) -> None:
         """Make the evidence of these settings from now on."""
@@ -67,7 +63,7 @@ class DeadlineCheck:
         for watch, passed, stale in self.silences.nearly_due(silent, now):
             silent.append((watch, stale))
             changes.append(self.changes.apply(watch, passed, without=EventKind.STALE))
-        changes += self.silences.changes(silent, now)
+        changes += self.silences.changes_of(silent, now)
         if changes:
             await self.changes.write(changes)
         for watch, passed in overdue:
