@@ -2,11 +2,10 @@
 
 from monitor.catalog.billing import bill, open_price
 from monitor.catalog.known_models import Catalog, Model, Price, builtin, family
-from monitor.catalog.requests import FormPart, ProbeRequest, listing_request, probe_request
+from monitor.catalog.requests import ProbeRequest, listing_request, probe_request
 
 __all__ = [
     "Catalog",
-    "FormPart",
     "Model",
     "Price",
     "ProbeRequest",

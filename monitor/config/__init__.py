@@ -8,18 +8,14 @@ from monitor.config.loading import (
     named_database,
 )
 from monitor.config.outlook import month, price_of
-from monitor.config.problems import Problem, SettingsError
+from monitor.config.problems import SettingsError
 from monitor.config.references import Secret
 from monitor.config.schema import example, schema, show
-from monitor.config.settings import Channel, Heartbeat, Key, Organization, Pool, Route, Settings
+from monitor.config.settings import Key, Pool, Route, Settings
 
 __all__ = [
-    "Channel",
-    "Heartbeat",
     "Key",
-    "Organization",
     "Pool",
-    "Problem",
     "Route",
     "Secret",
     "Settings",
