@@ -153,6 +153,11 @@ class Catalog:
                 return self.models[spelling]
         return None
 
+    def same_model(self, one: str, other: str) -> bool:
+        """Whether two names mean the same model."""
+        known = self.get(one)
+        return one == other or (known is not None and self.get(other) is known)
+
     def usual_surface(self, name: str) -> Surface | None:
         """The surface a model is used through when none is written."""
         model = self.get(name)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from monitor.access.target import Target
     from monitor.config import Settings
     from monitor.oneshot.checkup_plan import CheckupPlan
-    from monitor.oneshot.model_checks import ProjectRules
+    from monitor.oneshot.evidence_bundle import ProjectRules
     from monitor.store.targets import TargetRecord
 
 

@@ -9,7 +9,7 @@ from itertools import groupby
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.target import Capability, Target, split_capability
 from monitor.access.words import Code, Contract, Gate, Owner, Surface
-from monitor.catalog import Catalog, builtin, open_price
+from monitor.catalog import builtin, open_price
 from monitor.catalog.requests import TOOL_DRIVER
 from monitor.config import Route, Settings
 from monitor.oneshot.probe_once import Attempts, Checked, credentials_of
@@ -119,18 +119,11 @@ def _others(settings: Settings, target: Target) -> tuple[Target, ...]:
         same = [
             one
             for one in its
-            if one.route != target.route
-            and same_model(settings.catalog, mine, one.capability.model)
+            if one.route != target.route and settings.catalog.same_model(mine, one.capability.model)
         ]
         exact = [one for one in same if one.capability.surface is target.capability.surface]
         found += exact or same
     return tuple(found)
-
-
-def same_model(catalog: Catalog, one: str, other: str) -> bool:
-    """Whether two names mean the same model."""
-    known = catalog.get(one)
-    return one == other or (known is not None and catalog.get(other) is known)
 
 
 class CheckResult(StrEnum):

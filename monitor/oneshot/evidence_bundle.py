@@ -7,6 +7,7 @@ its fingerprint, and who prints it redacts once more.
 import platform
 import sqlite3
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,7 +18,6 @@ from monitor.access.target import Capability
 from monitor.access.words import Code, Effect
 from monitor.catalog import Catalog, probe_request
 from monitor.config import Route
-from monitor.oneshot.model_checks import ProjectRules
 from monitor.store.records import Run
 from monitor.store.targets import TargetRecord
 
@@ -36,6 +36,27 @@ _OTHERS: tuple[tuple[str, str, tuple[Code, ...]], ...] = (
         Code.NETWORK_ERROR, Code.REGION_BLOCKED)),
     ("provider", "an outage, or an edge before the API", (Code.SERVER_ERROR, Code.EDGE_ERROR)),
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRules:
+    """What an organization's admin key reads of a project, for one model.
+
+    `permissions` is `{"mode", "model_ids"}`, None where the project has none or they could not be read;
+    `limit` the model's row, None where there is none. `problem` says what could not be read.
+    """
+
+    project: str
+    permissions: Mapping[str, Any] | None = None
+    limit: Mapping[str, Any] | None = None
+    problem: str = ""
+
+    def allows(self, catalog: Catalog, model: str) -> bool:
+        """Whether the permissions let the project use the model; True without any."""
+        if self.permissions is None:
+            return True
+        named = any(catalog.same_model(model, id_) for id_ in self.permissions["model_ids"])
+        return named is (self.permissions["mode"] != "deny_list")
 
 
 @dataclass(frozen=True, slots=True)

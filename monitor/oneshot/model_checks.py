@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +13,8 @@ from monitor.access.words import Code, Effect, Owner, ProbeKind, Surface
 from monitor.catalog import Catalog, Model
 from monitor.catalog.listing import listed as dates_of
 from monitor.config import Settings
-from monitor.oneshot.checkup_plan import CheckFinding, CheckupContext, finding_of, said, same_model
+from monitor.oneshot.checkup_plan import CheckFinding, CheckupContext, finding_of, said
+from monitor.oneshot.evidence_bundle import ProjectRules
 from monitor.oneshot.probe_once import Checked, check_all
 from monitor.probing import Credentials, Prober
 
@@ -94,27 +94,6 @@ _PAGE = 100
 _PAGES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectRules:
-    """What an organization's admin key reads of a project, for one model.
-
-    `permissions` is `{"mode", "model_ids"}`, None where the project has none or they could not be read;
-    `limit` the model's row, None where there is none. `problem` says what could not be read.
-    """
-
-    project: str
-    permissions: Mapping[str, Any] | None = None
-    limit: Mapping[str, Any] | None = None
-    problem: str = ""
-
-    def allows(self, catalog: Catalog, model: str) -> bool:
-        """Whether the permissions let the project use the model; True without any."""
-        if self.permissions is None:
-            return True
-        named = any(same_model(catalog, model, id_) for id_ in self.permissions["model_ids"])
-        return named is (self.permissions["mode"] != "deny_list")
-
-
 async def project_rules(
     settings: Settings, prober: Prober, organization: str | None, project: str | None, model: str
 ) -> ProjectRules | None:
@@ -148,7 +127,7 @@ async def _limit(
         rows = page.get("data")
         for row in rows if isinstance(rows, list) else ():
             name = row.get("model") if isinstance(row, dict) else None
-            if isinstance(name, str) and same_model(catalog, model, name):
+            if isinstance(name, str) and catalog.same_model(model, name):
                 return row  # type: ignore[no-any-return]
         last = page.get("last_id")
         if not page.get("has_more") or not isinstance(last, str):

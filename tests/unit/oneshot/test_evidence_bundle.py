@@ -20,9 +20,8 @@ from monitor.access.words import (
 )
 from monitor.catalog import builtin
 from monitor.config import Route
-from monitor.oneshot.evidence_bundle import Asked, bundle
+from monitor.oneshot.evidence_bundle import Asked, ProjectRules, bundle
 from monitor.oneshot.evidence_text import markdown
-from monitor.oneshot.model_checks import ProjectRules
 from monitor.store.records import Declaration, Run, TargetStatus
 from monitor.store.targets import Granted, TargetRecord
 
