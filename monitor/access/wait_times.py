@@ -176,22 +176,38 @@ def waiting_of(target: Target, memory: TargetState, now: datetime) -> OngoingWai
     )
 
 
-def percentile(share: float, waits: Iterable[float], still: Iterable[float]) -> float | None:
-    """The wait within which `share` (0 < share < 1) of all open, by Kaplan and Meier's estimate.
+@dataclass(frozen=True, slots=True)
+class Step:
+    """By this wait (seconds) this share (0 to 1) of all has opened."""
 
-    `waits` ended with an opening; those in `still` have lasted so long and go on. None while the
-    estimate does not reach the share: too many still wait.
+    wait: float
+    share: float
+
+
+def curve_of(waits: Iterable[float], still: Iterable[float]) -> list[Step]:
+    """The shares that have opened, by Kaplan and Meier's estimate; a step at each wait that ended.
+
+    `waits` ended with an opening; those in `still` have lasted so long and go on.
     """
     opened, going_on = Counter(waits), Counter(still)
-    at_risk, shut = opened.total() + going_on.total(), 1.0
+    at_risk, shut, steps = opened.total() + going_on.total(), 1.0, []
     for wait in sorted(opened | going_on):
         # one that has waited just so long, and goes on, counts among those that could have opened
         shut *= 1 - opened[wait] / at_risk
         at_risk -= opened[wait] + going_on[wait]
-        # a product of fractions: five of ten must count as half
-        if opened[wait] and shut <= 1 - share + 1e-9:
-            return wait
-    return None
+        if opened[wait]:
+            steps.append(Step(wait, 1 - shut))
+    return steps
+
+
+def percentile(share: float, waits: Iterable[float], still: Iterable[float]) -> float | None:
+    """The wait within which `share` (0 < share < 1) of all open; see `curve_of`.
+
+    None while the estimate does not reach the share: too many still wait.
+    """
+    # a product of fractions: five of ten must count as half
+    reached = (step.wait for step in curve_of(waits, still) if step.share >= share - 1e-9)
+    return next(reached, None)
 
 
 def summaries(openings: Sequence[Opening], waiting: Sequence[OngoingWait]) -> list[Summary]:
