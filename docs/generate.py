@@ -36,6 +36,8 @@ SECTIONS: Mapping[str, str] = {
     "budget": "[budget]",
     "delivery": "[delivery]",
     "heartbeat": "[heartbeat]",
+    "web": "[web]",
+    "web.tokens": "[[web.tokens]]",
     "catalog": '[catalog.models."MODEL"]',
 }
 
@@ -105,8 +107,10 @@ def fill() -> Iterator[str]:
 
 
 def _section(made: Mapping[str, Any], name: str, heading: str) -> str:
-    whole = made["properties"][name]
-    known = made["$defs"]
+    known, (outer, *inner) = made["$defs"], name.split(".")
+    whole = made["properties"][outer]
+    if inner:  # a section of a section
+        whole = _referred(whole, known)["properties"][inner[0]]
     section = _referred(whole, known)
     if name == "catalog":
         section = known["Model"]

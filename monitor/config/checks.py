@@ -50,6 +50,8 @@ class Context:
     warnings: list[str] = field(default_factory=list)
     #: False where nothing is sent: then references are not followed
     secrets: bool = True
+    #: False where not even a pool's file is read, for the names of its keys
+    pool_files: bool = True
 
     def warn(self, text: str) -> None:
         """Keep a warning, once."""
@@ -129,6 +131,8 @@ def pool_file(value: Any, info: ValidationInfo) -> PoolFile:
         raise refuse('must be a reference such as "file:pool-a.keys"', hidden=True)
     if value.startswith("env:"):
         raise refuse("must be a file, one key a line: file:PATH or credential:NAME", hidden=True)
+    if not context.pool_files:
+        return PoolFile(unresolved(value).reference, None)
     try:
         read, warnings = read_pool(value, context.environ, context.folder)
     except UnresolvedError as error:

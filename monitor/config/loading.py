@@ -35,12 +35,18 @@ _OWN_SECTION = re.compile(r"^\[monitor\][^\n]*\n(?:(?!\[)[^\n]*\n)*", re.MULTILI
 
 
 def load(
-    path: Path, environ: Mapping[str, str], *, now: datetime | None = None, secrets: bool = True
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    now: datetime | None = None,
+    secrets: bool = True,
+    pool_files: bool = True,
 ) -> Settings:
     """Read, check and resolve a settings file; `now` (UTC) judges the times in it.
 
     Without `secrets` the references are not followed: who only reads the database must not need them.
-    A pool's file is read all the same where it can be, for the names of its keys.
+    A pool's file is read all the same where it can be, for the names of its keys; without `pool_files` it
+    is not.
 
     Raises:
         SettingsError: with everything that is wrong; no value of a secret is in it.
@@ -54,7 +60,9 @@ def load(
         problem = _syntax(error)
     else:
         reading = _Reading(source, find_lines(text))
-        return _settings(raw, environ, reading, path=path, now=now, secrets=secrets)
+        return _settings(
+            raw, environ, reading, path=path, now=now, secrets=secrets, pool_files=pool_files
+        )
     # Outside of the handler: the parser's error may hold the whole text.
     raise SettingsError([problem], source)
 
@@ -210,6 +218,7 @@ def _settings(
     database: Path | None = None,
     now: datetime | None = None,
     secrets: bool = True,
+    pool_files: bool = True,
 ) -> Settings:
     routes = raw.get("routes", {})
     if isinstance(routes, dict):
@@ -227,6 +236,7 @@ def _settings(
         channels=_named(raw.get("channels")),
         pools=bool(raw.get("pools")),
         secrets=secrets,
+        pool_files=pool_files,
     )
     try:
         file = form().validate_python(raw, context=context)

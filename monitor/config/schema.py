@@ -17,6 +17,7 @@ from monitor.access.words import EventKind
 from monitor.config.pools import PoolFile
 from monitor.config.references import Secret
 from monitor.config.settings import File, Settings
+from monitor.config.web_section import Address
 
 
 @cache
@@ -68,6 +69,8 @@ class _FileSchema(GenerateJsonSchema):
             return [self.encode_default(one) for one in dft] or None
         if isinstance(dft, timedelta):
             return format_duration(dft)
+        if isinstance(dft, Address):
+            return str(dft)
         return None if is_dataclass(dft) else super().encode_default(dft)
 
 

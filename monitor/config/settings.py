@@ -30,6 +30,7 @@ from monitor.catalog import Catalog, builtin
 from monitor.config import checks, urls
 from monitor.config.pools import PoolFile
 from monitor.config.references import Secret
+from monitor.config.web_section import Web
 
 OPENAI = "openai"
 OPENAI_URL = "https://api.openai.com/v1"
@@ -336,6 +337,7 @@ class File:
     heartbeat: Heartbeat = setting(
         Heartbeat(), "A dead man's switch, to notice when the monitor is gone"
     )
+    web: Web = setting(Web(), "The page, its API and the metrics: access-monitor web")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
