@@ -38,6 +38,8 @@ from monitor.store.runs import from_text, merged, percentile
 LIMIT = 1000
 #: Most openings that are compared: the newest.
 _OPENINGS = 10_000
+#: Runs of one model and surface by which its routes are compared: the newest.
+_RECENT = 500
 
 _targets = tables.targets.c
 _runs = tables.runs.c
@@ -68,17 +70,24 @@ def declarations(connection: Connection, *conditions: ColumnElement[bool]) -> li
 
 
 def history(
-    path: Path, target: str | None = None, *, since: datetime | None = None, limit: int = LIMIT
+    path: Path,
+    target: str | None = None,
+    *,
+    since: datetime | None = None,
+    limit: int = LIMIT,
+    before: int | None = None,
 ) -> list[HistoryRow]:
-    """The newest `limit` events, oldest first, of the targets that a name or pattern selects.
+    """The newest `limit` events with ids below `before`, oldest first, of the targets that are selected.
 
-    A pattern has `*`, `?` or `[…]`, as in the settings.
+    `target` is a name, or a pattern with `*`, `?` or `[…]`, as in the settings.
     """
     newest = select(_events.id).order_by(_events.at.desc(), _events.id.desc())
     if target is not None:
         newest = newest.where(_of_target(target))
     if since is not None:
         newest = newest.where(_events.at >= since)
+    if before is not None:
+        newest = newest.where(_events.id < before)
     newest = newest.limit(limit)
     with reading(path) as connection:
         events = connection.execute(
@@ -205,17 +214,21 @@ def latest_openings(connection: Connection) -> list[Opening]:
     return [value_of(Opening, row) for row in reversed(rows)]
 
 
-def routes(path: Path, *, since: datetime) -> list[RouteOfModel]:
+def routes(path: Path, *, since: datetime, of: tuple[str, str] | None = None) -> list[RouteOfModel]:
     """The active targets by model, surface and route, direct routes first.
 
     Counts the full probes of runs whose last answer came at `since` or later; a run that began
-    before is counted whole. Raises StoreError when the database cannot be read.
+    before is counted whole. `of` is the one model and surface that is wanted: of it the newest runs, so that
+    thousands of targets take no longer. Raises StoreError when the database cannot be read.
     """
     place = (_targets.model, _targets.surface, _targets.route, _targets.contract)
+    wanted: list[ColumnElement[bool]] = [_targets.active]
+    if of:
+        wanted += [_targets.model == of[0], _targets.surface == of[1]]
     with reading(path) as connection:
         states = connection.execute(
             select(*place, _targets.state, func.count().label("targets"))
-            .where(_targets.active)
+            .where(*wanted)
             .group_by(*place, _targets.state)
             .order_by(_targets.model, _targets.surface, _targets.contract, _targets.route)
         ).all()
@@ -224,11 +237,13 @@ def routes(path: Path, *, since: datetime) -> list[RouteOfModel]:
             select(tables.runs, _targets.model, _targets.surface, _targets.contract)
             .join_from(tables.runs, tables.targets)
             .where(
-                _targets.active,
+                *wanted,
                 _runs.kind == ProbeKind.FULL,
                 _runs.last_at >= since,
                 _runs.route == _targets.route,
             )
+            .order_by(_runs.id.desc())
+            .limit(_RECENT if of else None)
         ).all()
     runs_of = defaultdict[_Place, list[Any]](list)
     for run in runs:

@@ -333,7 +333,11 @@ def as_json(value: Any) -> Any:
 
 
 def _history(row: HistoryRow) -> dict[str, Any]:
-    event = row.event
+    return event_as_json(row.event) | {"notifications": row.notifications}
+
+
+def event_as_json(event: Event) -> dict[str, Any]:
+    """An event as the history shows it, without who was told."""
     return {
         "id": event.id,
         "kind": event.entry,
@@ -341,9 +345,8 @@ def _history(row: HistoryRow) -> dict[str, Any]:
         "target": event.target,
         "from": event.before,
         "to": event.after,
-        "at": event.at,
+        "at": as_json(event.at),
         "reason": event.reason,
         "diagnosis": event.diagnosis,
         "request_id": event.request_id,
-        "notifications": row.notifications,
     }
