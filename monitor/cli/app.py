@@ -8,7 +8,7 @@ from monitor.daemon import signals
 def main() -> None:
     """The installed command."""
     # before anything is loaded: what is asked meanwhile is not lost, and ends nothing that should go on
-    signals.handle(reloads=sys.argv[1:2] == ["run"])
+    signals.handle(reloads=sys.argv[1:2] in (["run"], ["web"]))
     from monitor.cli import streams
 
     with streams.prepared():

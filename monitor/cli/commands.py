@@ -15,6 +15,7 @@ from monitor.cli import (
     history,
     simulate,
     status,
+    web,
 )
 
 app = typer.Typer(
@@ -56,6 +57,7 @@ app.command("diagnose")(diagnose.diagnose)
 app.command("evidence")(diagnose.evidence)
 app.add_typer(config.app, name="config")
 app.add_typer(alerts.app, name="alerts")
+app.command("web")(web.web)
 app.command("backup")(daemon_commands.backup)
 app.command("healthcheck")(status.healthcheck)
 app.command("simulate")(simulate.simulate)

@@ -104,14 +104,18 @@ def load_settings(config: Path | None, *, reading: bool = False) -> "Settings":
     return settings
 
 
+def no_core() -> None:
+    """Write no core file: it would hold secrets. Only the soft limit: `prlimit --core` raises it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+
+
 def read_settings(config: Path | None, *, secrets: bool = True) -> "Settings":
     """The same without messages, and without ending the command: raises SettingsError."""
     from monitor.config import default_from_environment, find, load
 
     if secrets:
-        # no core file: it would hold the secrets. Only the soft limit: `prlimit --core` raises it again
-        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+        no_core()
     path = find(config, os.environ)
     if path:
         return load(path, os.environ, secrets=secrets)

@@ -122,7 +122,15 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: tuple[Path, Path]) 
     assert {name.partition(".dist-info/")[2] for name in about} == {
         "METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE",
     }  # fmt: skip
-    assert {Path(name).suffix for name in package} == {".py", ".toml", ".mako"}
+    assert {Path(name).suffix for name in package} == {
+        ".py",
+        ".toml",
+        ".mako",
+        ".html",
+        ".css",
+        ".js",
+        ".svg",
+    }
 
 
 def test_the_source_distribution_builds_the_same_wheel(

@@ -1,0 +1,117 @@
+"""`web`: the page, its API and the metrics, as a process of its own."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from monitor.cli.common import ConfigOption, Exit, fail, no_core, note, plain_errors
+from monitor.cli.streams import redact_output, redactor
+
+if TYPE_CHECKING:
+    from monitor.config import Settings
+    from monitor.config.web_section import Address
+    from monitor.web.permissions import HashedToken
+
+
+def web(
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Where to listen. Default: [web] listen in the settings."
+        ),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show what the database knows as pages and as an API, beside the daemon.
+
+    Needs no key and no channel: of the settings' secrets it reads its own tokens only.
+    """
+    from monitor.logs.logging_setup import configure
+
+    redact_output()
+    no_core()
+    with plain_errors():
+        settings = _settings(config)
+        tokens = _tokens(settings)
+    configure(
+        redactor(), log_format=settings.monitor.log_format, level=settings.monitor.log_level.upper()
+    )
+    address = _address(listen, settings)
+    note(f"reads: {settings.database} (start the daemon with: access-monitor run)")
+    raise typer.Exit(asyncio.run(_serve(settings, tokens, address)))
+
+
+def _settings(config: Path | None) -> "Settings":
+    """The settings without one secret, and without the keys of pools."""
+    from monitor.config import default_database, find, load
+    from monitor.config.settings import Settings
+
+    path = find(config, os.environ)
+    if path:
+        return load(path, os.environ, secrets=False, pool_files=False)
+    return Settings(source=None, database=default_database(os.environ))
+
+
+def _tokens(settings: "Settings") -> "tuple[HashedToken, ...]":
+    """The hashes of the tokens. Raises SettingsError."""
+    from monitor.config import SettingsError
+    from monitor.config.problems import Problem
+    from monitor.config.references import UnresolvedError, resolve
+    from monitor.config.web_section import TOKEN_LEAST
+    from monitor.web.permissions import HashedToken, digest_of
+
+    folder = settings.source.parent.absolute() if settings.source else Path()
+    found, problems = [], []
+    for number, token in enumerate(settings.web.tokens):
+        why = None
+        try:
+            secret, warning = resolve(token.secret, os.environ, folder)
+        except UnresolvedError as error:
+            why = str(error)
+        else:
+            if warning:
+                note(f"warning: {warning}")
+            if len(secret.reveal()) < TOKEN_LEAST:
+                why = f"the token has fewer than {TOKEN_LEAST} characters: it could be guessed"
+            redactor().learn([secret.reveal()])
+            found.append(HashedToken(token.name, digest_of(secret.reveal()), token.right))
+        if why:
+            problems.append(Problem(f"web.tokens[{number}].secret", None, why))
+    if problems:
+        raise SettingsError(problems, str(settings.source))
+    return tuple(found)
+
+
+def _address(listen: str | None, settings: "Settings") -> "Address":
+    from pydantic_core import PydanticCustomError
+
+    from monitor.config.web_section import address
+
+    if listen is None:
+        return settings.web.listen
+    try:
+        return address(listen)
+    except PydanticCustomError as error:
+        fail(f"--listen {listen!r} {error}")
+
+
+async def _serve(
+    settings: "Settings", tokens: "tuple[HashedToken, ...]", address: "Address"
+) -> int:
+    from monitor.daemon import signals
+    from monitor.web.web_server import StartError, application, require_allowed, serve
+
+    loop = asyncio.get_running_loop()
+    asked: asyncio.Future[int] = loop.create_future()
+    signals.serve_with(
+        lambda number: loop.call_soon_threadsafe(asked.set_result, number), lambda: None
+    )
+    try:
+        require_allowed(settings.web, address)
+        number = await serve(application(settings, tokens), address, asked)
+    except StartError as error:
+        fail(str(error), Exit.FAILED)
+    return 130 if number == 2 else 0

@@ -1,0 +1,361 @@
+"""The API: every page's data as JSON, in the shapes of the command line; writes go to the daemon's inbox."""
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aiohttp import web
+
+from monitor.access.wait_times import summaries
+from monitor.access.words import State
+from monitor.store import page_queries, queries
+from monitor.store.liveness import trouble
+from monitor.store.records import NotificationState, as_json
+from monitor.web import page_values as values
+from monitor.web import shapes
+from monitor.web.permissions import RefusedError
+from monitor.web.requests import told
+from monitor.web.site import site_of, visitor_of
+
+BASE = "/api/v1"
+#: Rows of one answer, unless fewer are asked for.
+LIMIT = 500
+#: The time over which routes are compared.
+_COMPARED = timedelta(days=7)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A part of the query or of the path."""
+
+    name: str
+    about: str
+    schema: Mapping[str, Any]
+    place: str = "query"
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One address of the API: what it is for, and the shapes of what comes in and goes out."""
+
+    method: str
+    path: str
+    about: str
+    handler: Handler
+    answer: Any
+    parameters: Sequence[Parameter] = ()
+    body: Any = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether it needs a token that may write."""
+        return self.method != "GET"
+
+
+def _one_of(*words: str) -> dict[str, Any]:
+    return {"type": "string", "enum": list(words)}
+
+
+_TEXT = {"type": "string", "maxLength": 500}
+_CURSOR = Parameter(
+    "before",
+    "only rows before this id: the `next` of the page before",
+    {"type": "integer", "minimum": 1},
+)
+_PAGE = Parameter(
+    "limit",
+    f"at most so many rows, {LIMIT} without",
+    {"type": "integer", "minimum": 1, "maximum": LIMIT},
+)
+
+
+def routes() -> list[web.AbstractRouteDef]:
+    """The addresses of the API."""
+    return [
+        *(web.route(one.method, BASE + one.path, one.handler) for one in DESCRIBED),
+        web.get(f"{BASE}/openapi.json", openapi),
+    ]
+
+
+def problem(status: int, why: str) -> web.Response:
+    """An error as RFC 9457 has it."""
+    body = {
+        "type": "about:blank",
+        "title": _TITLES.get(status, "Error"),
+        "status": status,
+        "detail": why,
+    }
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    return web.Response(
+        text=json.dumps(body),
+        status=status,
+        content_type="application/problem+json",
+        headers=headers,
+    )
+
+
+_TITLES = {
+    400: "Bad request", 401: "Unauthorized", 403: "Forbidden", 404: "Not found", 405: "Method not allowed",
+    413: "Too large", 421: "Misdirected", 429: "Too many requests", 500: "Internal error",
+    503: "Not available",
+}  # fmt: skip
+
+
+def answer(request: web.Request, value: Any) -> web.Response:
+    """JSON with an ETag: who has it already gets 304."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    tag = hashlib.sha256(text.encode()).hexdigest()[:32]
+    response = web.Response(
+        text=text, content_type="application/json", headers={"Cache-Control": "no-cache"}
+    )
+    response.etag = tag
+    given = request.if_none_match
+    if given and any(one.value in (tag, "*") for one in given):
+        return web.Response(status=304, headers={"ETag": f'"{tag}"', "Cache-Control": "no-cache"})
+    return response
+
+
+# --- reading ---
+
+
+async def status(request: web.Request) -> web.Response:
+    """The targets by name, from the one after `after` on."""
+    snapshot = await site_of(request).reader.snapshot()
+    wanted, after, limit = _text(request, "state"), _text(request, "after"), _limit(request)
+    if wanted and wanted not in (*State, "blocked"):
+        raise RefusedError(400, f"state is none of {', '.join(State)}, blocked")
+    organization = _text(request, "organization")
+    found = [
+        one
+        for one in snapshot.status.targets
+        if one.target > after
+        and (not wanted or values.in_state(one, wanted))
+        and (not organization or one.organization == organization)
+    ]
+    made = as_json(replace(snapshot.status, targets=tuple(found[:limit])))
+    made["next"] = found[limit - 1].target if len(found) > limit else None
+    made["at"] = values.utc(snapshot.at)
+    made["trouble"] = trouble(snapshot.status.daemon, snapshot.at)
+    return answer(request, made)
+
+
+async def history(request: web.Request) -> web.Response:
+    """Events, oldest first: the newest, or those before a cursor."""
+    since, limit = _time(request, "since"), _limit(request)
+    rows = await site_of(request).reader.ask(
+        queries.history, _text(request, "target") or None, since=since, limit=limit + 1,
+        before=_number(request, "before"),
+    )  # fmt: skip
+    more = len(rows) > limit
+    rows = rows[-limit:]
+    return answer(
+        request,
+        {"events": [as_json(row) for row in rows], "next": rows[0].event.id if more else None},
+    )
+
+
+async def propagation(request: web.Request) -> web.Response:
+    """How long openings took, and who waits."""
+    openings, waiting = await site_of(request).reader.ask(
+        queries.propagation, now=datetime.now(UTC)
+    )
+    return answer(
+        request,
+        {
+            "groups": as_json(summaries(openings, waiting)),
+            "openings": [as_json(one) | {"wait_s": one.wait_s} for one in openings],
+            "waiting": as_json(waiting),
+        },
+    )
+
+
+async def compared(request: web.Request) -> web.Response:
+    """The routes to each model, of 7 days."""
+    since = datetime.now(UTC) - _COMPARED
+    found = await site_of(request).reader.ask(queries.routes, since=since)
+    return answer(request, as_json({"since": since, "routes": found}))
+
+
+async def notifications(request: web.Request) -> web.Response:
+    """Notifications, oldest first: the newest, or those before a cursor."""
+    wanted, limit = _text(request, "state"), _limit(request)
+    if wanted and wanted not in set(NotificationState):
+        raise RefusedError(400, f"state is none of {', '.join(NotificationState)}")
+    rows = await site_of(request).reader.ask(
+        queries.alerts, NotificationState(wanted) if wanted else None, limit=limit + 1,
+        before=_number(request, "before"),
+    )  # fmt: skip
+    more = len(rows) > limit
+    rows = rows[-limit:]
+    return answer(
+        request,
+        {"notifications": [as_json(row) for row in rows], "next": rows[0].id if more else None},
+    )
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """The stream of events."""
+    return await site_of(request).live.stream(request)
+
+
+async def request_of(request: web.Request) -> web.Response:
+    """What became of something that was handed to the daemon."""
+    number = values.whole(request.match_info["id"])
+    found = await site_of(request).reader.ask(page_queries.request, number)
+    if found is None:
+        raise RefusedError(404, "there is no such request")
+    return answer(request, found)
+
+
+# --- writing ---
+
+
+async def declare(request: web.Request) -> web.Response:
+    """A declaration for an organization or a key."""
+    return await _handed(request, "declare")
+
+
+async def probe(request: web.Request) -> web.Response:
+    """A probe of a target, as soon as limits and budget allow."""
+    return await _handed(request, "probe")
+
+
+async def retry(request: web.Request) -> web.Response:
+    """Dead notifications once more."""
+    return await _handed(request, "retry")
+
+
+async def _handed(request: web.Request, kind: str) -> web.Response:
+    number = await told(site_of(request), visitor_of(request), kind, await _body(request))
+    # relative: it holds below any path of a proxy
+    place = "../" * (request.path.count("/") - 3) + f"requests/{number}"
+    body = {"id": number, "state": "waiting", "see": place}
+    return web.Response(
+        text=json.dumps(body),
+        status=202,
+        content_type="application/json",
+        headers={"Location": place},
+    )
+
+
+async def _body(request: web.Request) -> Mapping[str, Any]:
+    if not request.can_read_body:
+        return {}
+    try:
+        found = json.loads(await request.text())
+    except (ValueError, RecursionError):
+        raise RefusedError(400, "the body is not JSON") from None
+    if not isinstance(found, dict):
+        raise RefusedError(400, "the body is not a JSON object")
+    return found
+
+
+# --- parts of addresses ---
+
+
+def _text(request: web.Request, name: str) -> str:
+    text = request.query.get(name, "")
+    if len(text) > 500 or "\0" in text:
+        raise RefusedError(400, f"{name} is too long, or holds a control character")
+    return text
+
+
+def _number(request: web.Request, name: str) -> int | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    if number := values.whole(text):
+        return number
+    raise RefusedError(400, f"{name} must be a whole number above 0")
+
+
+def _limit(request: web.Request) -> int:
+    number = _number(request, "limit") or LIMIT
+    if number > LIMIT:
+        raise RefusedError(400, f"limit is at most {LIMIT}")
+    return number
+
+
+def _time(request: web.Request, name: str) -> datetime | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise RefusedError(
+            400, f"{name} must be an RFC 3339 time with its zone, such as 2026-11-20T14:05:00Z"
+        )
+    return at.astimezone(UTC)
+
+
+DESCRIBED = (
+    Described(
+        "GET", "/status", "The targets and their states, as `status --format json` prints them.", status,
+        shapes.StatusPage,
+        (
+            Parameter("state", "only targets in this state, or `blocked`", _one_of(*State, "blocked")),
+            Parameter("organization", "only targets of this organization", _TEXT),
+            Parameter("after", "only targets after this name: the `next` of the page before", _TEXT),
+            _PAGE,
+        ),
+    ),
+    Described(
+        "GET", "/history", "What happened, and who was told, as `history --format json` prints it.", history,
+        shapes.HistoryPage,
+        (
+            Parameter("target", "a target's name, or a pattern with `*` and `?`", _TEXT),
+            Parameter("since", "only events since this time", {"type": "string", "format": "date-time"}),
+            _CURSOR, _PAGE,
+        ),
+    ),
+    Described(
+        "GET", "/propagation", "How long openings took, and who waits.", propagation,
+        shapes.PropagationPage,
+    ),
+    Described("GET", "/routes", "The routes to each model, of 7 days.", compared, shapes.RoutesPage),
+    Described(
+        "GET", "/notifications",
+        "Notifications and where they stand, as `alerts list --format json` prints them.",
+        notifications, shapes.NotificationsPage,
+        (
+            Parameter("state", "only those in this state", _one_of(*NotificationState)),
+            _CURSOR, _PAGE,
+        ),
+    ),
+    Described(
+        "GET", "/events", "Events as they are recorded, as a stream (SSE) that resumes by `Last-Event-ID`.",
+        events, None,
+    ),
+    Described(
+        "GET", "/requests/{id}", "What became of something handed to the daemon.", request_of,
+        shapes.RequestState,
+        (Parameter("id", "the request's number", {"type": "integer", "minimum": 1}, "path"),),
+    ),
+    Described(
+        "POST", "/declarations", "Tell what became of a verification.", declare, shapes.Handed,
+        body=shapes.DeclareBody,
+    ),
+    Described(
+        "POST", "/probes", "Probe a target as soon as limits and budget allow.", probe, shapes.Handed,
+        body=shapes.ProbeBody,
+    ),
+    Described(
+        "POST", "/retries", "Try dead notifications once more: these, or all.", retry, shapes.Handed,
+        body=shapes.RetryBody,
+    ),
+)  # fmt: skip
+
+
+async def openapi(request: web.Request) -> web.Response:
+    """The description of all this."""
+    from monitor.web.openapi import document  # noqa: PLC0415 - it is made from this module's table
+
+    return answer(request, document(DESCRIBED))

@@ -1,0 +1,133 @@
+"""The event stream (SSE): what was recorded, told to every open page and program as it happens."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+
+import structlog
+from aiohttp import web
+
+from monitor.access.events import Event
+from monitor.store.errors import StoreError
+from monitor.store.page_queries import events_after, last_event
+from monitor.store.records import event_as_json
+from monitor.web.permissions import RefusedError
+from monitor.web.snapshots import Reader
+
+log = structlog.get_logger()
+
+#: Streams at a time.
+STREAMS_MOST = 256
+#: Seconds between two questions for new events, while anybody listens.
+_EVERY = 1.0
+#: Seconds between two lines on a stream that has nothing to say, or a proxy would cut it.
+_SIGN_OF_LIFE = 15.0
+#: Events that are kept for streams that are behind; who missed more is told to read anew.
+_KEPT = 500
+#: Seconds after which a reader that takes nothing loses its stream.
+_SLOW = 10.0
+
+
+class LiveEvents:
+    """Asks the database for new events while there are streams, once for all of them."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._streams = 0
+        self._ended = False
+        self._asking: asyncio.Task[None] | None = None
+        self._news = asyncio.Condition()
+        self._events: list[Event] = []
+        self._last = 0
+
+    async def end(self) -> None:
+        """End all streams at once, for a stop."""
+        self._ended = True
+        async with self._news:
+            self._news.notify_all()
+        if self._asking:
+            self._asking.cancel()
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """Answer with a stream that goes on where `Last-Event-ID` says, else from now."""
+        if self._streams >= STREAMS_MOST or self._ended:
+            raise RefusedError(503, "too many streams are open")
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": "text/event-stream",
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",  # nginx would keep the events back
+            }
+        )
+        last = request.headers.get("Last-Event-ID", "")
+        self._streams += 1
+        try:
+            if self._asking is None or self._asking.done():
+                self._last = await self._reader.ask(last_event)
+                self._events.clear()
+                self._asking = asyncio.create_task(self._ask(), name="live events")
+            await response.prepare(request)
+            with suppress(ConnectionError, TimeoutError):
+                known = int(last) if last.isascii() and last.isdecimal() else self._last
+                await self._tell(response, known)
+        finally:
+            self._streams -= 1
+        return response
+
+    async def _tell(self, response: web.StreamResponse, last: int) -> None:
+        await _write(response, f"retry: 3000\nid: {last}\n: connected\n\n")
+        if last < self._last and not (self._events and self._events[0].id <= last + 1):
+            missed = await self._reader.ask(events_after, last, _KEPT)
+            last = await _send(response, missed, last)
+            if len(missed) == _KEPT:
+                await _write(response, "event: reset\ndata: {}\n\n")
+                last = self._last
+        while not self._ended:
+            news = [event for event in self._events if event.id > last]
+            if news:
+                last = await _send(response, news, last)
+                continue
+            try:
+                async with asyncio.timeout(_SIGN_OF_LIFE), self._news:
+                    await self._news.wait_for(partial(self._has_news, last))
+            except TimeoutError:
+                await _write(response, ": alive\n\n")
+
+    def _has_news(self, last: int) -> bool:
+        return self._ended or self._last > last
+
+    async def _ask(self) -> None:
+        """Ask for new events until nobody listens."""
+        while self._streams:
+            await asyncio.sleep(_EVERY)
+            try:
+                found = await self._reader.ask(events_after, self._last, _KEPT)
+            except StoreError as error:
+                log.warning("events_not_read", error=str(error))
+                continue
+            if found:
+                self._last = found[-1].id
+                self._events = [*self._events, *found][-_KEPT:]
+                async with self._news:
+                    self._news.notify_all()
+
+
+async def _send(response: web.StreamResponse, events: Sequence[Event], last: int) -> int:
+    """Write events in one go. Returns the id of the last."""
+    if not events:
+        return last
+    await _write(response, "".join(sse_of(event) for event in events))
+    return events[-1].id
+
+
+def sse_of(event: Event) -> str:
+    """An event of the stream, in the shape of the history's JSON without who was told."""
+    data = json.dumps(event_as_json(event), separators=(",", ":"))
+    return f"id: {event.id}\nevent: {event.entry}\ndata: {data}\n\n"
+
+
+async def _write(response: web.StreamResponse, text: str) -> None:
+    async with asyncio.timeout(_SLOW):
+        await response.write(text.encode())

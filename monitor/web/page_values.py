@@ -1,0 +1,312 @@
+"""What the pages say, from what the database has. Pure: values in, words and rows out."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from markupsafe import Markup
+
+from monitor.access.wait_times import OngoingWait, Opening, Step, curve_of
+from monitor.access.words import Contract, State
+from monitor.store.page_queries import Timelines, Transition
+from monitor.store.records import TargetStatus
+from monitor.web.drawings import Axis, Mark, Span, curve, timeline
+from monitor.web.snapshots import Snapshot
+
+RANGES = {
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+    "90d": timedelta(days=90),
+}
+#: Targets on one page of the overview, and organizations that its first sentence names.
+PAGE = 50
+_NAMED = 3
+#: Openings or waits fewer than these say nothing about a place on the curve.
+_ENOUGH = 3
+#: The shortest time that a timeline shows.
+_SHORTEST = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the address of the overview chooses, and the values of its form."""
+
+    q: str = ""
+    state: str = ""
+    organization: str = ""
+    pool: str = ""
+    range: str = "24h"
+    page: int = 1
+    name: str = ""
+    before: int = 0
+
+    @staticmethod
+    def of(query: Mapping[str, str]) -> "Chosen":
+        """Read an address. What it does not know is left out, so that an old link still shows something."""
+        state, length = query.get("state", ""), query.get("range", "24h")
+        return Chosen(
+            q=query.get("q", "")[:100].strip(),
+            state=state if state in (*State, "blocked") else "",
+            organization=query.get("organization", "")[:200],
+            pool=query.get("pool", "")[:200],
+            range=length if length in RANGES else "24h",
+            page=whole(query.get("page", "")) or 1,
+            name=query.get("name", "")[:500],
+            before=whole(query.get("before", "")),
+        )
+
+    def address(self, **changes: Any) -> str:
+        """The address with some of it changed; what is as usual is left out."""
+        if "page" not in changes:
+            changes["page"] = 1
+        usual, new = Chosen(), replace(self, **changes)
+        return "?" + urlencode(
+            {name: value for name, value in asdict(new).items() if value != getattr(usual, name)}
+        )
+
+
+def whole(text: str) -> int:
+    """A whole number of an address; 0 for what is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A target of the overview."""
+
+    target: TargetStatus
+    answer: str
+    next: str
+    timeline: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """An organization, or an opened pool, with the targets on this page."""
+
+    name: str
+    counts: str
+    rows: Sequence[Row]
+
+
+def headline(snapshot: Snapshot, lights: Mapping[str, datetime]) -> str:
+    """The answer, in one sentence: how many are open, and who is opening."""
+    targets = snapshot.status.targets
+    if not targets:
+        return "Nothing is watched yet"
+    count = sum(one.state is State.AVAILABLE for one in targets)
+    whole = "1 target is" if len(targets) == 1 else f"{len(targets):,} targets are"
+    if count == len(targets):
+        said = f"All {whole} open" if count > 1 else "The target is open"
+    elif count == 0:
+        said = "The target is not open" if len(targets) == 1 else f"None of {whole} open"
+    else:
+        said = f"{count:,} of {whole} open"
+    opening: dict[str, datetime] = {}
+    for name, at in lights.items():
+        one = snapshot.by_name[name]
+        who = one.organization or one.key
+        opening[who] = min(at, opening.get(who, at))
+    parts = [f"{who} opens since {at:%H:%M}" for who, at in sorted(opening.items())[:_NAMED]]
+    if len(opening) > _NAMED:
+        parts.append(f"{len(opening) - _NAMED} more are opening")
+    return "; ".join([said, *parts])
+
+
+def chosen_targets(snapshot: Snapshot, chosen: Chosen) -> list[tuple[str, TargetStatus]]:
+    """The targets that an address asks for, with the organization or pool that they are shown under.
+
+    Targets of pools come only when their pool is opened, or something is searched.
+    """
+    if chosen.pool:
+        groups = {chosen.pool: snapshot.pools.get(chosen.pool, ())}
+    elif chosen.q or chosen.state:
+        groups = {**snapshot.organizations, **snapshot.pools}
+    else:
+        groups = dict(snapshot.organizations)
+    if chosen.organization:
+        groups = {chosen.organization: groups.get(chosen.organization, ())}
+    words = chosen.q.casefold()
+    return [
+        (name, one)
+        for name, targets in groups.items()
+        for one in targets
+        if in_state(one, chosen.state)
+        and (not words or words in one.target.casefold() or words in name.casefold())
+    ]
+
+
+def in_state(one: TargetStatus, state: str) -> bool:
+    """Whether a target is in a state, or blocked."""
+    return not state or (one.blocker is not None if state == "blocked" else one.state == state)
+
+
+def counts_of(targets: Iterable[TargetStatus]) -> str:
+    """`2 available, 1 unverified`."""
+    counts = Counter(str(one.state) for one in targets)
+    return ", ".join(f"{counts[word]} {word}" for word in State if counts[word])
+
+
+def spans_of(
+    transitions: Sequence[Transition], state: State, since: datetime, axis: Axis
+) -> list[Span]:
+    """A target's states over time. Before the first transition it was in the state that this one ended."""
+    if not transitions:
+        return [Span(state, max(since, axis.start), axis.end)]
+    found: list[Span] = []
+    first = transitions[0]
+    if first.before and first.at > axis.start:
+        found.append(Span(first.before, axis.start, first.at))
+    for one, following in zip(transitions, [*transitions[1:], None], strict=True):
+        end = following.at if following else axis.end
+        if end > axis.start:
+            found.append(Span(one.after, max(one.at, axis.start), end))
+    return found
+
+
+def drawn(status: TargetStatus, lines: Timelines, axis: Axis) -> Markup:
+    """A target's timeline as SVG."""
+    spans = spans_of(lines.changes[status.target], status.state, status.since, axis)
+    ours = (status.organization, status.key)
+    marks = [Mark(one.kind, one.at) for one in lines.declared if one.subject in ours]
+    return Markup(timeline(spans, axis, marks=marks, gaps=lines.gaps))  # noqa: S704  made of figures and words of ours
+
+
+def axis_of(chosen: Chosen, began: datetime | None, now: datetime) -> Axis:
+    """The time that the page shows: up to now, and not from before anything was recorded."""
+    start = now - RANGES[chosen.range]
+    return Axis(max(start, min(began or start, now - _SHORTEST)), now)
+
+
+# --- propagation ---
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A curve of waits and what it is of."""
+
+    title: str
+    svg: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Who waits, and where on the curve of its contract."""
+
+    wait: OngoingWait
+    place: str
+    added: str
+
+
+def charts_of(openings: Sequence[Opening], waiting: Sequence[OngoingWait]) -> list[Chart]:
+    """A curve for each contract: access of one's own and a provider's are never put together."""
+    made = []
+    for contract in Contract:
+        steps, waits, still = _steps(contract, openings, waiting)
+        if not steps and not still:
+            continue
+        said = f"{contract}: {len(waits)} measured openings, {len(still)} waiting"
+        svg = Markup(curve(steps, still, said))  # noqa: S704  made of figures and words of ours
+        made.append(Chart(said, svg))
+    return made
+
+
+def waiting_rows(
+    openings: Sequence[Opening],
+    waiting: Sequence[OngoingWait],
+    targets: Mapping[str, TargetStatus],
+) -> list[Waiting]:
+    """Each wait's place on the curve, and how long after an opening the next probe may come."""
+    steps = {contract: _steps(contract, openings, waiting) for contract in Contract}
+    made = []
+    for wait in waiting:
+        its, waits, _ = steps[wait.contract]
+        share = max((step.share for step in its if step.wait <= wait.wait_s), default=0.0)
+        place = (
+            f"{share:.0%} of openings like this one had come by now"
+            if len(waits) >= _ENOUGH
+            else "too few openings to compare with"
+        )
+        status = targets.get(wait.target)
+        added = "-"
+        if status and status.next_probe_at and status.last_probe_at:
+            every = (status.next_probe_at - status.last_probe_at).total_seconds()
+            added = f"up to {every:.0f} s" if every < 120 else f"up to {every / 60:.0f} min"
+        made.append(Waiting(wait, place, added))
+    return made
+
+
+def _steps(
+    contract: Contract, openings: Sequence[Opening], waiting: Sequence[OngoingWait]
+) -> tuple[list[Step], list[float], list[float]]:
+    waits = [
+        one.wait_s
+        for one in openings
+        if one.contract is contract and one.began.measured and one.wait_s is not None
+    ]
+    still = [one.wait_s for one in waiting if one.contract is contract]
+    return curve_of(waits, still), waits, still
+
+
+# --- words of single values ---
+
+
+def utc(at: datetime) -> str:
+    """RFC 3339 in UTC, to the second."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def minute(at: datetime) -> str:
+    """A time for people, in UTC."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def second(at: datetime) -> str:
+    """A time for people, in UTC, to the second."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """`3 min ago`, `in 25 s`."""
+    seconds = (now - at).total_seconds()
+    return f"{span(abs(seconds))} ago" if seconds >= 0 else f"in {span(-seconds)}"
+
+
+def span(seconds: float) -> str:
+    """A length of time in its largest unit."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def words(word: object) -> str:
+    """A word of the domain as people read it."""
+    return str(word).replace("_", " ")
+
+
+def milliseconds(value: float | None) -> str:
+    """A latency."""
+    if value is None:
+        return "-"
+    return f"{value / 1000:.1f} s" if value >= 10_000 else f"{value:.0f} ms"
+
+
+def last_answer(one: TargetStatus) -> str:
+    """What the last answer meant; a listing that is accepted has no diagnosis."""
+    if one.last_diagnosis:
+        return words(one.last_diagnosis)
+    return "list answered" if one.last_probe_at else "none yet"
+
+
+def next_probe(one: TargetStatus, now: datetime) -> str:
+    """When the next probe is due, and what holds it back."""
+    due = one.next_probe_at
+    soon = ago(due, now) if due and due > now else ""
+    if one.held_by:
+        return f"{soon} ({one.held_by})" if soon else str(one.held_by)
+    return soon or ("due" if due else "-")

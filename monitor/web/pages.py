@@ -1,0 +1,419 @@
+"""The pages, as HTML from the server. Each works without JavaScript; all addresses are relative."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from monitor import __version__
+from monitor.access.diagnosis.advice import advise
+from monitor.access.wait_times import summaries
+from monitor.access.words import DeclarationKind, State
+from monitor.alerts.facts import duration
+from monitor.config import Settings
+from monitor.oneshot.evidence_bundle import Asked, bundle
+from monitor.oneshot.evidence_text import markdown
+from monitor.store import page_queries, queries
+from monitor.store.liveness import trouble
+from monitor.store.records import NotificationState, TargetStatus
+from monitor.store.targets import TargetRecord, target_record
+from monitor.web import page_values as values
+from monitor.web.page_values import Chosen
+from monitor.web.permissions import RefusedError, TooManyTriesError
+from monitor.web.requests import SAID, told
+from monitor.web.site import COOKIE, VISITOR, root_of, see_other, site_of, visitor_of
+from monitor.web.snapshots import Snapshot
+
+_HERE = Path(__file__).parent
+#: Rows of one page: events, notifications, groups of waits, openings.
+_EVENTS, _NOTIFICATIONS, _GROUPS, _OPENINGS = 50, 100, 100, 20
+#: The time over which the routes to a model are compared.
+_COMPARED = timedelta(days=7)
+
+
+def routes() -> list[web.AbstractRouteDef]:
+    """All addresses of pages, of what they are made of, and of their forms."""
+    return [
+        web.get("/", overview),
+        web.get("/target", target),
+        web.get("/evidence", evidence),
+        web.get("/propagation", propagation),
+        web.get("/notifications", notifications),
+        web.get("/api", api_page),
+        web.get("/login", login),
+        web.post("/login", sign_in),
+        web.post("/sign-out", sign_out),
+        web.get("/static/{name}", static),
+        web.get("/healthz", healthz),
+        *(web.post(f"/{name}", taken) for name in ("declare", "probe", "retry")),
+    ]
+
+
+# --- pages ---
+
+
+async def overview(request: web.Request) -> web.Response:
+    """The answer in one sentence, then every organization with its targets."""
+    site, chosen = site_of(request), Chosen.of(request.query)
+    snapshot = await site.reader.snapshot()
+    found = values.chosen_targets(snapshot, chosen)
+    last = max(-(-len(found) // values.PAGE), 1)
+    number = min(chosen.page, last)
+    shown = found[(number - 1) * values.PAGE : number * values.PAGE]
+    names = [one.target for _, one in shown]
+    lines = await site.reader.ask(
+        page_queries.timelines, names, snapshot.at - values.RANGES[chosen.range]
+    )
+    axis = values.axis_of(chosen, lines.began, snapshot.at)
+    groups: dict[str, list[values.Row]] = {}
+    for name, one in shown:
+        drawn = values.drawn(one, lines, axis)
+        answer, following = values.last_answer(one), values.next_probe(one, snapshot.at)
+        row = values.Row(one, answer, following, drawn)
+        groups.setdefault(name, []).append(row)
+    everything = {**snapshot.organizations, **snapshot.pools}
+    pools = [] if chosen.pool else [
+        (name, f"{name}: {values.counts_of(targets) or 'no targets'}")
+        for name, targets in snapshot.pools.items()
+    ]  # fmt: skip
+    said = values.headline(snapshot, await _lights(request, snapshot))
+    return await _page(
+        request, "overview.html", "Overview", said, snapshot=snapshot, chosen=chosen,
+        groups=[
+            values.Group(name, values.counts_of(everything[name]), rows)
+            for name, rows in groups.items()
+        ],
+        pools=pools, pages={"number": number, "last": last, "count": len(found)},
+        time_axis=axis, states=[*State, "blocked"],
+    )  # fmt: skip
+
+
+async def _lights(request: web.Request, snapshot: Snapshot) -> Mapping[str, datetime]:
+    opening = [one for one in snapshot.status.targets if one.state is State.PROPAGATING][:500]
+    if not opening:
+        return {}
+    since = min(one.since for one in opening)
+    return await site_of(request).reader.ask(
+        page_queries.first_lights, [one.target for one in opening], since
+    )
+
+
+async def target(request: web.Request) -> web.Response:
+    """One target: its timeline, what to do now, its answers, its events and who was told."""
+    site, chosen = site_of(request), Chosen.of(request.query)
+    snapshot = await site.reader.snapshot()
+    status = snapshot.by_name.get(chosen.name)
+    if status is None and chosen.name not in await site.reader.ask(queries.names):
+        raise RefusedError(404, f"no target is named {chosen.name!r}")
+    rows = await site.reader.ask(
+        queries.history, chosen.name, limit=_EVENTS + 1, before=chosen.before or None
+    )
+    older = rows[1].event.id if len(rows) > _EVENTS else 0
+    shown: dict[str, Any] = {
+        "chosen": chosen, "events": list(reversed(rows[-_EVENTS:])), "older": older, "snapshot": snapshot,
+        "status": status, "runs": (),
+    }  # fmt: skip
+    said = f"{chosen.name} left the settings"
+    if status:
+        said = f"{chosen.name} is {status.state}"
+        shown |= await _of_target(request, status, chosen, snapshot)
+    return await _page(request, "target.html", None, said, **shown)
+
+
+async def _of_target(
+    request: web.Request, status: TargetStatus, chosen: Chosen, snapshot: Snapshot
+) -> dict[str, Any]:
+    reader = site_of(request).reader
+    since = snapshot.at - values.RANGES[chosen.range]
+    lines = await reader.ask(page_queries.timelines, [status.target], since)
+    axis = values.axis_of(chosen, lines.began, snapshot.at)
+    record: TargetRecord = await reader.ask(target_record, status.target)
+    compared = await reader.ask(
+        queries.routes, since=snapshot.at - _COMPARED, of=(status.model, str(status.surface))
+    )
+    code = status.blocker or status.last_diagnosis
+    return {
+        "advice": advise(code, None, None) if code else None,
+        "answer": values.last_answer(status),
+        "time_axis": axis,
+        "timeline": values.drawn(status, lines, axis),
+        "record": record,
+        "runs": list(reversed(record.runs)),
+        "routes": compared,
+        "declarations": list(DeclarationKind),
+        "next_probe": values.next_probe(status, snapshot.at),
+    }
+
+
+async def evidence(request: web.Request) -> web.Response:
+    """The bundle for support: to read, or to download."""
+    site, name = site_of(request), request.query.get("name", "")[:500]
+    snapshot = await site.reader.snapshot()
+    status = snapshot.by_name.get(name)
+    if status is None:
+        raise RefusedError(404, f"no target is named {name!r}")
+    record = await site.reader.ask(target_record, name)
+    settings = site.settings
+    route = settings.routes.get(status.route)
+    if route is None:
+        raise RefusedError(404, f"the settings have no route {status.route} any more")
+    asked = Asked(
+        route=route,
+        catalog=settings.catalog,
+        reference=_reference(settings, status.key),
+        fingerprint=None,
+        rules=None,
+    )
+    made = bundle(record, asked, datetime.now(UTC))
+    how = request.query.get("format", "")
+    text = json.dumps(made, indent=2) if how == "json" else markdown(made)
+    if how in ("json", "markdown"):
+        kind = "application/json" if how == "json" else "text/markdown"
+        ending = "json" if how == "json" else "md"
+        file = "".join(char if char.isalnum() or char in "-." else "_" for char in name)
+        return web.Response(
+            text=text,
+            content_type=kind,
+            headers={
+                "Content-Disposition": f'attachment; filename="evidence-{file[:100]}.{ending}"'
+            },
+        )
+    return await _page(
+        request, "evidence.html", None, f"Evidence: {name}", live=False, name=name, text=text
+    )
+
+
+def _reference(settings: Settings, key: str) -> str:
+    """How the settings name a key's secret."""
+    if pool := settings.pool_of(key):
+        return pool.secrets.reference
+    own = (one.secret.reference for one in settings.keys if one.name == key)
+    return next(own, "unknown to these settings")
+
+
+async def propagation(request: web.Request) -> web.Response:
+    """How long openings took, and where the waiting ones stand."""
+    site = site_of(request)
+    snapshot = await site.reader.snapshot()
+    openings, waiting = await site.reader.ask(queries.propagation, now=snapshot.at)
+    groups = summaries(openings, waiting)
+    count = len(openings)
+    said = f"{count:,} opening{'' if count == 1 else 's'} recorded, {len(waiting):,} waiting"
+    return await _page(
+        request, "propagation.html", "Propagation", said, snapshot=snapshot,
+        charts=values.charts_of(openings, waiting), groups=groups[:_GROUPS],
+        more=max(len(groups) - _GROUPS, 0),
+        waiting=values.waiting_rows(openings, waiting[:_GROUPS], snapshot.by_name),
+        openings=list(reversed(openings[-_OPENINGS:])),
+    )  # fmt: skip
+
+
+async def notifications(request: web.Request) -> web.Response:
+    """What is pending, dead, silenced or delivered, and why."""
+    site = site_of(request)
+    wanted = request.query.get("state", "")
+    state = (
+        NotificationState(wanted) if wanted in set(NotificationState) else NotificationState.PENDING
+    )
+    before = values.whole(request.query.get("before", "")) or None
+    rows = await site.reader.ask(queries.alerts, state, limit=_NOTIFICATIONS + 1, before=before)
+    snapshot = await site.reader.snapshot()
+    status = snapshot.status
+    said = f"{status.pending:,} pending, {status.dead:,} dead notifications"
+    if not status.pending and not status.dead:
+        said = "Everything was told"
+    older = rows[1].id if len(rows) > _NOTIFICATIONS else 0
+    return await _page(
+        request, "notifications.html", "Notifications", said, snapshot=snapshot,
+        rows=list(reversed(rows[-_NOTIFICATIONS:])), older=older, states=list(NotificationState),
+        chosen={"state": state},
+    )  # fmt: skip
+
+
+async def api_page(request: web.Request) -> web.Response:
+    """The API, as a page."""
+    from monitor.web.api import DESCRIBED  # noqa: PLC0415 - the API's module uses nothing of the pages
+
+    needs = not site_of(request).permissions.open_to_all
+    return await _page(
+        request, "api.html", None, "The API", live=False, routes=DESCRIBED, needs_token=needs
+    )
+
+
+# --- signing in ---
+
+
+async def login(request: web.Request) -> web.Response:
+    """The form for a token."""
+    return await _login(request)
+
+
+async def _login(request: web.Request, why: str = "", http: int = 200) -> web.Response:
+    return await _page(request, "login.html", None, "Sign in", live=False, why=why, http=http)
+
+
+async def sign_in(request: web.Request) -> web.Response:
+    """Take a token and begin a session."""
+    form = await request.post()
+    permissions, now = site_of(request).permissions, time.monotonic()
+    try:
+        visitor = permissions.by_token(
+            str(form.get("token", "")).strip(), request.remote or "", now
+        )
+    except TooManyTriesError:
+        return await _login(request, "Too many wrong tokens: wait a minute.", 429)
+    if visitor is None:
+        return await _login(request, "No such token.", 403)
+    response = see_other("./")
+    secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
+    response.set_cookie(
+        COOKIE, permissions.sign_in(visitor, now), httponly=True, samesite="Strict", secure=secure
+    )
+    return response
+
+
+async def sign_out(request: web.Request) -> web.Response:
+    """End the session."""
+    site_of(request).permissions.sign_out(request.cookies.get(COOKIE, ""))
+    response = see_other("login")
+    response.del_cookie(COOKIE)
+    return response
+
+
+# --- writing ---
+
+
+async def taken(request: web.Request) -> web.Response:
+    """Hand a form to the daemon, and lead back to the page that it came from."""
+    form = {name: str(value) for name, value in (await request.post()).items()}
+    number = await told(site_of(request), visitor_of(request), request.path.strip("/"), form)
+    back = "notifications" if request.path == "/retry" else "./"
+    if form.get("target"):
+        back = "target"
+    query = {"name": form["target"]} if back == "target" else {}
+    return see_other(f"{back}?{urlencode({**query, SAID: str(number)})}")
+
+
+async def _said(request: web.Request) -> str:
+    """What became of the request that the address names."""
+    number = values.whole(request.query.get(SAID, ""))
+    found = await site_of(request).reader.ask(page_queries.request, number) if number else None
+    if found is None:
+        return ""
+    if found["state"] == "waiting":
+        return f"{found['kind']}: handed to the daemon, which takes it within 2 s while it runs."
+    return f"{found['kind']}: taken by the daemon."
+
+
+# --- how pages are made ---
+
+
+def _printable(value: Any) -> Any:
+    """What is shown: words of servers and names lose what would move other words about."""
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in value)
+
+
+@cache
+def _templates() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined,
+        finalize=_printable, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters |= {
+        "ago": values.ago,
+        "minute": values.minute,
+        "ms": values.milliseconds,
+        "query": lambda parts: (
+            "?" + urlencode({name: value for name, value in parts.items() if value})
+        ),
+        "second": values.second,
+        "utc": values.utc,
+        "wait": lambda seconds: "-" if seconds is None else duration(seconds),
+        "with": lambda chosen, **changes: chosen.address(**changes),
+        "words": values.words,
+    }
+    made.globals |= {"program": __version__, "version": _version()}
+    return made
+
+
+@cache
+def _version() -> str:
+    """Changes with the static files, so that browsers may keep them."""
+    hashed = hashlib.sha256()
+    for path in sorted((_HERE / "static").iterdir()):
+        hashed.update(path.read_bytes())
+    return hashed.hexdigest()[:12]
+
+
+async def _page(
+    request: web.Request,
+    template: str,
+    here: str | None,
+    title: str,
+    *,
+    http: int = 200,
+    live: bool = True,
+    **shown: Any,
+) -> web.Response:
+    """The page, or only its content where the script asks for that."""
+    site, fragment = site_of(request), "fragment" in request.query
+    snapshot = shown.get("snapshot")
+    around: dict[str, Any] = {
+        "layout": "fragment.html" if fragment else "base.html",
+        "title": title, "headline": title, "here": here, "live": live, "retry": False,
+        "visitor": request.get(VISITOR), "offer_sign_in": not site.permissions.open_to_all,
+        "said": "", "trouble": None, "now": None, "root": "",
+    }  # fmt: skip
+    if snapshot:
+        around["now"] = snapshot.at
+        around["trouble"] = trouble(snapshot.status.daemon, snapshot.at)
+        around["said"] = await _said(request)
+    text = _templates().get_template(template).render(around | shown)
+    headers = {"X-Title": quote(f"{title} · access-monitor")} if fragment else {}
+    return web.Response(text=text, content_type="text/html", status=http, headers=headers)
+
+
+def error_page(request: web.Request, status: int, why: str) -> web.Response:
+    """What went wrong, and the way back; a page that asks again by itself when that may help."""
+    heading = {
+        403: "Not allowed", 404: "Not found", 405: "Not possible", 413: "Too large",
+        421: "Wrong name", 429: "Too many tries", 503: "Not now",
+    }.get(status, "Something went wrong" if status >= 500 else "Not understood")  # fmt: skip
+    text = _templates().get_template("error.html").render(
+        layout="base.html", title=heading, heading=heading, why=why, here=None, live=False,
+        retry=status == 503 and request.method == "GET", root=root_of(request),
+        visitor=request.get(VISITOR), offer_sign_in=False,
+    )  # fmt: skip
+    return web.Response(text=text, content_type="text/html", status=status)
+
+
+_KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+async def static(request: web.Request) -> web.Response:
+    """A style sheet, script or picture of our own."""
+    path = _HERE / "static" / request.match_info["name"]
+    kind = _KINDS.get(path.suffix)
+    if kind is None or path.parent != _HERE / "static" or not path.is_file():
+        raise RefusedError(404, "there is no such file")
+    return web.Response(
+        body=path.read_bytes(), content_type=kind, charset="utf-8",
+        headers={"Cache-Control": "public, max-age=31536000, immutable"},
+    )  # fmt: skip
+
+
+async def healthz(request: web.Request) -> web.Response:
+    """Whether this process can read its database."""
+    await site_of(request).reader.snapshot()
+    return web.Response(text="ok\n")

@@ -1,0 +1,238 @@
+"""The shapes of the API's JSON: those of the command line, and the pages around them.
+
+OpenAPI is made from these, and a test holds every answer to it.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
+
+from monitor.access.wait_times import OngoingWait, Summary
+from monitor.access.words import (
+    Code,
+    Contract,
+    DeclarationKind,
+    EventKind,
+    Hold,
+    Reason,
+    State,
+    Surface,
+)
+from monitor.store.records import NotificationState
+
+_STRICT = ConfigDict(extra="forbid")
+#: RFC 3339 in UTC.
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Name = Annotated[str, Field(max_length=500)]
+
+
+class TargetShape(TypedDict, total=False):
+    """A target, as `status` prints it."""
+
+    target: str
+    key: str
+    organization: str | None
+    project: str | None
+    route: str
+    contract: Contract
+    model: str
+    surface: Surface
+    state: State
+    since: Time
+    blocker: Code | None
+    last_probe_at: Time | None
+    last_diagnosis: Code | None
+    next_probe_at: Time | None
+    spend_today_usd: float
+    held_by: Hold
+
+
+class CountsShape(TypedDict):
+    """The notifications that are not delivered."""
+
+    pending: int
+    dead: int
+    oldest_pending_s: float | None
+
+
+class StatusPage(TypedDict):
+    """The targets; `trouble` says why they are not current."""
+
+    targets: list[TargetShape]
+    notifications: CountsShape
+    at: Time
+    trouble: str | None
+    next: str | None
+
+
+class ToldShape(TypedDict):
+    """An event's notification for one channel."""
+
+    channel: str
+    state: NotificationState
+    attempts: int
+    delivered_at: Time | None
+
+
+EventShape = TypedDict(
+    "EventShape",
+    {
+        "id": int,
+        "kind": Literal["transition", "event"],
+        "event": EventKind,
+        "target": str | None,
+        "from": State | None,
+        "to": State | None,
+        "at": Time,
+        "reason": Reason,
+        "diagnosis": Code | None,
+        "request_id": str | None,
+        "notifications": list[ToldShape],
+    },
+)
+
+
+class HistoryPage(TypedDict):
+    """Events, oldest first."""
+
+    events: list[EventShape]
+    next: int | None
+
+
+class OpeningShape(TypedDict):
+    """The propagation record of an opening."""
+
+    target: str
+    contract: Contract
+    route: str
+    organization: str | None
+    scope: str
+    model: str
+    surface: Surface
+    began: str
+    declared_at: Time | None
+    started_at: Time | None
+    first_light_at: Time
+    settled_at: Time
+    probes: int
+    cost_usd: float
+    flickers: int
+    wait_s: float | None
+
+
+class PropagationPage(TypedDict):
+    """How long openings took, and who waits."""
+
+    groups: list[Summary]
+    openings: list[OpeningShape]
+    waiting: list[OngoingWait]
+
+
+class DiagnosisShape(TypedDict):
+    """Answers with one diagnosis."""
+
+    count: int
+    latency_median_ms: float | None
+    latency_p95_ms: float | None
+
+
+class RouteShape(TypedDict):
+    """One model on one surface over one route."""
+
+    model: str
+    surface: Surface
+    route: str
+    contract: Contract
+    states: dict[str, int]
+    answers: int
+    latency_median_ms: float | None
+    latency_p95_ms: float | None
+    connect_ms: float | None
+    tls_ms: float | None
+    first_byte_ms: float | None
+    reused: int
+    fresh: int
+    by_diagnosis: dict[str, DiagnosisShape]
+
+
+class RoutesPage(TypedDict):
+    """The comparison of routes since a time."""
+
+    since: Time
+    routes: list[RouteShape]
+
+
+class NotificationShape(TypedDict):
+    """A notification, as `alerts list` prints it."""
+
+    id: int
+    transition_id: int
+    event: EventKind
+    target: str | None
+    channel: str
+    state: NotificationState
+    attempts: int
+    created_at: Time
+    next_attempt_at: Time | None
+    delivered_at: Time | None
+    dead_at: Time | None
+    last_error: str | None
+
+
+class NotificationsPage(TypedDict):
+    """Notifications, oldest first."""
+
+    notifications: list[NotificationShape]
+    next: int | None
+
+
+class RequestState(TypedDict):
+    """Something handed to the daemon, and its reply once it was taken."""
+
+    id: int
+    kind: str
+    state: Literal["waiting", "taken"]
+    created_at: Time
+    taken_at: Time | None
+    reply: dict[str, Any] | None
+
+
+class Handed(TypedDict):
+    """It waits in the daemon's inbox; `see` says where its fate is told."""
+
+    id: int
+    state: Literal["waiting"]
+    see: str
+
+
+class DeclareBody(TypedDict, total=False):
+    """What became of the verification of an organization or a key; `at` is now without it."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    kind: DeclarationKind
+    subject: Name
+    at: Name
+
+
+class ProbeBody(TypedDict):
+    """The target to probe."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    target: Name
+
+
+class RetryBody(TypedDict, total=False):
+    """The notifications to retry; all dead ones without."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    ids: Annotated[list[int], Field(max_length=1000)]
+
+
+class ProblemShape(TypedDict):
+    """An error, as RFC 9457 has it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str

@@ -1,0 +1,51 @@
+"""What the handlers of pages and API share: the parts of the process, and who asks."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from monitor.config import Settings
+from monitor.web.live_events import LiveEvents
+from monitor.web.permissions import Permissions, Visitor
+from monitor.web.snapshots import Reader
+
+COOKIE = "access_monitor_session"
+VISITOR = web.RequestKey("visitor", Visitor)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The parts of the process that answers."""
+
+    settings: Settings
+    permissions: Permissions
+    reader: Reader
+    live: LiveEvents
+
+
+SITE = web.AppKey("site", Site)
+
+
+def site_of(request: web.Request) -> Site:
+    """The parts of the process that answers."""
+    return request.app[SITE]
+
+
+def visitor_of(request: web.Request) -> Visitor:
+    """Who asks."""
+    return request[VISITOR]
+
+
+def is_api(request: web.Request) -> bool:
+    """Whether a program asks: it gets errors as JSON, and no page to sign in."""
+    return request.path.startswith(("/api/", "/metrics"))
+
+
+def root_of(request: web.Request) -> str:
+    """The way from this address up to the overview: addresses are relative, below any path of a proxy."""
+    return "../" * (request.path.count("/") - 1)
+
+
+def see_other(place: str) -> web.Response:
+    """Lead a browser on to another page."""
+    return web.Response(status=303, headers={"Location": place})

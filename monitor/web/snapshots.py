@@ -1,0 +1,84 @@
+"""What the page reads: queries in threads of their own, and the targets as of a moment ago."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from monitor.access.target import pool_name_of
+from monitor.store import status_queries
+from monitor.store.records import Status, TargetStatus
+
+#: Queries at a time; others wait for their turn.
+_THREADS = 4
+#: Seconds for which the targets are not read again, and how many times as long as reading them takes:
+#: the reading of thousands of targets must not take the time of the pages.
+_FRESH, _COST = 1.0, 10.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All active targets as of one moment (UTC): those of pools by pool, the others by organization."""
+
+    at: datetime
+    status: Status
+    by_name: Mapping[str, TargetStatus] = field(repr=False)
+    organizations: Mapping[str, Sequence[TargetStatus]] = field(repr=False)
+    pools: Mapping[str, Sequence[TargetStatus]] = field(repr=False)
+
+    @staticmethod
+    def of(status: Status, pools: Sequence[str], at: datetime) -> "Snapshot":
+        """Sort the targets of a status. A key without an organization is one of its own."""
+        organizations: dict[str, list[TargetStatus]] = {}
+        by_pool: dict[str, list[TargetStatus]] = {name: [] for name in pools}
+        for target in status.targets:
+            pool = pool_name_of(target.key, pools)
+            if pool:
+                by_pool[pool].append(target)
+            else:
+                organizations.setdefault(target.organization or target.key, []).append(target)
+        by_name = {one.target: one for one in status.targets}
+        return Snapshot(at, status, by_name, dict(sorted(organizations.items())), by_pool)
+
+
+class Reader:
+    """Reads the database for the pages. Raises StoreError as the queries do."""
+
+    def __init__(self, database: Path, pools: Sequence[str]) -> None:
+        self.database = database
+        self._pools = pools
+        self._threads = ThreadPoolExecutor(_THREADS, "query")
+        self._reading = asyncio.Lock()
+        self._snapshot: Snapshot | None = None
+        self._stale_at = 0.0
+
+    def close(self) -> None:
+        """End the threads; queries under way are not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def ask(
+        self, query: Callable[Concatenate[Path, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The result of a query of the store."""
+        work = partial(query, self.database, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def snapshot(self) -> Snapshot:
+        """The targets as of a second ago at most; with thousands of them a little longer."""
+        async with self._reading:  # one reads, the others take what it read
+            if self._snapshot is None or time.monotonic() >= self._stale_at:
+                began, now = time.monotonic(), datetime.now(UTC)
+                self._snapshot = None  # an error must not show the old one as new
+                status = await self.ask(status_queries.status, now=now)
+                self._snapshot = Snapshot.of(status, self._pools, now)
+                ended = time.monotonic()
+                self._stale_at = ended + max(_FRESH, _COST * (ended - began))
+            return self._snapshot

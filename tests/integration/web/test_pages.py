@@ -1,0 +1,184 @@
+"""The pages: what they answer, what they hide, how they go on when something is wrong."""
+
+import re
+import sqlite3
+
+import pytest
+
+from monitor.access.target import Capability
+from monitor.access.words import Code, Contract, EventKind, State, Surface
+
+pytestmark = pytest.mark.anyio
+
+PAGES = (
+    "/",
+    "/propagation",
+    "/notifications",
+    "/api",
+    "/target?name={name}",
+    "/evidence?name={name}",
+)
+
+
+def titles(html: str) -> tuple[str, str]:
+    return re.search("<title>(.*?)</title>", html)[1], re.search("<h1>(.*?)</h1>", html)[1]
+
+
+async def test_the_first_sentence_is_the_answer(world):
+    acme, lab = world.target(), world.target("acme-lab")
+    await world.watch(acme, lab, world.target("example", organization="org-example"))
+    await world.happened(acme, State.AVAILABLE)
+    await world.happened(
+        lab, State.PROPAGATING, kind=EventKind.FIRST_LIGHT, before=State.UNVERIFIED
+    )
+    client = await world.browse()
+    page = await client.get("/")
+    title, heading = titles(page.text)
+    assert re.fullmatch(r"1 of 3 targets are open; org-acme opens since \d\d:\d\d", heading)
+    assert title == f"{heading} · access-monitor"
+
+
+async def test_every_page_has_a_title_that_answers_and_no_address_from_the_root(world):
+    acme = world.target()
+    await world.watch(acme)
+    await world.happened(acme, State.UNVERIFIED)
+    client = await world.browse()
+    for path in PAGES:
+        page = await client.get(path.format(name=acme.name))
+        assert page.status_code == 200, path
+        assert all(titles(page.text)), path
+        assert not re.search(r'(?:href|src|action)="(?:/|https?:)', page.text), path
+
+
+async def test_a_target_is_found_by_search_state_and_organization_and_the_address_keeps_it(world):
+    ours = [world.target(f"acme-{n:03}") for n in range(120)]
+    await world.watch(*ours, world.target("example", organization="org-example"))
+    await world.happened(ours[7], State.AVAILABLE, blocker=Code.QUOTA_EXHAUSTED)
+    client = await world.browse()
+    one = (await client.get("/?state=available")).text
+    assert "acme-007/" in one
+    assert "acme-008/" not in one
+    assert "quota exhausted" in (await client.get("/?state=blocked")).text
+    assert "acme-008/" not in (await client.get("/?q=EXAMPLE")).text
+    first = (await client.get("/")).text
+    assert "page 1 of 3, 121 targets" in first
+    assert 'href="?page=2"' in first
+    assert "acme-049" in first
+    assert "acme-050" in (await client.get("/?page=2")).text
+    assert "No target is like that" in (await client.get("/?q=nothing")).text
+
+
+async def test_a_timeline_is_exact_and_says_so_in_words(world):
+    acme = world.target()
+    await world.watch(acme)
+    await world.happened(acme, State.UNVERIFIED, ago=3 * 3600)
+    await world.happened(acme, State.AVAILABLE, before=State.UNVERIFIED, ago=3600)
+    client = await world.browse()
+    page = (await client.get(f"/target?name={acme.name}")).text
+    widths = dict(re.findall(r'<rect class="s-(\w+)" x="[\d.]+" y="\d+" width="([\d.]+)"', page))
+    # three hours are drawn: nothing is known of the time before
+    assert float(widths["unverified"]) == pytest.approx(667, abs=2)
+    assert float(widths["available"]) == pytest.approx(333, abs=2)
+    assert re.search(r'aria-label="[^"]*unverified from .* UTC, then available from ', page)
+
+
+async def test_a_target_shows_who_was_told_and_what_to_do(world):
+    acme = world.target()
+    relay = world.target("relay", route="relay", contract=Contract.PROVIDER, organization=None)
+    await world.watch(acme, relay)
+    await world.happened(acme, State.UNVERIFIED)
+    await world.happened(relay, State.AVAILABLE)
+    client = await world.browse()
+    page = (await client.get(f"/target?name={acme.name}")).text
+    for words in (
+        "ops pending",
+        "req_1",
+        "must be verified",
+        "over each route",
+        "provider",
+        "120 ms",
+    ):
+        assert words in page
+    # reading only: nothing to press
+    assert "<form" not in page.partition("<main")[2]
+    assert (await client.get("/target?name=acme-lab/none")).status_code == 404
+
+
+async def test_a_target_that_left_the_settings_keeps_its_history(world):
+    acme = world.target()
+    await world.watch(acme)
+    await world.happened(acme, State.UNVERIFIED)
+    await world.watch(world.target("other"))
+    page = await (await world.browse()).get(f"/target?name={acme.name}")
+    assert page.status_code == 200
+    assert "left the settings" in page.text
+    assert "must be" not in page.text
+    assert "gated" in page.text
+
+
+async def test_only_the_content_is_sent_to_the_script(world):
+    await world.watch(world.target())
+    client = await world.browse()
+    part = await client.get("/?fragment=1")
+    assert "<html" not in part.text
+    assert "<h1>" in part.text
+    assert part.headers["X-Title"].endswith("access-monitor")
+
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>\u202e{{7*7}}&amp;'
+
+
+async def test_words_of_servers_and_names_are_shown_as_words(world):
+    key = 'acme"><b>x'
+    acme = world.target(
+        key, organization=HOSTILE, capability=Capability(f"m{HOSTILE}", Surface.CHAT)
+    )
+    await world.watch(acme)
+    await world.happened(acme, State.UNVERIFIED, message=HOSTILE, channels=(HOSTILE,))
+    client = await world.browse()
+    hostile = {"q": HOSTILE, "name": acme.name, "pool": "<script>alert", "pattern": HOSTILE}
+    for path in (*PAGES, "/<script>alert", "/notifications?state=pending"):
+        page = await client.get(path.partition("?")[0], params=hostile)
+        assert "<script>alert" not in page.text, path
+        assert "<img" not in page.text, path
+        assert "<b>x" not in page.text, path
+        assert "{{49}}" not in page.text, path
+        assert "\u202e" not in page.text, path
+
+
+async def test_a_database_that_cannot_be_read_is_said_and_the_page_asks_again(world):
+    client = await world.browse()
+    page = await client.get("/")
+    assert page.status_code == 503
+    assert "there is no database yet" in page.text
+    assert 'http-equiv="refresh"' in page.text
+    assert (await client.get("/api/v1/status")).json()["status"] == 503
+    await world.watch(world.target())
+    assert (await client.get("/")).status_code == 200
+    with sqlite3.connect(world.database) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+    world_later = await world.browse()
+    newer = await world_later.get("/")
+    assert newer.status_code == 503
+    assert "9999" in newer.text
+
+
+async def test_a_daemon_that_is_gone_is_said(world):
+    await world.watch(world.target())
+    client = await world.browse()
+    assert "Not current" not in (await client.get("/")).text
+    await world.recorder.aclose()
+    late = await world.browse()
+    assert "Not current:</strong> the daemon is stopped since" in (await late.get("/")).text
+
+
+async def test_errors_keep_the_way_back(world):
+    await world.watch(world.target())
+    client = await world.browse()
+    for path, back in (("/nothing", "./"), ("/a/b/c", "../.././"), ("/target?name=x", "./")):
+        page = await client.get(path)
+        assert page.status_code == 404
+        assert f'href="{back}"' in page.text
+    assert (await client.get("/static/..%2fpages.py")).status_code == 404
+    assert (await client.put("/")).status_code in (403, 405)

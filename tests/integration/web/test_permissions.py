@@ -1,0 +1,196 @@
+"""Who may read and write: every address without a token, with one that reads, and with one that writes."""
+
+import httpx
+import pytest
+from aiohttp import web
+
+from monitor.access.words import State
+from monitor.config.web_section import Web, address
+from monitor.web import api, pages
+from monitor.web.web_server import StartError, require_allowed
+
+pytestmark = pytest.mark.anyio
+
+#: A body that each address takes.
+BODIES = {
+    "/declare": {"kind": "verified", "subject": "org-acme"},
+    "/probe": {"target": "acme-prod/gpt-image-2:images"},
+    "/retry": {},
+    "/api/v1/declarations": {"kind": "verified", "subject": "org-acme"},
+    "/api/v1/probes": {"target": "acme-prod/gpt-image-2:images"},
+    "/api/v1/retries": {},
+}
+PUBLIC = ("/login", "/sign-out", "/static/{name}", "/healthz")
+SAME = {"Sec-Fetch-Site": "same-origin"}
+
+
+def addresses() -> list[tuple[str, str]]:
+    """Every method and path that is served."""
+    return [
+        (route.method, route.path)
+        for route in [*pages.routes(), *api.routes()]
+        if isinstance(route, web.RouteDef)
+    ]
+
+
+def filled(path: str) -> str:
+    return path.replace("{name}", "page.css").replace("{id}", "1")
+
+
+async def ask(client: httpx.AsyncClient, method: str, path: str, **headers: str) -> int:
+    body = BODIES.get(path)
+    more = {"json": body} if path.startswith("/api/") else {"data": body}
+    async with client.stream(
+        method, filled(path), headers=headers, **(more if method != "GET" else {})
+    ) as answer:
+        return answer.status_code
+
+
+async def test_without_tokens_anybody_on_this_machine_may_read_and_nobody_write(world):
+    await world.watch(world.target())
+    client = await world.browse()
+    for method, path in addresses():
+        status = await ask(client, method, path, **SAME)
+        if method == "GET" or path in PUBLIC:
+            assert status in (200, 303, 403, 404), (method, path)
+        else:
+            assert status == 403, (method, path)
+    assert await world.inbox() == []
+
+
+async def test_with_tokens_an_unknown_visitor_sees_nothing_but_the_way_in(world):
+    await world.watch(world.target())
+    client = await world.browse("")
+    for method, path in addresses():
+        if path in PUBLIC:
+            continue
+        status = await ask(client, method, path, **SAME)
+        assert status == (401 if path.startswith("/api/") else 303), (method, path)
+    assert (await client.get("/")).headers["Location"] == "login"
+    assert await world.inbox() == []
+
+
+async def test_a_token_for_reading_reads_everything_and_writes_nothing(world, tokens):
+    await world.watch(world.target())
+    client = await world.browse(tokens["read"])
+    for method, path in addresses():
+        if path in PUBLIC:
+            continue
+        status = await ask(client, method, path)
+        if method == "GET":
+            assert status in (200, 404), (method, path)
+        else:
+            assert status == 403, (method, path)
+    assert await world.inbox() == []
+
+
+async def test_a_token_for_writing_writes_and_the_inbox_says_who_asked(world, tokens):
+    await world.watch(world.target())
+    client = await world.browse(tokens["write"])
+    for method, path in addresses():
+        if path in PUBLIC or method == "GET":
+            continue
+        assert await ask(client, method, path) in (202, 303, 400), (method, path)
+    asked = await world.inbox()
+    assert {kind for kind, _ in asked} >= {"declare", "probe", "retry"}
+    assert {payload["by"] for _, payload in asked} == {"writer"}
+
+
+async def test_a_session_begins_with_a_token_and_ends(world, tokens, signed_in):
+    await world.watch(world.target())
+    client = await world.browse("")
+    assert (await signed_in(client, "FAKE-wrong-token-0003")).status_code == 403
+    answer = await signed_in(client, tokens["write"])
+    assert answer.status_code == 303
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert tokens["write"] not in cookie
+    assert (await client.get("/")).status_code == 200
+    assert (await client.post("/probe", data=BODIES["/probe"], headers=SAME)).status_code == 303
+    await client.post("/sign-out", headers=SAME)
+    assert (await client.get("/")).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "none"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 303),
+    ],
+)
+async def test_another_site_writes_nothing_with_our_cookie(
+    world, tokens, signed_in, headers, status
+):
+    await world.watch(world.target())
+    client = await world.browse("")
+    await signed_in(client, tokens["write"])
+    answer = await client.post("/probe", data=BODIES["/probe"], headers=headers)
+    assert answer.status_code == status
+    assert bool(await world.inbox()) == (status == 303)
+
+
+async def test_an_older_browser_names_the_origin_that_was_asked(world, tokens, signed_in):
+    await world.watch(world.target())
+    client = await world.browse("")
+    await signed_in(client, tokens["write"])
+    origin = {"Origin": str(client.base_url).rstrip("/")}
+    assert (await client.post("/probe", data=BODIES["/probe"], headers=origin)).status_code == 303
+
+
+async def test_guessing_ends_after_ten_tries_for_right_tokens_too(world, tokens, signed_in):
+    await world.watch(world.target())
+    client = await world.browse("")
+    for n in range(10):
+        bad = {"Authorization": f"Bearer FAKE-guess-{n:012}"}
+        assert (await client.get("/api/v1/status", headers=bad)).status_code == 401
+    good = {"Authorization": f"Bearer {tokens['read']}"}
+    assert (await client.get("/api/v1/status", headers=good)).status_code == 429
+    assert (await signed_in(client, tokens["read"])).status_code == 429
+
+
+async def test_another_name_for_this_machine_is_refused_without_tokens(world):
+    await world.watch(world.target())
+    client = await world.browse()
+    rebound = {"Host": "evil.example:8090"}
+    assert (await client.get("/", headers=rebound)).status_code == 421
+    behind = await world.browse(behind_proxy=True)
+    assert (await behind.get("/", headers={"Host": "monitor.example"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("listen", "section", "allowed"),
+    [
+        ("127.0.0.1:80", {}, True),
+        ("[::1]:80", {}, True),
+        ("localhost:80", {}, True),
+        ("0.0.0.0:80", {}, False),
+        ("192.0.2.1:80", {}, False),
+        ("0.0.0.0:80", {"behind_proxy": True}, True),
+    ],
+)
+def test_it_listens_elsewhere_only_with_tokens_or_behind_a_proxy(listen, section, allowed):
+    if allowed:
+        require_allowed(Web(**section), address(listen))
+    else:
+        with pytest.raises(StartError, match=r"add \[\[web.tokens\]\]"):
+            require_allowed(Web(**section), address(listen))
+
+
+async def test_every_answer_has_the_headers_that_bind_the_browser(world):
+    await world.watch(world.target())
+    await world.happened(world.targets[0], State.UNVERIFIED)
+    client = await world.browse()
+    for path in ("/", "/target?name=x", "/static/page.js", "/api/v1/status", "/nothing"):
+        headers = (await client.get(path)).headers
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
