@@ -50,6 +50,13 @@ class Facts:
         value = self._values.get(key)
         return (clean(value) or None) if isinstance(value, str) else None
 
+    def link(self, key: str) -> str:
+        """An address that the monitor made: it has nothing that could end a link; empty for none."""
+        value = self._values.get(key)
+        if not isinstance(value, str) or not value.startswith(("https://", "http://")):
+            return ""
+        return value if value.isascii() and not set(value) & set(' <>|"`') else ""
+
     def block(self, key: str) -> str:
         """Several lines, each clean, capped together; empty for none."""
         value = self._values.get(key)

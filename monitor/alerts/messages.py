@@ -33,6 +33,7 @@ JSON values; the line of a missing or malformed fact is left out. The keys:
 | `every_s` | seconds between the probes that follow |
 | `blockers` | further codes that block, or blocked, the target, besides `blocker` |
 | `counts` | targets by state |
+| `page` | the address of the target's page |
 | `since_last_start` | events by kind since the last start |
 """
 
@@ -168,6 +169,7 @@ class _Item:
             self.brief,
             rows=tuple(matter[:ROWS_MOST]),
             closing=" · ".join([*more, *_rest(self._facts, self._now)]),
+            link=self._facts.link("page"),
             evidence=self._facts.block("evidence"),
         )
 
@@ -197,6 +199,7 @@ def _reduced(part: Wording, detail: Detail) -> Wording:
         steps=part.steps if detail.steps else (),
         rows=part.rows if detail.facts else (),
         closing=part.closing if detail.facts else "",
+        link=part.link if detail.facts else "",
         evidence=part.evidence if detail.evidence else "",
     )
 

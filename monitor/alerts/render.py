@@ -10,6 +10,7 @@ from typing import Literal
 Level = Literal["info", "success", "warning", "failure"]
 
 _STEPS = "What to do"
+_PAGE = "The target's page"
 _EVIDENCE = "The evidence, for support"
 
 _COMMAND = re.compile(r"`([^`]+)`")
@@ -32,6 +33,8 @@ class Wording:
     tag: str = ""
     rows: tuple[tuple[str, str], ...] = ()
     closing: str = ""
+    #: the target's page
+    link: str = ""
     #: the evidence bundle: Markdown, shown unchanged
     evidence: str = ""
 
@@ -68,7 +71,7 @@ class Message:
             blocks.append("\n".join(_steps(part.steps, _STEPS)))
             if part.evidence:
                 blocks.append(f"{_EVIDENCE}:\n\n{part.evidence}")
-            blocks.append(part.closing)
+            blocks += [part.closing, f"{_PAGE}: {part.link}" if part.link else ""]
         blocks += ["\n".join(filter(None, [self.rest, *self.named])), self.less, self.tags]
         return "\n\n".join(filter(None, blocks)) + "\n"
 
@@ -91,6 +94,8 @@ class Message:
                 blocks.append(f"<b>{_EVIDENCE}:</b>")
                 blocks.append("<br>".join(map(escape, part.evidence.splitlines())))
             blocks.append(escape(part.closing))
+            link = escape(part.link)
+            blocks.append(f'{_PAGE}: <a href="{link}">{link}</a>' if link else "")
         blocks.append("<br>".join(map(escape, filter(None, [self.rest, *self.named]))))
         blocks += [prose_html(self.less), self.tags]
         body = "\n".join(
@@ -116,6 +121,7 @@ class Message:
             if part.evidence:
                 blocks.append(f"*{_EVIDENCE}:*\n{slack_block(part.evidence)}")
             blocks.append(slack_words(part.closing))
+            blocks.append(f"<{escape(part.link, quote=False)}|{_PAGE}>" if part.link else "")
         blocks.append("\n".join(map(slack_prose, filter(None, [self.rest, *self.named]))))
         blocks += [slack_prose(self.less), self.tags]
         return "\n\n".join(filter(None, blocks)) + "\n"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 
@@ -52,6 +53,16 @@ def address(value: Any) -> Address:
     return Address(bare, int(port))
 
 
+def _page_url(value: Any) -> str:
+    """Where people reach the page, with a slash at the end: addresses are added to it."""
+    text = text_of(value)
+    parts = urlsplit(text)
+    plain = text.isascii() and text.isprintable() and not set(text) & set(' <>|"`?#@')
+    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
+        raise refuse('must be an address such as "https://monitor.example/"')
+    return text.rstrip("/") + "/"
+
+
 def _reference(value: Any) -> str:
     """A reference; `access-monitor web` follows it, and the daemon does not."""
     text = text_of(value)
@@ -93,6 +104,14 @@ class Web:
         (),
         "Who may read and write. Without tokens anybody who can connect may read, and nobody write",
     )
+    url: (
+        Annotated[
+            str,
+            PlainValidator(_page_url),
+            WithJsonSchema({"type": "string", "pattern": "^https?://[^ ?#@]+$"}),
+        ]
+        | None
+    ) = setting(None, "Where people reach the page: messages link to a target there")
     behind_proxy: Flag = setting(
         False,
         "A proxy in front decides who may read: then it also listens beyond this machine without tokens",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import structlog
 
@@ -56,6 +57,7 @@ class EventBuilder:
         """Use the channels and the pools of these settings from now on."""
         self._subscriptions = subscriptions_of(settings)
         self._pools = {watch.pool.name: watch.pool for watch in self._watches if watch.pool}
+        self._page = settings.web.url
 
     def compare(self, openings: Sequence[Opening], now: datetime) -> None:
         """Take the openings with which messages compare a wait, and the ongoing waits beside them."""
@@ -86,6 +88,7 @@ class EventBuilder:
             "contract": str(target.contract),
             "probes": watch.answers,
             "request_ids": list(watch.request_ids),
+            "page": self._page and f"{self._page}target?{urlencode({'name': target.name})}",
         }
         if diagnosis:
             known |= {

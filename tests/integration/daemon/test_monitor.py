@@ -262,3 +262,15 @@ async def test_no_relay_that_hands_out_a_refusal_as_a_success_makes_a_target_ava
     await bench.until(all_met)
     await bench.stop()
     assert not {"baseline", "first_light", "available"} & set(bench.events())
+
+
+async def test_an_event_knows_the_page_of_its_target_where_the_settings_name_one(
+    bench, key, simulated
+):
+    await bench.simulate(simulated("acme"))
+    page = '[web]\nurl = "https://monitor.example/sub"\n'
+    await bench.run(bench.settings(key("acme"), page))
+    await bench.until(lambda: "unverified" in bench.events())
+    (event,) = (one for one in bench.history() if one.kind == "unverified")
+    address = "https://monitor.example/sub/target?name=acme%2Fgpt-image-2%3Aimages"
+    assert event.facts["page"] == address

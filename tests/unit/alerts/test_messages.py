@@ -195,3 +195,22 @@ def test_whatever_the_facts_are_there_is_a_message(
             assert ids(text) == [one.id for one in told]
         assert "<" not in message.slack
         assert ">" not in message.slack
+
+
+def test_a_message_links_to_the_page_of_its_target_where_there_is_one(event: Make) -> None:
+    page = "https://monitor.example/target?name=acme-prod%2Fgpt-image-2%3Aimages"
+    told = event(EventKind.AVAILABLE, Reason.SETTLED, facts={"page": page})
+    message = compose([told], now=NOW)
+    assert f"The target's page: {page}\n" in message.text
+    assert f'The target\'s page: <a href="{page}">{page}</a>' in message.html
+    assert f"<{page}|The target's page>" in message.slack
+    without = compose([event(EventKind.AVAILABLE, Reason.SETTLED)], now=NOW)
+    assert "page" not in without.text
+
+
+@pytest.mark.parametrize(
+    "page", ["javascript:alert(1)", "https://a.example/<!channel>", "https://a.example/ x", 7, "/x"]
+)
+def test_what_is_no_address_of_ours_is_no_link(event: Make, page: object) -> None:
+    told = event(EventKind.AVAILABLE, Reason.SETTLED, facts={"page": page})
+    assert "page" not in compose([told], now=NOW).text
