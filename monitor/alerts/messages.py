@@ -35,6 +35,7 @@ JSON values; the line of a missing or malformed fact is left out. The keys:
 | `counts` | targets by state |
 | `page` | the address of the target's page |
 | `since_last_start` | events by kind since the last start |
+| `down_since` | of `started`: ISO time since when no daemon had lived; none at the first start |
 """
 
 from collections import Counter

@@ -34,7 +34,7 @@ from monitor.logs.redaction import Redactor
 from monitor.probing import Prober, ping
 from monitor.store.errors import GoneError, StoreError
 from monitor.store.recorder import Recorder
-from monitor.store.records import Change
+from monitor.store.records import Change, as_json
 
 log = structlog.get_logger()
 
@@ -117,11 +117,11 @@ class Monitor:
             await self._inbox_reader.take()
             self._deliveries.wake()
             counts = self.watches.counts()
-            await self._changes.tell(
-                EventKind.STARTED,
-                Reason.DAEMON_STARTED,
-                {"targets": len(self.watches), "counts": counts, "since_last_start": since},
-            )
+            facts = {"targets": len(self.watches), "counts": counts, "since_last_start": since}
+            if before:
+                # nobody watched from then on: timelines show the gap
+                facts["down_since"] = as_json(before.last_alive)
+            await self._changes.tell(EventKind.STARTED, Reason.DAEMON_STARTED, facts)
             await self._reporter.ready()
         except BaseException:
             await self._recorder.aclose()

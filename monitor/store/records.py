@@ -136,6 +136,11 @@ class DaemonRow:
     stopped_at: datetime | None
     status: Mapping[str, Any]
 
+    @property
+    def last_alive(self) -> datetime:
+        """When it lived last: its stop, or its last note of progress if it was killed."""
+        return self.stopped_at or self.progress_at
+
 
 @dataclass(frozen=True, slots=True)
 class TargetStatus:

@@ -11,8 +11,9 @@ from quick_time import FACTOR, PATIENCE
 from monitor.daemon import health, health_reporter
 from monitor.daemon.health_reporter import ServiceManager
 from monitor.daemon.service import Monitor
-from monitor.store import status_queries
+from monitor.store import page_queries, status_queries
 from monitor.store.liveness import trouble
+from monitor.store.records import as_json
 
 pytestmark = pytest.mark.anyio
 
@@ -117,6 +118,32 @@ async def test_a_start_tells_what_happened_since_the_last_one(bench, key, simula
     assert first.facts["since_last_start"] == {}
     assert second.facts["since_last_start"] == {"unverified": 2}
     assert second.facts["counts"] == {"unverified": 2}
+
+
+async def test_a_start_says_since_when_no_daemon_had_lived(bench, key, simulated):
+    await bench.simulate(simulated("acme"))
+    settings = bench.settings(key("acme"))
+    path = bench.folder / "monitor.db"
+    await bench.run(settings)
+    await bench.stop()
+    stopped = status_queries.daemon(path).stopped_at
+    await bench.run(settings)
+    await bench.stop()
+    killed = status_queries.daemon(path).progress_at
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE daemon SET stopped_at = NULL")  # as a killed one leaves it
+        database.commit()
+    await bench.run(settings)
+    await bench.stop()
+    starts = [one for one in bench.history() if one.kind == "started"]
+    assert [one.facts.get("down_since") for one in starts] == [
+        None,
+        as_json(stopped),
+        as_json(killed),
+    ]
+    gaps = page_queries.timelines(path, ["acme/gpt-image-2:images"], starts[0].at).gaps
+    assert [end for _, end in gaps] == [starts[1].at, starts[2].at]
+    assert all(start <= end for start, end in gaps)
 
 
 async def test_the_dead_mans_switch_is_called_and_its_url_is_hidden(bench, key, simulated):

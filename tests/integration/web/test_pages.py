@@ -2,11 +2,14 @@
 
 import re
 import sqlite3
+from datetime import timedelta
 
 import pytest
 
+from monitor.access.events import Event
 from monitor.access.target import Capability
-from monitor.access.words import Code, Contract, EventKind, State, Surface
+from monitor.access.words import Code, Contract, EventKind, Reason, State, Surface
+from monitor.store.records import Change, as_json
 
 pytestmark = pytest.mark.anyio
 
@@ -80,6 +83,23 @@ async def test_a_timeline_is_exact_and_says_so_in_words(world):
     assert float(widths["unverified"]) == pytest.approx(667, abs=2)
     assert float(widths["available"]) == pytest.approx(333, abs=2)
     assert re.search(r'aria-label="[^"]*unverified from .* UTC, then available from ', page)
+
+
+async def test_a_timeline_shows_when_no_daemon_lived(world):
+    acme = world.target()
+    await world.watch(acme)
+    await world.happened(acme, State.UNVERIFIED, ago=4 * 3600)
+    client = await world.browse()
+    address = f"/target?name={acme.name}"
+    assert '<rect class="gap"' not in (await client.get(address)).text
+    start, end = (world.clock() - timedelta(hours=hours) for hours in (2, 1))
+    facts = {"down_since": as_json(start)}
+    started = Event(EventKind.STARTED, Reason.DAEMON_STARTED, end, facts=facts)
+    await world.recorder.write([Change(events=(started,))])
+    page = (await client.get(address)).text
+    ((x, width),) = re.findall(r'<rect class="gap" x="([\d.]+)" y="0" width="([\d.]+)"', page)
+    # an hour of the four that are drawn, up to an hour ago
+    assert (float(x), float(width)) == (pytest.approx(500, abs=2), pytest.approx(250, abs=2))
 
 
 async def test_a_target_shows_who_was_told_and_what_to_do(world):
