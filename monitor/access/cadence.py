@@ -1,4 +1,4 @@
-"""When a target is probed next, and how; and when it counts as silent. Pure functions of values."""
+"""When a target is probed next, and how; and when it counts as stale. Pure functions of values."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -8,7 +8,7 @@ from hashlib import sha256
 from monitor.access.events import TimePassed
 from monitor.access.limits import Cadence, Deadlines
 from monitor.access.memory import TargetState
-from monitor.access.words import DEAD_KEY, Code, Effect, Hold, ProbeKind, Silence, State
+from monitor.access.words import DEAD_KEY, Code, Effect, Hold, ProbeKind, Staleness, State
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -183,10 +183,10 @@ def _on_grid(now: datetime, interval: timedelta, phase: float) -> datetime:
     return _EPOCH + timedelta(seconds=(turns + phase) * step)
 
 
-def silent_since(memory: TargetState, passed: TimePassed, now: datetime) -> datetime:
+def stale_since(memory: TargetState, passed: TimePassed, now: datetime) -> datetime:
     """Since when a target would have been answered conclusively, had all been well.
 
-    Time in which nobody asked is no silence: before this monitor watched, and, of a target that is
+    Time in which nobody asked is no staleness: before this monitor watched, and, of a target that is
     asked once a day, before the first question that brought nothing.
     """
     since = memory.conclusive_at or memory.since or now
@@ -195,18 +195,18 @@ def silent_since(memory: TargetState, passed: TimePassed, now: datetime) -> date
     return max(since, passed.watching_since) if passed.watching_since else since
 
 
-def silence_of(
+def staleness_of(
     memory: TargetState, passed: TimePassed, now: datetime, deadlines: Deadlines
-) -> Silence | None:
-    """Whose silence is to be told of, if any: nothing conclusive for the deadline and three intervals.
+) -> Staleness | None:
+    """Whose staleness is to be told of, if any: nothing conclusive for the deadline and three intervals.
 
     It is the route's when none of its targets was answered conclusively since, the target's own when
     others were in the later half of it. Between the two it is not known yet: the last of the route's
-    answers came as its silence, or this one's, began. A confirmed blocker was told of and explains it.
+    answers came as its staleness, or this one's, began. A confirmed blocker was told of and explains it.
     """
     if memory.blocker:
         return None
-    since = silent_since(memory, passed, now)
+    since = stale_since(memory, passed, now)
     least = max(deadlines.stale, 3 * passed.interval)
     others = max(passed.route_answered_at or since, since)
     wait = least
@@ -215,5 +215,5 @@ def silence_of(
     if now - since < wait:
         return None
     if others - since > least / 2:
-        return Silence.TARGET
-    return Silence.ROUTE if now - others >= deadlines.stale else None
+        return Staleness.TARGET
+    return Staleness.ROUTE if now - others >= deadlines.stale else None

@@ -46,7 +46,7 @@ class TimePassed:
     watching_since: datetime | None = None
     #: the last conclusive answer to any target of the route
     route_answered_at: datetime | None = None
-    #: another target of the route is reported as silent: include this one if it is nearly due
+    #: another target of the route is reported as stale: include this one if it is nearly due
     among_others: bool = False
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
-from monitor.access.words import Code, Effect, Hold, Silence, State
+from monitor.access.words import Code, Effect, Hold, Staleness, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,8 @@ class TargetState:
     failing_since: datetime | None = None
     #: answers since then that refused nothing and did not hold the word that was asked for
     unproven: int = 0
-    #: whose silence was reported, if any
-    stale: Silence | None = None
+    #: whose staleness was reported, if any
+    stale: Staleness | None = None
     #: the shutdown warning told last: None, "near" or "past"
     retiring_told: str | None = None
     #: blocked or inconclusive answers since the last conclusive one, for the backoff
@@ -175,7 +175,7 @@ _BY_TYPE: dict[Any, Any] = {
     datetime | None: datetime.fromisoformat,
     Streak | None: _streak,
     Code | None: Code,
-    Silence | None: Silence,
+    Staleness | None: Staleness,
     Hold | None: Hold,
     str | None: str,
     tuple[Code, ...]: lambda stored: tuple(Code(code) for code in stored),

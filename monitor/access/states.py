@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from monitor.access.cadence import silence_of, silent_since
+from monitor.access.cadence import stale_since, staleness_of
 from monitor.access.events import (
     Answered,
     Decision,
@@ -30,7 +30,7 @@ from monitor.access.words import (
     EventKind,
     ProbeKind,
     Reason,
-    Silence,
+    Staleness,
     State,
 )
 
@@ -362,13 +362,15 @@ def _time_passed(step: _Step, given: TimePassed) -> None:
                 deadline_s=deadlines.overdue[due - 1].total_seconds(),
                 **_waited(step),
             )
-    silence = silence_of(memory, given, now, deadlines)
-    # silent with its route, and still when the route has long been answering again: told once more
-    alone = memory.stale is Silence.ROUTE and silence is Silence.TARGET
-    if silence and (memory.stale is None or alone):
-        step.keep(stale=silence)
-        lasted = (now - silent_since(memory, given, now)).total_seconds()
-        step.tell(EventKind.STALE, Reason.NOTHING_CONCLUSIVE, silence=str(silence), waited_s=lasted)
+    staleness = staleness_of(memory, given, now, deadlines)
+    # stale with its route, and still when the route has long been answering again: told once more
+    alone = memory.stale is Staleness.ROUTE and staleness is Staleness.TARGET
+    if staleness and (memory.stale is None or alone):
+        step.keep(stale=staleness)
+        lasted = (now - stale_since(memory, given, now)).total_seconds()
+        step.tell(
+            EventKind.STALE, Reason.NOTHING_CONCLUSIVE, staleness=str(staleness), waited_s=lasted
+        )
     _retiring(step, given.shutdown)
 
 

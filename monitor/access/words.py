@@ -174,8 +174,8 @@ DEFAULT_EVENTS: frozenset[EventKind] = frozenset(EventKind) - {
 }
 
 
-class Silence(StrEnum):
-    """Whose silence a target's is."""
+class Staleness(StrEnum):
+    """Whose staleness a target's is."""
 
     #: nothing conclusive came to any target of its route
     ROUTE = "route"

@@ -9,7 +9,7 @@ JSON values; the line of a missing or malformed fact is left out. The keys:
 | `pool` | the pool that the key belongs to |
 | `contract` | `direct` or `provider`: success over a provider route is never called OpenAI access |
 | `lasted_s` | seconds that the previous state lasted; for `online`, the outage |
-| `waited_s` | seconds of waiting for propagation; for `stale`, the silence |
+| `waited_s` | seconds of waiting for propagation; for `stale`, how long nothing conclusive came |
 | `declared_at` | ISO time of the completed verification, as a person declared it |
 | `typical_wait_s`, `openings` | the median wait, in seconds, of this many openings of the same contract |
 | `deadline_s` | the deadline that passed, in seconds |
@@ -28,8 +28,8 @@ JSON values; the line of a missing or malformed fact is left out. The keys:
 | `direct_shut` | direct targets of the same model and surface that are shut while this provider's opens |
 | `routes` | names of routes |
 | `targets` | number of targets concerned |
-| `route_targets`, `silent` | number of targets on the route; names of the silent ones, unless all are |
-| `silence` | `target` if others of the route are answered, else `route` |
+| `route_targets`, `stale` | number of targets on the route; names of the stale ones, unless all are |
+| `staleness` | `target` if others of the route are answered, else `route` |
 | `every_s` | seconds between the probes that follow |
 | `blockers` | further codes that block, or blocked, the target, besides `blocker` |
 | `counts` | targets by state |
@@ -246,16 +246,16 @@ def _matter(facts: Facts) -> list[tuple[str, str]]:
         ("Organization", facts.organization),
         ("Route", route if facts.provider else None),
         ("Pool", facts.text("pool")),
-        ("Silent", _silent(facts)),
+        ("Silent", _stale(facts)),
         ("Targets", facts.counts("counts")),
         ("Since the last start", facts.counts("since_last_start")),
     )
     return [(label, value) for label, value in rows if value]
 
 
-def _silent(facts: Facts) -> str | None:
+def _stale(facts: Facts) -> str | None:
     """The targets without a conclusive answer; of many, some."""
-    names, of = facts.names("silent", 10), facts.number("targets") or 0
+    names, of = facts.names("stale", 10), facts.number("targets") or 0
     more = f" and {int(of) - len(names)} more" if of > len(names) else ""
     return ", ".join(names) + more if names else None
 

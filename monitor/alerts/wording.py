@@ -1,6 +1,6 @@
 """What each event says: its title, what happened and what to do. Pure.
 
-Here are the events that no gate causes (blockers, silence, shutdowns, budgets, the monitor itself), and the
+Here are the events that no gate causes (blockers, staleness, shutdowns, budgets, the monitor itself), and the
 choice among all; `gate_wording` has the others.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from monitor.access.diagnosis.advice import advise, failure_of, steps_of
-from monitor.access.words import Code, EventKind, Reason, Silence
+from monitor.access.words import Code, EventKind, Reason, Staleness
 from monitor.alerts import gate_wording
 from monitor.alerts.facts import Facts, count, duration
 from monitor.alerts.render import Wording
@@ -53,7 +53,7 @@ def unblocked(facts: Facts) -> Wording:
 
 def stale(facts: Facts) -> Wording:
     """Nothing conclusive for a while."""
-    silent = facts.number("waited_s") or facts.number("lasted_s")
+    lasted = facts.number("waited_s") or facts.number("lasted_s")
     targets, total = facts.number("targets"), facts.number("route_targets")
     code = facts.event.diagnosis
     known = advise(code, None, facts.owner) if code else None
@@ -63,10 +63,10 @@ def stale(facts: Facts) -> Wording:
         whom = f" to {int(targets)} of the route's {count(total, 'target')}"
     else:
         whom = f" to {count(targets, 'target')}"
-    of = f"{count(targets, 'target')} of " if targets and facts.names("silent") else ""
-    lasting = f" for {duration(silent)}" if silent else ""
+    of = f"{count(targets, 'target')} of " if targets and facts.names("stale") else ""
+    lasting = f" for {duration(lasted)}" if lasted else ""
     why = f" {known.meaning}" if known else ""
-    others = " Others are answered." if facts.text("silence") == Silence.TARGET else ""
+    others = " Others are answered." if facts.text("staleness") == Staleness.TARGET else ""
     return Wording(
         f"No conclusive answer: {of}{facts.subject}",
         "warning",

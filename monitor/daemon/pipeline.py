@@ -26,7 +26,7 @@ from monitor.daemon.payments import Payments
 from monitor.daemon.probe import Probe, answer_of, not_evaluated
 from monitor.daemon.request_slots import RequestSlots, RouteSlots
 from monitor.daemon.schedule import Lateness, Schedule
-from monitor.daemon.silences import NetworkState, Silences
+from monitor.daemon.staleness import NetworkState, StaleRoutes
 from monitor.daemon.watches import Watch, Watches
 from monitor.probing import Prober
 from monitor.store.records import Change
@@ -55,7 +55,7 @@ class Pipeline:
     prober: Prober
     listings: Listings
     event_builder: EventBuilder
-    silences: Silences
+    stale_routes: StaleRoutes
     network: NetworkState
     lateness: Lateness
     changes: Changes
@@ -198,7 +198,7 @@ class Pipeline:
         decision = advance(watch.memory, answered, now, self.changes.rules)
         inconclusive = code is not None and code.effect is Effect.INCONCLUSIVE
         if code is not None and code.effect.conclusive:
-            self.silences.answered(watch.target.route, now)
+            self.stale_routes.answered(watch.target.route, now)
         every = full_interval(decision.memory, now, watch.cadence, watch.shutdown)
         plan = next_probe(
             decision.memory,
@@ -253,7 +253,7 @@ class Pipeline:
     def _of_network(self, probe: Probe, now: datetime) -> Iterable[Change]:
         kind = self.network.answered(probe.watch.target.route, probe.diagnosis)
         if kind:
-            self.silences.probing_resumed(now)
+            self.stale_routes.probing_resumed(now)
             offline = kind is EventKind.OFFLINE
             reason = Reason.ALL_ROUTES_FAIL if offline else Reason.A_ROUTE_ANSWERS
             facts = self.network.facts()

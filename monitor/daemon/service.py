@@ -27,7 +27,7 @@ from monitor.daemon.schedule import (
     reschedule_lost,
     schedule_all,
 )
-from monitor.daemon.silences import NetworkState, Silences
+from monitor.daemon.staleness import NetworkState, StaleRoutes
 from monitor.daemon.time_passing import ClockWatch, DeadlineCheck
 from monitor.daemon.watches import Watches
 from monitor.logs.redaction import Redactor
@@ -262,7 +262,7 @@ class Monitor:
         schedule, builder = Schedule(clock), EventBuilder(watches)
         deliveries = Deliveries(recorder, watches, clock)
         changes = Changes(recorder.queue, builder, deliveries, clock)
-        silences = Silences(watches, builder, changes, network, clock.now())
+        stale_routes = StaleRoutes(watches, builder, changes, network, clock.now())
         slots = RequestSlots(watches, clock)
         payments = Payments(recorder, watches, changes, clock, self._allowance)
         prober = Prober(catalog=settings.catalog, limit_in_flight=_IN_FLIGHT_MOST)
@@ -276,11 +276,11 @@ class Monitor:
         )
         pipeline = Pipeline(
             watches=watches, clock=clock, slots=slots, payments=payments, prober=prober,
-            listings=listings, event_builder=builder, silences=silences,
+            listings=listings, event_builder=builder, stale_routes=stale_routes,
             network=network, lateness=lateness, changes=changes, schedule=schedule,
         )  # fmt: skip
         deadline_check = DeadlineCheck(
-            watches=watches, silences=silences, changes=changes, clock=clock
+            watches=watches, stale_routes=stale_routes, changes=changes, clock=clock
         )
         self._inbox_reader = InboxReader(
             recorder=recorder, watches=watches, changes=changes, schedule=schedule,
@@ -290,7 +290,7 @@ class Monitor:
             watches=watches, recorder=recorder, deliveries=deliveries, lateness=lateness,
             manager=self._manager, clock=clock,
         )  # fmt: skip
-        self._clock_watch = ClockWatch(clock, watches, silences, schedule, self._reporter)
+        self._clock_watch = ClockWatch(clock, watches, stale_routes, schedule, self._reporter)
         self._schedule, self._event_builder, self._network = schedule, builder, network
         self._deliveries, self._changes, self._payments = deliveries, changes, payments
         self._prober, self._listings = prober, listings

@@ -14,7 +14,7 @@ from monitor.daemon.changes import Changes
 from monitor.daemon.clock import Clock
 from monitor.daemon.health_reporter import HealthReporter
 from monitor.daemon.schedule import Schedule
-from monitor.daemon.silences import Silences, stale_of
+from monitor.daemon.staleness import StaleRoutes, stale_of
 from monitor.daemon.watches import Watch, Watches
 from monitor.oneshot.evidence_bundle import Asked, bundle
 from monitor.oneshot.evidence_text import markdown
@@ -34,7 +34,7 @@ class DeadlineCheck:
     """Applies the passing of time to all targets."""
 
     watches: Watches
-    silences: Silences
+    stale_routes: StaleRoutes
     changes: Changes
     clock: Clock
 
@@ -46,24 +46,24 @@ class DeadlineCheck:
         """Check all deadlines once."""
         now = self.clock.now()
         changes: list[Change] = []
-        silent: list[tuple[Watch, Event]] = []
+        stale_now: list[tuple[Watch, Event]] = []
         overdue: list[tuple[Watch, TimePassed]] = []
         for watch in self.watches:
-            passed = self.silences.passed(watch, now)
+            passed = self.stale_routes.passed(watch, now)
             decision = advance(watch.memory, passed, now, self.changes.rules)
             if not decision.events:
                 continue
             if stale := stale_of(decision):
-                silent.append((watch, stale))
+                stale_now.append((watch, stale))
             late = any(event.kind is EventKind.OVERDUE for event in decision.events)
             if late and not watch.pool:  # no message has room for the evidence of many keys
                 overdue.append((watch, passed))
                 continue
             changes.append(self.changes.apply(watch, passed, without=EventKind.STALE))
-        for watch, passed, stale in self.silences.nearly_due(silent, now):
-            silent.append((watch, stale))
+        for watch, passed, stale in self.stale_routes.nearly_due(stale_now, now):
+            stale_now.append((watch, stale))
             changes.append(self.changes.apply(watch, passed, without=EventKind.STALE))
-        changes += self.silences.changes_of(silent, now)
+        changes += self.stale_routes.changes_of(stale_now, now)
         if changes:
             await self.changes.write(changes)
         for watch, passed in overdue:
@@ -99,7 +99,7 @@ class ClockWatch:
 
     clock: Clock
     watches: Watches
-    silences: Silences
+    stale_routes: StaleRoutes
     schedule: Schedule
     reporter: HealthReporter
 
@@ -116,7 +116,7 @@ class ClockWatch:
         if step:
             log.warning("clock_stepped", seconds=round(step.total_seconds(), 1))
             self._owed += step
-            self.silences.shift(step)
+            self.stale_routes.shift(step)
             self.watches.shift(step)
             self.reporter.note_soon()
             for watch in self.watches:
@@ -125,7 +125,7 @@ class ClockWatch:
         even = self.clock.even()
         slept, self._last = even - self._last > _SLEPT, even
         if slept:
-            self.silences.probing_resumed(self.clock.now())
+            self.stale_routes.probing_resumed(self.clock.now())
         if slept or self.clock.stands:
             # the scheduler waits by clocks that sleep with the machine, or stand still
             self.schedule.catch_up()

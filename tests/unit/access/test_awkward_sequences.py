@@ -169,7 +169,7 @@ def test_nothing_is_overdue_without_a_gated_answer(story):
     assert "overdue" not in story.events
 
 
-def test_a_silent_target_is_stale_once_until_something_conclusive_comes(story):
+def test_a_target_is_stale_once_until_something_conclusive_comes(story):
     interval = timedelta(minutes=5)
     story.answers(403, 500, 500)
     story.wait(1800).passes_time(interval=interval).passes_time(interval=interval)
@@ -178,7 +178,7 @@ def test_a_silent_target_is_stale_once_until_something_conclusive_comes(story):
     assert story.events.count("stale") == 2
 
 
-def test_the_time_in_which_nobody_probed_is_not_silence(story):
+def test_the_time_in_which_nobody_probed_is_not_staleness(story):
     story.answers(403).wait(5 * DAY).passes_time(watching_since=story.now)
     assert "stale" not in story.events
 
@@ -190,7 +190,7 @@ def test_a_target_alone_without_an_answer_is_told_of_as_itself(story):
     story.answers(403, every=300).answers(*[500] * 6, every=300)
     answered = story.now - timedelta(seconds=20)
     story.passes_time(interval=EVERY_5_MIN, route_answered_at=answered)
-    assert story.last.events[0].facts == {"silence": "target", "waited_s": 2100.0}
+    assert story.last.events[0].facts == {"staleness": "target", "waited_s": 2100.0}
 
 
 def test_a_route_whose_last_answer_came_a_moment_later_is_waited_for_and_told_of_as_the_route(
@@ -204,11 +204,11 @@ def test_a_route_whose_last_answer_came_a_moment_later_is_waited_for_and_told_of
         story.now = start + timedelta(seconds=at)
         story.passes_time(interval=EVERY_5_MIN, route_answered_at=last)
     assert story.told[-1] == ("stale", "nothing_conclusive")
-    assert story.last.events[0].facts["silence"] == "route"
+    assert story.last.events[0].facts["staleness"] == "route"
     assert story.events.count("stale") == 1
 
 
-def test_a_target_silent_with_its_route_and_still_when_the_route_answers_is_told_once_more(story):
+def test_a_target_stale_with_its_route_and_still_when_the_route_answers_is_told_once_more(story):
     story.answers(403).answers(*[500] * 30)
     story.passes_time(interval=EVERY_5_MIN)
     assert story.events.count("stale") == 1
@@ -220,7 +220,7 @@ def test_a_target_silent_with_its_route_and_still_when_the_route_answers_is_told
         assert story.events.count("stale") == (2 if late >= 1800 else 1)
 
 
-def test_an_open_target_asked_once_a_day_is_silent_only_from_its_first_failure_on(story):
+def test_an_open_target_asked_once_a_day_is_stale_only_from_its_first_failure_on(story):
     story.answers(200, 200).wait(DAY).answers(500)
     story.passes_time(interval=timedelta(minutes=1))
     assert "stale" not in story.events
@@ -228,14 +228,14 @@ def test_an_open_target_asked_once_a_day_is_silent_only_from_its_first_failure_o
     assert story.events[-1] == "stale"
 
 
-def test_what_falls_silent_within_its_next_interval_is_told_with_the_others(story):
+def test_what_grows_stale_within_its_next_interval_is_told_with_the_others(story):
     story.answers(403).answers(*[500] * 26)
     passed = {"interval": EVERY_5_MIN, "route_answered_at": story.now}
     assert story.passes_time(**passed).events == ["unverified"]
     assert story.passes_time(among_others=True, **passed).events[-1] == "stale"
 
 
-def test_a_blocker_explains_the_silence(story):
+def test_a_blocker_explains_the_staleness(story):
     story.answers(402, 402).wait(DAY).passes_time()
     assert "stale" not in story.events
 

@@ -281,7 +281,7 @@ def test_for_want_of_money_an_open_target_is_listed_as_ever(story):
     assert held.at - story.now >= CADENCE.listing
 
 
-def test_the_interval_of_full_probes_is_what_silence_is_measured_by(story):
+def test_the_interval_of_full_probes_is_what_staleness_is_measured_by(story):
     story.answers(403, 200, 200)
     assert full_interval(story.memory, story.now, CADENCE) == CADENCE.full_probe
 

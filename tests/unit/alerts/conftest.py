@@ -181,18 +181,18 @@ def stored_events() -> dict[str, list[Event]]:
             EventKind.STALE, Reason.NOTHING_CONCLUSIVE, AT, route="openai",
             diagnosis=Code.SERVER_ERROR,
             facts={"contract": "direct", "waited_s": 1_860, "targets": 12, "route_targets": 12,
-                   "silence": "route"},
+                   "staleness": "route"},
         ),
         "stale-some": Event(
             EventKind.STALE, Reason.NOTHING_CONCLUSIVE, AT, route="openai",
             diagnosis=Code.SERVER_ERROR,
             facts={"contract": "direct", "waited_s": 1_860, "targets": 3, "route_targets": 12,
-                   "silence": "target",
-                   "silent": ["acme-prod/gpt-5.1:chat", "acme-prod/gpt-5.1:stream", "acme-prod/o3:chat"]},
+                   "staleness": "target",
+                   "stale": ["acme-prod/gpt-5.1:chat", "acme-prod/gpt-5.1:stream", "acme-prod/o3:chat"]},
         ),
         "stale-one": _event(
             EventKind.STALE, Reason.NOTHING_CONCLUSIVE, diagnosis=Code.SERVER_ERROR,
-            facts={"waited_s": 1_860, "silence": "target"},
+            facts={"waited_s": 1_860, "staleness": "target"},
         ),
         "retiring": _event(
             EventKind.RETIRING, Reason.SHUTDOWN_NEAR,

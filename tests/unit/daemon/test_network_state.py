@@ -2,7 +2,7 @@
 
 from monitor.access.observation import Diagnosis
 from monitor.access.words import Code, EventKind, Owner
-from monitor.daemon.silences import NetworkState
+from monitor.daemon.staleness import NetworkState
 
 DOWN = Diagnosis(Code.NETWORK_ERROR, Owner.NETWORK, "no_answer_refused", message="refused")
 OTHER = Diagnosis(Code.SERVER_ERROR, Owner.PROVIDER, "status_5xx")

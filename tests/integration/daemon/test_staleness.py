@@ -1,4 +1,4 @@
-"""Silence: who is told of, together, and with which figures."""
+"""Staleness: who is told of, together, and with which figures."""
 
 import pytest
 import structlog
@@ -41,7 +41,7 @@ async def test_a_key_that_fails_among_seven_is_one_message_of_its_targets(bench,
     (stale,) = stales(bench)
     assert (stale.target, stale.route, stale.diagnosis) == (None, "sim", "server_error")
     assert (stale.facts["targets"], stale.facts["route_targets"]) == (6, 12)
-    assert set(stale.facts["silent"]) == {f"failing/{name}" for name in SIX}
+    assert set(stale.facts["stale"]) == {f"failing/{name}" for name in SIX}
     await bench.until(
         lambda: any("6 of the route's 12 targets" in text for text in bench.taker.texts)
     )
@@ -64,10 +64,10 @@ async def test_a_route_of_which_no_target_is_answered_is_one_message(bench, key,
     await bench.until(lambda: bench.simulator.ledger.count() > probes + 60)
     (stale,) = stales(bench)
     assert (stale.target, stale.facts["targets"]) == (None, 7)
-    assert "silent" not in stale.facts
+    assert "stale" not in stale.facts
 
 
-async def test_who_wants_none_of_the_silent_targets_is_not_told_of_them(bench, key, simulated):
+async def test_who_wants_none_of_the_stale_targets_is_not_told_of_them(bench, key, simulated):
     await bench.simulate(simulated("failing", more=FAULT) + simulated("acme"))
     channels = 'targets = ["acme/*"]\nevents = ["stale"]\n'
     keys = key("failing", *SIX) + key("acme", "gpt-5.1:summary")
@@ -76,7 +76,7 @@ async def test_who_wants_none_of_the_silent_targets_is_not_told_of_them(bench, k
     assert bench.told() == {}
 
 
-async def test_a_target_that_is_overdue_and_silent_at_once_is_told_as_both(
+async def test_a_target_that_is_overdue_and_stale_at_once_is_told_as_both(
     bench, key, simulated, hanging_gate
 ):
     # probes hang, so nothing fails, and nothing is answered either

@@ -10,12 +10,12 @@ from monitor.access.cadence import full_interval
 from monitor.access.events import Decision, Event, TimePassed
 from monitor.access.observation import Diagnosis
 from monitor.access.states import advance
-from monitor.access.words import Code, EventKind, Reason, Silence
+from monitor.access.words import Code, EventKind, Reason, Staleness
 from monitor.daemon.changes import Changes, EventBuilder
 from monitor.daemon.watches import Watch, Watches
 from monitor.store.records import Change
 
-#: Most silent targets that a message names.
+#: Most stale targets that a message names.
 _NAMED_MOST = 10
 
 
@@ -67,8 +67,8 @@ class NetworkState:
 
 
 @dataclass(eq=False)
-class Silences:
-    """Knows when each route last answered conclusively, and which routes were told as silent."""
+class StaleRoutes:
+    """Knows when each route last answered conclusively, and which routes were told as stale."""
 
     watches: Watches
     event_builder: EventBuilder
@@ -79,18 +79,18 @@ class Silences:
 
     def __post_init__(self) -> None:
         self._answered: dict[str, datetime] = {}
-        #: routes told as silent, and since when such a route answers again
+        #: routes told as stale, and since when such a route answers again
         self._told: set[str] = set()
         self._again: dict[str, datetime] = {}
         for watch in self.watches:
             route, last = watch.target.route, watch.memory.conclusive_at
             if last:
                 self._answered[route] = max(last, self._answered.get(route, last))
-            if watch.memory.stale is Silence.ROUTE:
+            if watch.memory.stale is Staleness.ROUTE:
                 self._told.add(route)
 
     def probing_resumed(self, now: datetime) -> None:
-        """The machine or the network was down until now: silence counts from here."""
+        """The machine or the network was down until now: staleness counts from here."""
         self.watching_since = now
 
     def answered(self, route: str, now: datetime) -> None:
@@ -109,7 +109,7 @@ class Silences:
     def passed(self, watch: Watch, now: datetime) -> TimePassed:
         """The input of time passing for a target, with the facts of its route."""
         route = watch.target.route
-        # while our own network is down no target counts as silent: `offline` was told
+        # while our own network is down no target counts as stale: `offline` was told
         since = now if self.network.offline else self.watching_since
         return TimePassed(
             full_interval(watch.memory, now, watch.cadence, watch.shutdown),
@@ -120,10 +120,10 @@ class Silences:
         )
 
     def nearly_due(
-        self, silent: Sequence[tuple[Watch, Event]], now: datetime
+        self, stale_now: Sequence[tuple[Watch, Event]], now: datetime
     ) -> list[tuple[Watch, TimePassed, Event]]:
-        """Further silent targets at the places of `silent`, so that one message tells of all of them."""
-        alone = [watch for watch, one in silent if one.facts["silence"] == Silence.TARGET]
+        """Further stale targets at those places, so that one message tells of all of them."""
+        alone = [watch for watch, one in stale_now if one.facts["staleness"] == Staleness.TARGET]
         among = {watch.name for watch in alone}
         places = {_place(watch) for watch in alone}
         found: list[tuple[Watch, TimePassed, Event]] = []
@@ -135,13 +135,15 @@ class Silences:
                     found.append((watch, passed, stale))
         return found
 
-    def changes_of(self, silent: Sequence[tuple[Watch, Event]], now: datetime) -> Iterable[Change]:
-        """A change for each silent route, and one for the targets of a place that fail alone."""
+    def changes_of(
+        self, stale_now: Sequence[tuple[Watch, Event]], now: datetime
+    ) -> Iterable[Change]:
+        """A change for each stale route, and one for the targets of a place that fail alone."""
         alone: dict[tuple[str, str | None], list[tuple[Watch, Event]]] = {}
-        found_now = {watch.name for watch, _ in silent}
-        for watch, event in silent:
+        found_now = {watch.name for watch, _ in stale_now}
+        for watch, event in stale_now:
             route = watch.target.route
-            if event.facts["silence"] == Silence.TARGET:
+            if event.facts["staleness"] == Staleness.TARGET:
                 alone.setdefault(_place(watch), []).append((watch, event))
             elif route not in self._told:
                 # not all targets: open ones get one full probe a day, and blocked ones are explained
@@ -156,7 +158,7 @@ class Silences:
                         or other.name in found_now  # an overdue one's memory is advanced later
                     )
                 ]
-                yield self._together(concerned, event.facts["waited_s"], Silence.ROUTE, now)
+                yield self._together(concerned, event.facts["waited_s"], Staleness.ROUTE, now)
                 self._told.add(route)
         for found in alone.values():
             if len(found) == 1:
@@ -165,23 +167,23 @@ class Silences:
                 yield Change(target=watch.name, events=(event,))
                 continue
             shortest = min(event.facts["waited_s"] for _, event in found)
-            yield self._together([watch for watch, _ in found], shortest, Silence.TARGET, now)
+            yield self._together([watch for watch, _ in found], shortest, Staleness.TARGET, now)
 
     def _together(
-        self, watches: Sequence[Watch], waited_s: float, silence: Silence, now: datetime
+        self, watches: Sequence[Watch], waited_s: float, staleness: Staleness, now: datetime
     ) -> Change:
         first = watches[0]
         route = first.target.route
         facts: dict[str, Any] = {
             "contract": str(first.target.contract),
             "waited_s": waited_s,
-            "silence": str(silence),
+            "staleness": str(staleness),
             "targets": len(watches),
             "route_targets": sum(watch.target.route == route for watch in self.watches),
         }
         if len(watches) < facts["route_targets"]:
-            facts["silent"] = [watch.name for watch in watches[:_NAMED_MOST]]
-        alone = silence is Silence.TARGET
+            facts["stale"] = [watch.name for watch in watches[:_NAMED_MOST]]
+        alone = staleness is Staleness.TARGET
         if alone and first.pool:
             facts["pool"] = first.pool.name
         codes: Counter[Code | None] = Counter(watch.memory.last_diagnosis for watch in watches)
@@ -198,10 +200,10 @@ class Silences:
 
 
 def _place(watch: Watch) -> tuple[str, str | None]:
-    """Silences of one place share a message: the route, or a pool on it."""
+    """Stale targets of one place share a message: the route, or a pool on it."""
     return watch.target.route, watch.pool.name if watch.pool else None
 
 
 def stale_of(decision: Decision) -> Event | None:
-    """The event of a silence in a decision, or None."""
+    """The event `stale` in a decision, or None."""
     return next((one for one in decision.events if one.kind is EventKind.STALE), None)
