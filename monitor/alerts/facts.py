@@ -214,18 +214,3 @@ def count(number: float, thing: str) -> str:
     """`1 target`, `7 targets`."""
     whole = int(number)
     return f"{whole} {thing}" if whole == 1 else f"{whole} {thing}s"
-
-
-def duration(seconds: float) -> str:
-    """A duration for people to read: `45 s`, `17 min`, `2 h 05 min`, `3 d 4 h`. Rounded down."""
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    minutes = whole // 60
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes:02d} min"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h"

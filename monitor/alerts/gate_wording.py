@@ -5,8 +5,9 @@ organizations get the same refusal; the steps are what helped people, in order.
 """
 
 from monitor.access.diagnosis.advice import advise
+from monitor.access.readable import duration
 from monitor.access.words import Code
-from monitor.alerts.facts import Facts, count, duration, moment
+from monitor.alerts.facts import Facts, count, moment
 from monitor.alerts.render import Wording
 
 _ASK_THE_PROVIDER = "Ask the provider: on its route it decides about access."

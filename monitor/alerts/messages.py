@@ -45,9 +45,10 @@ from datetime import datetime
 from functools import cached_property
 
 from monitor.access.events import Event
+from monitor.access.readable import duration
 from monitor.access.wait_times import under
 from monitor.access.words import Code, EventKind
-from monitor.alerts.facts import TITLE_CAP, Facts, clean, count, duration, moment, name, title
+from monitor.alerts.facts import TITLE_CAP, Facts, clean, count, moment, name, title
 from monitor.alerts.render import Level, Message, Wording
 from monitor.alerts.wording import wording
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from monitor.access.diagnosis.advice import advise, failure_of, steps_of
+from monitor.access.readable import duration
 from monitor.access.words import Code, EventKind, Reason, Staleness
 from monitor.alerts import gate_wording
-from monitor.alerts.facts import Facts, count, duration
+from monitor.alerts.facts import Facts, count
 from monitor.alerts.render import Wording
 
 #: Most steps in one message.

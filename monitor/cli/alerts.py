@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.access.readable import ago, utc
 from monitor.cli.common import (
     ConfigOption,
     Exit,
     Format,
     FormatOption,
-    ago,
     fail,
     load_settings,
     note,
     plain_errors,
     print_json,
     print_table,
-    utc,
     when_taken,
 )
 from monitor.cli.streams import redactor

@@ -7,7 +7,7 @@ import resource
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import IntEnum, StrEnum
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from monitor.access.readable import printable
 from monitor.cli.streams import is_unicode, redact_output, redactor
 
 if TYPE_CHECKING:  # the commands start fast: what they need is imported when they need it
@@ -224,35 +225,6 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in shown:
         table.add_row(*map(Text, row))  # never read as markup
     Console(highlight=False).print(table)
-
-
-def printable(text: str) -> str:
-    """The text without control characters: nothing moves a cursor or changes the direction of text."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else " " for c in text)
-
-
-def ago(at: datetime | None, now: datetime) -> str:
-    """How long ago, or how soon, in one unit: `3 min ago`, `in 25 s`; `-` for never."""
-    if at is None:
-        return "-"
-    seconds = (now - at).total_seconds()
-    words = span(abs(seconds))
-    return f"{words} ago" if seconds >= 0 else f"in {words}"
-
-
-def span(seconds: float) -> str:
-    """A length of time in its largest unit."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
-def utc(at: datetime | None) -> str:
-    """A time as RFC 3339 in UTC, to the second; `-` for none."""
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else "-"
 
 
 def when_taken(daemon: "DaemonRow | None", now: datetime) -> str:

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.access.readable import ago, printable
 from monitor.access.words import Contract, DeclarationKind, State
 from monitor.cli.common import (
     ConfigOption,
-    ago,
     fail,
     load_settings,
     many,
     note,
     plain_errors,
-    printable,
     read_settings,
     when_taken,
 )

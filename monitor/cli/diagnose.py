@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from monitor.access.readable import printable
 from monitor.cli.checking import status_of, with_declarations
 from monitor.cli.common import (
     ConfigOption,
@@ -20,7 +21,6 @@ from monitor.cli.common import (
     plain_errors,
     print_json,
     print_table,
-    printable,
     select_targets,
 )
 from monitor.cli.reservations import OverBudget, Yes, agree, probing

@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NoReturn
 
 import typer
 
+from monitor.access.readable import printable
 from monitor.access.words import Code, Surface
-from monitor.cli.common import (
-    Format,
-    FormatOption,
-    as_json,
-    diagnosis_json,
-    fail,
-    note,
-    print_json,
-    printable,
-)
+from monitor.cli.common import Format, FormatOption, as_json, diagnosis_json, fail, note, print_json
 from monitor.cli.streams import redact_output, redactor
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.access.readable import printable, utc
 from monitor.cli.common import (
     ConfigOption,
     Format,
@@ -21,9 +22,7 @@ from monitor.cli.common import (
     plain_errors,
     print_json,
     print_table,
-    printable,
     read_settings,
-    utc,
 )
 
 if TYPE_CHECKING:
@@ -209,6 +208,6 @@ def _record(one: "Opening") -> tuple[str, ...]:
 
 
 def _wait(seconds: float | None) -> str:
-    from monitor.alerts.facts import duration
+    from monitor.access.readable import duration
 
     return "-" if seconds is None else duration(seconds)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monitor.cli.common import Exit, fail, note, printable
+from monitor.access.readable import printable
+from monitor.cli.common import Exit, fail, note
 from monitor.daemon import signals
 
 if TYPE_CHECKING:

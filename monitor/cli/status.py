@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.access.readable import ago, milliseconds, next_probe_text, printable, span, utc
 from monitor.access.target import pool_name_of, pool_summary
 from monitor.access.words import Code, Effect, State
 from monitor.cli.common import (
@@ -14,14 +15,10 @@ from monitor.cli.common import (
     Exit,
     Format,
     FormatOption,
-    ago,
     load_settings,
     plain_errors,
     print_json,
     print_table,
-    printable,
-    span,
-    utc,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +74,7 @@ def status(
             str(t.blocker or "-"),
             str(t.last_diagnosis or "-"),
             ago(t.last_probe_at, now),
-            next_probe_text(t, now),
+            next_probe_text(t.next_probe_at, t.held_by, now),
             f"{t.spend_today_usd:.4f}",
         )
         for t in targets
@@ -129,15 +126,6 @@ def gone(settings: "Settings", money: "Money") -> list[str]:
     return said
 
 
-def next_probe_text(target: "TargetStatus", now: datetime) -> str:
-    """When the next probe is due, and what holds it back."""
-    due = target.next_probe_at
-    soon = ago(due, now) if due and due > now else ""
-    if target.held_by:
-        return f"{soon} ({target.held_by})" if soon else str(target.held_by)
-    return soon or ("due" if due else "-")
-
-
 def _routes(settings: "Settings", now: datetime, output: Format) -> None:
     """Print each route separately: provider access is never added to OpenAI access."""
     from monitor.store import queries
@@ -155,10 +143,10 @@ def _routes(settings: "Settings", now: datetime, output: Format) -> None:
             str(one.contract),
             ", ".join(f"{count} {state}" for state, count in one.states.items()),
             str(one.answers),
-            _ms(one.latency_median_ms),
-            _ms(one.latency_p95_ms),
+            milliseconds(one.latency_median_ms),
+            milliseconds(one.latency_p95_ms),
             ", ".join(
-                f"{code} {of.count} ({_ms(of.latency_median_ms)})"
+                f"{code} {of.count} ({milliseconds(of.latency_median_ms)})"
                 for code, of in one.by_diagnosis.items()
             )
             or "-",
@@ -168,12 +156,6 @@ def _routes(settings: "Settings", now: datetime, output: Format) -> None:
     columns = ("MODEL", "ROUTE", "CONTRACT", "TARGETS", "ANSWERS", "MEDIAN", "95 %", "BY DIAGNOSIS")
     print_table(columns, rows)
     print(f"\nfull probes of {_COMPARED.days} days; latencies in brackets are that answer's median")
-
-
-def _ms(ms: float | None) -> str:
-    if ms is None:
-        return "-"
-    return f"{ms / 1000:.1f} s" if ms >= 10_000 else f"{ms:.0f} ms"
 
 
 def _daemon_line(daemon: "DaemonRow | None", now: datetime) -> str:

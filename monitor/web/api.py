@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from monitor.access.readable import utc
 from monitor.access.wait_times import summaries
 from monitor.access.words import State
 from monitor.store import page_queries, queries
@@ -139,7 +140,7 @@ async def status(request: web.Request) -> web.Response:
     ]
     made = as_json(replace(snapshot.status, targets=tuple(found[:limit])))
     made["next"] = found[limit - 1].target if len(found) > limit else None
-    made["at"] = values.utc(snapshot.at)
+    made["at"] = utc(snapshot.at)
     made["trouble"] = trouble(snapshot.status.daemon, snapshot.at)
     return answer(request, made)
 

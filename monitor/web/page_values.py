@@ -255,11 +255,6 @@ def _steps(
 # --- words of single values ---
 
 
-def utc(at: datetime) -> str:
-    """RFC 3339 in UTC, to the second."""
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
 def minute(at: datetime) -> str:
     """A time for people, in UTC."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
@@ -270,30 +265,9 @@ def second(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def ago(at: datetime, now: datetime) -> str:
-    """`3 min ago`, `in 25 s`."""
-    seconds = (now - at).total_seconds()
-    return f"{span(abs(seconds))} ago" if seconds >= 0 else f"in {span(-seconds)}"
-
-
-def span(seconds: float) -> str:
-    """A length of time in its largest unit."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
 def words(word: object) -> str:
     """A word of the domain as people read it."""
     return str(word).replace("_", " ")
-
-
-def milliseconds(value: float | None) -> str:
-    """A latency."""
-    if value is None:
-        return "-"
-    return f"{value / 1000:.1f} s" if value >= 10_000 else f"{value:.0f} ms"
 
 
 def last_answer(one: TargetStatus) -> str:
@@ -301,12 +275,3 @@ def last_answer(one: TargetStatus) -> str:
     if one.last_diagnosis:
         return words(one.last_diagnosis)
     return "list answered" if one.last_probe_at else "none yet"
-
-
-def next_probe(one: TargetStatus, now: datetime) -> str:
-    """When the next probe is due, and what holds it back."""
-    due = one.next_probe_at
-    soon = ago(due, now) if due and due > now else ""
-    if one.held_by:
-        return f"{soon} ({one.held_by})" if soon else str(one.held_by)
-    return soon or ("due" if due else "-")

@@ -16,9 +16,9 @@ from markupsafe import Markup
 
 from monitor import __version__
 from monitor.access.diagnosis.advice import advise
+from monitor.access.readable import ago, duration, milliseconds, next_probe_text, printable, utc
 from monitor.access.wait_times import summaries
 from monitor.access.words import DeclarationKind, State
-from monitor.alerts.facts import duration
 from monitor.config import Settings
 from monitor.oneshot.evidence_bundle import Asked, bundle
 from monitor.oneshot.evidence_text import markdown
@@ -77,7 +77,10 @@ async def overview(request: web.Request) -> web.Response:
     groups: dict[str, list[values.Row]] = {}
     for name, one in shown:
         drawn = values.drawn(one, lines, axis)
-        answer, following = values.last_answer(one), values.next_probe(one, snapshot.at)
+        answer, following = (
+            values.last_answer(one),
+            next_probe_text(one.next_probe_at, one.held_by, snapshot.at),
+        )
         row = values.Row(one, answer, following, drawn)
         groups.setdefault(name, []).append(row)
     everything = {**snapshot.organizations, **snapshot.pools}
@@ -150,7 +153,7 @@ async def _of_target(
         "runs": list(reversed(record.runs)),
         "routes": compared,
         "declarations": list(DeclarationKind),
-        "next_probe": values.next_probe(status, snapshot.at),
+        "next_probe": next_probe_text(status.next_probe_at, status.held_by, snapshot.at),
     }
 
 
@@ -319,9 +322,9 @@ async def _said(request: web.Request) -> str:
 
 def _printable(value: Any) -> Any:
     """What is shown: words of servers and names lose what would move other words about."""
-    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+    if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return "".join(char if char.isprintable() or char == "\n" else " " for char in value)
+    return "\n".join(map(printable, value.split("\n")))
 
 
 @cache
@@ -331,14 +334,14 @@ def _templates() -> Environment:
         finalize=_printable, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     made.filters |= {
-        "ago": values.ago,
+        "ago": ago,
         "minute": values.minute,
-        "ms": values.milliseconds,
+        "ms": milliseconds,
         "query": lambda parts: (
             "?" + urlencode({name: value for name, value in parts.items() if value})
         ),
         "second": values.second,
-        "utc": values.utc,
+        "utc": utc,
         "wait": lambda seconds: "-" if seconds is None else duration(seconds),
         "with": lambda chosen, **changes: chosen.address(**changes),
         "words": values.words,

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.alerts.facts import clean, duration, title
+from monitor.access.readable import duration
+from monitor.alerts.facts import clean, title
 from monitor.alerts.render import prose_html, slack_prose, slack_words
 
 
