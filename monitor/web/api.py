@@ -20,6 +20,7 @@ from monitor.web import shapes
 from monitor.web.permissions import RefusedError
 from monitor.web.requests import told
 from monitor.web.site import site_of, visitor_of
+from monitor.web.target_facts import details_of, evidence_of, target_named
 
 BASE = "/api/v1"
 #: Rows of one answer, unless fewer are asked for.
@@ -38,6 +39,7 @@ class Parameter:
     about: str
     schema: Mapping[str, Any]
     place: str = "query"
+    needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ def _one_of(*words: str) -> dict[str, Any]:
 
 
 _TEXT = {"type": "string", "maxLength": 500}
+_NAME = Parameter("name", "a target's name, in full", _TEXT, needed=True)
 _CURSOR = Parameter(
     "before",
     "only rows before this id: the `next` of the page before",
@@ -199,6 +202,20 @@ async def notifications(request: web.Request) -> web.Response:
     )
 
 
+async def target(request: web.Request) -> web.Response:
+    """One target's answers, declarations and advice."""
+    site = site_of(request)
+    return answer(request, await details_of(site, await target_named(site, _text(request, "name"))))
+
+
+async def evidence(request: web.Request) -> web.Response:
+    """The bundle for support."""
+    site = site_of(request)
+    return answer(
+        request, await evidence_of(site, await target_named(site, _text(request, "name")))
+    )
+
+
 async def events(request: web.Request) -> web.StreamResponse:
     """The stream of events."""
     return await site_of(request).live.stream(request)
@@ -320,6 +337,14 @@ DESCRIBED = (
     Described(
         "GET", "/propagation", "How long openings took, and who waits.", propagation,
         shapes.PropagationPage,
+    ),
+    Described(
+        "GET", "/target", "One target: its answers and declarations since it is in its state.", target,
+        shapes.TargetPage, (_NAME,),
+    ),
+    Described(
+        "GET", "/evidence", "The bundle for support, as `evidence --format json` prints it.", evidence,
+        shapes.Bundle, (_NAME,),
     ),
     Described("GET", "/routes", "The routes to each model, of 7 days.", compared, shapes.RoutesPage),
     Described(

@@ -59,7 +59,7 @@ def _operation(one: "Described", schema: dict[Any, Any]) -> dict[str, Any]:
         made["parameters"] = [
             {
                 "name": parameter.name, "in": parameter.place, "description": parameter.about,
-                "required": parameter.place == "path", "schema": dict(parameter.schema),
+                "required": parameter.needed or parameter.place == "path", "schema": dict(parameter.schema),
             }
             for parameter in one.parameters
         ]  # fmt: skip

@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,6 @@ from monitor.access.diagnosis.advice import advise
 from monitor.access.readable import ago, duration, milliseconds, next_probe_text, printable, utc
 from monitor.access.wait_times import summaries
 from monitor.access.words import DeclarationKind, State
-from monitor.config import Settings
-from monitor.oneshot.evidence_bundle import Asked, bundle
 from monitor.oneshot.evidence_text import markdown
 from monitor.store import page_queries, queries
 from monitor.store.liveness import trouble
@@ -32,6 +30,7 @@ from monitor.web.permissions import RefusedError, TooManyTriesError
 from monitor.web.requests import SAID, told
 from monitor.web.site import COOKIE, VISITOR, root_of, see_other, site_of, visitor_of
 from monitor.web.snapshots import Snapshot
+from monitor.web.target_facts import evidence_of, target_named
 
 _HERE = Path(__file__).parent
 #: Rows of one page: events, notifications, groups of waits, openings.
@@ -160,23 +159,8 @@ async def _of_target(
 async def evidence(request: web.Request) -> web.Response:
     """The bundle for support: to read, or to download."""
     site, name = site_of(request), request.query.get("name", "")[:500]
-    snapshot = await site.reader.snapshot()
-    status = snapshot.by_name.get(name)
-    if status is None:
-        raise RefusedError(404, f"no target is named {name!r}")
-    record = await site.reader.ask(target_record, name)
-    settings = site.settings
-    route = settings.routes.get(status.route)
-    if route is None:
-        raise RefusedError(404, f"the settings have no route {status.route} any more")
-    asked = Asked(
-        route=route,
-        catalog=settings.catalog,
-        reference=_reference(settings, status.key),
-        fingerprint=None,
-        rules=None,
-    )
-    made = bundle(record, asked, datetime.now(UTC))
+    status = await target_named(site, name)
+    made = await evidence_of(site, status)
     how = request.query.get("format", "")
     text = json.dumps(made, indent=2) if how == "json" else markdown(made)
     if how in ("json", "markdown"):
@@ -193,14 +177,6 @@ async def evidence(request: web.Request) -> web.Response:
     return await _page(
         request, "evidence.html", None, f"Evidence: {name}", live=False, name=name, text=text
     )
-
-
-def _reference(settings: Settings, key: str) -> str:
-    """How the settings name a key's secret."""
-    if pool := settings.pool_of(key):
-        return pool.secrets.reference
-    own = (one.secret.reference for one in settings.keys if one.name == key)
-    return next(own, "unknown to these settings")
 
 
 async def propagation(request: web.Request) -> web.Response:

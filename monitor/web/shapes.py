@@ -14,7 +14,9 @@ from monitor.access.words import (
     Contract,
     DeclarationKind,
     EventKind,
+    Gate,
     Hold,
+    ProbeKind,
     Reason,
     State,
     Surface,
@@ -46,6 +48,61 @@ class TargetShape(TypedDict, total=False):
     next_probe_at: Time | None
     spend_today_usd: float
     held_by: Hold
+
+
+class RunShape(TypedDict):
+    """A run of equal answers. Latencies are milliseconds."""
+
+    target: str
+    route: str
+    kind: ProbeKind
+    diagnosis: Code | None
+    status: int | None
+    gate: Gate | None
+    message: str
+    first_at: Time
+    last_at: Time
+    count: int
+    request_ids: list[str]
+    request_times: list[Time]
+    headers: dict[str, str]
+    latency_mean_ms: float
+    latency_min_ms: float
+    latency_max_ms: float
+    latency_median_ms: float
+    latency_p95_ms: float
+    reused: int
+    fresh: int
+    connect_ms: float | None
+    tls_ms: float | None
+    first_byte_ms: float | None
+    cost_usd: float
+
+
+class DeclarationShape(TypedDict):
+    """What a person declared of an organization or a key."""
+
+    id: int
+    kind: DeclarationKind
+    subject: str
+    at: Time
+    source: str
+
+
+class TargetPage(TypedDict):
+    """One target, and its answers since `start`: the declaration in force, else the change to its state."""
+
+    target: TargetShape
+    start: Time
+    declared: bool
+    declarations: list[DeclarationShape]
+    runs: list[RunShape]
+    runs_left_out: int
+    advice: str | None
+
+
+#: The bundle's own form, which support reads.
+Bundle = dict[str, Any]
 
 
 class CountsShape(TypedDict):

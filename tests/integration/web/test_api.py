@@ -20,9 +20,11 @@ async def test_every_answer_has_the_shape_that_is_described(world):
     client = await world.browse()
     for one in DESCRIBED:
         if one.method == "GET" and one.answer is not None and "{" not in one.path:
-            found = (await client.get(f"/api/v1{one.path}")).json()
-            TypeAdapter(one.answer).validate_python(found)
-            assert set(found) == set(one.answer.__annotations__), one.path
+            answer = await client.get(f"/api/v1{one.path}", params={"name": acme.name})
+            assert answer.status_code == 200, one.path
+            TypeAdapter(one.answer).validate_python(answer.json())
+            if known := getattr(one.answer, "__annotations__", None):
+                assert set(answer.json()) == set(known), one.path
 
 
 async def test_the_description_names_every_address(world):
