@@ -12,6 +12,7 @@ from monitor.cli import (
     daemon_commands,
     diagnose,
     explain,
+    healthcheck,
     history,
     simulate,
     status,
@@ -59,6 +60,6 @@ app.add_typer(config.app, name="config")
 app.add_typer(alerts.app, name="alerts")
 app.command("web")(web.web)
 app.command("backup")(daemon_commands.backup)
-app.command("healthcheck")(status.healthcheck)
+app.command("healthcheck")(healthcheck.healthcheck)
 app.command("simulate")(simulate.simulate)
 app.command("demo")(simulate.demo)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # the commands start fast: what they need is imported when th
     from monitor.access.observation import Diagnosis
     from monitor.access.target import Target
     from monitor.config import Settings
+    from monitor.config.web_section import Address
     from monitor.store.records import DaemonRow
 
 
@@ -130,6 +131,18 @@ def _open_to_all(settings: "Settings") -> Iterator[str]:
         if mode & 0o006:
             what = "change" if mode & 0o002 else "read"
             yield f"{path}: every user can {what} it (mode {mode:04o}): chmod o= {path}"
+
+
+def listen_address(text: str) -> "Address":
+    """What `--listen` says; anything else than HOST:PORT ends the command."""
+    from pydantic_core import PydanticCustomError
+
+    from monitor.config.web_section import address
+
+    try:
+        return address(text)
+    except PydanticCustomError as error:
+        fail(f"--listen {text!r} {error}")
 
 
 def select_targets(settings: "Settings", names: Sequence[str]) -> "tuple[Target, ...]":

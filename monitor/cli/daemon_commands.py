@@ -35,9 +35,9 @@ _DESCRIPTORS = 8192
 def run(config: ConfigOption = None) -> None:
     """Watch the targets of the settings and tell people of every change, until stopped."""
     from monitor.daemon.channels import learn, senders_of
-    from monitor.daemon.health_reporter import ServiceManager
     from monitor.daemon.serve import serve
     from monitor.daemon.service import Monitor
+    from monitor.daemon.service_manager import ServiceManager
     from monitor.logs.logging_setup import log_uncaught
 
     settings = load_settings(config)
@@ -102,6 +102,8 @@ def _announce(settings: "Settings") -> None:
     told = ", ".join(channel.name for channel in settings.channels)
     note(f"tells: {told or 'this terminal (no channels are configured)'}")
     note(f"remembers in: {settings.database}")
+    page = settings.web.url or f"http://{settings.web.listen.from_here}/"
+    note(f"shows it at: {page} (start the page with: access-monitor web)")
 
 
 def _enough_descriptors() -> None:

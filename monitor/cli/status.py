@@ -1,6 +1,5 @@
-"""`status` and `healthcheck`: what the database knows of targets and daemon, beside a running daemon."""
+"""`status`: what the database knows of targets and daemon, beside a running daemon."""
 
-import os
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,6 @@ from monitor.access.target import pool_name_of, pool_summary
 from monitor.access.words import Code, Effect, State
 from monitor.cli.common import (
     ConfigOption,
-    Exit,
     Format,
     FormatOption,
     load_settings,
@@ -213,30 +211,3 @@ def _rank(target: "TargetStatus", stale: timedelta, now: datetime) -> int | None
     if (answer and answer.effect is Effect.INCONCLUSIVE) or (due and now - due >= stale):
         return 3
     return None
-
-
-def healthcheck(config: ConfigOption = None) -> None:
-    """Exit with 0 only if the daemon made progress lately; say what is wrong otherwise.
-
-    Needs no secrets, no network and no valid settings but the database's: it reads what the daemon
-    notes there.
-    """
-    from monitor.config import SettingsError, find, named_database
-    from monitor.store import status_queries
-    from monitor.store.errors import StoreError
-    from monitor.store.liveness import trouble
-
-    try:
-        database = named_database(find(config, os.environ), os.environ)
-        daemon = status_queries.daemon(database)
-    except (SettingsError, StoreError) as error:
-        problem: str | None = str(error)
-    else:
-        problem = trouble(daemon, datetime.now(UTC))
-    if problem is None:
-        print(
-            f"ok: the daemon makes progress (process {daemon.pid if daemon else '-'}, {database})"
-        )
-        return
-    print(f"unhealthy: {printable(problem)}")
-    raise typer.Exit(Exit.FAILED)

@@ -7,13 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monitor.cli.common import ConfigOption, Exit, fail, no_core, note, plain_errors
+from monitor.cli.common import (
+    ConfigOption,
+    Exit,
+    fail,
+    listen_address,
+    many,
+    no_core,
+    note,
+    plain_errors,
+)
 from monitor.cli.streams import redact_output, redactor
 
 if TYPE_CHECKING:
     from monitor.config import Settings
     from monitor.config.web_section import Address
+    from monitor.web.live_events import LiveEvents
     from monitor.web.permissions import HashedToken
+
+#: Seconds between two signs of life for the service manager's watchdog.
+_REPORT_EVERY = 10.0
 
 
 def web(
@@ -39,7 +52,7 @@ def web(
     configure(
         redactor(), log_format=settings.monitor.log_format, level=settings.monitor.log_level.upper()
     )
-    address = _address(listen, settings)
+    address = listen_address(listen) if listen else settings.web.listen
     note(f"reads: {settings.database} (start the daemon with: access-monitor run)")
     raise typer.Exit(asyncio.run(_serve(settings, tokens, address)))
 
@@ -85,33 +98,40 @@ def _tokens(settings: "Settings") -> "tuple[HashedToken, ...]":
     return tuple(found)
 
 
-def _address(listen: str | None, settings: "Settings") -> "Address":
-    from pydantic_core import PydanticCustomError
-
-    from monitor.config.web_section import address
-
-    if listen is None:
-        return settings.web.listen
-    try:
-        return address(listen)
-    except PydanticCustomError as error:
-        fail(f"--listen {listen!r} {error}")
-
-
 async def _serve(
     settings: "Settings", tokens: "tuple[HashedToken, ...]", address: "Address"
 ) -> int:
     from monitor.daemon import signals
+    from monitor.daemon.service_manager import ServiceManager
     from monitor.web.web_server import StartError, application, require_allowed, serve
 
-    loop = asyncio.get_running_loop()
+    loop, manager = asyncio.get_running_loop(), ServiceManager()
     asked: asyncio.Future[int] = loop.create_future()
     signals.serve_with(
         lambda number: loop.call_soon_threadsafe(asked.set_result, number), lambda: None
     )
+
+    async def report(url: str, live: "LiveEvents") -> None:
+        """Tell the service manager that the page is up, and from then on that it lives."""
+        manager.ready(_status_line(url, live.open))
+        try:
+            while True:
+                await asyncio.sleep(_REPORT_EVERY)
+                manager.alive()
+                manager.status(_status_line(url, live.open))
+        finally:
+            manager.stopping()
+
     try:
         require_allowed(settings.web, address)
-        number = await serve(application(settings, tokens), address, asked)
+    except StartError as error:
+        fail(str(error))
+    try:
+        number = await serve(application(settings, tokens), address, asked, report)
     except StartError as error:
         fail(str(error), Exit.FAILED)
     return 130 if number == 2 else 0
+
+
+def _status_line(url: str, streams: int) -> str:
+    return f"at {url}; {many(streams, 'page')} watched live"

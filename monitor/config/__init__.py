@@ -6,6 +6,7 @@ from monitor.config.loading import (
     find,
     load,
     named_database,
+    named_listen,
 )
 from monitor.config.outlook import month, price_of
 from monitor.config.problems import SettingsError
@@ -27,6 +28,7 @@ __all__ = [
     "load",
     "month",
     "named_database",
+    "named_listen",
     "price_of",
     "schema",
     "show",

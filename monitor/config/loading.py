@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
 from monitor.catalog import builtin
 from monitor.config import outlook
@@ -20,6 +21,7 @@ from monitor.config.references import UnreadableError, read_file
 from monitor.config.schema import form
 from monitor.config.settings import OPENAI, OPENAI_URL, File, Settings
 from monitor.config.urls import is_openai
+from monitor.config.web_section import Address, Web, address
 from monitor.config.wording import follows, path_of, words_of
 
 #: Read in this order when neither the command line nor the environment names a file.
@@ -31,7 +33,7 @@ FILE_CAP = 4 * 1024 * 1024
 #: Characters of a file of which only the section that is asked for is parsed: ten thousand keys take
 #: half a second.
 _LONG = 100_000
-_OWN_SECTION = re.compile(r"^\[monitor\][^\n]*\n(?:(?!\[)[^\n]*\n)*", re.MULTILINE)
+_OWN_SECTION = r"^\[{name}\][^\n]*\n(?:(?!\[)[^\n]*\n)*"
 
 
 def load(
@@ -138,12 +140,34 @@ def named_database(path: Path | None, environ: Mapping[str, str]) -> Path:
         SettingsError: when the file cannot be read at all.
 
     """
+    url = _setting(path, "monitor", "database")
+    if path and isinstance(url, str) and url.startswith("sqlite:///"):
+        return path.parent.absolute() / url.removeprefix("sqlite:///")
+    return default_database(environ)
+
+
+def named_listen(path: Path | None) -> Address:
+    """Where the page listens by the settings file, whatever else the file says; in the same way.
+
+    Raises:
+        SettingsError: when the file cannot be read at all.
+
+    """
+    try:
+        return address(_setting(path, "web", "listen"))
+    except PydanticCustomError:
+        return Web().listen
+
+
+def _setting(path: Path | None, section: str, name: str) -> Any:
+    """A setting as the file has it, None without it or without a file. Raises SettingsError."""
     problem = None
     try:
         data = read_file(path, FILE_CAP)[0] if path else b""
         text = data.decode("utf-8-sig")
-        own = _OWN_SECTION.search(text) if len(text) > _LONG else None
-        section = tomllib.loads(own[0] if own else text).get("monitor")
+        pattern = _OWN_SECTION.format(name=section)
+        own = re.search(pattern, text, re.MULTILINE) if len(text) > _LONG else None
+        found = tomllib.loads(own[0] if own else text).get(section)
     except UnreadableError as error:
         problem = f"cannot be read: {error}"
     except (ValueError, RecursionError):
@@ -151,10 +175,7 @@ def named_database(path: Path | None, environ: Mapping[str, str]) -> Path:
     if problem:
         # Outside of the handler: the parser's error may hold the whole text.
         raise SettingsError([Problem("", None, problem)], str(path))
-    url = section.get("database") if isinstance(section, dict) else None
-    if path and isinstance(url, str) and url.startswith("sqlite:///"):
-        return path.parent.absolute() / url.removeprefix("sqlite:///")
-    return default_database(environ)
+    return found.get(name) if isinstance(found, dict) else None
 
 
 def _variable(path: Place) -> str:

@@ -38,6 +38,12 @@ class Address:
         except ValueError:
             return self.host == "localhost"
 
+    @property
+    def from_here(self) -> "Address":
+        """Where this machine reaches a server that listens there."""
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing listens by this
+        return Address(everywhere.get(self.host, self.host), self.port)
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"

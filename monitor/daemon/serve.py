@@ -11,8 +11,8 @@ import structlog
 from monitor.alerts.interfaces import Sender
 from monitor.config import Settings, SettingsError
 from monitor.daemon import signals
-from monitor.daemon.health_reporter import ServiceManager
 from monitor.daemon.service import Monitor, ReloadError
+from monitor.daemon.service_manager import ServiceManager
 from monitor.store.errors import StoreError
 
 log = structlog.get_logger()

@@ -14,7 +14,7 @@ from monitor.daemon.changes import Changes, EventBuilder
 from monitor.daemon.channels import learn, redactor_of
 from monitor.daemon.clock import Clock
 from monitor.daemon.deliveries import Deliveries
-from monitor.daemon.health_reporter import HealthReporter, HeartbeatSender, ServiceManager
+from monitor.daemon.health_reporter import HealthReporter, HeartbeatSender
 from monitor.daemon.inbox_reader import InboxReader
 from monitor.daemon.listings import Listings
 from monitor.daemon.payments import Payments
@@ -27,6 +27,7 @@ from monitor.daemon.schedule import (
     reschedule_lost,
     schedule_all,
 )
+from monitor.daemon.service_manager import ServiceManager
 from monitor.daemon.staleness import NetworkState, StaleRoutes
 from monitor.daemon.time_passing import ClockWatch, DeadlineCheck
 from monitor.daemon.watches import Watches

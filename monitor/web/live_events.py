@@ -42,6 +42,11 @@ class LiveEvents:
         self._events: list[Event] = []
         self._last = 0
 
+    @property
+    def open(self) -> int:
+        """How many streams are open."""
+        return self._streams
+
     async def end(self) -> None:
         """End all streams at once, for a stop."""
         self._ended = True

@@ -38,7 +38,7 @@ def visitor_of(request: web.Request) -> Visitor:
 
 def is_api(request: web.Request) -> bool:
     """Whether a program asks: it gets errors as JSON, and no page to sign in."""
-    return request.path.startswith(("/api/", "/metrics"))
+    return request.path.startswith(("/api/", "/metrics", "/healthz"))
 
 
 def root_of(request: web.Request) -> str:

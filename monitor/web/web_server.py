@@ -88,8 +88,16 @@ def require_allowed(web_settings: Web, listen: Address) -> None:
         )
 
 
-async def serve(app: web.Application, listen: Address, stop: asyncio.Future[int]) -> int:
-    """Answer until `stop` has a signal's number, which is returned. Raises StartError."""
+async def serve(
+    app: web.Application,
+    listen: Address,
+    stop: asyncio.Future[int],
+    report: Callable[[str, LiveEvents], Awaitable[None]],
+) -> int:
+    """Answer until `stop` has a signal's number, which is returned. Raises StartError.
+
+    `report` runs meanwhile, with the page's address.
+    """
     runner = web.AppRunner(
         app, access_log=None, shutdown_timeout=_STOP_MOST, handler_cancellation=True
     )
@@ -101,8 +109,13 @@ async def serve(app: web.Application, listen: Address, stop: asyncio.Future[int]
         except OSError as error:
             raise StartError(f"cannot listen on {listen}: {error.strerror or error}") from None
         host, port = runner.addresses[0][:2]
-        log.info("web_started", url=f"http://{Address(host, port)}/")
-        return await stop
+        url = f"http://{Address(host, port)}/"
+        log.info("web_started", url=url)
+        reporting = asyncio.ensure_future(report(url, app[SITE].live))
+        try:
+            return await stop
+        finally:
+            reporting.cancel()
     finally:
         await runner.cleanup()
         log.info("web_stopped")

@@ -286,6 +286,23 @@ class Lab:
         """Start the daemon on the settings file."""
         return await self.start("run", "--config", str(self.settings), environ=environ)
 
+    async def page(self, **environ: str) -> tuple[asyncio.subprocess.Process, str]:
+        """Start the page on the settings file. Returns its process, and its address with a slash."""
+        words = ("web", "--config", str(self.settings), "--listen", "127.0.0.1:0")
+        process = await self.start(*words, environ=environ, log="web")
+        log, found = self.folder / "web.log", ""
+
+        def listening() -> bool:
+            nonlocal found
+            match = re.search(r".*web_started.*", log.read_text())
+            match = match and re.search(r"http://[\d.:]+/", match[0])
+            found = match[0] if match else ""
+            return bool(found) or process.returncode is not None
+
+        await self.until(listening, "the page to listen")
+        assert found, log.read_text()
+        return process, found
+
     async def call(self, *arguments: str, **environ: str) -> Ended:
         """Run the command to its end."""
         process = await asyncio.create_subprocess_exec(

@@ -9,8 +9,8 @@ import pytest
 from quick_time import FACTOR, PATIENCE
 
 from monitor.daemon import health, health_reporter
-from monitor.daemon.health_reporter import ServiceManager
 from monitor.daemon.service import Monitor
+from monitor.daemon.service_manager import ServiceManager
 from monitor.store import page_queries, status_queries
 from monitor.store.liveness import trouble
 from monitor.store.records import as_json

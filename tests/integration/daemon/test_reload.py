@@ -5,8 +5,8 @@ import asyncio
 import pytest
 import structlog
 
-from monitor.daemon.health_reporter import ServiceManager
 from monitor.daemon.serve import reload
+from monitor.daemon.service_manager import ServiceManager
 
 pytestmark = pytest.mark.anyio
 

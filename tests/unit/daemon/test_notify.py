@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from monitor.daemon.health_reporter import ServiceManager
+from monitor.daemon.service_manager import ServiceManager
 
 
 @pytest.fixture(params=["path", "abstract"])
