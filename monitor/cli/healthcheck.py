@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monitor.cli.common import ConfigOption, Exit, fail, listen_address, printable
+from monitor.access.readable import printable
+from monitor.cli.common import ConfigOption, Exit, fail, listen_address
 
 if TYPE_CHECKING:
     from monitor.config.web_section import Address
