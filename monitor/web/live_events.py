@@ -26,6 +26,8 @@ _EVERY = 1.0
 _SIGN_OF_LIFE = 15.0
 #: Events that are kept for streams that are behind; who missed more is told to read anew.
 _KEPT = 500
+#: Tells a reader to read everything anew.
+_RESET = "event: reset\ndata: {}\n\n"
 #: Seconds after which a reader that takes nothing loses its stream.
 _SLOW = 10.0
 
@@ -41,6 +43,7 @@ class LiveEvents:
         self._news = asyncio.Condition()
         self._events: list[Event] = []
         self._last = 0
+        self._databases = 0
 
     @property
     def open(self) -> int:
@@ -75,7 +78,8 @@ class LiveEvents:
                 self._asking = asyncio.create_task(self._ask(), name="live events")
             await response.prepare(request)
             with suppress(ConnectionError, TimeoutError):
-                known = int(last) if last.isascii() and last.isdecimal() else self._last
+                given = int(last) if last.isascii() and last.isdecimal() else self._last
+                known = min(given, self._last)
                 await self._tell(response, known)
         finally:
             self._streams -= 1
@@ -87,27 +91,37 @@ class LiveEvents:
             missed = await self._reader.ask(events_after, last, _KEPT)
             last = await _send(response, missed, last)
             if len(missed) == _KEPT:
-                await _write(response, "event: reset\ndata: {}\n\n")
+                await _write(response, _RESET)
                 last = self._last
+        database = self._databases
         while not self._ended:
+            if database != self._databases:
+                database, last = self._databases, self._last
+                await _write(response, _RESET)
             news = [event for event in self._events if event.id > last]
             if news:
                 last = await _send(response, news, last)
                 continue
             try:
                 async with asyncio.timeout(_SIGN_OF_LIFE), self._news:
-                    await self._news.wait_for(partial(self._has_news, last))
+                    await self._news.wait_for(partial(self._has_news, last, database))
             except TimeoutError:
                 await _write(response, ": alive\n\n")
 
-    def _has_news(self, last: int) -> bool:
-        return self._ended or self._last > last
+    def _has_news(self, last: int, database: int) -> bool:
+        return self._ended or self._last > last or self._databases != database
 
     async def _ask(self) -> None:
         """Ask for new events until nobody listens."""
         while self._streams:
             await asyncio.sleep(_EVERY)
             try:
+                newest = await self._reader.ask(last_event)
+                if newest < self._last:  # another database is in its place
+                    self._last, self._events = newest, []
+                    self._databases += 1
+                    async with self._news:
+                        self._news.notify_all()
                 found = await self._reader.ask(events_after, self._last, _KEPT)
             except StoreError as error:
                 log.warning("events_not_read", error=str(error))

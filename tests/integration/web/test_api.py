@@ -200,3 +200,25 @@ async def test_streams_are_bounded(world, monkeypatch):
     client = await world.browse()
     async with client.stream("GET", "/api/v1/events"):
         assert (await client.get("/api/v1/events")).status_code == 503
+
+
+async def test_a_stream_goes_on_when_another_database_is_in_its_place(world):
+    acme = world.target()
+    await world.watch(acme)
+    for _ in range(3):
+        await world.happened(acme, State.UNVERIFIED)
+    client = await world.browse()
+    async with client.stream("GET", "/api/v1/events", headers={"Last-Event-ID": "999"}) as answer:
+        lines = answer.aiter_lines()
+        while await anext(lines) != ": connected":
+            pass
+        await world.recorder.aclose()
+        for path in world.folder.glob("monitor.db*"):
+            path.unlink()
+        world.recorder = None
+        await world.watch(acme)
+        assert await world.happened(acme, State.AVAILABLE) == 1
+        stream = Stream(lines)
+        assert (await stream.event())["event"] == "reset"
+        second = await world.happened(acme, State.UNVERIFIED, before=State.AVAILABLE)
+        assert (await stream.event())["id"] == str(second)
