@@ -28,13 +28,15 @@ from monitor.web import page_values as values
 from monitor.web.page_values import Chosen
 from monitor.web.permissions import RefusedError, TooManyTriesError
 from monitor.web.requests import SAID, told
-from monitor.web.site import COOKIE, VISITOR, root_of, see_other, site_of, visitor_of
+from monitor.web.site import COOKIE, VISITOR, address_of, root_of, see_other, site_of, visitor_of
 from monitor.web.snapshots import Snapshot
 from monitor.web.target_facts import evidence_of, target_named
 
 _HERE = Path(__file__).parent
 #: Rows of one page: events, notifications, groups of waits, openings.
 _EVENTS, _NOTIFICATIONS, _GROUPS, _OPENINGS = 50, 100, 100, 20
+#: None: a browser then sends the cookie to what lies beside the page only, also below a path of a proxy.
+_COOKIE_PATH = ""
 #: The time over which the routes to a model are compared.
 _COMPARED = timedelta(days=7)
 
@@ -245,9 +247,7 @@ async def sign_in(request: web.Request) -> web.Response:
     form = await request.post()
     permissions, now = site_of(request).permissions, time.monotonic()
     try:
-        visitor = permissions.by_token(
-            str(form.get("token", "")).strip(), request.remote or "", now
-        )
+        visitor = permissions.by_token(str(form.get("token", "")).strip(), address_of(request), now)
     except TooManyTriesError:
         return await _login(request, "Too many wrong tokens: wait a minute.", 429)
     if visitor is None:
@@ -255,7 +255,12 @@ async def sign_in(request: web.Request) -> web.Response:
     response = see_other("./")
     secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
     response.set_cookie(
-        COOKIE, permissions.sign_in(visitor, now), httponly=True, samesite="Strict", secure=secure
+        COOKIE,
+        permissions.sign_in(visitor, now),
+        path=_COOKIE_PATH,
+        httponly=True,
+        samesite="Strict",
+        secure=secure,
     )
     return response
 
@@ -264,7 +269,7 @@ async def sign_out(request: web.Request) -> web.Response:
     """End the session."""
     site_of(request).permissions.sign_out(request.cookies.get(COOKIE, ""))
     response = see_other("login")
-    response.del_cookie(COOKIE)
+    response.del_cookie(COOKIE, path=_COOKIE_PATH)
     return response
 
 

@@ -36,6 +36,15 @@ def visitor_of(request: web.Request) -> Visitor:
     return request[VISITOR]
 
 
+def address_of(request: web.Request) -> str:
+    """Where the request comes from; behind a proxy the last address that the proxy names."""
+    if site_of(request).settings.web.behind_proxy:
+        named = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+        if named:
+            return named[:100]
+    return request.remote or ""
+
+
 def is_api(request: web.Request) -> bool:
     """Whether a program asks: it gets errors as JSON, and no page to sign in."""
     return request.path.startswith(("/api/", "/metrics", "/healthz"))

@@ -21,7 +21,17 @@ from monitor.web.permissions import (
     names_this_machine,
     same_origin,
 )
-from monitor.web.site import COOKIE, SITE, VISITOR, Site, is_api, root_of, see_other, site_of
+from monitor.web.site import (
+    COOKIE,
+    SITE,
+    VISITOR,
+    Site,
+    address_of,
+    is_api,
+    root_of,
+    see_other,
+    site_of,
+)
 from monitor.web.snapshots import Reader
 
 log = structlog.get_logger()
@@ -190,9 +200,7 @@ def _visitor(request: web.Request, permissions: Permissions) -> tuple[Visitor | 
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         try:
-            return permissions.by_token(
-                token.strip(), request.remote or "", time.monotonic()
-            ), False
+            return permissions.by_token(token.strip(), address_of(request), time.monotonic()), False
         except TooManyTriesError:
             raise RefusedError(429, "too many wrong tokens: wait a minute") from None
     cookie = request.cookies.get(COOKIE)

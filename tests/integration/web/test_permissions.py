@@ -194,3 +194,22 @@ async def test_every_answer_has_the_headers_that_bind_the_browser(world):
         assert "unsafe" not in policy
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "no-referrer"
+
+
+async def test_behind_a_proxy_guesses_are_counted_for_who_made_them(world, tokens):
+    await world.watch(world.target())
+    client = await world.browse("", behind_proxy=True)
+    guesser = {"X-Forwarded-For": "192.0.2.7, 192.0.2.66"}
+    for n in range(11):
+        bad = {"Authorization": f"Bearer FAKE-guess-{n:012}"}
+        status = (await client.get("/api/v1/status", headers=bad | guesser)).status_code
+    assert status == 429
+    good = {"Authorization": f"Bearer {tokens['read']}", "X-Forwarded-For": "192.0.2.66, 192.0.2.7"}
+    assert (await client.get("/api/v1/status", headers=good)).status_code == 200
+
+
+async def test_the_cookie_stays_below_the_path_of_the_page(world, tokens, signed_in):
+    await world.watch(world.target())
+    client = await world.browse("")
+    answer = await signed_in(client, tokens["read"])
+    assert "path" not in answer.headers["Set-Cookie"].lower()
