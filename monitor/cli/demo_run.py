@@ -1,4 +1,4 @@
-"""The demo itself: simulator, receivers and a real daemon, shown while they work."""
+"""The demo itself: simulator, receivers, a real daemon and its page, shown while they work."""
 
 import asyncio
 import contextlib
@@ -164,6 +164,30 @@ async def _play(
         webhook_url=receivers.webhook_url,
         mail_url=receivers.mail_url,
     )
+    page = Page(settings, screen.folder / "web.log")
+    try:
+        address = await page.start()
+        screen.say(f"Watch it in a browser: {address}\n")
+        simulator.replace(simulator.scenario)  # the story begins with the daemon
+        return await _watch(
+            screen, simulator, receivers, settings=settings, environ=environ, seconds=seconds
+        )
+    except PageError as error:
+        screen.say(str(error))
+        return Exit.FAILED
+    finally:
+        await page.end()
+
+
+async def _watch(
+    screen: _Screen,
+    simulator: Simulator,
+    receivers: Receivers,
+    *,
+    settings: Path,
+    environ: Mapping[str, str],
+    seconds: int,
+) -> Exit:
     screen.say(
         "Eight targets of two organizations and a relay, against a simulated API on this machine.\n"
         "No account, no network; it would cost a cent or two if it were real. A daemon watches them,\n"
@@ -191,6 +215,54 @@ async def _play(
         screen.say("\n".join((screen.folder / "daemon.log").read_text().splitlines()[-15:]))
         return Exit.FAILED
     return _conclude(screen, simulator, receivers)
+
+
+class PageError(Exception):
+    """The page did not start. The text says why."""
+
+
+class Page:
+    """The page on the demo's database, as a process of its own that is given none of its secrets."""
+
+    def __init__(self, settings: Path, log: Path) -> None:
+        self._settings = settings
+        self._log = log
+        self._reading: asyncio.Task[None] | None = None
+
+    async def start(self) -> str:
+        """Start it on a free port. Returns its address. Raises PageError."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "monitor", "web",
+            "--config", str(self._settings), "--listen", "127.0.0.1:0",
+            stderr=asyncio.subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._reading = asyncio.create_task(self._read(self._process.stderr, listening))
+        either: set[asyncio.Future[Any]] = {listening, self._reading}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not listening.done():
+            said = "\n".join(self._log.read_text().splitlines()[-15:])
+            raise PageError(f"the page did not start; its log ends with\n{said}")
+        return listening.result()
+
+    async def _read(
+        self, stderr: asyncio.StreamReader | None, listening: asyncio.Future[str]
+    ) -> None:
+        """Write its log to the file, and learn from it where it listens."""
+        if stderr is None:
+            return
+        with self._log.open("wb") as log:
+            async for line in stderr:
+                log.write(line)
+                log.flush()
+                if b"web_started" in line and not listening.done():
+                    listening.set_result(json.loads(line)["url"])
+
+    async def end(self) -> None:
+        """Stop it, if it runs."""
+        if self._reading is not None:
+            await _stop(self._process)
+            await self._reading
 
 
 def _states(folder: Path) -> str:

@@ -115,6 +115,7 @@ async def test_the_demo_of_the_readme_shows_the_guarantee_at_work(there):
     # a make that finds what is installed
     shutil.copy(ROOT / "Makefile", there.folder)
     said = await run(there, "make -o .venv/.ready demo")
+    assert said.startswith("Watch it in a browser: http://127.0.0.1:")
     assert "Available: gpt-image-2:images (acme-prod)" in said
     assert said.rstrip().endswith(" 0 dead.")
 
