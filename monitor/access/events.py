@@ -102,10 +102,11 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A recorded event and its notifications, by channel."""
+    """A recorded event and its notifications, by channel; for silenced channels the silence's id."""
 
     event: Event
     pending: Mapping[str, Notification]
+    silenced: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

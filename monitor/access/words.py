@@ -162,6 +162,7 @@ class EventKind(StrEnum):
     BUDGET = "budget"
     OFFLINE = "offline"
     ONLINE = "online"
+    SILENCE_ENDED = "silence_ended"
     STARTED = "started"
     STOPPING = "stopping"
 
@@ -222,5 +223,7 @@ class Reason(StrEnum):
     BUDGET_EXHAUSTED = "budget_exhausted"
     ALL_ROUTES_FAIL = "all_routes_fail"
     A_ROUTE_ANSWERS = "a_route_answers"
+    SILENCE_EXPIRED = "silence_expired"
+    SILENCE_ENDED_BY_HAND = "silence_ended_by_hand"
     DAEMON_STARTED = "daemon_started"
     DAEMON_STOPPING = "daemon_stopping"

@@ -28,8 +28,9 @@ _ACTIVE = re.compile(r"(?<![\w.])@(?=[\w*])|<(?=users/)|\](?=\()|\[(?=#\d)")
 class Facts:
     """The facts of one event; `monitor.alerts.messages` lists the keys."""
 
-    def __init__(self, event: Event):
+    def __init__(self, event: Event, channel: str | None = None):
         self.event = event
+        self._channel = channel
         self._values: Mapping[str, Any] = event.facts
         key, _, capability = (event.target or "").partition("/")
         model, surface = split_capability(capability)
@@ -84,6 +85,20 @@ class Facts:
             return None
         parts = [f"{count} {name(str(word))}" for word, count in value.items() if count]
         return ", ".join(parts[:20]) or None
+
+    def entries(self, key: str) -> list[Mapping[str, Any]]:
+        """A list of mappings; their values are as they came."""
+        value = self._values.get(key)
+        return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+    @property
+    def hidden_before(self) -> list[int]:
+        """The numbers of the target's earlier events that a silence kept from this channel, or from any."""
+        value = self._values.get("hidden_before")
+        if not isinstance(value, Mapping):
+            return []
+        lists = value.values() if self._channel is None else [value.get(self._channel)]
+        return sorted({id_ for ids in lists if isinstance(ids, list) for id_ in ids if id_})
 
     def time(self, key: str) -> datetime | None:
         """An ISO 8601 time, aware."""

@@ -35,6 +35,11 @@ JSON values; the line of a missing or malformed fact is left out. The keys:
 | `counts` | targets by state |
 | `page` | the address of the target's page |
 | `since_last_start` | events by kind since the last start |
+| `silence`, `why`, `by`, `since`, `ended_by` | an ended silence: id, reason, whose, ISO time; who ended it |
+| `hidden`, `hidden_kinds` | the number of notifications it hid, and of each kind of event |
+| `changed` | targets whose state or blocker is not what was last told: `target`, `told`, `now`, … |
+| `changed_targets`, `unchanged_targets` | number of such targets, and of the others with hidden changes |
+| `hidden_before` | by channel, the ids of earlier events of the target that a silence hid from it |
 | `down_since` | of `started`: ISO time since when no daemon had lived; none at the first start |
 """
 
@@ -50,12 +55,16 @@ from monitor.access.wait_times import under
 from monitor.access.words import Code, EventKind
 from monitor.alerts.facts import TITLE_CAP, Facts, clean, count, moment, name, title
 from monitor.alerts.render import Level, Message, Wording
+from monitor.alerts.silence_wording import changed_targets
 from monitor.alerts.wording import wording
 
 #: Most events that one message shows in full; each of the others is named in one line.
 FULL_MOST = 20
 #: Most facts with lines of their own; the others go into one closing line.
 ROWS_MOST = 4
+
+#: Silenced events that a message names.
+_NAMED_MOST = 5
 
 _WORST_FIRST: tuple[Level, ...] = ("failure", "warning", "success", "info")
 _BAD: tuple[Level, ...] = ("failure", "warning")
@@ -106,12 +115,19 @@ def compose(
 
 
 class Draft:
-    """Events that may share a message, prepared once for messages of several lengths."""
+    """Events that may share a message to a channel, prepared once for messages of several lengths."""
 
-    def __init__(self, items: Sequence[Event], *, now: datetime, summary: str | None = None):
+    def __init__(
+        self,
+        items: Sequence[Event],
+        *,
+        now: datetime,
+        summary: str | None = None,
+        channel: str | None = None,
+    ):
         if not items:
             raise ValueError("nothing to tell")
-        self._items = [_Item(event, now) for event in items]
+        self._items = [_Item(event, now, channel) for event in items]
         self._head = clean(summary or "")
 
     def __len__(self) -> int:
@@ -148,13 +164,14 @@ class Draft:
 class _Item:
     """One event of a draft, and what a message says of it, made when it is needed."""
 
-    def __init__(self, event: Event, now: datetime):
+    def __init__(self, event: Event, now: datetime, channel: str | None):
         self.event = event
         self._now = now
+        self._channel = channel
 
     @cached_property
     def _facts(self) -> Facts:
-        return Facts(self.event)
+        return Facts(self.event, self._channel)
 
     @cached_property
     def brief(self) -> Wording:
@@ -238,6 +255,10 @@ def _matter(facts: Facts) -> list[tuple[str, str]]:
     nobody = event.kind is EventKind.OFFLINE or event.diagnosis is Code.NETWORK_ERROR
     rows = (
         ("Cause" if nobody else "Server said", said),
+        ("Changed", changed_targets(facts)),
+        ("Unchanged", _unchanged(facts)),
+        ("Reason", facts.words("why")),
+        ("Not told", _hidden_before(facts)),
         ("Next try not before", moment(hint) if hint else None),
         *_waited(facts),
         (
@@ -259,6 +280,22 @@ def _stale(facts: Facts) -> str | None:
     names, of = facts.names("stale", 10), facts.number("targets") or 0
     more = f" and {int(of) - len(names)} more" if of > len(names) else ""
     return ", ".join(names) + more if names else None
+
+
+def _unchanged(facts: Facts) -> str | None:
+    number = facts.number("unchanged_targets")
+    return f"{count(number, 'target')}, as it was told here last" if number else None
+
+
+def _hidden_before(facts: Facts) -> str | None:
+    """Earlier events of the target that a silence kept from whoever reads this; of many the last."""
+    ids = facts.hidden_before
+    if not ids:
+        return None
+    were = "change of this target was" if len(ids) == 1 else "changes of this target were"
+    named = ", ".join(f"#{id_}" for id_ in ids[-_NAMED_MOST:])
+    last = "the last: " if len(ids) > _NAMED_MOST else ""
+    return f"{len(ids)} earlier {were} silenced ({last}{named})"
 
 
 def _rest(facts: Facts, now: datetime) -> list[str]:

@@ -1,7 +1,7 @@
 """What each event says: its title, what happened and what to do. Pure.
 
 Here are the events that no gate causes (blockers, staleness, shutdowns, budgets, the monitor itself), and the
-choice among all; `gate_wording` has the others.
+choice among all; `gate_wording` and `silence_wording` have the others.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from monitor.access.words import Code, EventKind, Reason, Staleness
 from monitor.alerts import gate_wording
 from monitor.alerts.facts import Facts, count
 from monitor.alerts.render import Wording
+from monitor.alerts.silence_wording import silence_ended
 
 #: Most steps in one message.
 STEPS_MOST = 3
@@ -174,6 +175,7 @@ _BY_EVENT: dict[EventKind, Callable[[Facts], Wording]] = {
     EventKind.BUDGET: budget,
     EventKind.OFFLINE: offline,
     EventKind.ONLINE: online,
+    EventKind.SILENCE_ENDED: silence_ended,
     EventKind.STARTED: started,
     EventKind.STOPPING: stopping,
 }

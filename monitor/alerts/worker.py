@@ -283,7 +283,8 @@ class ChannelWorker:
         scopes = {row.event.scope for row in group.rows}
         scope = scopes.pop() if len(scopes) == 1 else None
         summary = self._summary(scope) if scope else None
-        return Draft([row.event for row in group.rows], now=self._now(), summary=summary)
+        events = [row.event for row in group.rows]
+        return Draft(events, now=self._now(), summary=summary, channel=self._channel.name)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sends.discard(task)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 #: The newest revision in `migrations/versions`.
-HEAD = "0001"
+HEAD = "0002"
 
 #: Seconds that a connection waits for another process's transaction.
 BUSY_TIMEOUT = 5.0

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -15,6 +15,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from monitor.access.holds import Reservation
 from monitor.access.memory import TargetState
+from monitor.access.silences import Silence
 from monitor.access.target import Target
 from monitor.access.wait_times import Opening
 from monitor.access.words import DeclarationKind, EventKind
@@ -37,6 +38,7 @@ from monitor.store.records import (
     SpendRow,
     value_of,
 )
+from monitor.store.silences import Silences, hid_anything, not_ended
 from monitor.store.transaction import Hide, Memo, Transaction
 from monitor.store.write_queue import MOST, WriteQueue
 from monitor.store.writer import Writer
@@ -63,10 +65,13 @@ class Recorder:
         files: DatabaseFiles,
         commits: CommitWatch,
         before: DaemonRow | None,
+        *,
+        silences: Iterable[Silence],
     ) -> None:
         #: for results, which are kept while the database refuses them
         self.queue = queue
         self.outbox = Outbox(queue)
+        self.silences = Silences(queue, silences)
         self._lock = lock
         self._files = files
         self._commits = commits
@@ -95,7 +100,9 @@ class Recorder:
         lock, connection, commits, memo, before = await asyncio.to_thread(_open, path, clock())
         files = DatabaseFiles(path)
         writer = Writer(connection, memo, clock, files.save, hide)
-        return cls(WriteQueue(writer, most=most), lock, files, commits, before)
+        return cls(
+            WriteQueue(writer, most=most), lock, files, commits, before, silences=memo.silences
+        )
 
     async def aclose(self) -> None:
         """Write what waits, record the stop, and release the file for another instance."""
@@ -179,9 +186,12 @@ class Recorder:
         self._inbox_empty_at = None if found else last
         return found
 
-    async def settle_inbox(self, ids: Sequence[int]) -> None:
-        """Mark requests as taken. Call it after they are carried out: a crash in between repeats them."""
-        await self.queue.do(lambda work: work.settle_inbox(ids))
+    async def settle_inbox(self, ids: Sequence[int], reply: str | None = None) -> None:
+        """Mark requests as taken, with a reply for who waits for it.
+
+        Call it after they are carried out: a crash in between repeats them.
+        """
+        await self.queue.do(lambda work: work.settle_inbox(ids, reply))
 
     async def declare(
         self, kind: DeclarationKind, subject: str, at: datetime, source: str
@@ -253,7 +263,11 @@ def _open(
                 before = connection.execute(select(tables.daemon)).mappings().one_or_none()
                 _note_start(connection, now)
                 release_leases(connection)
-                memo = Memo(targets=targets.load_known(connection))
+                memo = Memo(
+                    targets=targets.load_known(connection),
+                    silences=not_ended(connection),
+                    hides=hid_anything(connection),
+                )
             commits = CommitWatch(path)
         undo.pop_all()
     return lock, connection, commits, memo, value_of(DaemonRow, before) if before else None

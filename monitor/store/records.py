@@ -36,11 +36,12 @@ T = TypeVar("T")
 
 
 class NotificationState(StrEnum):
-    """The state of a notification: not delivered yet, delivered, or given up."""
+    """The state of a notification: not delivered yet, delivered, given up, or never to be sent."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
     DEAD = "dead"
+    SILENCED = "silenced"
 
 
 # --- input ---
@@ -292,8 +293,8 @@ class RouteOfModel:
 def value_of(form: Callable[..., T], row: "RowMapping | sqlite3.Row", **given: Any) -> T:
     """A dataclass of this form: its fields are `given`, or read from the columns of their names.
 
-    Enumerations are stored as their words and mappings as JSON. Raises ValueError or TypeError for what
-    this program has not written.
+    Enumerations are stored as their words, mappings and tuples as JSON. Raises ValueError or TypeError
+    for what this program has not written.
     """
     readers, columns = _readers(form), row.keys()
     read = {name: readers[name](row[name]) for name in columns if name in readers}
@@ -308,6 +309,8 @@ def _readers(form: Callable[..., Any]) -> dict[str, Callable[[Any], Any]]:
 def _reader(hint: Any) -> Callable[[Any], Any]:
     if get_origin(hint) is Mapping:
         return json.loads
+    if get_origin(hint) is tuple:
+        return lambda stored: tuple(json.loads(stored))
     word, *optional = get_args(hint) or (hint,)
     if not (isinstance(word, type) and issubclass(word, StrEnum)):
         return lambda stored: stored

@@ -183,16 +183,40 @@ class OpeningTable(NumberedTable, table=True):
     flickers: int
 
 
+class SilenceTable(NumberedTable, table=True):
+    """What a person did not want to be told, from when to when. Its id is never used again."""
+
+    __tablename__ = "silences"
+    __table_args__ = (
+        # those whose end was not told yet
+        Index("ix_silences_not_ended", "id", sqlite_where=text("ended_at IS NULL")),
+        CheckConstraint("reason <> ''", name="reason"),
+        {"sqlite_autoincrement": True},
+    )
+
+    patterns: str
+    reason: str
+    by: str
+    created_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+
+
 class NotificationTable(NumberedTable, table=True):
-    """The outbox: one event for one channel, until delivered or given up."""
+    """The outbox: one event for one channel, until delivered, given up or silenced."""
 
     __tablename__ = "notifications"
     __table_args__ = (
         UniqueConstraint("event_id", "channel"),
         # a channel's pending rows in order, and the counts of pending and dead
         Index(None, "state", "channel", "event_id"),
+        # what a silence hid
+        Index(
+            "ix_notifications_silenced", "silence_id", sqlite_where=text("silence_id IS NOT NULL")
+        ),
         _one_of("state", NotificationState),
         CheckConstraint("channel <> ''", name="channel"),
+        CheckConstraint("(state = 'silenced') = (silence_id IS NOT NULL)", name="silenced"),
     )
 
     event_id: int = Field(foreign_key="events.id")
@@ -205,6 +229,7 @@ class NotificationTable(NumberedTable, table=True):
     delivered_at: datetime | None
     dead_at: datetime | None
     last_error: str | None
+    silence_id: int | None = Field(foreign_key="silences.id")
 
 
 class DeclarationTable(NumberedTable, table=True):
@@ -287,6 +312,7 @@ targets = metadata.tables["targets"]
 runs = metadata.tables["runs"]
 events = metadata.tables["events"]
 openings = metadata.tables["openings"]
+silences = metadata.tables["silences"]
 notifications = metadata.tables["notifications"]
 declarations = metadata.tables["declarations"]
 inbox = metadata.tables["inbox"]

@@ -20,6 +20,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    select,
     update,
 )
 from sqlalchemy.dialects import sqlite
@@ -29,6 +30,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from monitor.access.events import Event, Notification, Recorded
 from monitor.access.holds import Posting
 from monitor.access.memory import TargetState, to_json
+from monitor.access.silences import Silence, silenced_by
 from monitor.store import tables
 from monitor.store.errors import StoreError
 from monitor.store.records import (
@@ -81,6 +83,19 @@ _INSERT_OPENING = insert(tables.openings)
 _INSERT_EVENT = insert(tables.events)
 _INSERT_NOTIFICATION = insert(tables.notifications)
 
+#: Earlier notifications of a target's events that one event looks at, the newest.
+_EARLIER_MOST = 200
+_sent, _event = tables.notifications.c, tables.events.c
+_EARLIER = (
+    select(_sent.channel, _sent.state, _sent.event_id)
+    .join_from(tables.events, tables.notifications)
+    .where(
+        _event.target == bindparam("of"),
+        _sent.channel.in_(bindparam("channels", expanding=True)),
+    )
+    .order_by(_event.at.desc(), _event.id.desc())
+    .limit(_EARLIER_MOST)
+)
 
 _Row = Mapping[str, Any]
 
@@ -98,10 +113,15 @@ class Known:
 
 @dataclass(slots=True)
 class Memo:
-    """A cache of the writer: targets by name, and the open runs of each, as committed."""
+    """A cache of the writer: targets by name, and the open runs of each, as committed.
+
+    `silences` are those whose end was not told yet, and `hides` is whether any ever hid something.
+    """
 
     targets: dict[str, Known] = field(default_factory=dict)
     runs: dict[RunKey, OpenRun] = field(default_factory=dict)
+    silences: tuple[Silence, ...] = ()
+    hides: bool = False
 
 
 class Transaction:
@@ -112,8 +132,9 @@ class Transaction:
     ) -> None:
         self._connection = connection
         self._memo = memo
-        #: what this transaction adds to the cache once it is committed
+        #: what this transaction adds to the cache once it is committed, and the silences after it
         self._added = Memo()
+        self.silences, self._hides = memo.silences, memo.hides
         self.now = now
         self.hide = hide
         self._gathered: dict[Executable, list[_Row]] = {}
@@ -133,6 +154,7 @@ class Transaction:
         """Keep what the transaction added for the next ones."""
         self._memo.targets.update(self._added.targets)
         self._memo.runs.update(self._added.runs)
+        self._memo.silences, self._memo.hides = self.silences, self._hides
 
     def put(self, change: Change) -> list[Recorded]:
         """Write a change and return its recorded events. Raises StoreError for an unknown target."""
@@ -155,7 +177,7 @@ class Transaction:
             self._gather(_TAKE_DECLARATION, {"row": change.declaration, "taken_at": self.now})
         if change.inbox is not None:
             self.settle_inbox([change.inbox], change.reply)
-        return [self._record(event) for event in change.events]
+        return [self.record(event) for event in change.events]
 
     def post(self, posting: Posting) -> None:
         """Add the posting to the spending of keys, insert new holds, and delete released ones."""
@@ -227,8 +249,10 @@ class Transaction:
             row_id = self._insert(INSERT_RUN, row | first_answer(run_key, key, answer))
         self._added.runs[run_key] = OpenRun(row_id, key, answer.at, request_ids, latencies)
 
-    def _record(self, event: Event) -> Recorded:
-        facts = json.dumps(self.hide(dict(event.facts)))
+    def record(self, event: Event) -> Recorded:
+        """Write an event, and for each of its channels a notification: pending, or silenced."""
+        silenced = self._silenced(event)
+        facts = json.dumps(self.hide(dict(event.facts)) | self._hidden_before(event, silenced))
         # equal to what is read back from the row
         event = replace(event, request_id=self.hide(event.request_id), facts=json.loads(facts))
         target = self._target(event.target) if event.target else None
@@ -249,20 +273,50 @@ class Transaction:
         event = replace(event, id=self._insert(_INSERT_EVENT, row))
         pending = {}
         for channel in event.channels:
+            hidden = silenced.get(channel)
             row = {
                 "event_id": event.id,
                 "channel": channel,
-                "state": NotificationState.PENDING,
+                "state": NotificationState.SILENCED if hidden else NotificationState.PENDING,
                 "attempts": 0,
                 "created_at": self.now,
+                "silence_id": hidden,
             }
-            pending[channel] = Notification(
-                id=self._insert(_INSERT_NOTIFICATION, row),
-                event=event,
-                attempts=0,
-                created_at=self.now,
-            )
-        return Recorded(event, pending)
+            id_ = self._insert(_INSERT_NOTIFICATION, row)
+            if not hidden:
+                pending[channel] = Notification(id_, event, attempts=0, created_at=self.now)
+        return Recorded(event, pending, silenced)
+
+    def _silenced(self, event: Event) -> dict[str, int]:
+        """The channels that a silence keeps the event from, each with the silence's id."""
+        if not self.silences:
+            return {}
+        found = {
+            channel: silence.id
+            for channel in event.channels
+            if (silence := silenced_by(event, channel, self.silences, self.now))
+        }
+        self._hides |= bool(found)
+        return found
+
+    def _hidden_before(self, event: Event, silenced: Mapping[str, int]) -> dict[str, Any]:
+        """The fact that a silence hid earlier events of the target, from channels that are told this one.
+
+        It has the numbers of these events by channel, since the channel was last told of the target.
+        """
+        told = [channel for channel in event.channels if channel not in silenced]
+        if not self._hides or event.target is None or not told:
+            return {}
+        values = {"of": event.target, "channels": told}
+        hidden: dict[str, list[int]] = {channel: [] for channel in told}
+        ended: set[str] = set()
+        for channel, state, id_ in self._connection.execute(_EARLIER, values):
+            if state != NotificationState.SILENCED:
+                ended.add(channel)
+            elif channel not in ended:
+                hidden[channel].insert(0, id_)
+        found = {channel: ids for channel, ids in hidden.items() if ids}
+        return {"hidden_before": found} if found else {}
 
 
 def memory_columns(memory: TargetState) -> dict[str, Any]:

@@ -86,11 +86,34 @@ async def test_an_older_database_is_copied_aside_and_migrated(path, recorder, cl
     add_revision(monkeypatch, path.parent, "batch.add_column(sa.Column('note', sa.String()))")
     await (await Recorder.open(path, clock=clock)).aclose()
     assert "note" in columns(path)
-    copy = path.with_name(f"{path.name}.before-0002")
+    copy = path.with_name(f"{path.name}.before-0003")
     assert mode(copy) == "600"
     assert "note" not in columns(copy)
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT count(*) FROM targets").fetchone() == (1,)
+
+
+async def test_what_was_recorded_before_there_were_silences_stays(path, recorder, clock, make):
+    await recorder.aclose()
+    path.unlink()
+    config, engine = database._config(), database.writing_engine(path, foreign_keys=False)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO events (id, kind, at, reason, facts)"
+            " VALUES (7, 'offline', '2026-11-20 12:00:00.000000', 'all_routes_fail', '{}')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO notifications (event_id, channel, state, attempts, created_at)"
+            " VALUES (7, 'ops', 'pending', 0, '2026-11-20 12:00:00.000000')"
+        )
+    again = await Recorder.open(path, clock=clock)
+    (row,) = await again.outbox.pending("ops", 10)
+    assert row.event.id == 7
+    await again.register([make.target()])
+    assert await again.write([make.change(make.target(), "ops")]) == [8]
+    await again.aclose()
 
 
 async def test_a_migration_that_fails_leaves_the_file_as_it_was(path, recorder, clock, monkeypatch):
@@ -181,8 +204,11 @@ def schema(connection) -> dict[str, str]:
     rows = connection.exec_driver_sql(
         "SELECT name, sql FROM sqlite_master WHERE name <> 'alembic_version' AND sql IS NOT NULL"
     )
-    # constraints in one order: the tables' text lists them as they were declared
-    return {name: sorted(line.strip(" \t,") for line in sql.splitlines()) for name, sql in rows}
+    # constraints in one order: the tables' text lists them as they were declared; a migration quotes names
+    return {
+        name: sorted(line.strip(" \t,") for line in sql.replace('"', "").splitlines())
+        for name, sql in rows
+    }
 
 
 def columns(path: Path) -> list[str]:
@@ -191,12 +217,12 @@ def columns(path: Path) -> list[str]:
 
 
 def add_revision(patch: pytest.MonkeyPatch, folder: Path, steps: str) -> None:
-    """Let the program know a revision 0002 that changes `targets`."""
+    """Let the program know a revision 0003 that changes `targets`."""
     (folder / "versions").mkdir()
-    (folder / "versions" / "0002.py").write_text(
+    (folder / "versions" / "0003.py").write_text(
         "import sqlalchemy as sa\n"
         "from alembic import op\n"
-        "revision, down_revision = '0002', '0001'\n"
+        "revision, down_revision = '0003', '0002'\n"
         "def upgrade():\n"
         "    with op.batch_alter_table('targets', recreate='always') as batch:\n"
         f"        {steps.split('; ', maxsplit=1)[0]}\n"
@@ -212,4 +238,4 @@ def add_revision(patch: pytest.MonkeyPatch, folder: Path, steps: str) -> None:
         return made
 
     patch.setattr(database, "_config", config)
-    patch.setattr(database, "HEAD", "0002")
+    patch.setattr(database, "HEAD", "0003")

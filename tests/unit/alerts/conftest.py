@@ -57,6 +57,14 @@ DECLARED = {"declared_at": "2026-11-20T14:05:00+00:00"}
 TYPICAL = {"typical_wait_s": 1_011.5, "openings": 12}
 
 
+SILENCE = {
+    "silence": 3,
+    "why": "the relay is moved tonight",
+    "by": "alice",
+    "since": "2026-11-20T12:00:00+00:00",
+}
+
+
 def stored_events() -> dict[str, list[Event]]:
     """By the stored file's name: one for every event, and the variants that read differently."""
     cases = {
@@ -211,6 +219,27 @@ def stored_events() -> dict[str, list[Event]]:
             message="the host api.openai.example is not known"),
         "online": _monitor(
             EventKind.ONLINE, Reason.A_ROUTE_ANSWERS, routes=["relay"], lasted_s=2_400
+        ),
+        "silence_ended": _monitor(
+            EventKind.SILENCE_ENDED, Reason.SILENCE_EXPIRED, **SILENCE, hidden=4,
+            hidden_kinds={"overdue": 2, "locked": 1, "unblocked": 1}, changed_targets=3,
+            unchanged_targets=2,
+            changed=[
+                {"target": "acme-prod/gpt-image-2:images", "told": "propagating", "now": "locked",
+                 "told_blocker": None, "blocker": None},
+                {"target": "acme-prod/gpt-5.1:summary", "told": None, "now": "unverified",
+                 "told_blocker": None, "blocker": "quota_exhausted"},
+                {"target": "acme-prod/gpt-5.1:chat", "told": "available", "now": "available",
+                 "told_blocker": "quota_exhausted", "blocker": None},
+            ],
+        ),
+        "silence_ended-nothing": _monitor(
+            EventKind.SILENCE_ENDED, Reason.SILENCE_ENDED_BY_HAND, **SILENCE, ended_by="bob", hidden=2,
+            hidden_kinds={"overdue": 2}, changed_targets=0, unchanged_targets=1, changed=[],
+        ),
+        "locked-hidden_before": _event(
+            EventKind.LOCKED, Reason.LOCKED_BY_ANSWER, before=PROPAGATING, after=LOCKED,
+            facts={"hidden_before": {"ops": [12, 13], "mail": [13]}},
         ),
         "started": _monitor(
             EventKind.STARTED, Reason.DAEMON_STARTED, targets=14,

@@ -1,0 +1,221 @@
+"""Silences in the database: made and ended in the writer's transactions, and what is told when one ends.
+
+What a silence hides is decided in `transaction`, where the notifications are written.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, bindparam, insert, or_, select, update
+
+from monitor.access.events import Event, Recorded
+from monitor.access.silences import IN_FORCE_MOST, Silence, silenced_by
+from monitor.access.words import Code, EventKind, Reason
+from monitor.store import tables
+from monitor.store.records import NotificationState, value_of
+from monitor.store.transaction import Transaction
+from monitor.store.write_queue import WriteQueue
+
+#: Most targets that the message of an end names.
+_NAMED_MOST = 20
+
+_silences = tables.silences.c
+_notifications = tables.notifications.c
+_events = tables.events.c
+_targets = tables.targets.c
+
+_HIDDEN = (
+    select(tables.events, _notifications.id.label("notification_id"), _notifications.channel)
+    .join_from(tables.notifications, tables.events)
+    .where(_notifications.silence_id == bindparam("silence"))
+    .order_by(_notifications.event_id)
+)
+_MOVE = (
+    update(tables.notifications)
+    .where(_notifications.id == bindparam("row"))
+    .values(silence_id=bindparam("to"))
+)
+#: What a channel was told of a target: what was sent to it, or hidden by a silence whose end it was told.
+_TOLD = (
+    select(_events.kind, _events.after, _events.diagnosis, _events.facts)
+    .join_from(tables.events, tables.notifications)
+    .outerjoin(tables.silences, _silences.id == _notifications.silence_id)
+    .where(
+        _events.target == bindparam("of"),
+        _notifications.channel == bindparam("to"),
+        or_(
+            _notifications.state.in_([NotificationState.PENDING, NotificationState.DELIVERED]),
+            and_(_silences.ended_at.is_not(None), _silences.id != bindparam("silence")),
+        ),
+    )
+    .order_by(_events.at.desc(), _events.id.desc())
+    .limit(1)
+)
+_LAST_STATE = _TOLD.where(_events.after.is_not(None))
+_LAST_BLOCKER = _TOLD.where(_events.kind.in_([EventKind.BLOCKED, EventKind.UNBLOCKED]))
+_NOW = select(_targets.state, _targets.blocker).where(_targets.name == bindparam("of"))
+
+
+class Silences:
+    """The silences whose end was not told yet. Each method is one unit of work, and raises StoreError."""
+
+    def __init__(self, queue: WriteQueue, known: Iterable[Silence]) -> None:
+        self._queue = queue
+        self._known = {one.id: one for one in known}
+
+    def expired(self, now: datetime) -> list[Silence]:
+        """Those that are over and wait for their end to be told. From memory: it may be asked each second."""
+        return [one for one in self._known.values() if not one.in_force(now)]
+
+    def get(self, id_: int) -> Silence | None:
+        """The silence with this id, unless it has ended."""
+        return self._known.get(id_)
+
+    async def make(
+        self, patterns: Sequence[str], reason: str, by: str, expires_at: datetime, *, item: int
+    ) -> Silence | None:
+        """Begin a silence, and settle the request in the inbox that asks for it.
+
+        Returns None, with nothing settled, when too many are in force.
+        """
+
+        def make(work: Transaction) -> Silence | None:
+            if len(work.silences) >= IN_FORCE_MOST:
+                return None
+            said = work.hide(reason), work.hide(by)
+            new = Silence(0, tuple(patterns), *said, work.now, expires_at)
+            row = asdict(new) | {"id": None, "patterns": json.dumps(new.patterns)}
+            key = work.flush().execute(insert(tables.silences), row).inserted_primary_key
+            assert key is not None  # noqa: S101  it is None only for several rows at once
+            new = replace(new, id=int(key[0]))
+            work.silences = (*work.silences, new)
+            work.settle_inbox([item], json.dumps({"silence": new.id}))
+            return new
+
+        made = await self._queue.do(make)
+        if made:
+            self._known[made.id] = made
+        return made
+
+    async def end(
+        self, silence: Silence, reason: Reason, by: str | None = None, *, item: int | None = None
+    ) -> list[Recorded]:
+        """End a silence, record what is told of that, and settle the request that asks for it, if any.
+
+        Each channel from which it hid something is told of it once. What another silence covers as well
+        waits for the end of that one.
+        """
+
+        def end(work: Transaction) -> list[Recorded]:
+            recorded = _end(work, silence, reason, by)
+            if item is not None:
+                work.settle_inbox([item], json.dumps({"silence": silence.id}))
+            return recorded
+
+        recorded = await self._queue.do(end)
+        self._known.pop(silence.id, None)
+        return recorded
+
+
+def not_ended(connection: Connection) -> tuple[Silence, ...]:
+    """The silences whose end was not told yet, oldest first."""
+    query = select(tables.silences).where(_silences.ended_at.is_(None)).order_by(_silences.id)
+    return tuple(value_of(Silence, row) for row in connection.execute(query).mappings())
+
+
+def hid_anything(connection: Connection) -> bool:
+    """Whether a silence ever hid something."""
+    query = select(_notifications.id).where(_notifications.silence_id.is_not(None)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def _end(work: Transaction, silence: Silence, reason: Reason, by: str | None) -> list[Recorded]:
+    connection = work.flush()
+    unended = _silences.id == silence.id, _silences.ended_at.is_(None)
+    ended = update(tables.silences).where(*unended).values(ended_at=work.now)
+    if not connection.execute(ended).rowcount:
+        return []
+    work.silences = tuple(one for one in work.silences if one.id != silence.id)
+    of_channels: dict[str, list[RowMapping]] = {}
+    moves = []
+    for row in connection.execute(_HIDDEN, {"silence": silence.id}).mappings().all():
+        if other := _other(work, row):
+            moves.append({"row": row["notification_id"], "to": other.id})
+        else:
+            of_channels.setdefault(row["channel"], []).append(row)
+    if moves:
+        connection.execute(_MOVE, moves)
+    begun = {
+        "silence": silence.id,
+        "why": silence.reason,
+        "by": silence.by,
+        "since": silence.created_at.isoformat(),
+        **({"ended_by": by} if by else {}),
+    }
+    return [
+        work.record(
+            Event(
+                EventKind.SILENCE_ENDED,
+                reason,
+                work.now,
+                facts=begun | _hidden(connection, silence, channel, rows),
+                channels=(channel,),
+            )
+        )
+        for channel, rows in of_channels.items()
+    ]
+
+
+def _other(work: Transaction, row: RowMapping) -> Silence | None:
+    """Another silence that covers what this one hid."""
+    if not work.silences:
+        return None
+    return silenced_by(value_of(Event, row), row["channel"], work.silences, work.now)
+
+
+def _hidden(
+    connection: Connection, silence: Silence, channel: str, rows: Sequence[RowMapping]
+) -> dict[str, Any]:
+    """What was hidden from a channel, and what is true now of what it was last told."""
+    first: dict[str, str | None] = {}
+    for row in rows:
+        target = row["target"]
+        if target is not None and first.get(target) is None:
+            first[target] = row["before"]
+    changed = []
+    for target, before in first.items():
+        values = {"of": target, "to": channel, "silence": silence.id}
+        told = connection.execute(_LAST_STATE, values).mappings().first()
+        blocked = connection.execute(_LAST_BLOCKER, values).mappings().first()
+        now = connection.execute(_NOW, {"of": target}).first()
+        state, blocker = told["after"] if told else None, _blocker(blocked)
+        # who was told nothing knows of no change from what was before
+        if now and ((state or before or now.state), blocker) != (now.state, now.blocker):
+            changed.append(
+                {
+                    "target": target,
+                    "told": state,
+                    "now": now.state,
+                    "told_blocker": blocker,
+                    "blocker": now.blocker,
+                }
+            )
+    return {
+        "hidden": len(rows),
+        "hidden_kinds": dict(Counter(row["kind"] for row in rows).most_common()),
+        "changed": changed[:_NAMED_MOST],
+        "changed_targets": len(changed),
+        "unchanged_targets": len(first) - len(changed),
+    }
+
+
+def _blocker(told: RowMapping | None) -> str | None:
+    """The blocker that a channel was last told of, unless it was told that it is gone."""
+    if told is None or told["kind"] == EventKind.UNBLOCKED:
+        return None
+    named = json.loads(told["facts"]).get("blocker")
+    return str(named) if named in set(Code) else told["diagnosis"]
