@@ -28,7 +28,16 @@ from monitor.web import page_values as values
 from monitor.web.page_values import Chosen
 from monitor.web.permissions import RefusedError, TooManyTriesError
 from monitor.web.requests import SAID, told
-from monitor.web.site import COOKIE, VISITOR, address_of, root_of, see_other, site_of, visitor_of
+from monitor.web.site import (
+    COOKIE,
+    VISITOR,
+    address_of,
+    is_secure,
+    root_of,
+    see_other,
+    site_of,
+    visitor_of,
+)
 from monitor.web.snapshots import Snapshot
 from monitor.web.target_facts import evidence_of, target_named
 
@@ -253,14 +262,13 @@ async def sign_in(request: web.Request) -> web.Response:
     if visitor is None:
         return await _login(request, "No such token.", 403)
     response = see_other("./")
-    secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
     response.set_cookie(
         COOKIE,
         permissions.sign_in(visitor, now),
         path=_COOKIE_PATH,
         httponly=True,
         samesite="Strict",
-        secure=secure,
+        secure=is_secure(request),
     )
     return response
 

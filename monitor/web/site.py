@@ -6,7 +6,7 @@ from aiohttp import web
 
 from monitor.config import Settings
 from monitor.web.live_events import LiveEvents
-from monitor.web.permissions import Permissions, Visitor
+from monitor.web.permissions import Permissions, Visitor, names_this_machine
 from monitor.web.snapshots import Reader
 
 COOKIE = "access_monitor_session"
@@ -43,6 +43,16 @@ def address_of(request: web.Request) -> str:
         if named:
             return named[:100]
     return request.remote or ""
+
+
+def is_secure(request: web.Request) -> bool:
+    """Whether the browser speaks TLS, to us or to the proxy in front."""
+    return request.secure or request.headers.get("X-Forwarded-Proto") == "https"
+
+
+def is_trusted(request: web.Request) -> bool:
+    """Whether browsers take the page's origin for one that nobody on the way can forge."""
+    return is_secure(request) or names_this_machine(request.host)
 
 
 def is_api(request: web.Request) -> bool:

@@ -28,6 +28,7 @@ from monitor.web.site import (
     Site,
     address_of,
     is_api,
+    is_trusted,
     root_of,
     see_other,
     site_of,
@@ -50,9 +51,9 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self';"
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # other sites learn nothing; with "no-referrer" a browser would not name the origin of our own forms
+    "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
@@ -155,6 +156,8 @@ async def _outermost(request: web.Request, handler: Handler) -> web.StreamRespon
     if not response.prepared:
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
+        if is_trusted(request):  # elsewhere browsers complain of it on their consoles
+            response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     return response
 
 

@@ -193,7 +193,8 @@ async def test_every_answer_has_the_headers_that_bind_the_browser(world):
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
 async def test_behind_a_proxy_guesses_are_counted_for_who_made_them(world, tokens):
@@ -213,3 +214,12 @@ async def test_the_cookie_stays_below_the_path_of_the_page(world, tokens, signed
     client = await world.browse("")
     answer = await signed_in(client, tokens["read"])
     assert "path" not in answer.headers["Set-Cookie"].lower()
+
+
+async def test_what_browsers_ignore_of_an_origin_that_can_be_forged_is_not_sent_to_it(world):
+    await world.watch(world.target())
+    client = await world.browse(behind_proxy=True)
+    for proto, sent in (("http", False), ("https", True)):
+        named = {"Host": "monitor.example", "X-Forwarded-Proto": proto}
+        headers = (await client.get("/", headers=named)).headers
+        assert ("Cross-Origin-Opener-Policy" in headers) == sent

@@ -20,6 +20,8 @@ TOKENS = {"WEB_READ": READ, "WEB_WRITE": WRITE}
 #: Secrets that the daemon is started with, and the web process is not.
 KEYS = {f"KEY_{n}": f"sk-sim-FAKE-key-{n}-0001" for n in range(6)}
 
+#: A name that a browser trusts less than the machine's own.
+ELSEWHERE = "monitor.example"
 TARGET = "acme-prod/gpt-image-2:images"
 
 _SHUT = f"""
@@ -260,7 +262,12 @@ async def viewer(anyio_backend: str) -> AsyncIterator[Viewer]:
         playwright = await stack.enter_async_context(async_playwright())
         browser = await playwright.chromium.launch(
             executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-background-networking",
+                f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1",
+            ],
         )
         stack.push_async_callback(browser.close)
         found = Viewer(browser, stack)
@@ -293,6 +300,11 @@ def pages() -> Mapping[str, str]:
 @pytest.fixture
 def tokens() -> dict[str, str]:
     return {"read": READ, "write": WRITE}
+
+
+@pytest.fixture
+def elsewhere() -> str:
+    return ELSEWHERE
 
 
 @pytest.fixture
