@@ -6,11 +6,14 @@ own and access over a provider's route are never put together.
 """
 
 import math
-from collections import Counter
+from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
+from operator import attrgetter
 
 from monitor.access.events import Decision
 from monitor.access.memory import TargetState
@@ -205,22 +208,55 @@ def percentile(share: float, waits: Iterable[float], still: Iterable[float]) -> 
 
     None while the estimate does not reach the share: too many still wait.
     """
+    return _reached(share, curve_of(waits, still))
+
+
+def _reached(share: float, steps: Iterable[Step]) -> float | None:
     # a product of fractions: five of ten must count as half
-    reached = (step.wait for step in curve_of(waits, still) if step.share >= share - 1e-9)
-    return next(reached, None)
+    return next((step.wait for step in steps if step.share >= share - 1e-9), None)
+
+
+def share_by(wait: float, steps: Sequence[Step]) -> float:
+    """The share (0 to 1) that has opened by this wait (seconds), by the steps of `curve_of`."""
+    passed = bisect_right(steps, wait, key=attrgetter("wait"))
+    return steps[passed - 1].share if passed else 0.0
+
+
+#: Contract, model, scope; the last two are None for a whole contract.
+_Group = tuple[Contract, str | None, str | None]
+
+
+@dataclass(slots=True)
+class _Sample:
+    """The waits of one group: those that ended with an opening, those that go on, and the unmeasured."""
+
+    waits: list[float] = field(default_factory=list)
+    still: list[float] = field(default_factory=list)
+    unmeasured: int = 0
+
+    def add(self, one: Opening | OngoingWait) -> None:
+        if isinstance(one, OngoingWait):
+            self.still.append(one.wait_s)
+        elif one.began.measured and (wait := one.wait_s) is not None:
+            self.waits.append(wait)
+        else:
+            self.unmeasured += 1
+
+    def summary(self, group: _Group) -> Summary:
+        steps = curve_of(self.waits, self.still)
+        at = [_reached(share, steps) for share in (0.5, 0.75, 0.9, 0.95)]
+        return Summary(*group, len(self.waits), len(self.still), self.unmeasured, *at)
 
 
 def summaries(openings: Sequence[Opening], waiting: Sequence[OngoingWait]) -> list[Summary]:
     """A summary per contract, and one per contract, model and organization; direct routes first."""
-    both: list[Opening | OngoingWait] = [*openings, *waiting]
-    groups: set[tuple[Contract, str | None, str | None]] = {
-        (one.contract, one.model, one.scope) for one in both
-    }
-    groups |= {(one.contract, None, None) for one in both}
-    return [
-        _summary(group, openings, waiting)
-        for group in sorted(groups, key=lambda group: (group[0], group[1] or "", group[2] or ""))
-    ]
+    # one pass over all: each key of a pool is a group of its own, so there may be as many as openings
+    groups = defaultdict[_Group, _Sample](_Sample)
+    for one in chain[Opening | OngoingWait](openings, waiting):
+        groups[one.contract, None, None].add(one)
+        groups[one.contract, one.model, one.scope].add(one)
+    ordered = sorted(groups, key=lambda group: (group[0], group[1] or "", group[2] or ""))
+    return [groups[group].summary(group) for group in ordered]
 
 
 def typical_wait(
@@ -230,27 +266,14 @@ def typical_wait(
 
     None while they are too few, or too many still wait.
     """
-    summary = _summary((contract, None, None), openings, waiting)
-    if summary.openings < ENOUGH or summary.median_s is None:
+    sample = _Sample()
+    for one in chain[Opening | OngoingWait](openings, waiting):
+        if one.contract is contract:
+            sample.add(one)
+    median = percentile(0.5, sample.waits, sample.still)
+    if len(sample.waits) < ENOUGH or median is None:
         return None
-    return summary.median_s, summary.openings
-
-
-def _summary(
-    group: tuple[Contract, str | None, str | None],
-    openings: Sequence[Opening],
-    waiting: Sequence[OngoingWait],
-) -> Summary:
-    contract, model, scope = group
-
-    def belongs(one: Opening | OngoingWait) -> bool:
-        return one.contract is contract and (model is None or (one.model, one.scope) == group[1:])
-
-    ours = [one for one in openings if belongs(one)]
-    waits = [one.wait_s for one in ours if one.began.measured and one.wait_s is not None]
-    still = [one.wait_s for one in waiting if belongs(one)]
-    at = [percentile(share, waits, still) for share in (0.5, 0.75, 0.9, 0.95)]
-    return Summary(contract, model, scope, len(waits), len(still), len(ours) - len(waits), *at)
+    return median, len(sample.waits)
 
 
 def under(seconds: float) -> float:

@@ -1,5 +1,6 @@
 """Propagation records, and the statistics of waits."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,8 +14,10 @@ from monitor.access.wait_times import (
     Began,
     OngoingWait,
     Opening,
+    curve_of,
     opening_of,
     percentile,
+    share_by,
     summaries,
     typical_wait,
     under,
@@ -181,6 +184,29 @@ def test_direct_and_provider_routes_are_never_put_together(story):
     assert typical_wait(Contract.DIRECT, [direct] * 2, [relay]) is None
     assert typical_wait(Contract.DIRECT, [direct] * 3, [relay]) == (600, 3)
     assert typical_wait(Contract.PROVIDER, [direct] * 3, [relay]) is None
+
+
+def test_thousands_of_groups_are_summed_in_one_pass(story):
+    """Each key of a pool is a group of its own: to go through all openings for each takes half a minute."""
+    story.answers(403).declares("verified").wait(600)
+    record(story)
+    one = record(story.wait(60))
+    many = [replace(one, scope=f"key pool-{number}") for number in range(40)]
+    found = summaries(iter(many), iter(()))  # who went through it again would find nothing
+    assert [(group.scope, group.openings) for group in found] == [
+        (None, 40),
+        *((scope, 1) for scope in sorted(one.scope for one in many)),
+    ]
+
+
+@given(
+    st.lists(st.integers(0, 20).map(float)),
+    st.lists(st.integers(0, 20).map(float)),
+    st.integers(-1, 21),
+)
+def test_the_share_by_a_wait_is_that_of_the_last_step_before_it(waits, still, wait):
+    steps = curve_of(waits, still)
+    assert share_by(wait, steps) == max((one.share for one in steps if one.wait <= wait), default=0)
 
 
 def test_under_is_rounded_up_so_that_it_is_true():
