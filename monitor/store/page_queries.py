@@ -1,13 +1,14 @@
 """The queries of the page and its API. As those of `queries`: read-only, of one moment, and bounded."""
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from monitor.access.events import Event
 from monitor.access.words import EventKind, State
@@ -24,6 +25,15 @@ _DECLARED = 1000
 
 _events = tables.events.c
 
+# made once: a page needs them for each of its targets
+_newest = (
+    select(_events.at, _events.before, _events.after)
+    .where(_events.target == bindparam("of"), _events.after.is_not(None))
+    .order_by(_events.at.desc(), _events.id.desc())
+)
+_SINCE = _newest.where(_events.at >= bindparam("since")).limit(_TRANSITIONS)
+_LAST_BEFORE = _newest.where(_events.at < bindparam("since")).limit(1)
+
 
 @dataclass(frozen=True, slots=True)
 class Transition:
@@ -39,12 +49,12 @@ class Timelines:
     """What the timelines of some targets are made of, since a time.
 
     `changes`: of each target the transitions, oldest first, and the last one before that time.
-    `gaps`: the stretches of time between daemons. `declared`: all declarations.
+    `gaps`: the stretches of time between daemons. `declared`: the declarations by subject, oldest first.
     """
 
     changes: Mapping[str, Sequence[Transition]]
     gaps: Sequence[tuple[datetime, datetime]]
-    declared: Sequence[Declaration]
+    declared: Mapping[str, Sequence[Declaration]]
     #: when the first event was recorded, None before it: nothing is known of the time before
     began: datetime | None
 
@@ -61,16 +71,18 @@ def timelines(path: Path, targets: Sequence[str], since: datetime) -> Timelines:
 
 
 def _transitions(connection: Connection, target: str, since: datetime) -> list[Transition]:
-    columns = select(_events.at, _events.before, _events.after)
-    its = columns.where(_events.target == target, _events.after.is_not(None))
-    newest = its.order_by(_events.at.desc(), _events.id.desc())
-    rows = [*connection.execute(newest.where(_events.at >= since).limit(_TRANSITIONS))]
-    if len(rows) < _TRANSITIONS:
-        rows += connection.execute(newest.where(_events.at < since).limit(1))
-    return [
+    of = {"of": target, "since": since}
+    rows = [*connection.execute(_SINCE, of)]
+    complete = len(rows) < _TRANSITIONS
+    if complete:
+        rows += connection.execute(_LAST_BEFORE, of)
+    found = [
         Transition(row.at, State(row.before) if row.before else None, State(row.after))
         for row in reversed(rows)
     ]
+    if not complete:  # the state of the time before the first one is not known: it has others there
+        found[0] = replace(found[0], before=None)
+    return found
 
 
 def _gaps(connection: Connection, since: datetime) -> list[tuple[datetime, datetime]]:
@@ -90,7 +102,7 @@ def _gaps(connection: Connection, since: datetime) -> list[tuple[datetime, datet
     return found
 
 
-def _declarations(connection: Connection, since: datetime) -> list[Declaration]:
+def _declarations(connection: Connection, since: datetime) -> dict[str, list[Declaration]]:
     its = tables.declarations.c
     newest = (
         select(tables.declarations)
@@ -98,8 +110,10 @@ def _declarations(connection: Connection, since: datetime) -> list[Declaration]:
         .order_by(its.at.desc(), its.id.desc())
         .limit(_DECLARED)
     )
-    rows = connection.execute(newest).mappings().all()
-    return [value_of(Declaration, row) for row in reversed(rows)]
+    found = defaultdict[str, list[Declaration]](list)
+    for row in reversed(connection.execute(newest).mappings().all()):
+        found[row["subject"]].append(value_of(Declaration, row))
+    return found
 
 
 def last_event(path: Path) -> int:

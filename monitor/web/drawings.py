@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
 
-from monitor.access.wait_times import Step
+from monitor.access.wait_times import Step, share_by
 from monitor.access.words import DeclarationKind, State
 
 #: The timeline's own units; the page stretches it.
@@ -22,8 +22,10 @@ _HEIGHTS = {
     State.LOCKED: 12.0,
     State.UNKNOWN: 4.0,
 }
-#: Segments of one drawing; what is shorter than a pixel is left out before.
-_SEGMENTS_MOST = 400
+#: Units between two declarations that are drawn: the width of their mark.
+_MARK = 12.0
+#: The gaps without a daemon, in the one timeline of a page that draws them.
+GAPS = "gaps"
 
 _CURVE_WIDE, _CURVE_HIGH, _LEFT, _BELOW = 640.0, 240.0, 44.0, 32.0
 
@@ -83,25 +85,36 @@ def timeline(
     axis: Axis,
     *,
     marks: Iterable[Mark] = (),
-    gaps: Iterable[tuple[datetime, datetime]] = (),
+    gaps: str = "",
+    finest: float = 0.5,
 ) -> str:
-    """A target's states on a real time axis, with declarations and the gaps in which no daemon lived."""
-    drawn = [(axis.x(one.start), axis.x(one.end), one.state) for one in spans]
+    """A target's states on a real time axis, with declarations and the gaps in which no daemon lived.
+
+    `gaps` is what `gaps_drawn` made, or a use of it. What is narrower than `finest` (of 1000 units) cannot be
+    seen, and is drawn as a part of what follows: thousands of changes must not make a page of megabytes.
+    """
+    places: dict[State, list[str]] = {}
+    begun = None
+    for number, one in enumerate(spans, 1):
+        begun, end = axis.x(one.start) if begun is None else begun, axis.x(one.end)
+        if number == len(spans):  # the present one is seen however short it is
+            begun = max(min(begun, end - finest), 0.0)
+        elif end - begun < finest:
+            continue
+        high = _HEIGHTS[one.state]
+        rectangle = f"M{begun:g} {_HIGH - high:g}h{end - begun:.4g}v{high:g}H{begun:g}z"
+        places.setdefault(one.state, []).append(rectangle)
+        begun = None
     parts = [
-        f'<rect class="s-{state}" x="{x}" y="{_HIGH - _HEIGHTS[state]:g}" width="{end - x:.1f}"'
-        f' height="{_HEIGHTS[state]:g}"/>'
-        for x, end, state in drawn[-_SEGMENTS_MOST:]
-        if end - x > 0
+        f'<path class="s-{state}" d="{"".join(rectangles)}"/>'
+        for state, rectangles in places.items()
     ]
-    for start, end in gaps:
-        x, width = axis.x(start), axis.x(end) - axis.x(start)
-        if width > 0:
-            parts.append(
-                f'<rect class="gap" x="{x}" y="0" width="{max(width, 1):.1f}" height="24"/>'
-            )
+    parts.append(gaps)
+    last = -_MARK
     for mark in marks:
-        if axis.start <= mark.at <= axis.end:
-            x = axis.x(mark.at)
+        x = axis.x(mark.at)
+        if axis.start <= mark.at <= axis.end and x - last >= _MARK:
+            last = x
             parts.append(
                 f'<path class="mark" d="M{x} 0v24m-6 -24h12l-6 7z"><title>{mark.kind}</title></path>'
             )
@@ -110,6 +123,18 @@ def timeline(
         f'<svg class="timeline" viewBox="0 0 1000 24" preserveAspectRatio="none" role="img"'
         f' aria-label="{said}">{"".join(parts)}</svg>'
     )
+
+
+def gaps_drawn(gaps: Iterable[tuple[datetime, datetime]], axis: Axis) -> str:
+    """The stretches of time without a daemon: drawn once, and used by the other timelines of the page."""
+    places, reached = [], 0.0
+    for start, end in gaps:
+        x, width = axis.x(start), axis.x(end) - axis.x(start)
+        if width > 0 and x + width > reached:
+            x, width = max(x, reached), max(width, 1.0)
+            reached = x + width
+            places.append(f"M{x:g} 0h{width:.4g}v24H{x:g}z")
+    return f'<path id="{GAPS}" class="gap" d="{"".join(places)}"/>' if places else ""
 
 
 def in_words(spans: Sequence[Span]) -> str:
@@ -128,14 +153,13 @@ def curve(steps: Sequence[Step], waiting: Sequence[float], label: str) -> str:
     """
     longest = max([step.wait for step in steps] + [*waiting, 60.0])
     scale = _Waits(longest)
-    line, share, ticks = [f"M{scale.x(0):.1f} {_y(0):.1f}"], 0.0, []
-    for step in steps:
-        x = scale.x(step.wait)
-        line.append(f"H{x:.1f}V{_y(step.share):.1f}")
+    # places to a tenth of a unit: of thousands of openings each is drawn once
+    heights = {f"{scale.x(step.wait):.1f}": f"{_y(step.share):.1f}" for step in steps}
+    line = [f"M{scale.x(0):.1f} {_y(0):.1f}"]
+    line += [f"H{x}V{y}" for x, y in heights.items()]
     line.append(f"H{scale.x(longest):.1f}")
-    for wait in waiting[:500]:
-        share = max((step.share for step in steps if step.wait <= wait), default=0.0)
-        ticks.append(f'<path class="waiting" d="M{scale.x(wait):.1f} {_y(share) - 6:.1f}v12"/>')
+    marked = {f"{scale.x(wait):.1f}": share_by(wait, steps) for wait in waiting}
+    ticks = "".join(f"M{x} {_y(share) - 6:.1f}v12" for x, share in marked.items())
     grid = [
         f'<path class="grid" d="M{_LEFT} {_y(part):.1f}H{_CURVE_WIDE}"/>'
         f'<text x="{_LEFT - 6}" y="{_y(part) + 4:.1f}" text-anchor="end">{part:.0%}</text>'
@@ -149,7 +173,7 @@ def curve(steps: Sequence[Step], waiting: Sequence[float], label: str) -> str:
     return (
         f'<svg class="curve" viewBox="0 0 {_CURVE_WIDE:g} {_CURVE_HIGH:g}" role="img"'
         f' aria-label="{escape(label)}">{"".join(grid)}<path class="line" d="{"".join(line)}"/>'
-        f"{''.join(ticks)}</svg>"
+        f'<path class="waiting" d="{ticks}"/></svg>'
     )
 
 

@@ -4,16 +4,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 from urllib.parse import urlencode
 
 from markupsafe import Markup
 
-from monitor.access.wait_times import OngoingWait, Opening, Step, curve_of
+from monitor.access.wait_times import OngoingWait, Opening, Step, curve_of, share_by
 from monitor.access.words import Contract, State
 from monitor.store.page_queries import Timelines, Transition
 from monitor.store.records import TargetStatus
-from monitor.web.drawings import Axis, Mark, Span, curve, timeline
+from monitor.web.drawings import GAPS, Axis, Mark, Span, curve, gaps_drawn, timeline
 from monitor.web.snapshots import Snapshot
 
 RANGES = {
@@ -168,12 +170,26 @@ def spans_of(
     return found
 
 
-def drawn(status: TargetStatus, lines: Timelines, axis: Axis) -> Markup:
-    """A target's timeline as SVG."""
-    spans = spans_of(lines.changes[status.target], status.state, status.since, axis)
-    ours = (status.organization, status.key)
-    marks = [Mark(one.kind, one.at) for one in lines.declared if one.subject in ours]
-    return Markup(timeline(spans, axis, marks=marks, gaps=lines.gaps))  # noqa: S704  made of figures and words of ours
+class Drawer:
+    """Draws the timelines of one page. Its gaps without a daemon are drawn in the first only."""
+
+    def __init__(self, lines: Timelines, axis: Axis, *, finest: float = 0.5) -> None:
+        self._lines = lines
+        self._axis = axis
+        self._finest = finest
+        self._gaps = gaps_drawn(lines.gaps, axis)
+
+    def draw(self, status: TargetStatus) -> Markup:
+        """A target's timeline as SVG."""
+        spans = spans_of(self._lines.changes[status.target], status.state, status.since, self._axis)
+        declared = self._lines.declared
+        ours = [declared.get(name or "", ()) for name in (status.organization, status.key)]
+        marks = [Mark(one.kind, one.at) for one in sorted(chain(*ours), key=attrgetter("at"))]
+        gaps = self._gaps
+        if gaps:
+            self._gaps = f'<use href="#{GAPS}"/>'
+        made = timeline(spans, self._axis, marks=marks, gaps=gaps, finest=self._finest)
+        return Markup(made)  # noqa: S704  made of figures and words of ours
 
 
 def axis_of(chosen: Chosen, began: datetime | None, now: datetime) -> Axis:
@@ -225,9 +241,8 @@ def waiting_rows(
     made = []
     for wait in waiting:
         its, waits, _ = steps[wait.contract]
-        share = max((step.share for step in its if step.wait <= wait.wait_s), default=0.0)
         place = (
-            f"{share:.0%} of openings like this one had come by now"
+            f"{share_by(wait.wait_s, its):.0%} of openings like this one had come by now"
             if len(waits) >= _ENOUGH
             else "too few openings to compare with"
         )

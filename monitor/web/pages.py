@@ -46,6 +46,8 @@ _HERE = Path(__file__).parent
 _EVENTS, _NOTIFICATIONS, _GROUPS, _OPENINGS = 50, 100, 100, 20
 #: None: a browser then sends the cookie to what lies beside the page only, also below a path of a proxy.
 _COOKIE_PATH = ""
+#: The narrowest change in a timeline among fifty, in its units: about a pixel.
+_COARSE = 2.0
 #: The time over which the routes to a model are compared.
 _COMPARED = timedelta(days=7)
 
@@ -84,9 +86,10 @@ async def overview(request: web.Request) -> web.Response:
         page_queries.timelines, names, snapshot.at - values.RANGES[chosen.range]
     )
     axis = values.axis_of(chosen, lines.began, snapshot.at)
+    drawer = values.Drawer(lines, axis, finest=_COARSE)
     groups: dict[str, list[values.Row]] = {}
     for name, one in shown:
-        drawn = values.drawn(one, lines, axis)
+        drawn = drawer.draw(one)
         answer, following = (
             values.last_answer(one),
             next_probe_text(one.next_probe_at, one.held_by, snapshot.at),
@@ -158,7 +161,7 @@ async def _of_target(
         "advice": advise(code, None, None) if code else None,
         "answer": values.last_answer(status),
         "time_axis": axis,
-        "timeline": values.drawn(status, lines, axis),
+        "timeline": values.Drawer(lines, axis).draw(status),
         "record": record,
         "runs": list(reversed(record.runs)),
         "routes": compared,

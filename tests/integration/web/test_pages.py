@@ -78,7 +78,7 @@ async def test_a_timeline_is_exact_and_says_so_in_words(world):
     await world.happened(acme, State.AVAILABLE, before=State.UNVERIFIED, ago=3600)
     client = await world.browse()
     page = (await client.get(f"/target?name={acme.name}")).text
-    widths = dict(re.findall(r'<rect class="s-(\w+)" x="[\d.]+" y="\d+" width="([\d.]+)"', page))
+    widths = dict(re.findall(r'<path class="s-(\w+)" d="M[\d.]+ \d+h([\d.]+)v', page))
     # three hours are drawn: nothing is known of the time before
     assert float(widths["unverified"]) == pytest.approx(667, abs=2)
     assert float(widths["available"]) == pytest.approx(333, abs=2)
@@ -91,13 +91,13 @@ async def test_a_timeline_shows_when_no_daemon_lived(world):
     await world.happened(acme, State.UNVERIFIED, ago=4 * 3600)
     client = await world.browse()
     address = f"/target?name={acme.name}"
-    assert '<rect class="gap"' not in (await client.get(address)).text
+    assert 'class="gap"' not in (await client.get(address)).text
     start, end = (world.clock() - timedelta(hours=hours) for hours in (2, 1))
     facts = {"down_since": as_json(start)}
     started = Event(EventKind.STARTED, Reason.DAEMON_STARTED, end, facts=facts)
     await world.recorder.write([Change(events=(started,))])
     page = (await client.get(address)).text
-    ((x, width),) = re.findall(r'<rect class="gap" x="([\d.]+)" y="0" width="([\d.]+)"', page)
+    ((x, width),) = re.findall(r'class="gap" d="M([\d.]+) 0h([\d.]+)v24H', page)
     # an hour of the four that are drawn, up to an hour ago
     assert (float(x), float(width)) == (pytest.approx(500, abs=2), pytest.approx(250, abs=2))
 
