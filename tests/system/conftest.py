@@ -290,6 +290,10 @@ class Lab:
         """Start the page on the settings file. Returns its process, and its address with a slash."""
         words = ("web", "--config", str(self.settings), "--listen", "127.0.0.1:0")
         process = await self.start(*words, environ=environ, log="web")
+        return process, await self.page_address(process)
+
+    async def page_address(self, process: asyncio.subprocess.Process) -> str:
+        """Where a page listens that writes its log to `web.log`."""
         log, found = self.folder / "web.log", ""
 
         def listening() -> bool:
@@ -301,7 +305,7 @@ class Lab:
 
         await self.until(listening, "the page to listen")
         assert found, log.read_text()
-        return process, found
+        return found
 
     async def call(self, *arguments: str, **environ: str) -> Ended:
         """Run the command to its end."""

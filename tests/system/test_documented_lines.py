@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pages import PAGES, ROOT, Block, blocks
@@ -15,7 +16,7 @@ from pages import PAGES, ROOT, Block, blocks
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(150)]
 
 #: What is run here, by page; and why the lines of the other pages are not.
-HERE = ("README.md", "docs/settings.md", "docs/states.md", "docs/diagnosis.md")
+HERE = ("README.md", "docs/settings.md", "docs/states.md", "docs/diagnosis.md", "docs/page.md")
 ELSEWHERE = {
     "docs/running.md": "needs root and systemd, a container engine or a cluster: see tests/system/systemd"
     " and tests/system/container",
@@ -169,3 +170,53 @@ async def test_the_lines_of_the_page_work_on_a_monitor_that_has_run(there, fast,
         assert "rate_limited" in said
         assert "access_granted (owner: organization)" in said
         assert "# Access evidence: `acme-prod/gpt-image-2:images`" in said
+
+
+def documents(text: str) -> list[Any]:
+    """JSON documents, one right after the other."""
+    found = []
+    while text.strip():
+        document, end = json.JSONDecoder().raw_decode(text)
+        found.append(document)
+        text = text[end:]
+    return found
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+async def test_the_lines_of_the_page_start_it_and_ask_its_api(there, fast):
+    (there.folder / "bin" / "curl").unlink()  # the real one
+    (tokens,) = blocks("docs/page.md", "toml")
+    keys = (
+        '[monitor]\ndatabase = "sqlite:///monitor.db"\nlog_format = "json"\n'
+        '[[keys]]\nname = "acme-prod"\nsecret = "env:OPENAI_API_KEY"\nwatch = ["gpt-image-2"]\n'
+    )
+    page = f'[web]\nlisten = "127.0.0.1:0"\n{tokens.text}'
+    there.settings.write_text(keys + ROUTE.format(base_url=there.base_url) + page + fast)
+    await there.daemon()
+    await there.told("unverified")
+    there.environ["WEB_TOKEN"] = "FAKE-token-0000001"
+    start, reading, writing, stream = of_page("docs/page.md")
+    address = await there.page_address(
+        await there.launch("bash", "-ec", f"exec {start.text}", log="web")
+    )
+
+    def here(block: Block) -> str:
+        assert "http://127.0.0.1:8090/" in block.text
+        return block.text.replace("http://127.0.0.1:8090/", address)
+
+    said = await run(there, here(reading))
+    status, unverified, history, _, dead, openapi = documents(said)
+    target = "acme-prod/gpt-image-2:images"
+    assert [one["target"] for one in status["targets"]] == [target]
+    assert [one["target"] for one in unverified["targets"]] == [target]
+    assert target in {one["target"] for one in history["events"]}
+    assert dead["notifications"] == []
+    assert openapi["openapi"].startswith("3.1")
+
+    *handed, first = documents(await run(there, here(writing)))
+    assert [one["state"] for one in handed] == ["waiting"] * 3
+    assert (first["id"], first["kind"]) == (1, "declare")
+
+    await there.launch("bash", "-ec", f"exec {here(stream)}", log="stream")
+    log = there.folder / "stream.log"
+    await there.until(lambda: "event: transition" in log.read_text(), "events on the stream")

@@ -14,13 +14,13 @@ from monitor.cli.commands import app
 
 SHELL = [block for page in PAGES for block in blocks(page, "sh")]
 #: Where a line calls the command, or a container or pod that is named like it; not a namespace.
-CALL = re.compile(r"(?<!-n )(?<!etc/)(?<![\w.-])access-monitor (?!access-monitor[ :])(?=[a-z])")
+CALL = re.compile(r"(?<!-n )(?<!etc/)(?<![\w.-])access-monitor (?!access-monitor[- :])(?=[a-z])")
 
 
 def test_there_are_shell_lines_on_the_pages_that_have_some() -> None:
     assert {block.page for block in SHELL} >= {
         "README.md", "docs/settings.md", "docs/states.md", "docs/diagnosis.md", "docs/running.md",
-        "docs/architecture.md", "docs/contributing.md",
+        "docs/page.md", "docs/architecture.md", "docs/contributing.md",
     }  # fmt: skip
 
 
