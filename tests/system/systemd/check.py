@@ -14,18 +14,31 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-TREE = Path(__file__).resolve().parents[3]
-UNIT = "access-monitor.service"
-UNIT_FILE = TREE / "deploy" / "systemd" / UNIT
-HOME = Path("/opt/access-monitor")
-COMMAND = HOME / "venv" / "bin" / "access-monitor"
-ETC = Path("/etc/access-monitor")
-STATE = Path("/var/lib/private/access-monitor")
+import page
+from tools import (
+    COMMAND,
+    ETC,
+    HOME,
+    PAGE,
+    STATE,
+    TREE,
+    UNIT,
+    check,
+    healthcheck,
+    journal,
+    main_pid,
+    must,
+    of_unit,
+    run,
+    systemctl,
+    the_unit,
+    until,
+)
+
 SECRETS = {"openai": "sk-sim-FAKE-acme-prod-0001", "other": "sk-sim-FAKE-acme-test-0002"}
 TARGET = "acme-prod/gpt-image-2:images"
 HERE = Path(__file__).parent
@@ -61,66 +74,7 @@ class Ends:
         return [body for where, body in self.came if where == path]
 
 
-class Checks:
-    """Counts what was shown."""
-
-    passed = failed = 0
-
-    def show(self, what: str, shown: object, detail: object = "") -> None:
-        self.passed, self.failed = self.passed + bool(shown), self.failed + (not shown)
-        print("ok    " if shown else "FAILED", what, f"({detail})" if detail != "" else "")
-        if not shown:
-            print(run("journalctl", "-u", UNIT, "-n", "30", "--no-pager").stdout)
-        sys.stdout.flush()
-
-
-check = Checks()
 ends = Ends()
-
-
-def run(*command: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, check=False, **options
-    )
-
-
-def must(*command: object, **options: Any) -> str:
-    done = run(*command, **options)
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
-    return run("systemctl", *words)
-
-
-def of_unit(name: str) -> str:
-    return must("systemctl", "show", UNIT, "--property", name, "--value").strip()
-
-
-def main_pid() -> int:
-    return int(of_unit("MainPID"))
-
-
-def journal(*words: object) -> list[dict[str, Any]]:
-    # status 1 without a word: nothing matches yet
-    found = run("journalctl", "-u", UNIT, "-o", "json", *words)
-    assert found.returncode == 0 or not found.stderr, found.stderr
-    return [json.loads(line) for line in found.stdout.splitlines()]
-
-
-def until(condition: Callable[[], object], seconds: float = 30.0) -> float | None:
-    """Seconds until it was so; None when it was not in time."""
-    began = time.monotonic()
-    while time.monotonic() - began < seconds:
-        if condition():
-            return time.monotonic() - began
-        time.sleep(0.1)
-    return None
-
-
-def healthcheck() -> subprocess.CompletedProcess[str]:
-    return run(COMMAND, "healthcheck")
 
 
 def write_settings(base_url: str, more: str = "") -> None:
@@ -142,6 +96,8 @@ def install() -> None:
     shutil.copytree(here, there, ignore=unwanted, dirs_exist_ok=True)
     pip = [sys.executable, "-m", "pip", "--python", HOME / "venv/bin/python", "install", "--quiet"]
     must(*pip, "--no-deps", "--no-index", "--no-build-isolation", "--ignore-installed", TREE)
+    # As pip does it: the service cannot write there, and would compile everything at each start.
+    must(HOME / "venv/bin/python", "-m", "compileall", "-q", "-x", "bad_syntax", there)
     secrets = ETC / "secrets"
     secrets.mkdir(mode=0o700, parents=True)
     hooks = {name: f"json://127.0.0.1:{ends.port}/{name}" for name in ("ops", "notices")}
@@ -149,7 +105,9 @@ def install() -> None:
     for name, value in (SECRETS | hooks).items():
         (secrets / name).write_text(value)
         (secrets / name).chmod(0o600)
-    shutil.copy(UNIT_FILE, "/etc/systemd/system")
+    page.install_token()
+    for name in (UNIT, PAGE):
+        shutil.copy(TREE / "deploy" / "systemd" / name, "/etc/systemd/system")
     must("systemctl", "daemon-reload")
 
 
@@ -166,17 +124,6 @@ def begin_anew(base_url: str) -> None:
     story = (HERE / "scenario.toml").read_bytes()
     with urllib.request.urlopen(urllib.request.Request(url, story, method="POST")) as answer:
         assert answer.status == 200
-
-
-def the_unit() -> None:
-    verified = run("systemd-analyze", "verify", "--recursive-errors=no", UNIT_FILE)
-    said = verified.stdout + verified.stderr
-    check.show(
-        "systemd-analyze verify has nothing to say", verified.returncode == 0 and not said, said
-    )
-    security = run("systemd-analyze", "security", "--offline=true", "--threshold=15", UNIT_FILE)
-    exposure = security.stdout.strip().splitlines()[-1]
-    check.show("systemd-analyze security is 1.5 or less", security.returncode == 0, exposure)
 
 
 def bad_settings(base_url: str) -> None:
@@ -361,10 +308,13 @@ def main() -> int:
     install()
     simulator, base_url = simulate()
     try:
-        the_unit()
+        for name in (UNIT, PAGE):
+            the_unit(name)
+        page.starts_alone(write=lambda: write_settings(base_url))
         bad_settings(base_url)
         begin_anew(base_url)
         start(base_url)
+        page.beside_the_daemon(secrets=SECRETS)
         credentials()
         alerts()
         the_journal()
@@ -374,6 +324,7 @@ def main() -> int:
         hanging()
         encrypted()
         stop()
+        page.goes_on_and_stops()
     finally:
         simulator.kill()
     print(f"{check.passed} passed, {check.failed} failed")

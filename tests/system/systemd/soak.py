@@ -11,7 +11,8 @@ import time
 import urllib.request
 from pathlib import Path
 
-from check import ETC, STATE, UNIT, check, ends, install, main_pid, must, of_unit, run, systemctl
+from check import ends, install
+from tools import ETC, STATE, UNIT, check, main_pid, must, of_unit, run, systemctl
 
 KEYS = 200
 #: Seconds between two probes of a target, and the longest gap there may be: settling is a minute.

@@ -16,12 +16,16 @@ def root() -> Path:
 
 @pytest.fixture
 def manifests() -> dict[str, Any]:
-    """The Kubernetes manifests that kustomization.yaml lists, by kind."""
+    """The Kubernetes manifests that kustomization.yaml lists: by kind, or `KIND/NAME` beside the first."""
     folder = ROOT / "deploy" / "kubernetes"
     listed = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
     assert sorted([*listed, "kustomization.yaml"]) == sorted(p.name for p in folder.iterdir())
-    loaded = [yaml.safe_load((folder / name).read_text()) for name in listed]
-    return {one["kind"]: one for one in loaded}
+    found: dict[str, Any] = {}
+    for name in listed:
+        for one in yaml.safe_load_all((folder / name).read_text()):
+            kind = one["kind"]
+            found[f"{kind}/{one['metadata']['name']}" if kind in found else kind] = one
+    return found
 
 
 @pytest.fixture
