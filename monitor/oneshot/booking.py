@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 from monitor.access.holds import Fate, Need, Posting, Reservation
@@ -192,7 +193,7 @@ def _reserved(settings: Settings, wanted: Sequence[Wanted], *, over: bool) -> Re
             ledger = BudgetLedger(settings.budget)
             with open_books(path, ledger, now) as books:
                 if item is not None and (reply := withdraw(books, item)) is not None:
-                    return _replied(reply)
+                    return _replied(path, reply)
                 # no monitor runs: nobody waits
                 reserved, posting = take(ledger, wanted, now.date(), Need.ANSWERED, over=over)
                 books.post(posting)
@@ -202,14 +203,17 @@ def _reserved(settings: Settings, wanted: Sequence[Wanted], *, over: bool) -> Re
             if item is None and time.monotonic() > began + _A_MOMENT:
                 item = submit(path, RESERVE, payload, now)
             if item is not None and (reply := reply_to(path, item)) is not None:
-                return _replied(reply)
+                return _replied(path, reply)
         time.sleep(_AGAIN)
     raise StoreError(f"{path}: the daemon does not answer")
 
 
-def _replied(reply: Mapping[str, Any]) -> Reserved:
-    holds = tuple(map(_hold_of, reply.get("held", ())))
-    left = {str(key): _number(usd) for key, usd in dict(reply.get("left", {})).items()}
+def _replied(path: Path, reply: Mapping[str, Any]) -> Reserved:
+    try:
+        holds = tuple(map(_hold_of, reply.get("held", ())))
+        left = {str(key): _number(usd) for key, usd in dict(reply.get("left", {})).items()}
+    except (TypeError, ValueError, OverflowError) as error:
+        raise StoreError(f"{path}: the daemon's reply cannot be read") from error
     return Reserved(holds, left, _number(reply.get("left_of_month")))
 
 

@@ -1,12 +1,16 @@
 """What commands spent is booked by the daemon, and a provider that is open meanwhile is told of."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 
 import pytest
 
 from monitor.daemon.watches import account_of
 from monitor.oneshot.booking import Cost, OverBudgetError, Wanted, reserve, settle
+from monitor.store import database
 from monitor.store.database_files import FileLock
+from monitor.store.errors import StoreError
 
 pytestmark = pytest.mark.anyio
 
@@ -91,6 +95,22 @@ async def test_a_command_stays_within_the_budget_unless_it_is_told_to_go_over(
     with pytest.raises(OverBudgetError, match="is more than the budget has: left before it"):
         await reserved(settings)
     assert (await reserved(settings, over=True)).holds
+
+
+@pytest.mark.parametrize("reply", ['{"held": [[1]]}', '{"held": 7}', '{"left": [1]}'])
+async def test_a_reply_that_cannot_be_read_is_no_reservation(bench, key, simulated, reply):
+    await bench.simulate(simulated("acme"))
+    settings = bench.settings(key("acme"))
+    database.create(settings.database)
+    lock = FileLock(settings.database)  # as a daemon would that lives
+    with closing(sqlite3.connect(settings.database)) as inbox:
+        asked = asyncio.ensure_future(reserved(settings))
+        await bench.until(lambda: inbox.execute("SELECT 1 FROM inbox").fetchone())
+        with inbox:
+            inbox.execute("UPDATE inbox SET taken_at = created_at, reply = ?", (reply,))
+        with pytest.raises(StoreError, match="the daemon's reply cannot be read"):
+            await asked
+    lock.release()
 
 
 async def test_two_commands_at_once_take_turns(bench, key, simulated):
