@@ -19,7 +19,7 @@ from monitor.web import page_values as values
 from monitor.web import shapes
 from monitor.web.permissions import RefusedError
 from monitor.web.requests import told
-from monitor.web.site import site_of, visitor_of
+from monitor.web.site import UNREADABLE, site_of, visitor_of
 from monitor.web.target_facts import details_of, evidence_of, target_named
 
 BASE = "/api/v1"
@@ -266,7 +266,7 @@ async def _body(request: web.Request) -> Mapping[str, Any]:
         return {}
     try:
         found = json.loads(await request.text())
-    except (ValueError, RecursionError):
+    except UNREADABLE:
         raise RefusedError(400, "the body is not JSON") from None
     if not isinstance(found, dict):
         raise RefusedError(400, "the body is not a JSON object")
@@ -305,13 +305,13 @@ def _time(request: web.Request, name: str) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise RefusedError(
-            400, f"{name} must be an RFC 3339 time with its zone, such as 2026-11-20T14:05:00Z"
-        )
-    return at.astimezone(UTC)
+        if at.tzinfo is not None:
+            return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise RefusedError(
+        400, f"{name} must be an RFC 3339 time with its zone, such as 2026-11-20T14:05:00Z"
+    )
 
 
 DESCRIBED = (

@@ -13,6 +13,7 @@ from monitor.access.events import Event
 from monitor.store.errors import StoreError
 from monitor.store.page_queries import events_after, last_event
 from monitor.store.records import event_as_json
+from monitor.web.page_values import whole
 from monitor.web.permissions import RefusedError
 from monitor.web.snapshots import Reader
 
@@ -78,8 +79,7 @@ class LiveEvents:
                 self._asking = asyncio.create_task(self._ask(), name="live events")
             await response.prepare(request)
             with suppress(ConnectionError, TimeoutError):
-                given = int(last) if last.isascii() and last.isdecimal() else self._last
-                known = min(given, self._last)
+                known = min(whole(last), self._last) if last else self._last
                 await self._tell(response, known)
         finally:
             self._streams -= 1

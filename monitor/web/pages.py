@@ -30,6 +30,7 @@ from monitor.web.permissions import RefusedError, TooManyTriesError
 from monitor.web.requests import SAID, told
 from monitor.web.site import (
     COOKIE,
+    UNREADABLE,
     VISITOR,
     address_of,
     is_secure,
@@ -256,10 +257,10 @@ async def _login(request: web.Request, why: str = "", http: int = 200) -> web.Re
 
 async def sign_in(request: web.Request) -> web.Response:
     """Take a token and begin a session."""
-    form = await request.post()
+    form = await _form(request)
     permissions, now = site_of(request).permissions, time.monotonic()
     try:
-        visitor = permissions.by_token(str(form.get("token", "")).strip(), address_of(request), now)
+        visitor = permissions.by_token(form.get("token", "").strip(), address_of(request), now)
     except TooManyTriesError:
         return await _login(request, "Too many wrong tokens: wait a minute.", 429)
     if visitor is None:
@@ -289,13 +290,21 @@ async def sign_out(request: web.Request) -> web.Response:
 
 async def taken(request: web.Request) -> web.Response:
     """Hand a form to the daemon, and lead back to the page that it came from."""
-    form = {name: str(value) for name, value in (await request.post()).items()}
+    form = await _form(request)
     number = await told(site_of(request), visitor_of(request), request.path.strip("/"), form)
     back = "notifications" if request.path == "/retry" else "./"
     if form.get("target"):
         back = "target"
     query = {"name": form["target"]} if back == "target" else {}
     return see_other(f"{back}?{urlencode({**query, SAID: str(number)})}")
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """The values of a form."""
+    try:
+        return {name: str(value) for name, value in (await request.post()).items()}
+    except UNREADABLE:
+        raise RefusedError(400, "the form cannot be read") from None
 
 
 async def _said(request: web.Request) -> str:
@@ -396,14 +405,19 @@ def error_page(request: web.Request, status: int, why: str) -> web.Response:
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
+@cache
+def _static() -> dict[str, Path]:
+    """The files by name: what is asked for is never made into a path."""
+    return {path.name: path for path in (_HERE / "static").iterdir() if path.suffix in _KINDS}
+
+
 async def static(request: web.Request) -> web.Response:
     """A style sheet, script or picture of our own."""
-    path = _HERE / "static" / request.match_info["name"]
-    kind = _KINDS.get(path.suffix)
-    if kind is None or path.parent != _HERE / "static" or not path.is_file():
+    path = _static().get(request.match_info["name"])
+    if path is None:
         raise RefusedError(404, "there is no such file")
     return web.Response(
-        body=path.read_bytes(), content_type=kind, charset="utf-8",
+        body=path.read_bytes(), content_type=_KINDS[path.suffix], charset="utf-8",
         headers={"Cache-Control": "public, max-age=31536000, immutable"},
     )  # fmt: skip
 

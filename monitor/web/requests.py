@@ -69,8 +69,8 @@ async def _retry(site: Site, values: _Values) -> tuple[str, dict[str, Any]]:
     if given in (None, ""):
         return "retry", {}
     try:
-        ids = [int(one) for one in (given if isinstance(given, list) else [given])]
-    except (TypeError, ValueError):
+        ids = [int(str(one)) for one in (given if isinstance(given, list) else [given])]
+    except ValueError:
         raise RefusedError(400, "ids are whole numbers") from None
     if gone := sorted(set(ids) - dead):
         raise RefusedError(400, f"not dead: {', '.join(map(str, gone[:10]))}")

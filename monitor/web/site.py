@@ -10,6 +10,8 @@ from monitor.web.permissions import Permissions, Visitor, names_this_machine
 from monitor.web.snapshots import Reader
 
 COOKIE = "access_monitor_session"
+#: What reading a body raises that is not what it says it is.
+UNREADABLE = (ValueError, LookupError, RecursionError, RuntimeError, web.RequestPayloadError)
 VISITOR = web.RequestKey("visitor", Visitor)
 
 
@@ -62,7 +64,8 @@ def is_api(request: web.Request) -> bool:
 
 def root_of(request: web.Request) -> str:
     """The way from this address up to the overview: addresses are relative, below any path of a proxy."""
-    return "../" * (request.path.count("/") - 1)
+    # as the browser counts them: an encoded slash is none
+    return "../" * (request.rel_url.raw_path.count("/") - 1)
 
 
 def see_other(place: str) -> web.Response:

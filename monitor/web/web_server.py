@@ -1,11 +1,13 @@
 """The web process: its parts, what surrounds every request, how it starts and stops."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from monitor.config import Settings
 from monitor.config.web_section import Address, Right, Web
@@ -39,8 +41,10 @@ log = structlog.get_logger()
 
 #: Bytes of a request's body: a form, or a silence as JSON.
 _BODY_MOST = 64 * 1024
-#: Seconds for one answer that is no stream.
+#: Seconds for one answer that is no stream; and for its reader to take it.
 _ANSWER_MOST = 20.0
+#: Seconds for a request's head to come, and of a connection on which nothing is asked.
+_IDLE_MOST = 30.0
 #: Seconds for open requests to end at a stop.
 _STOP_MOST = 1.0
 
@@ -110,8 +114,13 @@ async def serve(
     `report` runs meanwhile, with the page's address.
     """
     runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=_STOP_MOST, handler_cancellation=True
+        app,
+        access_log=None,
+        shutdown_timeout=_STOP_MOST,
+        handler_cancellation=True,
+        keepalive_timeout=_IDLE_MOST,
     )
+    logging.getLogger("aiohttp.server").addFilter(_worth_a_line)
     await runner.setup()
     try:
         tcp = web.TCPSite(runner, listen.host, listen.port)
@@ -132,6 +141,11 @@ async def serve(
         log.info("web_stopped")
 
 
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """What is no HTTP is its sender's business, and answered with 400: who sends it must not fill the log."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
 # --- what surrounds every request, from the outside in ---
 
 
@@ -142,6 +156,8 @@ async def _outermost(request: web.Request, handler: Handler) -> web.StreamRespon
         response = await handler(request)
     except web.HTTPException as error:
         response = _failed(request, error.status, error.reason)
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
     except RefusedError as error:
         response = _failed(request, error.status, error.why)
     except StoreError as error:
@@ -158,7 +174,19 @@ async def _outermost(request: web.Request, handler: Handler) -> web.StreamRespon
             response.headers.setdefault(name, value)
         if is_trusted(request):  # elsewhere browsers complain of it on their consoles
             response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    await _send(request, response)
     return response
+
+
+async def _send(request: web.Request, response: web.StreamResponse) -> None:
+    """Send an answer. Who takes nothing loses the connection: what waits for a reader takes memory."""
+    try:
+        async with asyncio.timeout(_ANSWER_MOST):
+            await response.prepare(request)
+            await response.write_eof()
+    except (TimeoutError, ConnectionError):
+        if request.transport is not None:
+            request.transport.abort()
 
 
 def _failed(request: web.Request, status: int, why: str) -> web.Response:

@@ -82,6 +82,8 @@ async def test_who_has_the_answer_already_gets_304(world):
         ("/history?since=yesterday", "RFC 3339"),
         ("/history?since=2026-11-20T14:05:00", "RFC 3339"),
         ("/history?before=x", "before must be"),
+        ("/history?since=0001-01-01T00:00:00%2B23:59", "RFC 3339"),
+        ("/history?since=9999-12-31T23:59:59-23:59", "RFC 3339"),
         ("/notifications?state=lost", "state is none of"),
         ("/history?target=%00", "control character"),
     ],
@@ -108,6 +110,8 @@ async def test_what_cannot_be_meant_is_a_problem_that_says_so(world, path, said)
         ("probes", {}, "no target is named"),
         ("retries", {"ids": [99]}, "not dead: 99"),
         ("retries", {"ids": "all"}, "whole numbers"),
+        ("retries", {"ids": [True]}, "whole numbers"),
+        ("retries", {"ids": [1.5]}, "whole numbers"),
         ("retries", [], "not a JSON object"),
     ],
 )
@@ -222,3 +226,32 @@ async def test_a_stream_goes_on_when_another_database_is_in_its_place(world):
         assert (await stream.event())["event"] == "reset"
         second = await world.happened(acme, State.UNVERIFIED, before=State.AVAILABLE)
         assert (await stream.event())["id"] == str(second)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", b'{"ids": [1e999]}'),
+        ("application/json", b'{"ids": ' + b"9" * 5000 + b"}"),
+        ("application/json", b"[" * 60_000),
+        ("application/json; charset=nothing", b"{}"),
+        ("application/json; charset=utf-16", b"{}."),
+    ],
+)
+async def test_a_body_that_is_no_json_is_said_to_be_none(world, tokens, kind, body):
+    await world.watch(world.target())
+    client = await world.browse(tokens["write"])
+    answer = await client.post("/api/v1/retries", content=body, headers={"Content-Type": kind})
+    assert answer.status_code == 400
+    assert await world.inbox() == []
+
+
+async def test_a_stream_that_resumes_at_nothing_known_begins_anew(world):
+    acme = world.target()
+    await world.watch(acme)
+    first = await world.happened(acme, State.UNVERIFIED)
+    client = await world.browse()
+    async with client.stream(
+        "GET", "/api/v1/events", headers={"Last-Event-ID": "9" * 5000}
+    ) as answer:
+        assert (await Stream(answer.aiter_lines()).event())["id"] == str(first)

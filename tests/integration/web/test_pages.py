@@ -200,5 +200,33 @@ async def test_errors_keep_the_way_back(world):
         page = await client.get(path)
         assert page.status_code == 404
         assert f'href="{back}"' in page.text
-    assert (await client.get("/static/..%2fpages.py")).status_code == 404
-    assert (await client.put("/")).status_code in (403, 405)
+    # a browser takes an encoded slash for no folder
+    assert 'href="./"' in (await client.get("/a%2fb")).text
+    for name in ("..%2fpages.py", "a" * 300 + ".css", "%00.css", "page.css%00"):
+        assert (await client.get(f"/static/{name}")).status_code == 404
+    assert (await client.put("/")).status_code == 403
+
+
+async def test_what_cannot_be_done_says_what_can(world, tokens):
+    await world.watch(world.target())
+    answer = await (await world.browse(tokens["write"])).put("/propagation")
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "GET,HEAD"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"target=\xff"),
+        ("application/x-www-form-urlencoded; charset=nothing", b"target=x"),
+        ("multipart/form-data; boundary=b", b"x"),
+        ("multipart/form-data", b"x"),
+    ],
+)
+async def test_a_form_that_cannot_be_read_is_said(world, tokens, kind, body):
+    await world.watch(world.target())
+    client = await world.browse(tokens["write"])
+    answer = await client.post("/probe", content=body, headers={"Content-Type": kind})
+    assert answer.status_code in (400, 415)
+    assert 'href="./"' in answer.text
+    assert await world.inbox() == []
