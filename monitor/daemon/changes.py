@@ -202,23 +202,25 @@ class Changes:
 
         `patient` is for unchanged answers, which nobody waits for.
         """
-        await self.queue.keep(changes, self._written, patient=patient)
+        await self.queue.keep(changes, self.written, patient=patient)
 
-    def _written(self, recorded: Sequence[Recorded]) -> None:
+    def written(self, recorded: Sequence[Recorded]) -> None:
+        """Deliver what was recorded just now, and log it."""
         if recorded:
             self.deliveries.offer(recorded)
         for one in recorded:
-            _log(one.event)
+            _log(one.event, one.silenced)
 
 
-def _log(event: Event) -> None:
+def _log(event: Event, silenced: Mapping[str, int]) -> None:
     fields: dict[str, Any] = {
         "id": event.id,
         "event_kind": str(event.kind),
         "target": event.target,
         "route": event.route,
         "reason": str(event.reason),
-        "channels": list(event.channels),
+        "channels": [channel for channel in event.channels if channel not in silenced],
+        "silenced": dict(silenced),
     }
     if event.before and event.after:
         fields |= {"before": str(event.before), "after": str(event.after)}

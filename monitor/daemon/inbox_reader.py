@@ -1,19 +1,22 @@
-"""Requests to the running monitor: declarations, retries, reservations of commands."""
+"""Requests to the running monitor: declarations, retries, probes, silences, reservations of commands."""
 
+import json
 from dataclasses import dataclass, replace
 
 import structlog
 
 from monitor.access.events import Declared
-from monitor.access.words import Contract, DeclarationKind, State
+from monitor.access.words import Contract, DeclarationKind, ProbeKind, State
 from monitor.config import Settings
+from monitor.config.problems import shown, suggestion
 from monitor.daemon.changes import Changes
 from monitor.daemon.clock import Clock
 from monitor.daemon.deliveries import Deliveries
 from monitor.daemon.payments import Payments
 from monitor.daemon.schedule import Schedule
+from monitor.daemon.silencing import Silencing
 from monitor.daemon.watches import Watches
-from monitor.store.inbox import read_declaration
+from monitor.store.inbox import DECLARE, PROBE, RETRY, asker, read_declaration
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change, Declaration, InboxItem
 
@@ -30,29 +33,48 @@ class InboxReader:
     schedule: Schedule
     payments: Payments
     deliveries: Deliveries
+    silencing: Silencing
     clock: Clock
 
     async def take(self) -> None:
         """Carry out the requests in the inbox, and settle each afterwards."""
         for item in await self.recorder.inbox():
-            log.info("asked", kind=item.kind)
-            if await self.payments.asked(item):
+            log.info("asked", kind=item.kind, by=asker(item.payload))
+            if await self.payments.asked(item) or await self.silencing.asked(item):
                 continue
-            await self._do(item)
-            await self.recorder.settle_inbox([item.id])
+            reply = await self._do(item)
+            await self.recorder.settle_inbox([item.id], json.dumps(reply) if reply else None)
 
-    async def _do(self, item: InboxItem) -> None:
-        if item.kind == "retry":
+    async def _do(self, item: InboxItem) -> dict[str, object] | None:
+        """Carry a request out. Returns the reply to its sender, if there is one."""
+        if item.kind == RETRY:
             ids = item.payload.get("ids")
             count = await self.recorder.outbox.retry(ids if isinstance(ids, list) else None)
             log.info("retrying", notifications=count)
             await self.deliveries.revived()
-        elif item.kind == "declare" and (told := read_declaration(item.payload)):
+        elif item.kind == PROBE:
+            return self._probe_soon(str(item.payload.get("target", "")))
+        elif item.kind == DECLARE and (told := read_declaration(item.payload)):
             # with the item's id: an interrupted request is repeated, but two equal declarations both count
             await self.recorder.declare(*told, f"inbox {item.id}")
             await self.take_declarations()
         else:
             log.warning("not_understood", kind=item.kind)
+        return None
+
+    def _probe_soon(self, name: str) -> dict[str, object]:
+        """Make a target due now, for a full probe. Slots, gaps and the budget hold as for any."""
+        watch = self.watches.get(name)
+        if watch is None:
+            near = suggestion(name, [one.name for one in self.watches])
+            return {"error": f"no target is named {shown(name)}; {near}"}
+        if not (watch.busy and watch.kind is ProbeKind.FULL):  # that is what is asked for
+            watch.asked = True
+        if not watch.busy:  # else it is scheduled when the probe under way is recorded
+            now = self.clock.now()
+            watch.memory = replace(watch.memory, next_probe_at=now)
+            self.schedule.at(watch, now)
+        return {"target": name}
 
     async def declare_from(self, settings: Settings) -> None:
         """Apply the verifications declared in the settings, each once, however often they are read."""

@@ -90,11 +90,14 @@ class Payments:
 
         Without room in the budget it is a listing.
         """
+        asked, watch.asked = watch.asked, False
+        if asked:
+            watch.kind = ProbeKind.FULL
         if watch.kind is not ProbeKind.FULL or watch.price <= 0:
             return Probe(watch, watch.kind)
         today, ledger = self.clock.now().date(), self._ledger
         self._register(watch)
-        if not watch.waiting and self._stretched(watch):
+        if not watch.waiting and not asked and self._stretched(watch):
             return Probe(watch, ProbeKind.LISTING)
         need = self._need(watch, today)
         if need is None:
@@ -107,6 +110,7 @@ class Payments:
             return Probe(watch, ProbeKind.LISTING, over_budget=True)
         found = ledger.reserve(watch.account, watch.target.key, today, watch.price, need)
         if found is None:
+            watch.asked = asked
             return None
         watch.no_room_since = None
         hold, posting = found

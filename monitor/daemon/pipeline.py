@@ -144,7 +144,8 @@ class Pipeline:
         await self.changes.write(changes, patient=nothing_new)
         # Schedule after the write, and from the memory: the commit may take longer than the wait, and the
         # clock may be stepped meanwhile.
-        self.schedule.at(watch, watch.memory.next_probe_at or plan.at, plan.early)
+        due = now if watch.asked else watch.memory.next_probe_at or plan.at
+        self.schedule.at(watch, due, plan.early)
 
     # --- the steps ---
 

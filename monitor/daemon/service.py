@@ -28,6 +28,7 @@ from monitor.daemon.schedule import (
     schedule_all,
 )
 from monitor.daemon.service_manager import ServiceManager
+from monitor.daemon.silencing import Silencing
 from monitor.daemon.staleness import NetworkState, StaleRoutes
 from monitor.daemon.time_passing import ClockWatch, DeadlineCheck
 from monitor.daemon.watches import Watches
@@ -111,6 +112,7 @@ class Monitor:
             self._schedule.start(self._pipeline.begin)
             self._deliveries.begin()
             await self._compare()
+            await self._silencing.expire()
             await self._deliveries.dead_letter_removed_channels()
             schedule_all(self.watches, settings, clock, self._schedule)
             await self._inbox_reader.apply_earlier_declarations()
@@ -283,9 +285,12 @@ class Monitor:
         deadline_check = DeadlineCheck(
             watches=watches, stale_routes=stale_routes, changes=changes, clock=clock
         )
+        self._silencing = Silencing(
+            recorder=recorder, changes=changes, deliveries=deliveries, clock=clock
+        )
         self._inbox_reader = InboxReader(
             recorder=recorder, watches=watches, changes=changes, schedule=schedule,
-            payments=payments, deliveries=deliveries, clock=clock,
+            payments=payments, deliveries=deliveries, silencing=self._silencing, clock=clock,
         )  # fmt: skip
         self._reporter = HealthReporter(
             watches=watches, recorder=recorder, deliveries=deliveries, lateness=lateness,
@@ -323,6 +328,7 @@ class Monitor:
 
     async def _with_the_database(self) -> None:
         await self._clock_watch.tell(self._recorder)
+        await self._silencing.expire()
         await self._inbox_reader.take()
         if self._beats % _COMPARE_EVERY == 0:
             await self._compare()

@@ -44,6 +44,8 @@ class Watch:
     kind: ProbeKind = ProbeKind.FULL
     #: the model list was asked for its shutdown date, which overrides the catalog's
     dated: bool = False
+    #: a person asked for its next probe: it is a full one if the budget has room
+    asked: bool = False
     #: a probe of it is under way
     busy: bool = False
     #: how many seconds late its last probe began
@@ -157,6 +159,10 @@ class Watches:
 
     def __len__(self) -> int:
         return len(self._by_name)
+
+    def get(self, name: str) -> Watch | None:
+        """The watch of the target with this name."""
+        return self._by_name.get(name)
 
     def sizes(self) -> Counter[str]:
         """The number of targets of each route."""

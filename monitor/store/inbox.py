@@ -23,6 +23,11 @@ from monitor.store.errors import require, require_head
 from monitor.store.records import InboxItem, value_of
 from monitor.store.transaction import Memo, Transaction
 
+#: The kinds of requests that are not of money: see `oneshot/booking` for those.
+DECLARE, RETRY, PROBE, SILENCE, END_SILENCE = "declare", "retry", "probe", "silence", "end-silence"
+#: Most characters of who asked.
+_ASKER_CAP = 100
+
 _its = tables.inbox.c
 _holds, _spend = tables.holds.c, tables.spend.c
 
@@ -41,12 +46,31 @@ def submit(path: Path, kind: str, payload: Mapping[str, Any], now: datetime) -> 
 
 
 def submit_declaration(
-    path: Path, kind: DeclarationKind, subject: str, at: datetime, now: datetime
+    path: Path, kind: DeclarationKind, subject: str, at: datetime, now: datetime, *, by: str = ""
 ) -> int:
     """Insert a declaration, as `submit` does."""
-    return submit(
-        path, "declare", {"kind": str(kind), "subject": subject, "at": at.isoformat()}, now
-    )
+    said = {"kind": str(kind), "subject": subject, "at": at.isoformat(), "by": by}
+    return submit(path, DECLARE, said, now)
+
+
+def asker(payload: Mapping[str, Any]) -> str:
+    """Who asked, as the request says it, in printable characters."""
+    by = str(payload.get("by") or "somebody")[:_ASKER_CAP]
+    return "".join(char if char.isprintable() else " " for char in by)
+
+
+def read_silence(payload: Mapping[str, Any]) -> tuple[tuple[str, ...], str, datetime] | None:
+    """Patterns, reason and end (UTC) of a silence that is asked for; None if it is malformed."""
+    patterns, reason = payload.get("patterns"), payload.get("reason")
+    try:
+        expires_at = datetime.fromisoformat(payload["expires_at"])
+    except (KeyError, ValueError, TypeError):
+        return None
+    if not isinstance(patterns, list) or not all(isinstance(one, str) for one in patterns):
+        return None
+    if not isinstance(reason, str) or expires_at.tzinfo is None:
+        return None
+    return tuple(patterns), reason, expires_at.astimezone(UTC)
 
 
 def read_declaration(payload: Mapping[str, Any]) -> tuple[DeclarationKind, str, datetime] | None:

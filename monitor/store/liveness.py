@@ -1,7 +1,4 @@
-"""Whether the daemon of a database is alive, by what it noted there.
-
-The one rule: for `healthcheck`, and for all else that shows it or relies on it.
-"""
+"""Whether the daemon of a database is alive, by what it noted there: the one rule, for every process."""
 
 from datetime import datetime, timedelta
 
@@ -12,7 +9,10 @@ FRESH = timedelta(seconds=45)
 
 
 def trouble(daemon: DaemonRow | None, now: datetime) -> str | None:
-    """What is wrong with the daemon of a database, by its row; None when it is well."""
+    """What is wrong with the daemon of a database, by its row; None when it is well.
+
+    The one rule for whether it is alive: for `healthcheck` and all else that shows it or relies on it.
+    """
     if daemon is None:
         return "no daemon has used this database yet"
     who = f"process {daemon.pid}, started {daemon.started_at:%Y-%m-%dT%H:%M:%SZ}"

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, func, literal, sel
 
 from monitor.access.events import Event
 from monitor.access.memory import from_json
+from monitor.access.silences import Silence
 from monitor.access.target import Capability, Target
 from monitor.access.wait_times import OngoingWait, Opening, waiting_of
 from monitor.access.words import Contract, ProbeKind, State
@@ -33,6 +34,7 @@ from monitor.store.records import (
     value_of,
 )
 from monitor.store.runs import from_text, merged, percentile
+from monitor.store.silences import not_ended
 
 #: Most rows of a result, the newest, unless the caller asks for more.
 LIMIT = 1000
@@ -40,6 +42,8 @@ LIMIT = 1000
 _OPENINGS = 10_000
 #: Runs of one model and surface by which its routes are compared: the newest.
 _RECENT = 500
+#: Ended silences, the newest.
+_ENDED = 50
 
 _targets = tables.targets.c
 _runs = tables.runs.c
@@ -56,7 +60,7 @@ def declared(path: Path) -> dict[str, Declaration]:
     with reading(path) as connection:
         told = declarations(connection)
         for item in inbox.waiting(connection):
-            if item.kind == "declare" and (found := inbox.read_declaration(item.payload)):
+            if item.kind == inbox.DECLARE and (found := inbox.read_declaration(item.payload)):
                 kind, subject, at = found
                 told.append(Declaration(item.id, kind, subject, at, "inbox"))
     return {one.subject: one for one in sorted(told, key=lambda one: one.at)}
@@ -160,6 +164,20 @@ def dead_alerts(path: Path) -> set[int]:
 def _listed(state: NotificationState | None, before: int | None) -> list[ColumnElement[bool]]:
     wanted = [] if state is None else [_notifications.state == state]
     return wanted if before is None else [*wanted, _notifications.id < before]
+
+
+def silences(path: Path, now: datetime) -> tuple[list[Silence], list[Silence]]:
+    """The silences in force, the first to end first; and the newest of those that are over."""
+    table = tables.silences
+    its = table.c
+    ended = select(table).where(its.ended_at.is_not(None))
+    with reading(path) as connection:
+        rows = connection.execute(ended.order_by(its.ended_at.desc(), its.id.desc()).limit(_ENDED))
+        over = [value_of(Silence, row) for row in rows.mappings()]
+        open_ = not_ended(connection)
+    in_force = sorted((one for one in open_ if one.in_force(now)), key=lambda one: one.expires_at)
+    # their end is told within a second, or at the daemon's next start
+    return in_force, [one for one in reversed(open_) if not one.in_force(now)] + over
 
 
 def spend(path: Path, day: date) -> list[SpendRow]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_h
 from monitor.access.events import Event
 from monitor.access.holds import NOTHING, Posting
 from monitor.access.memory import TargetState
+from monitor.access.silences import Silence
 from monitor.access.wait_times import Opening
 from monitor.access.words import (
     Code,
@@ -174,7 +175,8 @@ class TargetStatus:
 class Status:
     """Everything that `status` shows, as of one moment.
 
-    `oldest_pending_s` is the age of the oldest pending notification in seconds, or None.
+    `oldest_pending_s` is the age of the oldest pending notification in seconds, or None. `silences` are those
+    in force, the first to end first; `silenced` counts what silences hid whose end was not told yet.
     """
 
     targets: tuple[TargetStatus, ...]
@@ -182,6 +184,8 @@ class Status:
     dead: int
     oldest_pending_s: float | None
     daemon: DaemonRow | None
+    silenced: int = 0
+    silences: tuple[Silence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +222,7 @@ class AlertRow:
     delivered_at: datetime | None
     dead_at: datetime | None
     last_error: str | None
+    silence_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,8 +364,12 @@ def as_json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [as_json(item) for item in value]
     if isinstance(value, Status):
-        counts = {name: getattr(value, name) for name in ("pending", "dead", "oldest_pending_s")}
-        return {"targets": as_json(value.targets), "notifications": counts}
+        counts = ("pending", "dead", "silenced", "oldest_pending_s")
+        return {
+            "targets": as_json(value.targets),
+            "notifications": {name: getattr(value, name) for name in counts},
+            "silences": as_json(value.silences),
+        }
     if isinstance(value, HistoryRow):
         value = _history(value)
     elif names := _fields_of(value.__class__):

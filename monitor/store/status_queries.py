@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
+from monitor.access.silences import Silence
 from monitor.access.words import Code
 from monitor.store.errors import StoreError, read_only, require, require_head
 from monitor.store.records import DaemonRow, NotificationState, Status, TargetStatus, value_of
@@ -39,6 +40,15 @@ _HELD = "SELECT key, day, usd, usd FROM holds WHERE day >= ?"
 
 _WAITING = "SELECT state, count(*) FROM notifications WHERE state IN (?, ?) GROUP BY state"
 _OLDEST = 'SELECT min(created_at) "at [datetime]" FROM notifications WHERE state = ?'
+
+_SILENCES = """
+    SELECT id, patterns, reason, "by", created_at, expires_at, ended_at FROM silences
+    WHERE ended_at IS NULL ORDER BY expires_at, id
+"""
+_SILENCED = """
+    SELECT count(*) FROM notifications
+    WHERE silence_id IN (SELECT id FROM silences WHERE ended_at IS NULL)
+"""
 
 # used only where `detect_types` asks for it
 sqlite3.register_converter(
@@ -85,7 +95,7 @@ def no_answer_reasons(path: Path) -> list[tuple[str, str]]:
 
 
 def status(path: Path, *, now: datetime) -> Status:
-    """The active targets by name, the number of notifications, and the daemon. `now` gives today's date.
+    """The active targets by name, notifications, silences and the daemon, as of `now`.
 
     Raises StoreError as `queries` do.
     """
@@ -96,12 +106,16 @@ def status(path: Path, *, now: datetime) -> Status:
         counts = dict(connection.execute(_WAITING, states).fetchall())
         pending, dead = (counts.get(state, 0) for state in states)
         (oldest,) = connection.execute(_OLDEST, (NotificationState.PENDING,)).fetchone()
+        (silenced,) = connection.execute(_SILENCED).fetchone()
+        silences = (value_of(Silence, row) for row in connection.execute(_SILENCES))
         return Status(
             targets=found,
             pending=pending,
             dead=dead,
             oldest_pending_s=max((now - oldest).total_seconds(), 0.0) if oldest else None,
             daemon=_daemon(connection),
+            silenced=silenced,
+            silences=tuple(one for one in silences if one.in_force(now)),
         )
 
 

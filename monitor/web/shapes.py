@@ -110,14 +110,28 @@ class CountsShape(TypedDict):
 
     pending: int
     dead: int
+    silenced: int
     oldest_pending_s: float | None
 
 
+class SilenceShape(TypedDict):
+    """What a person does not want to be told for a time."""
+
+    id: int
+    patterns: list[str]
+    reason: str
+    by: str
+    created_at: Time
+    expires_at: Time
+    ended_at: Time | None
+
+
 class StatusPage(TypedDict):
-    """The targets; `trouble` says why they are not current."""
+    """The targets, and the silences in force; `trouble` says why they are not current."""
 
     targets: list[TargetShape]
     notifications: CountsShape
+    silences: list[SilenceShape]
     at: Time
     trouble: str | None
     next: str | None
@@ -235,6 +249,7 @@ class NotificationShape(TypedDict):
     delivered_at: Time | None
     dead_at: Time | None
     last_error: str | None
+    silence_id: int | None
 
 
 class NotificationsPage(TypedDict):

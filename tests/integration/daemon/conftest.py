@@ -41,7 +41,8 @@ class Taker(Sender):
 
     name, parallel = "ops", 1
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "ops") -> None:
+        self.name = name
         self.titles: list[str] = []
         self.texts: list[str] = []
 
@@ -56,6 +57,8 @@ class Bench:
     def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
         self.folder = folder
         self.taker = Taker()
+        #: further channels that the settings name
+        self.others: list[Taker] = []
         self.clock = quick_clock()
         self._stack = stack
 
@@ -73,6 +76,15 @@ class Bench:
         self.base_url = await self.simulator.start()
         self._stack.push_async_callback(self.simulator.stop)
 
+    def replay(self, scenario: str) -> None:
+        """Let the simulator play another scenario, from its beginning."""
+        self.simulator.replace(parse_scenario('name = "test"\n' + scenario))
+
+    def another_channel(self, name: str) -> Taker:
+        """A further channel, which the settings must name."""
+        self.others.append(Taker(name))
+        return self.others[-1]
+
     def settings(self, keys: str, figures: str = "", channels: str = "") -> Any:
         text = (
             '[monitor]\ndatabase = "sqlite:///monitor.db"\n'
@@ -84,7 +96,8 @@ class Bench:
         secrets = {
             key.name.upper().replace("-", "_"): key.secret for key in self.simulator.scenario.keys
         }
-        return load(path, {"OPS": "json://127.0.0.1:9/", **secrets}, now=self.now())
+        urls = {"OPS": "json://127.0.0.1:9/", "MAIL": "json://127.0.0.1:8/"}
+        return load(path, urls | secrets, now=self.now())
 
     def never_settling(self, settings: Any) -> Any:
         """For a gate that flickers: on a busy machine it may be found open twice in a row."""
@@ -93,7 +106,7 @@ class Bench:
 
     async def run(self, settings: Any, clock: Clock | None = None) -> Monitor:
         self.clock = clock or self.clock
-        monitor = Monitor(settings, [self.taker], clock=self.clock)
+        monitor = Monitor(settings, [self.taker, *self.others], clock=self.clock)
         await monitor.start()
         running = asyncio.create_task(monitor.run())
 

@@ -106,7 +106,8 @@ async def test_status_has_the_json_form_of_the_design(path, recorder, clock, mak
                 "spend_today_usd": 0.0017,
             }
         ],
-        "notifications": {"pending": 1, "dead": 0, "oldest_pending_s": 41.5},
+        "notifications": {"pending": 1, "dead": 0, "silenced": 0, "oldest_pending_s": 41.5},
+        "silences": [],
     }
 
 
