@@ -19,6 +19,7 @@ from monitor.cli.common import (
     print_json,
     print_table,
     when_taken,
+    who,
 )
 from monitor.cli.streams import redactor
 
@@ -41,7 +42,7 @@ _NamesArgument = Annotated[
 @app.command("list")
 def list_(
     *,
-    state: Annotated[str | None, typer.Option(help="pending, delivered or dead.")] = None,
+    state: Annotated[str | None, typer.Option(help="pending, delivered, dead or silenced.")] = None,
     limit: Annotated[
         int, typer.Option(min=1, metavar="N", help="At most this many, the newest.")
     ] = _PAGE,
@@ -83,7 +84,7 @@ def list_(
             str(row.attempts),
             utc(row.created_at),
             ago(row.next_attempt_at, now) if row.state is NotificationState.PENDING else "-",
-            row.last_error or "-",
+            f"by silence {row.silence_id}" if row.silence_id else row.last_error or "-",
         )
         for row in found
     ]
@@ -97,7 +98,7 @@ def list_(
         "TRIES",
         "CREATED",
         "NEXT",
-        "ERROR",
+        "WHY",
     )
     print_table(columns, rows)
 
@@ -144,7 +145,7 @@ async def _test(settings: "Settings", names: list[str]) -> int:
 def retry(ids: _IdsArgument = None, config: ConfigOption = None) -> None:
     """Ask the daemon to retry dead notifications."""
     from monitor.store import queries, status_queries
-    from monitor.store.inbox import submit
+    from monitor.store.inbox import RETRY, submit
 
     settings = load_settings(config, reading=True)
     with plain_errors():
@@ -155,7 +156,8 @@ def retry(ids: _IdsArgument = None, config: ConfigOption = None) -> None:
         if not dead:
             print("nothing is dead")
             return
-        submit(settings.database, "retry", {"ids": ids} if ids else {}, datetime.now(UTC))
+        payload = {**({"ids": ids} if ids else {}), "by": who()}
+        submit(settings.database, RETRY, payload, datetime.now(UTC))
         daemon = status_queries.daemon(settings.database)
     count = len(ids) if ids else len(dead)
     print(f"{count} handed to the daemon, {when_taken(daemon, datetime.now(UTC))}")

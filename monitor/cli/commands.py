@@ -14,6 +14,7 @@ from monitor.cli import (
     explain,
     healthcheck,
     history,
+    silence,
     simulate,
     status,
     web,
@@ -53,6 +54,8 @@ app.command("status")(status.status)
 app.command("history")(history.history)
 app.command("propagation")(history.propagation)
 app.command("declare")(daemon_commands.declare)
+app.command("probe")(daemon_commands.probe)
+app.add_typer(silence.app, name="silence")
 app.command("explain")(explain.explain)
 app.command("diagnose")(diagnose.diagnose)
 app.command("evidence")(diagnose.evidence)

@@ -3,11 +3,13 @@
 import json
 import math
 import os
+import pwd
 import resource
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from functools import partial
 from pathlib import Path
@@ -24,6 +26,10 @@ if TYPE_CHECKING:  # the commands start fast: what they need is imported when th
     from monitor.config import Settings
     from monitor.config.web_section import Address
     from monitor.store.records import DaemonRow
+
+
+#: Seconds in which a daemon that is well replies.
+_REPLIES_WITHIN = 5.0
 
 
 class Exit(IntEnum):
@@ -250,6 +256,34 @@ def when_taken(daemon: "DaemonRow | None", now: datetime) -> str:
     if daemon is None or daemon.stopped_at:
         return "which takes it at its next start: none runs on this database"
     return f"which takes it when it is well again: {printable(problem)}"
+
+
+def who() -> str:
+    """The system user who asks, for the log and for other people."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container's user has no name
+        return f"user {os.geteuid()}"
+
+
+def handed(database: Path, item: int) -> dict[str, Any] | None:
+    """Wait for the reply to what was handed to a daemon, and return it.
+
+    None when none comes, which is said: no daemon runs, or it is slow. Raises StoreError.
+    """
+    from monitor.store import status_queries
+    from monitor.store.inbox import reply_to
+    from monitor.store.liveness import trouble
+
+    daemon = status_queries.daemon(database)
+    until = time.monotonic() + (
+        _REPLIES_WITHIN if trouble(daemon, datetime.now(UTC)) is None else 0
+    )
+    while (reply := reply_to(database, item)) is None and time.monotonic() < until:
+        time.sleep(0.1)
+    if reply is None:
+        print(f"handed to the daemon, {when_taken(daemon, datetime.now(UTC))}")
+    return reply
 
 
 def many(count: int, what: str) -> str:

@@ -1,4 +1,4 @@
-"""`run`, `declare` and `backup`: the daemon, what it is told, and a copy of what it knows."""
+"""`run`, `declare`, `probe` and `backup`: the daemon, what it is told, and a copy of what it knows."""
 
 import asyncio
 import resource
@@ -12,13 +12,16 @@ from monitor.access.readable import ago, printable
 from monitor.access.words import Contract, DeclarationKind, State
 from monitor.cli.common import (
     ConfigOption,
+    Exit,
     fail,
+    handed,
     load_settings,
     many,
     note,
     plain_errors,
     read_settings,
     when_taken,
+    who,
 )
 from monitor.cli.streams import redactor
 
@@ -144,7 +147,7 @@ def declare(
     with plain_errors():
         create(settings.database)  # before the first start, too: it is kept for it
         status = status_queries.status(settings.database, now=now)
-        submit_declaration(settings.database, kind, subject, told_at, now)
+        submit_declaration(settings.database, kind, subject, told_at, now, by=who())
     print(f"{kind}: {subject}, at {echo(told_at)} ({ago(told_at, now)})")
     print(_touched(settings, targets, status))
     if kind is DeclarationKind.REJECTED:
@@ -187,6 +190,36 @@ def _touched(settings: "Settings", targets: "list[Target]", status: "Status") ->
     return f"it may touch {touched} of {many(len(targets), 'target')}" + (
         f" (left alone: {left})" if left else ""
     )
+
+
+def probe(
+    names: Annotated[list[str], typer.Argument(metavar="TARGET…", help="As `status` shows them.")],
+    config: ConfigOption = None,
+) -> None:
+    """Ask the daemon for a full probe of a target now, as far as limits and budget allow."""
+    from monitor.store import status_queries
+    from monitor.store.inbox import PROBE, submit
+
+    settings = load_settings(config, reading=True)
+    with plain_errors():
+        now = datetime.now(UTC)
+        known = [one.target for one in status_queries.status(settings.database, now=now).targets]
+        for name in names:
+            _require(name, known)
+        by = who()
+        items = [submit(settings.database, PROBE, {"target": one, "by": by}, now) for one in names]
+        for name, item in zip(names, items, strict=True):
+            reply = handed(settings.database, item)
+            if reply and (error := reply.get("error")):
+                fail(printable(str(error)), Exit.FAILED)
+            print(f"{name}: {'is due now' if reply else 'will be due'}")
+
+
+def _require(name: str, known: list[str]) -> None:
+    from monitor.config.problems import shown, suggestion
+
+    if name not in known:
+        fail(f"no target is named {shown(name)}; {printable(suggestion(name, known))}")
 
 
 def backup(

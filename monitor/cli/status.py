@@ -93,7 +93,12 @@ def status(
             print(f"\n{printable(line)}")
     oldest = found.oldest_pending_s
     waits = "" if oldest is None else f" (the oldest for {span(oldest)})"
-    print(f"\nnotifications: {found.pending} pending{waits}, {found.dead} dead")
+    hidden = f", {found.silenced} silenced" if found.silenced else ""
+    print(f"\nnotifications: {found.pending} pending{waits}, {found.dead} dead{hidden}")
+    for one in found.silences:
+        until = f"until {utc(one.expires_at)} ({ago(one.expires_at, now)})"
+        of = ", ".join(one.patterns)
+        print(printable(f"silence {one.id}: {of} {until}, by {one.by}: {one.reason}"))
     print(_daemon_line(found.daemon, now))
 
 
