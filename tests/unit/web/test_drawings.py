@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from itertools import chain
+from itertools import chain, pairwise
 
 import pytest
 
@@ -55,6 +55,14 @@ def test_what_came_last_is_seen_however_short():
         Span(State.AVAILABLE, END - timedelta(minutes=2), END),
     ]
     assert "available" in rectangles(timeline(spans, AXIS, finest=2.0))
+
+
+def test_words_of_the_axis_keep_a_distance_to_each_other_and_to_the_ends():
+    for seconds in range(60, 400, 7):
+        places = [place for place, _ in Axis(END - timedelta(seconds=seconds), END).ticks()]
+        assert places
+        assert all(7 <= place <= 93 for place in places)
+        assert all(after - before > 14 for before, after in pairwise(places))
 
 
 def test_declarations_and_gaps_that_would_hide_each_other_are_drawn_once():
