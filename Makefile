@@ -57,7 +57,7 @@ fuzz: $(READY) ## 200,000 broken answers and 20,000 disguised ones against the d
 docs: $(READY) ## fill the tables of docs/ that are made from the program
 	@$(BIN)/python docs/generate.py
 
-pictures: $(READY) ## draw the README's pictures from the real program, half a minute
+pictures: $(READY) ## draw the pictures of the README and docs/ from the real program, a minute and a half
 	@$(BIN)/python docs/pictures.py
 
 lint: $(READY) ## format, lint, types, layers

@@ -1,7 +1,7 @@
-"""Draws the README's pictures from the real program: `make pictures`.
+"""Draws the pictures of the README and docs/ from the real program: `make pictures`.
 
 A daemon watches a simulated API for half a minute. What `status` then prints and the message of an
-opening are exported as SVG by Rich, as they came.
+opening are exported as SVG by Rich, as they came. The pages are photographed in Chromium, if there is one.
 """
 
 import os
@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import page_pictures
 from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME
 from rich.text import Text
@@ -75,6 +76,10 @@ def main() -> None:
         status, messages = play(Path(name))
     draw("status.svg", "access-monitor status", status)
     draw("alert.svg", "An alert", next(text for text in messages if text.startswith(TITLE)))
+    if why := page_pictures.missing():
+        sys.stdout.write(f"skipped: the pictures of the page stay as they are, for {why}\n")
+    else:
+        page_pictures.take()
 
 
 def play(folder: Path) -> tuple[str, list[str]]:
