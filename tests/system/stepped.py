@@ -14,7 +14,7 @@ from typing import Any
 from monitor.alerts.apprise_channel import AppriseChannel
 from monitor.cli.app import main
 from monitor.daemon.pipeline import Pipeline
-from monitor.store.recorder import Recorder
+from monitor.store.outbox import Outbox
 from monitor.store.writer import Writer
 
 #: Step: the method it is at, and whether the kill comes before or after it.
@@ -22,9 +22,9 @@ STEPS: dict[str, tuple[type, str, str]] = {
     "after the answer": (Pipeline, "record", "before"),
     "before the commit": (Writer, "_carry_out", "before"),
     "after the commit": (Writer, "_carry_out", "after"),
-    "after the claim": (Recorder, "claim", "after"),
+    "after the claim": (Outbox, "claim", "after"),
     "after the send": (AppriseChannel, "send", "after"),
-    "before the mark": (Recorder, "delivered", "before"),
+    "before the mark": (Outbox, "delivered", "before"),
 }
 
 
@@ -36,7 +36,7 @@ def wrap(owner: type, name: str, when: str, count: int) -> None:
         """Whether this is the call to be killed at; of a group its changes count."""
         nonlocal left
         before = left
-        left -= sum(unit.ordered for unit in arguments[1]) if owner is Writer else 1
+        left -= sum(entry.ordered for entry in arguments[1]) if owner is Writer else 1
         return left <= 0 < before
 
     def kill_if(it: object) -> None:
