@@ -20,6 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import page
 from image import no_secrets_in_layers, the_build_sees_no_secrets, the_image
 from tools import CONFINED, IMAGE, NAME, UID, check, inspect, must, podman, until
 
@@ -331,8 +332,11 @@ def main() -> int:
                     return json.load(answer)["requests"]
 
             (folder / "etc").mkdir()
-            (folder / "etc" / "access-monitor.toml").write_text(SETTINGS.format(base_url=base_url))
+            (folder / "etc" / "access-monitor.toml").write_text(
+                SETTINGS.format(base_url=base_url) + page.SETTINGS
+            )
             (folder / "secrets").mkdir()
+            page.write_secret(folder / "web-secrets")
             for file, text in (SECRETS | {"ops": webhook.url}).items():
                 (folder / "secrets" / file).write_text(text)
                 os.chown(folder / "secrets" / file, UID, UID)
@@ -342,6 +346,7 @@ def main() -> int:
             check.show("alerts are delivered", took is not None, "; ".join(webhook.titles))
             confined()
             commands()
+            page.beside_the_daemon(folder, VOLUME, [*SECRETS.values()])
             no_zombies()
             reload()
             health()
