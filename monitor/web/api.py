@@ -12,6 +12,7 @@ from aiohttp import web
 from monitor.access.readable import utc
 from monitor.access.wait_times import summaries
 from monitor.access.words import State
+from monitor.config.problems import suggestion
 from monitor.store import page_queries, queries
 from monitor.store.liveness import trouble
 from monitor.store.records import NotificationState, as_json
@@ -61,15 +62,17 @@ class Described:
 
 
 def _one_of(*words: str) -> dict[str, Any]:
-    return {"type": "string", "enum": list(words)}
+    """One of these words; nothing means all, as a form sends it."""
+    return {"type": "string", "enum": [*words, ""]}
 
 
-_TEXT = {"type": "string", "maxLength": 500}
+_TEXT = {"type": "string", "maxLength": 500, "pattern": "^[^\\x00]*$"}
+_ID = {"type": "integer", "minimum": 1, "maximum": values.WHOLE_MOST}
 _NAME = Parameter("name", "a target's name, in full", _TEXT, needed=True)
 _CURSOR = Parameter(
     "before",
     "only rows before this id: the `next` of the page before",
-    {"type": "integer", "minimum": 1},
+    _ID,
 )
 _PAGE = Parameter(
     "limit",
@@ -235,26 +238,30 @@ async def request_of(request: web.Request) -> web.Response:
 
 async def declare(request: web.Request) -> web.Response:
     """A declaration for an organization or a key."""
-    return await _handed(request, "declare")
+    return await _handed(request, "declare", shapes.DeclareBody)
 
 
 async def probe(request: web.Request) -> web.Response:
     """A probe of a target, as soon as limits and budget allow."""
-    return await _handed(request, "probe")
+    return await _handed(request, "probe", shapes.ProbeBody)
 
 
 async def retry(request: web.Request) -> web.Response:
     """Dead notifications once more."""
-    return await _handed(request, "retry")
+    return await _handed(request, "retry", shapes.RetryBody)
 
 
-async def _handed(request: web.Request, kind: str) -> web.Response:
-    number = await told(site_of(request), visitor_of(request), kind, await _body(request))
+async def _handed(request: web.Request, kind: str, shape: Any) -> web.Response:
+    body = await _body(request)
+    known = shape.__annotations__
+    for name in body.keys() - known.keys():
+        raise RefusedError(400, f"the body has no {name[:200]!r}; {suggestion(name, known)}")
+    number = await told(site_of(request), visitor_of(request), kind, body)
     # relative: it holds below any path of a proxy
     place = "../" * (request.path.count("/") - 3) + f"requests/{number}"
-    body = {"id": number, "state": "waiting", "see": place}
+    handed = {"id": number, "state": "waiting", "see": place}
     return web.Response(
-        text=json.dumps(body),
+        text=json.dumps(handed),
         status=202,
         content_type="application/json",
         headers={"Location": place},
@@ -363,7 +370,7 @@ DESCRIBED = (
     Described(
         "GET", "/requests/{id}", "What became of something handed to the daemon.", request_of,
         shapes.RequestState,
-        (Parameter("id", "the request's number", {"type": "integer", "minimum": 1}, "path"),),
+        (Parameter("id", "the request's number", _ID, "path"),),
     ),
     Described(
         "POST", "/declarations", "Tell what became of a verification.", declare, shapes.Handed,

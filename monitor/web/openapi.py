@@ -66,6 +66,6 @@ def _operation(one: "Described", schema: dict[Any, Any]) -> dict[str, Any]:
     if one.body is not None:
         made["requestBody"] = {
             "content": {"application/json": {"schema": schema[one.body]}},
-            "required": True,
+            "required": bool(one.body.__required_keys__),
         }
     return made

@@ -27,6 +27,8 @@ RANGES = {
 #: Targets on one page of the overview, and organizations that its first sentence names.
 PAGE = 50
 _NAMED = 3
+#: The largest number of an address.
+WHOLE_MOST = 10**15 - 1
 #: Openings or waits fewer than these say nothing about a place on the curve.
 _ENOUGH = 3
 #: The shortest time that a timeline shows.
@@ -73,7 +75,8 @@ class Chosen:
 
 def whole(text: str) -> int:
     """A whole number of an address; 0 for what is none."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0
+    good = text.isascii() and text.isdecimal() and len(text) <= len(str(WHOLE_MOST))
+    return int(text) if good else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from monitor.access.words import DeclarationKind
 from monitor.config.problems import suggestion
 from monitor.store import queries
 from monitor.store.inbox import submit
+from monitor.web.page_values import whole
 from monitor.web.permissions import RefusedError, Visitor
 from monitor.web.site import Site
 
@@ -65,13 +66,14 @@ async def _probe(site: Site, values: _Values) -> tuple[str, dict[str, Any]]:
 
 async def _retry(site: Site, values: _Values) -> tuple[str, dict[str, Any]]:
     dead = await site.reader.ask(queries.dead_alerts)
-    given = values.get("ids", values.get("id"))
-    if given in (None, ""):
+    if "ids" in values:
+        ids = values["ids"]
+    elif one := values.get("id"):  # of a form
+        ids = [whole(one)]
+    else:
         return "retry", {}
-    try:
-        ids = [int(str(one)) for one in (given if isinstance(given, list) else [given])]
-    except ValueError:
-        raise RefusedError(400, "ids are whole numbers") from None
+    if not isinstance(ids, list) or any(type(one) is not int for one in ids):
+        raise RefusedError(400, "ids is a list of whole numbers")
     if gone := sorted(set(ids) - dead):
         raise RefusedError(400, f"not dead: {', '.join(map(str, gone[:10]))}")
     return "retry", {"ids": ids}

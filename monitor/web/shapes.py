@@ -3,7 +3,7 @@
 OpenAPI is made from these, and a test holds every answer to it.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Required
 
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
@@ -282,8 +282,8 @@ class DeclareBody(TypedDict, total=False):
     """What became of the verification of an organization or a key; `at` is now without it."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
-    kind: DeclarationKind
-    subject: Name
+    kind: Required[DeclarationKind]
+    subject: Required[Name]
     at: Name
 
 

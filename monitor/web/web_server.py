@@ -41,6 +41,8 @@ log = structlog.get_logger()
 
 #: Bytes of a request's body: a form, or a silence as JSON.
 _BODY_MOST = 64 * 1024
+#: Bytes of an address: two names of 500 characters, each of which may take twelve.
+_LINE_MOST = 16 * 1024
 #: Seconds for one answer that is no stream; and for its reader to take it.
 _ANSWER_MOST = 20.0
 #: Seconds for a request's head to come, and of a connection on which nothing is asked.
@@ -119,6 +121,7 @@ async def serve(
         shutdown_timeout=_STOP_MOST,
         handler_cancellation=True,
         keepalive_timeout=_IDLE_MOST,
+        max_line_size=_LINE_MOST,
     )
     logging.getLogger("aiohttp.server").addFilter(_worth_a_line)
     await runner.setup()
