@@ -96,7 +96,7 @@ class Responder:
         if self.key_of(ask) is not None:
             scope = "api.management.read"
             return replace(REFUSALS["missing_scope"].filled(scope=scope), status=403)
-        return REFUSALS["invalid_api_key"].filled(masked=masked(ask.secret or ""))
+        return _unknown_key(ask, None)
 
     def _refusal(self, ask: Ask, key: SimulatedKey, at: float) -> Refusal | None:
         scripted = {

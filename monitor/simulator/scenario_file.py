@@ -66,18 +66,24 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
 def parse_scenario(text: str) -> Scenario:
     """Make a scenario from TOML text. Raises ScenarioError with the place, the value and what to do."""
     try:
-        raw = tomllib.loads(text)
+        scenario = _read(text)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"scenario: not valid TOML: {error}; mend the syntax") from None
+    except RecursionError:  # brackets within brackets, or what dotted keys make of one line
+        raise ScenarioError("scenario: nested too deeply; nest less") from None
+    _distinct(scenario.keys)
+    return scenario
+
+
+def _read(text: str) -> Scenario:
+    raw = tomllib.loads(text)
     models = dict(BUILT_IN)
     known = {"models": models, "blocks": REFUSALS, "faults": FAULTS}
     try:
         OwnModels.model_validate(raw, context=known)
-        scenario = Scenario.model_validate({**raw, "models": models}, context=known)
+        return Scenario.model_validate({**raw, "models": models}, context=known)
     except ValidationError as error:
         raise _told(error.errors(include_url=False)[0], raw) from None
-    _distinct(scenario.keys)
-    return scenario
 
 
 def _told(error: ErrorDetails, raw: dict[str, Any]) -> ScenarioError:

@@ -1,5 +1,6 @@
 """The admin API's two reads, as the official client makes them."""
 
+import httpx
 import openai
 import pytest
 
@@ -53,3 +54,12 @@ async def test_only_an_admin_key_may_ask(start, client, secret, error):
     used = client(await start(SCENARIO), admin_api_key=secret)
     with pytest.raises(error):
         await used.admin.organization.projects.model_permissions.retrieve("proj_acme")
+
+
+async def test_without_a_key_it_says_that_none_was_provided(start):
+    simulator = await start(SCENARIO)
+    async with httpx.AsyncClient(base_url=simulator.origin) as stranger:
+        places = "/v1/organization/projects/proj_acme/rate_limits", "/v1/models"
+        answers = [(await stranger.get(place)).json() for place in places]
+    assert answers[0]["error"]["message"].startswith("You didn't provide an API key.")
+    assert answers[0] == answers[1]

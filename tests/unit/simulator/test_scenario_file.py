@@ -112,6 +112,8 @@ WRONG = [
         "scenario.models[1].like: found 'gpt-imagine'; did you mean gpt-image-2?",
     ),
     ("name = ", "scenario: not valid TOML: …"),
+    ("keys = " + "[" * 5_000 + "]" * 5_000, "scenario: nested too deeply; nest less"),
+    ("keys" + ".a" * 5_000 + " = 1", "scenario: nested too deeply; nest less"),
 ]
 
 #: The same for the lines of one key; the place begins with `keys.acme.`.
