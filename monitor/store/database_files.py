@@ -18,6 +18,7 @@ from monitor.store.errors import (
     GoneError,
     LockedError,
     StoreError,
+    of_sqlite,
     read_only,
     require,
 )
@@ -34,11 +35,7 @@ def as_store_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error) as error:
-        driver = getattr(error, "orig", None) or error
-        corrupt = getattr(driver, "sqlite_errorname", "").startswith("SQLITE_CORRUPT")
-        raise StoreError(
-            damage_report(path, cause(error)) if corrupt else f"{path}: {cause(error)}"
-        ) from error
+        raise of_sqlite(path, getattr(error, "orig", None) or error) from error
     except OSError as error:
         refused = isinstance(error, PermissionError) or error.errno == errno.EROFS
         hint = (
@@ -55,14 +52,6 @@ def as_store_errors(path: Path) -> Iterator[None]:
 def cause(error: Exception) -> str:
     """The database's own error text, without the statement."""
     return str(getattr(error, "orig", None) or error)
-
-
-def damage_report(path: Path, words: str) -> str:
-    """What is said of a damaged file, with SQLite's words for the damage."""
-    return (
-        f"{path}: the database is damaged ({words}). Restore a copy made by `access-monitor backup`,"
-        " or move it away to begin anew; what it remembers is then forgotten"
-    )
 
 
 def make_file(path: Path) -> None:

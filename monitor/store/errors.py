@@ -34,6 +34,20 @@ class DestinationError(StoreError):
     """The destination cannot be written; the user must choose another one."""
 
 
+def of_sqlite(path: Path, error: Exception) -> StoreError:
+    """What SQLite reports of this file, and what to do where it is damaged."""
+    damaged = getattr(error, "sqlite_errorname", "").startswith("SQLITE_CORRUPT")
+    return StoreError(damage_report(path, str(error)) if damaged else f"{path}: {error}")
+
+
+def damage_report(path: Path, words: str) -> str:
+    """What is said of a damaged file, with SQLite's words for the damage."""
+    return (
+        f"{path}: the database is damaged ({words}). Restore a copy made by `access-monitor backup`,"
+        " or move it away to begin anew; what it remembers is then forgotten"
+    )
+
+
 def require(path: Path) -> None:
     """Raise StoreError when the database does not exist yet."""
     if not path.exists():

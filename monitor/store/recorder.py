@@ -25,10 +25,9 @@ from monitor.store.database_files import (
     DatabaseFiles,
     FileLock,
     as_store_errors,
-    damage_report,
     make_file,
 )
-from monitor.store.errors import HEAD, StoreError
+from monitor.store.errors import HEAD, StoreError, damage_report
 from monitor.store.outbox import Outbox, release_leases
 from monitor.store.records import (
     Change,

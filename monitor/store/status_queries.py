@@ -12,7 +12,7 @@ from pathlib import Path
 
 from monitor.access.silences import Silence
 from monitor.access.words import Code
-from monitor.store.errors import StoreError, read_only, require, require_head
+from monitor.store.errors import StoreError, of_sqlite, read_only, require, require_head
 from monitor.store.records import DaemonRow, NotificationState, Status, TargetStatus, value_of
 
 _IS_MIGRATED = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
@@ -134,7 +134,7 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
             require_head(path, found)
             yield connection
     except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"{path}: {error}") from error
+        raise of_sqlite(path, error) from error
     except (ValueError, TypeError) as error:
         raise StoreError(f"{path}: the database is damaged (a value cannot be read)") from error
 

@@ -235,6 +235,21 @@ async def test_a_value_that_this_program_never_wrote_is_said_to_be_damage(
         await recorder.register([make.target()])
 
 
+async def test_every_query_of_a_damaged_file_says_to_restore_a_copy(path, recorder, clock, make):
+    await recorder.write([make.change(make.target())])
+    await recorder.aclose()
+    with path.open("r+b") as file:  # the head says where the tables are, and stays
+        file.seek(4096)
+        file.write(b"damaged " * ((path.stat().st_size - 4096) // 8))
+    for read in (
+        lambda: status_queries.status(path, now=clock.now),
+        lambda: status_queries.daemon(path),
+        lambda: queries.history(path),
+    ):
+        with pytest.raises(StoreError, match=f"^{path}: the database is damaged .* Restore a copy"):
+            read()
+
+
 async def test_no_query_reads_a_large_table_whole(path, recorder, clock, make, ask):
     statements = {}
 
