@@ -63,8 +63,9 @@ def list_(
     with plain_errors():
         wanted = NotificationState(state) if state else None
         most = sys.maxsize if whole else limit
-        found = queries.alerts(settings.database, wanted, limit=most, before=before)
-        older = queries.alerts_before(settings.database, wanted, found[0].id) if found else 0
+        found, older = queries.alerts_and_older(
+            settings.database, wanted, limit=most, before=before
+        )
     if older:
         note(
             f"{older:,} older not listed: --before {found[0].id} has the next of them, --all has all"

@@ -130,6 +130,30 @@ def alerts(
     before: int | None = None,
 ) -> list[AlertRow]:
     """Notifications of a state, or all, oldest first: the newest `limit` of those with ids below `before`."""
+    with reading(path) as connection:
+        return _newest_alerts(connection, state, limit, before)
+
+
+def alerts_and_older(
+    path: Path,
+    state: NotificationState | None = None,
+    *,
+    limit: int = LIMIT,
+    before: int | None = None,
+) -> tuple[list[AlertRow], int]:
+    """The same, and how many older ones there are: both as of one moment."""
+    with reading(path) as connection:
+        found = _newest_alerts(connection, state, limit, before)
+        if not found:
+            return found, 0
+        older = _listed(state, found[0].id)
+        counted = select(func.count()).select_from(tables.notifications).where(*older)
+        return found, connection.execute(counted).scalar_one()
+
+
+def _newest_alerts(
+    connection: Connection, state: NotificationState | None, limit: int, before: int | None
+) -> list[AlertRow]:
     newest = (
         select(
             tables.notifications,
@@ -142,16 +166,8 @@ def alerts(
         .order_by(_notifications.id.desc())
         .limit(limit)
     )
-    with reading(path) as connection:
-        rows = connection.execute(newest).mappings().all()
-        return [value_of(AlertRow, row) for row in reversed(rows)]
-
-
-def alerts_before(path: Path, state: NotificationState | None, before: int) -> int:
-    """The number of notifications, all or those in a state, with ids below `before`."""
-    counted = select(func.count()).select_from(tables.notifications).where(*_listed(state, before))
-    with reading(path) as connection:
-        return connection.execute(counted).scalar_one()
+    rows = connection.execute(newest).mappings().all()
+    return [value_of(AlertRow, row) for row in reversed(rows)]
 
 
 def dead_alerts(path: Path) -> set[int]:

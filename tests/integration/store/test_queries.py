@@ -163,14 +163,17 @@ async def test_history_is_selected_by_target_pattern_time_and_number(path, recor
 async def test_alerts_come_page_by_page_and_what_is_left_out_is_counted(path, recorder, make):
     for _ in range(5):
         await recorder.write([make.change(make.target(), "ops")])
-    newest = queries.alerts(path, limit=2)
-    assert [row.id for row in newest] == [4, 5]
-    assert queries.alerts_before(path, None, newest[0].id) == 3
-    assert [row.id for row in queries.alerts(path, limit=2, before=newest[0].id)] == [2, 3]
-    assert queries.alerts_before(path, NotificationState.DEAD, 4) == 0
+
+    def page(*state, **bounds):
+        rows, older = queries.alerts_and_older(path, *state, **bounds)
+        return [row.id for row in rows], older
+
+    assert page(limit=2) == ([4, 5], 3)
+    assert page(limit=2, before=4) == ([2, 3], 1)
+    assert page(NotificationState.DEAD) == ([], 0)
     await recorder.outbox.dead([1, 3], "gave up", make.clock.now)
-    assert queries.alerts_before(path, NotificationState.DEAD, 4) == 2
-    assert [row.id for row in queries.alerts(path, NotificationState.DEAD, before=3)] == [1]
+    assert page(NotificationState.DEAD, limit=1) == ([3], 1)
+    assert page(NotificationState.DEAD, before=3) == ([1], 0)
     assert queries.dead_alerts(path) == {1, 3}
 
 
