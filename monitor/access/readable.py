@@ -60,3 +60,9 @@ def duration(seconds: float) -> str:
         return f"{hours} h {minutes:02d} min"
     days, hours = divmod(hours, 24)
     return f"{days} d {hours} h"
+
+
+def many(count: float, what: str) -> str:
+    """How many of something: `1 target`, `2 targets`, `10,000 targets`."""
+    whole = int(count)
+    return f"{whole:,} {what}" if whole == 1 else f"{whole:,} {what}s"

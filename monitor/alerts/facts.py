@@ -223,9 +223,3 @@ def title(text: str, tag: str = "", *, most: int = TITLE_CAP) -> str:
     """One line of at most `most` characters for a mail's Subject; a cut keeps `tag` at its end."""
     room = max(most - len(tag) - 1, 1) if tag else most
     return f"{clean(text, room)} {tag}".rstrip()
-
-
-def count(number: float, thing: str) -> str:
-    """`1 target`, `7 targets`."""
-    whole = int(number)
-    return f"{whole} {thing}" if whole == 1 else f"{whole} {thing}s"

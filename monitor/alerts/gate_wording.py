@@ -5,9 +5,9 @@ organizations get the same refusal; the steps are what helped people, in order.
 """
 
 from monitor.access.diagnosis.advice import advise
-from monitor.access.readable import duration
+from monitor.access.readable import duration, many
 from monitor.access.words import Code
-from monitor.alerts.facts import Facts, count, moment
+from monitor.alerts.facts import Facts, moment
 from monitor.alerts.render import Wording
 
 _ASK_THE_PROVIDER = "Ask the provider: on its route it decides about access."
@@ -109,9 +109,7 @@ def sibling(facts: Facts) -> Wording:
         whose, follow = facts.subject, f"{facts.capability} may follow"
     else:
         whose = facts.organization or facts.subject
-        follow = (
-            f"{count(others, 'other target')} may follow" if others else "the others may follow"
-        )
+        follow = f"{many(others, 'other target')} may follow" if others else "the others may follow"
     return Wording(
         f"May follow soon: {whose}",
         "info",
@@ -206,7 +204,7 @@ def overdue(facts: Facts) -> Wording:
     at = facts.time("declared_at")
     since = f" since the verification was declared ({moment(at)})" if at else ""
     probes = facts.number("probes")
-    seen = f" All {count(probes, 'probe')} were refused." if probes and probes > 1 else ""
+    seen = f" All {many(probes, 'probe')} were refused." if probes and probes > 1 else ""
     title = f"Overdue: {facts.subject}" + (f", {duration(waited)}" if waited else "")
     return Wording(
         title,

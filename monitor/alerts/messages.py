@@ -50,10 +50,10 @@ from datetime import datetime
 from functools import cached_property
 
 from monitor.access.events import Event
-from monitor.access.readable import duration
+from monitor.access.readable import duration, many
 from monitor.access.wait_times import under
 from monitor.access.words import Code, EventKind
-from monitor.alerts.facts import TITLE_CAP, Facts, clean, count, moment, name, title
+from monitor.alerts.facts import TITLE_CAP, Facts, clean, moment, name, title
 from monitor.alerts.render import Level, Message, Wording
 from monitor.alerts.silence_wording import changed_targets
 from monitor.alerts.wording import wording
@@ -284,7 +284,7 @@ def _stale(facts: Facts) -> str | None:
 
 def _unchanged(facts: Facts) -> str | None:
     number = facts.number("unchanged_targets")
-    return f"{count(number, 'target')}, as it was told here last" if number else None
+    return f"{many(number, 'target')}, as it was told here last" if number else None
 
 
 def _hidden_before(facts: Facts) -> str | None:
@@ -333,7 +333,7 @@ def _waited(facts: Facts) -> list[tuple[str, str]]:
         whose = "openings over provider routes" if facts.provider else "openings"
         parts.append(
             f"half of your {whose} took under {duration(under(typical))}"
-            f" ({count(openings, 'opening')})"
+            f" ({many(openings, 'opening')})"
         )
     return [("For comparison" if said else "Waited", "; ".join(parts))]
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from monitor.access.readable import many
 from monitor.access.words import Reason, State
-from monitor.alerts.facts import Facts, count, moment, name
+from monitor.alerts.facts import Facts, moment, name
 from monitor.alerts.render import Level, Wording
 
 
@@ -17,7 +18,7 @@ def silence_ended(facts: Facts) -> Wording:
     how = "has expired" if expired else f"was ended by {facts.text('ended_by') or 'hand'}"
     begun = f" Since {moment(since)} it" if since else " It"
     kinds = facts.counts("hidden_kinds")
-    hidden = count(facts.number("hidden") or 0, "notification")
+    hidden = many(facts.number("hidden") or 0, "notification")
     news = (
         "What is true now differs from what was told here last, as below."
         if changed
@@ -25,7 +26,7 @@ def silence_ended(facts: Facts) -> Wording:
     )
     return Wording(
         f"Silence {facts.text('silence') or ''} ended: "
-        f"{count(changed, 'target') if changed else 'nothing'} changed",
+        f"{many(changed, 'target') if changed else 'nothing'} changed",
         _level(facts) if changed else "info",
         f"The silence{whose} {how}.{begun} kept {hidden} from this channel"
         f"{': ' + kinds.replace('_', ' ') if kinds else ''}. {news}",

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from monitor.access.diagnosis.advice import advise, failure_of, steps_of
-from monitor.access.readable import duration
+from monitor.access.readable import duration, many
 from monitor.access.words import Code, EventKind, Reason, Staleness
 from monitor.alerts import gate_wording
-from monitor.alerts.facts import Facts, count
+from monitor.alerts.facts import Facts
 from monitor.alerts.render import Wording
 from monitor.alerts.silence_wording import silence_ended
 
@@ -62,10 +62,10 @@ def stale(facts: Facts) -> Wording:
     if not targets or facts.model:
         whom = ""
     elif total and total > targets:
-        whom = f" to {int(targets)} of the route's {count(total, 'target')}"
+        whom = f" to {int(targets):,} of the route's {many(total, 'target')}"
     else:
-        whom = f" to {count(targets, 'target')}"
-    of = f"{count(targets, 'target')} of " if targets and facts.names("stale") else ""
+        whom = f" to {many(targets, 'target')}"
+    of = f"{many(targets, 'target')} of " if targets and facts.names("stale") else ""
     lasting = f" for {duration(lasted)}" if lasted else ""
     why = f" {known.meaning}" if known else ""
     others = " Others are answered." if facts.text("staleness") == Staleness.TARGET else ""
@@ -142,14 +142,14 @@ def online(facts: Facts) -> Wording:
 def started(facts: Facts) -> Wording:
     """The daemon is up."""
     targets = facts.number("targets")
-    watched = f" and watches {count(targets, 'target')}" if targets else ""
+    watched = f" and watches {many(targets, 'target')}" if targets else ""
     return Wording("Monitor started", "info", f"The monitor has started{watched}.")
 
 
 def stopping(facts: Facts) -> Wording:
     """The daemon goes down."""
     targets = facts.number("targets")
-    watched = f"Nobody watches its {count(targets, 'target')}" if targets else "Nothing is watched"
+    watched = f"Nobody watches its {many(targets, 'target')}" if targets else "Nothing is watched"
     return Wording(
         "Monitor stopping",
         "info",

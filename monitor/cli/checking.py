@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from monitor.access.readable import many
 from monitor.access.words import Contract, DeclarationKind, Effect, State
 from monitor.cli.common import (
     ConfigOption,
@@ -19,7 +20,6 @@ from monitor.cli.common import (
     diagnosis_json,
     fail,
     load_settings,
-    many,
     note,
     plain_errors,
     print_json,

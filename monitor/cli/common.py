@@ -284,8 +284,3 @@ def handed(database: Path, item: int) -> dict[str, Any] | None:
     if reply is None:
         print(f"handed to the daemon, {when_taken(daemon, datetime.now(UTC))}")
     return reply
-
-
-def many(count: int, what: str) -> str:
-    """How many of something: `1 target`, `2 targets`."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -2,7 +2,8 @@
 
 import typer
 
-from monitor.cli.common import ConfigOption, Exit, fail, load_settings, many, print_json
+from monitor.access.readable import many
+from monitor.cli.common import ConfigOption, Exit, fail, load_settings, print_json
 
 app = typer.Typer(help="The settings file.", no_args_is_help=True, rich_markup_mode=None)
 

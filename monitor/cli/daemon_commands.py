@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monitor.access.readable import ago, printable
+from monitor.access.readable import ago, many, printable
 from monitor.access.words import Contract, DeclarationKind, State
 from monitor.cli.common import (
     ConfigOption,
@@ -16,7 +16,6 @@ from monitor.cli.common import (
     fail,
     handed,
     load_settings,
-    many,
     note,
     plain_errors,
     read_settings,

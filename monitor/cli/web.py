@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.access.readable import many
 from monitor.cli.common import (
     ConfigOption,
     Exit,
     fail,
     listen_address,
-    many,
     no_core,
     note,
     plain_errors,

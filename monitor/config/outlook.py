@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from monitor.access.holds import UNKNOWN_PRICE, Need
+from monitor.access.readable import many
 from monitor.access.target import Capability
 from monitor.access.words import Contract
 from monitor.catalog import Catalog, Model, open_price
@@ -67,12 +68,12 @@ def budget_warnings(settings: Settings) -> Iterator[str]:
             f" {targets} targets (${waiting:.4f}): if many open at once, some are not confirmed before"
             " the next month"
         )
-    many = settings.confirmation.confirmations
+    least = settings.confirmation.confirmations
     for kind in kinds:
-        if kind.price * (many + 1) > budget.per_key_per_day + 1e-9:
+        if kind.price * (least + 1) > budget.per_key_per_day + 1e-9:
             yield (
-                f"[confirmation] confirmations: {many} of {kind.example} cost"
-                f" {_about(kind)}${kind.price * many:.4f}: with ${budget.per_key_per_day:g} a day that"
+                f"[confirmation] confirmations: {least} of {kind.example} cost"
+                f" {_about(kind)}${kind.price * least:.4f}: with ${budget.per_key_per_day:g} a day that"
                 " takes more than a day"
             )
 
@@ -85,20 +86,14 @@ def month(settings: Settings) -> tuple[str, ...]:
     rechecks = sum(kind.price * kind.targets * (_MONTH / kind.every) for kind in kinds)
     targets = sum(kind.targets for kind in kinds)
     about = "about " if any(kind.estimated for kind in kinds) else ""
-    said = (
-        f"rechecks of {_many(targets, 'target')}, if all are open: {about}${rechecks:.2f} a month"
-    )
+    said = f"rechecks of {many(targets, 'target')}, if all are open: {about}${rechecks:.2f} a month"
     if rechecks > most:
         said += f"; the budget makes them {rechecks / most:.1f} times rarer" if most else ""
     at_most = (
         f"a month costs at most ${most:.2f} (${budget.per_key_per_day:g} a key and day for"
-        f" {_many(keys, 'key')}, ${budget.per_month:g} a month for all)"
+        f" {many(keys, 'key')}, ${budget.per_month:g} a month for all)"
     )
     return at_most, said
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _kinds(settings: Settings) -> list[_Kind]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from monitor.access.readable import many
 from monitor.access.words import State
 from monitor.config import Secret
 from monitor.daemon.clock import Clock
@@ -182,8 +183,4 @@ def status_line(watches: Watches, waiting: Mapping[str, int]) -> str:
     states = ", ".join(f"{count} {word}" for word, count in counts)
     pending, dead = waiting.get("pending", 0), waiting.get("dead", 0)
     given_up = f", {dead} undeliverable" if dead else ""
-    return f"{_many(len(watches), 'target')}: {states}; {_many(pending, 'alert')} pending{given_up}"
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+    return f"{many(len(watches), 'target')}: {states}; {many(pending, 'alert')} pending{given_up}"
