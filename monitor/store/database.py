@@ -9,10 +9,11 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.pool import NullPool
 
 from monitor.store.database_files import (
@@ -77,11 +78,15 @@ def reading(path: Path) -> Iterator[Connection]:
     Raises StoreError when there is no database of this program's revision, or it cannot be read.
     """
     require(path)
-
-    engine = _engine(lambda: read_only(path), begin="BEGIN")
-    with as_store_errors(path), engine.connect() as connection:
+    with as_store_errors(path), _reading_engine(path).connect() as connection:
         require_head(path, revision(connection))
         yield connection
+
+
+@lru_cache(maxsize=4)
+def _reading_engine(path: Path) -> Engine:
+    """An engine keeps what it compiled, so that a query is compiled once, and no connection."""
+    return _engine(lambda: read_only(path), begin="BEGIN")
 
 
 def _engine(connect: Callable[[], sqlite3.Connection], *, begin: str) -> Engine:
@@ -116,9 +121,11 @@ class CommitWatch:
 
 def revision(connection: Connection) -> str | None:
     """The revision of the tables, or None before the first migration."""
-    if not inspect(connection).has_table("alembic_version"):
+    # for every read of the page: SQLAlchemy's inspector takes as long as the read itself
+    named = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
+    if connection.exec_driver_sql(named).first() is None:
         return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
 
 
 def damage(connection: Connection) -> str:

@@ -33,7 +33,7 @@ from monitor.store.records import (
     SpendRow,
     value_of,
 )
-from monitor.store.runs import from_text, merged, percentile
+from monitor.store.runs import Counts, from_text, merged, percentile
 from monitor.store.silences import not_ended
 
 #: Most rows of a result, the newest, unless the caller asks for more.
@@ -51,8 +51,15 @@ _events = tables.events.c
 _notifications = tables.notifications.c
 _spend = tables.spend.c
 
+#: What is compared: to read the rest of thousands of rows takes longer, and memory.
+_COMPARED = (
+    _runs.route, _runs.diagnosis, _runs.status, _runs.answers, _runs.latencies, _runs.connect_ms,
+    _runs.tls_ms, _runs.first_byte_ms, _runs.reused, _runs.fresh,
+)  # fmt: skip
 #: Model, surface, route, contract.
 _Place = tuple[str, str, str, str]
+#: A run's answers, and their latencies.
+_Counted = tuple[int, Counts]
 
 
 def declared(path: Path) -> dict[str, Declaration]:
@@ -85,7 +92,11 @@ def history(
 
     `target` is a name, or a pattern with `*`, `?` or `[…]`, as in the settings.
     """
-    newest = select(_events.id).order_by(_events.at.desc(), _events.id.desc())
+    newest = select(_events.id)
+    if before is None or target is not None:
+        newest = newest.order_by(_events.at.desc())
+    # a page of all is found by its ids: by time, all newer events would be passed over
+    newest = newest.order_by(_events.id.desc())
     if target is not None:
         newest = newest.where(_of_target(target))
     if since is not None:
@@ -154,6 +165,7 @@ def alerts_and_older(
 def _newest_alerts(
     connection: Connection, state: NotificationState | None, limit: int, before: int | None
 ) -> list[AlertRow]:
+    ids = select(_notifications.id).where(*_listed(state, before))
     newest = (
         select(
             tables.notifications,
@@ -162,9 +174,9 @@ def _newest_alerts(
             _events.target,
         )
         .join_from(tables.notifications, tables.events)
-        .where(*_listed(state, before))
+        # of each that is in the state the index tells the id, but only of these the whole row is needed
+        .where(_notifications.id.in_(ids.order_by(_notifications.id.desc()).limit(limit)))
         .order_by(_notifications.id.desc())
-        .limit(limit)
     )
     rows = connection.execute(newest).mappings().all()
     return [value_of(AlertRow, row) for row in reversed(rows)]
@@ -178,7 +190,13 @@ def dead_alerts(path: Path) -> set[int]:
 
 
 def _listed(state: NotificationState | None, before: int | None) -> list[ColumnElement[bool]]:
-    wanted = [] if state is None else [_notifications.state == state]
+    wanted: list[ColumnElement[bool]] = []
+    if state is NotificationState.DELIVERED:
+        # nearly all are: said like this, the newest are found by their ids, without sorting a million
+        others = [other for other in NotificationState if other is not state]
+        wanted = [_notifications.state.not_in(others)]
+    elif state is not None:
+        wanted = [_notifications.state == state]
     return wanted if before is None else [*wanted, _notifications.id < before]
 
 
@@ -268,7 +286,7 @@ def routes(path: Path, *, since: datetime, of: tuple[str, str] | None = None) ->
         ).all()
         # the run's own route: answers of a key's earlier route do not count for this one
         runs = connection.execute(
-            select(tables.runs, _targets.model, _targets.surface, _targets.contract)
+            select(*_COMPARED, _targets.model, _targets.surface, _targets.contract)
             .join_from(tables.runs, tables.targets)
             .where(
                 *wanted,
@@ -290,11 +308,15 @@ def routes(path: Path, *, since: datetime, of: tuple[str, str] | None = None) ->
 
 def _compared(place: _Place, states: Mapping[str, int], runs: list[Any]) -> RouteOfModel:
     model, surface, route, contract = place
-    by_diagnosis = defaultdict[str, list[Any]](list)
+    by_diagnosis = defaultdict[str, list[_Counted]](list)
+    answered: list[Counts] = []
     for run in runs:
-        by_diagnosis[run.diagnosis].append(run)
+        counts = from_text(run.latencies)
+        by_diagnosis[run.diagnosis].append((run.answers, counts))
+        if run.status is not None:
+            answered.append(counts)
     counted = {name: _of_one(several) for name, several in by_diagnosis.items()}
-    answered = _of_one([run for run in runs if run.status is not None])
+    latencies = merged(answered)
     return RouteOfModel(
         model=model,
         surface=surface,
@@ -302,8 +324,8 @@ def _compared(place: _Place, states: Mapping[str, int], runs: list[Any]) -> Rout
         contract=Contract(contract),
         states=states,
         answers=sum(run.answers for run in runs),
-        latency_median_ms=answered.latency_median_ms,
-        latency_p95_ms=answered.latency_p95_ms,
+        latency_median_ms=percentile(latencies, 0.5),
+        latency_p95_ms=percentile(latencies, 0.95),
         connect_ms=_slowest(runs, "connect_ms"),
         tls_ms=_slowest(runs, "tls_ms"),
         first_byte_ms=_slowest(runs, "first_byte_ms"),
@@ -313,10 +335,10 @@ def _compared(place: _Place, states: Mapping[str, int], runs: list[Any]) -> Rout
     )
 
 
-def _of_one(runs: list[Any]) -> AnswersOfOne:
-    counts = merged([from_text(run.latencies) for run in runs])
+def _of_one(runs: list[_Counted]) -> AnswersOfOne:
+    counts = merged([counts for _, counts in runs])
     return AnswersOfOne(
-        sum(run.answers for run in runs), percentile(counts, 0.5), percentile(counts, 0.95)
+        sum(answers for answers, _ in runs), percentile(counts, 0.5), percentile(counts, 0.95)
     )
 
 

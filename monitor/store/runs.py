@@ -10,7 +10,7 @@ count per bucket that occurred is stored as JSON: `{"50": 812, "51": 190}`.
 
 import json
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -209,9 +209,10 @@ def added(counts: Counts, ms: float) -> dict[int, int]:
 
 def merged(several: list[Counts]) -> Counts:
     """The counts of several runs together."""
-    total = Counter[int]()
+    total = defaultdict[int, int](int)
     for counts in several:
-        total.update(counts)
+        for bucket, count in counts.items():
+            total[bucket] += count
     return total
 
 
