@@ -11,7 +11,15 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
-from monitor.access.wait_times import OngoingWait, Opening, Step, curve_of, share_by
+from monitor.access.wait_times import (
+    OngoingWait,
+    Opening,
+    Step,
+    Summary,
+    curve_of,
+    share_by,
+    summaries,
+)
 from monitor.access.words import Contract, State
 from monitor.store.page_queries import Timelines, Transition
 from monitor.store.records import TargetStatus
@@ -234,21 +242,49 @@ def charts_of(openings: Sequence[Opening], waiting: Sequence[OngoingWait]) -> li
     return made
 
 
-def waiting_rows(
-    openings: Sequence[Opening],
-    waiting: Sequence[OngoingWait],
-    targets: Mapping[str, TargetStatus],
-) -> list[Waiting]:
-    """Each wait's place on the curve, and how long after an opening the next probe may come."""
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What the page of propagation shows: counts, curves, and the first or newest of what there is."""
+
+    openings: int
+    waiting: int
+    charts: Sequence[Chart]
+    groups: Sequence[Summary]
+    more_groups: int
+    #: of those that wait, the place on the curve of their contract
+    places: Sequence[tuple[OngoingWait, str]]
+    newest: Sequence[Opening]
+
+
+def waits_of(
+    openings: Sequence[Opening], waiting: Sequence[OngoingWait], *, groups: int, newest: int
+) -> Waits:
+    """What is shown of these openings and waits: at most so many groups and waits, and so many openings."""
+    found = summaries(openings, waiting)
     steps = {contract: _steps(contract, openings, waiting) for contract in Contract}
+    return Waits(
+        openings=len(openings),
+        waiting=len(waiting),
+        charts=charts_of(openings, waiting),
+        groups=found[:groups],
+        more_groups=max(len(found) - groups, 0),
+        places=[(wait, _place(wait, *steps[wait.contract][:2])) for wait in waiting[:groups]],
+        newest=list(reversed(openings[-newest:])),
+    )
+
+
+def _place(wait: OngoingWait, steps: Sequence[Step], waits: Sequence[float]) -> str:
+    if len(waits) < _ENOUGH:
+        return "too few openings to compare with"
+    return f"{share_by(wait.wait_s, steps):.0%} of openings like this one had come by now"
+
+
+def waiting_rows(
+    places: Sequence[tuple[OngoingWait, str]], targets: Mapping[str, TargetStatus]
+) -> list[Waiting]:
+    """Who waits, with how long after an opening the next probe may come."""
     made = []
-    for wait in waiting:
-        its, waits, _ = steps[wait.contract]
-        place = (
-            f"{share_by(wait.wait_s, its):.0%} of openings like this one had come by now"
-            if len(waits) >= _ENOUGH
-            else "too few openings to compare with"
-        )
+    for wait, place in places:
         status = targets.get(wait.target)
         added = "-"
         if status and status.next_probe_at and status.last_probe_at:

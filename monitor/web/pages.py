@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,11 @@ from markupsafe import Markup
 from monitor import __version__
 from monitor.access.diagnosis.advice import advise
 from monitor.access.readable import ago, duration, milliseconds, next_probe_text, printable, utc
-from monitor.access.wait_times import summaries
 from monitor.access.words import DeclarationKind, State
 from monitor.oneshot.evidence_text import markdown
 from monitor.store import page_queries, queries
 from monitor.store.liveness import trouble
-from monitor.store.records import NotificationState, TargetStatus
+from monitor.store.records import NotificationState, RouteOfModel, TargetStatus
 from monitor.store.targets import TargetRecord, target_record
 from monitor.web import page_values as values
 from monitor.web.page_values import Chosen
@@ -154,9 +153,7 @@ async def _of_target(
     lines = await reader.ask(page_queries.timelines, [status.target], since)
     axis = values.axis_of(chosen, lines.began, snapshot.at)
     record: TargetRecord = await reader.ask(target_record, status.target)
-    compared = await reader.ask(
-        queries.routes, since=snapshot.at - _COMPARED, of=(status.model, str(status.surface))
-    )
+    compared = await reader.lately(_compared, status.model, str(status.surface))
     code = status.blocker or status.last_diagnosis
     return {
         "advice": advise(code, None, None) if code else None,
@@ -169,6 +166,11 @@ async def _of_target(
         "declarations": list(DeclarationKind),
         "next_probe": next_probe_text(status.next_probe_at, status.held_by, snapshot.at),
     }
+
+
+def _compared(database: Path, model: str, surface: str) -> list[RouteOfModel]:
+    since = datetime.now(UTC) - _COMPARED
+    return queries.routes(database, since=since, of=(model, surface))
 
 
 async def evidence(request: web.Request) -> web.Response:
@@ -198,17 +200,18 @@ async def propagation(request: web.Request) -> web.Response:
     """How long openings took, and where the waiting ones stand."""
     site = site_of(request)
     snapshot = await site.reader.snapshot()
-    openings, waiting = await site.reader.ask(queries.propagation, now=snapshot.at)
-    groups = summaries(openings, waiting)
-    count = len(openings)
-    said = f"{count:,} opening{'' if count == 1 else 's'} recorded, {len(waiting):,} waiting"
+    waits = await site.reader.lately(_waits)
+    said = f"{waits.openings:,} opening{'' if waits.openings == 1 else 's'} recorded"
     return await _page(
-        request, "propagation.html", "Propagation", said, snapshot=snapshot,
-        charts=values.charts_of(openings, waiting), groups=groups[:_GROUPS],
-        more=max(len(groups) - _GROUPS, 0),
-        waiting=values.waiting_rows(openings, waiting[:_GROUPS], snapshot.by_name),
-        openings=list(reversed(openings[-_OPENINGS:])),
+        request, "propagation.html", "Propagation", f"{said}, {waits.waiting:,} waiting",
+        snapshot=snapshot, charts=waits.charts, groups=waits.groups, more=waits.more_groups,
+        waiting=values.waiting_rows(waits.places, snapshot.by_name), openings=waits.newest,
     )  # fmt: skip
+
+
+def _waits(database: Path) -> values.Waits:
+    openings, waiting = queries.propagation(database, now=datetime.now(UTC))
+    return values.waits_of(openings, waiting, groups=_GROUPS, newest=_OPENINGS)
 
 
 async def notifications(request: web.Request) -> web.Response:

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from monitor.access.target import pool_name_of
 from monitor.store import status_queries
@@ -16,9 +17,11 @@ from monitor.store.records import Status, TargetStatus
 
 #: Queries at a time; others wait for their turn.
 _THREADS = 4
-#: Seconds for which the targets are not read again, and how many times as long as reading them takes:
+#: Seconds for which the same is not read again, and how many times as long as reading it takes:
 #: the reading of thousands of targets must not take the time of the pages.
 _FRESH, _COST = 1.0, 10.0
+#: Results of different queries that are kept; the one that was not asked for longest gives way.
+_KEPT_MOST = 32
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,9 +59,7 @@ class Reader:
         self.database = database
         self._pools = pools
         self._threads = ThreadPoolExecutor(_THREADS, "query")
-        self._reading = asyncio.Lock()
-        self._snapshot: Snapshot | None = None
-        self._stale_at = 0.0
+        self._kept: OrderedDict[Any, _Kept] = OrderedDict()
 
     def close(self) -> None:
         """End the threads; queries under way are not waited for."""
@@ -71,14 +72,38 @@ class Reader:
         work = partial(query, self.database, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
+    async def lately(
+        self, query: Callable[Concatenate[Path, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The same as of a moment ago: for what many pages show, takes long to read, and changes little."""
+        name = (query, args, *sorted(kwargs.items()))
+        kept = self._kept.setdefault(name, _Kept())
+        self._kept.move_to_end(name)
+        if len(self._kept) > _KEPT_MOST:
+            self._kept.popitem(last=False)
+        async with kept.reading:  # one reads, the others take what it read
+            if time.monotonic() >= kept.stale_at:
+                began = time.monotonic()
+                kept.value, kept.stale_at = None, began  # an error must not show the old one as new
+                kept.value = await self.ask(query, *args, **kwargs)
+                ended = time.monotonic()
+                kept.stale_at = ended + max(_FRESH, _COST * (ended - began))
+            found: T = kept.value
+            return found
+
     async def snapshot(self) -> Snapshot:
         """The targets as of a second ago at most; with thousands of them a little longer."""
-        async with self._reading:  # one reads, the others take what it read
-            if self._snapshot is None or time.monotonic() >= self._stale_at:
-                began, now = time.monotonic(), datetime.now(UTC)
-                self._snapshot = None  # an error must not show the old one as new
-                status = await self.ask(status_queries.status, now=now)
-                self._snapshot = Snapshot.of(status, self._pools, now)
-                ended = time.monotonic()
-                self._stale_at = ended + max(_FRESH, _COST * (ended - began))
-            return self._snapshot
+        return await self.lately(self._targets)
+
+    def _targets(self, database: Path) -> Snapshot:
+        now = datetime.now(UTC)
+        return Snapshot.of(status_queries.status(database, now=now), self._pools, now)
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What was read, and until when (monotonic) it is not read again."""
+
+    value: Any = None
+    stale_at: float = 0.0
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -1,0 +1,60 @@
+"""What the pages read: once for all who ask at the same time, and never something old as new."""
+
+import asyncio
+import threading
+
+import pytest
+
+from monitor.store.errors import StoreError
+from monitor.web.snapshots import Reader
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def reader(tmp_path):
+    made = Reader(tmp_path / "monitor.db", [])
+    yield made
+    made.close()
+
+
+async def test_who_asks_for_the_same_meanwhile_gets_what_one_read(reader):
+    asked, both = [], threading.Barrier(2)
+
+    def slow(_, what):
+        asked.append(what)
+        both.wait(30)
+        return f"{what}!"
+
+    many = [asyncio.create_task(reader.lately(slow, n % 2)) for n in range(20)]
+    assert await asyncio.gather(*many) == ["0!", "1!"] * 10
+    assert sorted(asked) == [0, 1]
+    assert await reader.lately(slow, 1) == "1!"
+    assert len(asked) == 2
+
+
+async def test_what_could_not_be_read_is_asked_for_again(reader):
+    answers = iter([StoreError("the database is locked"), "read"])
+
+    def query(_):
+        answer = next(answers)
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
+
+    with pytest.raises(StoreError):
+        await reader.lately(query)
+    assert await reader.lately(query) == "read"
+
+
+async def test_only_so_many_results_are_kept(reader):
+    asked = []
+
+    def query(_, number):
+        asked.append(number)
+
+    for number in range(200):
+        await reader.lately(query, number)
+    await reader.lately(query, 199)
+    await reader.lately(query, 0)
+    assert asked == [*range(200), 0]
