@@ -165,15 +165,23 @@ def counts_of(targets: Iterable[TargetStatus]) -> str:
 
 
 def spans_of(
-    transitions: Sequence[Transition], state: State, since: datetime, axis: Axis
+    transitions: Sequence[Transition],
+    state: State,
+    since: datetime,
+    axis: Axis,
+    began: datetime | None = None,
 ) -> list[Span]:
-    """A target's states over time. Before the first transition it was in the state that this one ended."""
+    """A target's states over time. Before the first transition it was in the state that this one ended.
+
+    Nothing is known of the time before `began`.
+    """
     if not transitions:
         return [Span(state, max(since, axis.start), axis.end)]
     found: list[Span] = []
     first = transitions[0]
-    if first.before and first.at > axis.start:
-        found.append(Span(first.before, axis.start, first.at))
+    known = max(axis.start, began or axis.start)
+    if first.before and first.at > known:
+        found.append(Span(first.before, known, first.at))
     for one, following in zip(transitions, [*transitions[1:], None], strict=True):
         end = following.at if following else axis.end
         if end > axis.start:
@@ -192,7 +200,9 @@ class Drawer:
 
     def draw(self, status: TargetStatus) -> Markup:
         """A target's timeline as SVG."""
-        spans = spans_of(self._lines.changes[status.target], status.state, status.since, self._axis)
+        lines, since = self._lines, status.since
+        changes = lines.changes[status.target]
+        spans = spans_of(changes, status.state, since, self._axis, lines.began)
         declared = self._lines.declared
         ours = [declared.get(name or "", ()) for name in (status.organization, status.key)]
         marks = [Mark(one.kind, one.at) for one in sorted(chain(*ours), key=attrgetter("at"))]

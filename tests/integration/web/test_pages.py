@@ -85,6 +85,19 @@ async def test_a_timeline_is_exact_and_says_so_in_words(world):
     assert re.search(r'aria-label="[^"]*unverified from .* UTC, then available from ', page)
 
 
+async def test_a_young_timeline_is_empty_before_anything_was_recorded(world):
+    acme = world.target()
+    await world.watch(acme)
+    started = Event(EventKind.STARTED, Reason.DAEMON_STARTED, world.clock() - timedelta(seconds=30))
+    await world.recorder.write([Change(events=(started,))])
+    await world.happened(acme, State.UNVERIFIED, ago=15)
+    client = await world.browse()
+    page = (await client.get(f"/target?name={acme.name}")).text
+    drawn = dict(re.findall(r'<path class="s-(\w+)" d="M([\d.]+) \d+h', page))
+    # the last minute is drawn, and half of it is before
+    assert 0 < float(drawn["unknown"]) < float(drawn["unverified"])
+
+
 async def test_a_timeline_shows_when_no_daemon_lived(world):
     acme = world.target()
     await world.watch(acme)
