@@ -38,7 +38,7 @@ what = "server_error"
 name = "opening"
 secret = "sk-sim-FAKE-opening-0001"
 [keys.gate]
-open = 6
+open = 600
 """
 NAMES = ("open", "gated", "locked", "blocked", "broken", "opening")
 SECRETS = {f"KEY_{name.upper()}": f"sk-sim-FAKE-{name}-0001" for name in NAMES}
@@ -124,6 +124,12 @@ async def test_check_after_declare_is_11_and_after_it_was_taken_back_10(sim):
     assert (await sim.call("check", "gated")).status == 10
 
 
+async def refused(sim, key: str) -> bool:
+    """Whether a key's gate was found shut."""
+    log = (await sim.ledger())["log"]
+    return any(entry["key"] == key and entry["what"] == "gated" for entry in log)
+
+
 @pytest.mark.parametrize(
     ("targets", "timeout", "status"),
     [
@@ -136,7 +142,11 @@ async def test_check_after_declare_is_11_and_after_it_was_taken_back_10(sim):
     ],
 )
 async def test_wait_says_how_it_ended(sim, targets, timeout, status):
-    ended = await sim.call("wait", *targets, "--timeout", timeout)
+    waiting = asyncio.create_task(sim.call("wait", *targets, "--timeout", timeout))
+    if targets[0] == "opening":
+        await sim.until(lambda: refused(sim, "opening"), "the shut gate to be seen")
+        await sim.replay(SCENARIO.replace("open = 600", "open = 0"))
+    ended = await waiting
     assert ended.status == status, ended.err + ended.out
     if targets[0] == "opening":
         assert "First light: gpt-image-2:images (opening)" in ended.out
@@ -200,7 +210,7 @@ async def test_status_and_history_print_plain_columns_in_a_pipe_and_the_fixed_js
     await sim.told("baseline")
     status = await sim.call("status", "--format", "json")
     value = json.loads(status.out)
-    assert set(value) == {"targets", "notifications"}
+    assert set(value) == {"targets", "notifications", "silences"}
     assert set(value["targets"][0]) == {
         "target", "key", "organization", "project", "route", "contract", "model", "surface", "state",
         "since", "blocker", "last_probe_at", "last_diagnosis", "next_probe_at", "spend_today_usd",
