@@ -157,13 +157,15 @@ class Site:
         pool.write_text(f"{KEYS['KEY_4']}\n{KEYS['KEY_5']}\n")
         pool.chmod(0o600)
 
-    async def watch(self, *, tokens: bool = False, more: str = "") -> None:
+    async def watch(
+        self, *, tokens: bool = False, more: str = "", environ: Mapping[str, str] | None = None
+    ) -> None:
         """Start the stand-in for the API and the daemon."""
         await self.lab.simulate(SCENARIO)
         self.write_settings(tokens=tokens, more=more)
         # nobody listens there: what is for them dies
         urls = {"OPS_URL": "json://127.0.0.1:9/ops", "PAGER_URL": "json://127.0.0.1:9/pager"}
-        self.daemon = await self.lab.daemon(**KEYS, **urls)
+        self.daemon = await self.lab.daemon(**KEYS, **urls, **(environ or {}))
         await self.lab.told("unverified")
 
     async def serve(self, *arguments: str, **environ: str) -> None:
