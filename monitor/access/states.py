@@ -34,7 +34,7 @@ from monitor.access.words import (
     State,
 )
 
-#: How long a person must wait before another try after a rejected verification (FACTS of the gate).
+#: How long a person must wait before another try after a rejected verification, as the vendor says.
 RETRY_AFTER_REJECTION = timedelta(hours=24)
 
 

@@ -7,6 +7,12 @@ from dataclasses import dataclass
 
 from monitor.access.words import Code, Contract, State, Surface
 
+#: Hexadecimal digits of a key's sha256 in its name; more where two keys of a pool share these.
+POOL_DIGITS = 8
+
+_POOL_KEY = re.compile(rf"(.+)-[0-9a-f]{{{POOL_DIGITS},64}}")
+_STATE_ORDER = (State.AVAILABLE, State.PROPAGATING, State.UNVERIFIED, State.LOCKED, State.UNKNOWN)
+
 _SURFACES = frozenset(Surface)
 
 
@@ -58,13 +64,6 @@ def split_capability(text: str) -> tuple[str, Surface | None]:
     if colon and model and last in _SURFACES:
         return model, Surface(last)
     return text, None
-
-
-#: Hexadecimal digits of a key's sha256 in its name; more where two keys of a pool share these.
-POOL_DIGITS = 8
-
-_POOL_KEY = re.compile(rf"(.+)-[0-9a-f]{{{POOL_DIGITS},64}}")
-_STATE_ORDER = (State.AVAILABLE, State.PROPAGATING, State.UNVERIFIED, State.LOCKED, State.UNKNOWN)
 
 
 def pool_name_of(key: str, pools: Collection[str]) -> str | None:

@@ -19,8 +19,8 @@ from monitor.access.words import Gate, Surface
 
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
-#: The gate each surface usually has (FACTS of the gate's answers); chat and responses have one only
-#: for some models, so an entry must say so.
+#: The gate each surface usually has, by the gate's answers; chat and responses have one only for some
+#: models, so an entry must say so.
 USUAL_GATES: Mapping[Surface, Gate] = {
     Surface.IMAGES: Gate.MODEL,
     Surface.EDITS: Gate.MODEL,

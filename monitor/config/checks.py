@@ -23,6 +23,9 @@ from monitor.config.pools import PoolFile, read_pool
 from monitor.config.problems import looks_secret, shown, suggestion
 from monitor.config.references import Secret, UnresolvedError, resolve, unresolved
 
+if TYPE_CHECKING:  # `settings` imports these checks
+    from monitor.config.settings import Key, Organization, Pool
+
 #: Statuses that the gate itself has been seen to answer with.
 _OF_THE_GATE = (400, 403, 404)
 
@@ -264,10 +267,6 @@ def database(value: Any, info: ValidationInfo) -> Path:
     if path == ":memory:":
         raise refuse("must be a file: a database in memory forgets at every restart")
     return Context.of(info).folder / path
-
-
-if TYPE_CHECKING:
-    from monitor.config.settings import Key, Organization, Pool
 
 
 def take_catalog(value: Catalog, info: ValidationInfo) -> Catalog:

@@ -123,7 +123,10 @@ def model_warnings(
     now: datetime,
     retiring: timedelta,
 ) -> list[str]:
-    """Everything worth a warning, each once; `retiring` is how long before a shutdown it is one."""
+    """Models that end, figures that are old, mappings that nobody knows; each once.
+
+    A shutdown is worth a warning when it is within `retiring`.
+    """
     watched = {
         capability.model: catalog.get(capability.model) for key in keys for capability in key.watch
     }

@@ -265,14 +265,12 @@ def failed(
         return Failure.PROXY, "the proxy refused"
     if isinstance(error, httpx.TimeoutException):
         return timed_out(connect, first, sent=sent)
-    for cause in reversed(
-        causes
-    ):  # the library's own errors are of these types, too, and know less
+    # from the innermost: the library's own errors are of these types, too, and know less
+    for cause in reversed(causes):
         if isinstance(cause, socket.gaierror):
             return Failure.NAME_RESOLUTION, _unresolved(_host(first), cause)
-        if (
-            isinstance(cause, ssl.SSLError) and not sent
-        ):  # after the handshake the connection was cut
+        # once the request is sent the handshake is done: then the connection was cut
+        if isinstance(cause, ssl.SSLError) and not sent:
             return _tls(cause, _host(base_url), _place(base_url))
     if isinstance(error, httpx.ConnectError):
         return _unconnected(_place(first), causes)

@@ -1,4 +1,7 @@
-"""The errors of the store, and which databases it can read. Made without SQLAlchemy: see `status_queries`."""
+"""The errors of the store, which databases it can read, and a connection that reads one.
+
+Made without SQLAlchemy, for `status_queries`.
+"""
 
 import sqlite3
 from pathlib import Path

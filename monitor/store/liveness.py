@@ -1,4 +1,7 @@
-"""Whether the daemon of a database is alive, by what it noted there: the one rule, for every process."""
+"""Whether the daemon of a database is alive, by what it noted there.
+
+The one rule: for `healthcheck`, and for all else that shows it or relies on it.
+"""
 
 from datetime import datetime, timedelta
 
@@ -9,10 +12,7 @@ FRESH = timedelta(seconds=45)
 
 
 def trouble(daemon: DaemonRow | None, now: datetime) -> str | None:
-    """What is wrong with the daemon of a database, by its row; None when it is well.
-
-    The one rule for whether it is alive: for `healthcheck` and all else that shows it or relies on it.
-    """
+    """What is wrong with the daemon of a database, by its row; None when it is well."""
     if daemon is None:
         return "no daemon has used this database yet"
     who = f"process {daemon.pid}, started {daemon.started_at:%Y-%m-%dT%H:%M:%SZ}"
