@@ -1,6 +1,5 @@
 """`healthcheck`: whether the daemon, or the page beside it, does its work."""
 
-import http.client
 import json
 import os
 from datetime import UTC, datetime
@@ -84,12 +83,14 @@ def _page(config: Path | None, listen: str | None) -> tuple[str | None, str]:
 
 def _asked(address: "Address") -> str | None:
     """What is wrong with the page at an address. No proxy is asked: it is on this machine."""
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=_PATIENCE)
+    from http.client import HTTPConnection, HTTPException
+
+    connection = HTTPConnection(address.host, address.port, timeout=_PATIENCE)
     try:
         connection.request("GET", "/healthz")
         answer = connection.getresponse()
         said = answer.read(_MOST)
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, HTTPException) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return f"the page does not answer at http://{address}/: {why}"
     finally:

@@ -179,7 +179,8 @@ async def test_it_starts_without_what_the_other_commands_need():
     script = (
         "import sys; from monitor.cli.commands import app;"
         "app(['explain', '--status', '429'], standalone_mode=False);"
-        "heavy = {'monitor.config', 'monitor.store', 'httpx', 'sqlalchemy', 'rich', 'apprise', 'structlog'};"
+        "heavy = {'monitor.config', 'monitor.store', 'httpx', 'sqlalchemy', 'rich', 'apprise', 'structlog',"
+        " 'http.client'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     process = await asyncio.create_subprocess_exec(
