@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-system torture audit bench bench-cadence bench-diagnosis fuzz docs pictures lint format lock clean
+.PHONY: help demo run test test-system torture audit bench bench-page bench-cadence bench-diagnosis fuzz docs pictures lint format lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-16s %s\n' "$$target" "$$text"; done
@@ -44,6 +44,9 @@ audit: requirements.lock ## known vulnerabilities of what the lock pins (needs t
 
 bench: $(READY) ## what it costs to run: real processes, about 12 minutes; fills the tables of docs/running.md
 	@$(BIN)/python tests/benchmarks/bench.py --json bench.json --docs
+
+bench-page: $(READY) ## what the page costs on a million events: real processes, about 10 minutes
+	@$(BIN)/python tests/benchmarks/bench_page.py
 
 bench-cadence: $(READY) ## how soon openings are noticed, against other schedules: simulated, under two minutes
 	@$(BIN)/python tests/benchmarks/bench_cadence.py

@@ -317,6 +317,21 @@ class Lab:
         arguments = [*program, "run", "--config", str(self.config)]
         return await self._start(arguments, [DAEMON_CORE], "run.log")
 
+    async def web(self, *, beside: bool = False) -> tuple[asyncio.subprocess.Process, int]:
+        """Start the page, on a core of its own unless `beside` a daemon; returns its port, too."""
+        arguments = [str(COMMAND), "web", "--config", str(self.config), "--listen", "127.0.0.1:0"]
+        cores = OTHER_CORES if beside else [DAEMON_CORE]
+        (self.folder / "web.log").unlink(missing_ok=True)
+        process = await self._start(arguments, cores, "web.log")
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and process.returncode is None:
+            said = (self.folder / "web.log").read_text()
+            ports = re.findall(r"http://127\.0\.0\.1:(\d+)/", said)
+            if ports and '"event": "web_started"' in said.splitlines()[-1]:
+                return process, int(ports[-1])
+            await asyncio.sleep(0.1)
+        raise RuntimeError((self.folder / "web.log").read_text()[-3000:])
+
     async def started(self, daemon: asyncio.subprocess.Process) -> float:
         """Wait until the daemon said that it has started; when that was (seconds since the epoch)."""
         deadline = time.monotonic() + PATIENCE
