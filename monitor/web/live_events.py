@@ -113,6 +113,7 @@ class LiveEvents:
 
     async def _ask(self) -> None:
         """Ask for new events until nobody listens."""
+        trouble = ""
         while self._streams:
             await asyncio.sleep(_EVERY)
             try:
@@ -124,8 +125,13 @@ class LiveEvents:
                         self._news.notify_all()
                 found = await self._reader.ask(events_after, self._last, _KEPT)
             except StoreError as error:
-                log.warning("events_not_read", error=str(error))
+                if str(error) != trouble:  # once, not each second
+                    trouble = str(error)
+                    log.warning("events_not_read", error=trouble)
                 continue
+            if trouble:
+                trouble = ""
+                log.info("events_read_again")
             if found:
                 self._last = found[-1].id
                 self._events = [*self._events, *found][-_KEPT:]

@@ -50,8 +50,8 @@ _IDLE_MOST = 30.0
 #: Seconds for open requests to end at a stop.
 _STOP_MOST = 1.0
 
-#: What may be asked for without a token: what signing in needs.
-_PUBLIC = ("/login", "/static/", "/healthz")
+#: What may be asked for without a token, and without the right to write: what signing in and out needs.
+_PUBLIC = ("/login", "/sign-out", "/static/", "/healthz")
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self';"

@@ -1,5 +1,7 @@
 """Who may read and write: every address without a token, with one that reads, and with one that writes."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 from aiohttp import web
@@ -20,6 +22,9 @@ BODIES = {
     "/api/v1/probes": {"target": "acme-prod/gpt-image-2:images"},
     "/api/v1/retries": {},
 }
+TARGET = "acme-prod/gpt-image-2:images"
+README = Path(__file__).parents[2] / "README.md"
+BEGIN, END = "<!-- rights -->", "<!-- end of rights -->"
 PUBLIC = ("/login", "/sign-out", "/static/{name}", "/healthz")
 SAME = {"Sec-Fetch-Site": "same-origin"}
 
@@ -34,7 +39,9 @@ def addresses() -> list[tuple[str, str]]:
 
 
 def filled(path: str) -> str:
-    return path.replace("{name}", "page.css").replace("{id}", "1")
+    """The address with what it needs to lead somewhere."""
+    one = path.replace("{name}", "page.css").replace("{id}", "1")
+    return f"{one}?name={TARGET}" if path.endswith(("/target", "/evidence")) else one
 
 
 async def ask(client: httpx.AsyncClient, method: str, path: str, **headers: str) -> int:
@@ -96,6 +103,23 @@ async def test_a_token_for_writing_writes_and_the_inbox_says_who_asked(world, to
     assert {payload["by"] for _, payload in asked} == {"writer"}
 
 
+async def test_the_table_of_rights_in_the_readme_is_what_every_address_answers(world, tokens):
+    await world.watch(world.target())
+    visitors = {
+        "no tokens are set": await world.browse(),
+        "without one": await world.browse(""),
+        "read": await world.browse(tokens["read"]),
+        "write": await world.browse(tokens["write"]),
+    }
+    lines = [f"| address | {' | '.join(visitors)} |", "| --- " * (len(visitors) + 1) + "|"]
+    for method, path in sorted(addresses(), key=lambda one: (one[0] != "GET", one[1])):
+        given = [str(await ask(client, method, path, **SAME)) for client in visitors.values()]
+        lines.append(f"| `{method} {path}` | {' | '.join(given)} |")
+    table = "\n".join(lines)
+    found = README.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0].strip()
+    assert found == table, f"put this between the marks in tests/README.md:\n{table}"
+
+
 async def test_a_session_begins_with_a_token_and_ends(world, tokens, signed_in):
     await world.watch(world.target())
     client = await world.browse("")
@@ -109,6 +133,17 @@ async def test_a_session_begins_with_a_token_and_ends(world, tokens, signed_in):
     assert (await client.get("/")).status_code == 200
     assert (await client.post("/probe", data=BODIES["/probe"], headers=SAME)).status_code == 303
     await client.post("/sign-out", headers=SAME)
+    assert (await client.get("/")).status_code == 303
+
+
+async def test_who_may_only_read_signs_out_too(world, tokens, signed_in):
+    await world.watch(world.target())
+    client = await world.browse("")
+    await signed_in(client, tokens["read"])
+    cross = {"Sec-Fetch-Site": "cross-site"}
+    assert (await client.post("/sign-out", headers=cross)).status_code == 403
+    assert (await client.get("/")).status_code == 200
+    assert (await client.post("/sign-out", headers=SAME)).headers["Location"] == "login"
     assert (await client.get("/")).status_code == 303
 
 
