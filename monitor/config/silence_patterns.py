@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from monitor.access.silences import Part, matches, part_of
+from monitor.access.silences import PATTERN_CAP, Part, matches, part_of
 from monitor.access.words import EventKind
 from monitor.config.problems import shown, suggestion
 
@@ -37,6 +37,8 @@ def patterns_of(words: Sequence[str], names: Names) -> tuple[str, ...]:
 
 
 def _pattern(word: str, names: Names) -> str:
+    if len(word) > PATTERN_CAP:
+        raise ValueError(f"a pattern has at most {PATTERN_CAP} characters; {shown(word)} has more")
     try:
         part, rest = part_of(word)
     except ValueError:

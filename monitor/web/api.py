@@ -231,6 +231,12 @@ async def evidence(request: web.Request) -> web.Response:
     )
 
 
+async def silences(request: web.Request) -> web.Response:
+    """The silences in force, and the newest that ended."""
+    in_force, ended = await site_of(request).reader.ask(queries.silences, datetime.now(UTC))
+    return answer(request, as_json({"silences": in_force, "ended": ended}))
+
+
 async def events(request: web.Request) -> web.StreamResponse:
     """The stream of events."""
     return await site_of(request).live.stream(request)
@@ -263,12 +269,22 @@ async def retry(request: web.Request) -> web.Response:
     return await _handed(request, "retry", shapes.RetryBody)
 
 
-async def _handed(request: web.Request, kind: str, shape: Any) -> web.Response:
+async def silence(request: web.Request) -> web.Response:
+    """A silence."""
+    return await _handed(request, "silences", shapes.SilenceBody)
+
+
+async def end_silence(request: web.Request) -> web.Response:
+    """The end of a silence."""
+    return await _handed(request, "end-silence", shapes.NoBody, id=request.match_info["id"])
+
+
+async def _handed(request: web.Request, kind: str, shape: Any, **more: str) -> web.Response:
     body = await _body(request)
     known = shape.__annotations__
     for name in body.keys() - known.keys():
         raise RefusedError(400, f"the body has no {name[:200]!r}; {suggestion(name, known)}")
-    number = await told(site_of(request), visitor_of(request), kind, body)
+    number = await told(site_of(request), visitor_of(request), kind, {**body, **more})
     # relative: it holds below any path of a proxy
     place = "../" * (request.path.count("/") - 3) + f"requests/{number}"
     handed = {"id": number, "state": "waiting", "see": place}
@@ -376,6 +392,10 @@ DESCRIBED = (
         ),
     ),
     Described(
+        "GET", "/silences", "The silences in force, and the newest that ended.", silences,
+        shapes.SilencesPage,
+    ),
+    Described(
         "GET", "/events", "Events as they are recorded, as a stream (SSE) that resumes by `Last-Event-ID`.",
         events, None,
     ),
@@ -395,6 +415,14 @@ DESCRIBED = (
     Described(
         "POST", "/retries", "Try dead notifications once more: these, or all.", retry, shapes.Handed,
         body=shapes.RetryBody,
+    ),
+    Described(
+        "POST", "/silences", "Keep something from being told for a time.", silence, shapes.Handed,
+        body=shapes.SilenceBody,
+    ),
+    Described(
+        "DELETE", "/silences/{id}", "End a silence: what it hid is told.", end_silence, shapes.Handed,
+        (Parameter("id", "the silence's number", {"type": "integer", "minimum": 1}, "path"),),
     ),
 )  # fmt: skip
 

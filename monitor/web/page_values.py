@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
+from monitor.access.silences import Silence
 from monitor.access.wait_times import (
     OngoingWait,
     Opening,
@@ -95,6 +96,8 @@ class Row:
     answer: str
     next: str
     timeline: Markup
+    #: what keeps something of it from being told, the first to end first
+    silenced: Sequence[Silence] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,17 @@ class Group:
     name: str
     counts: str
     rows: Sequence[Row]
+
+
+class Silenced:
+    """Which silences in force are of which targets."""
+
+    def __init__(self, silences: Sequence[Silence]) -> None:
+        self._silences = silences
+
+    def of(self, target: TargetStatus) -> list[Silence]:
+        """The silences that are of a target, at least for some channels and events."""
+        return [one for one in self._silences if one.touches(target.target, target.organization)]
 
 
 def headline(snapshot: Snapshot, lights: Mapping[str, datetime]) -> str:

@@ -60,13 +60,17 @@ def routes() -> list[web.AbstractRouteDef]:
         web.get("/evidence", evidence),
         web.get("/propagation", propagation),
         web.get("/notifications", notifications),
+        web.get("/silences", silences),
         web.get("/api", api_page),
         web.get("/login", login),
         web.post("/login", sign_in),
         web.post("/sign-out", sign_out),
         web.get("/static/{name}", static),
         web.get("/healthz", healthz),
-        *(web.post(f"/{name}", taken) for name in ("declare", "probe", "retry")),
+        *(
+            web.post(f"/{name}", taken)
+            for name in ("declare", "probe", "retry", "silences", "end-silence")
+        ),
     ]
 
 
@@ -86,6 +90,7 @@ async def overview(request: web.Request) -> web.Response:
         page_queries.timelines, names, snapshot.at - values.RANGES[chosen.range]
     )
     axis = values.axis_of(chosen, lines.began, snapshot.at)
+    silenced = values.Silenced(snapshot.status.silences)
     drawer = values.Drawer(lines, axis, finest=_COARSE)
     groups: dict[str, list[values.Row]] = {}
     for name, one in shown:
@@ -94,7 +99,7 @@ async def overview(request: web.Request) -> web.Response:
             values.last_answer(one),
             next_probe_text(one.next_probe_at, one.held_by, snapshot.at),
         )
-        row = values.Row(one, answer, following, drawn)
+        row = values.Row(one, answer, following, drawn, silenced.of(one))
         groups.setdefault(name, []).append(row)
     everything = {**snapshot.organizations, **snapshot.pools}
     pools = [] if chosen.pool else [
@@ -164,6 +169,7 @@ async def _of_target(
         "runs": list(reversed(record.runs)),
         "routes": compared,
         "declarations": list(DeclarationKind),
+        "silenced": values.Silenced(snapshot.status.silences).of(status),
         "next_probe": next_probe_text(status.next_probe_at, status.held_by, snapshot.at),
     }
 
@@ -226,13 +232,28 @@ async def notifications(request: web.Request) -> web.Response:
     snapshot = await site.reader.snapshot()
     status = snapshot.status
     said = f"{status.pending:,} pending, {status.dead:,} dead notifications"
-    if not status.pending and not status.dead:
+    if status.silenced:
+        said = f"{status.pending:,} pending, {status.dead:,} dead, {status.silenced:,} silenced notifications"
+    elif not status.pending and not status.dead:
         said = "Everything was told"
     older = rows[1].id if len(rows) > _NOTIFICATIONS else 0
     return await _page(
         request, "notifications.html", "Notifications", said, snapshot=snapshot,
         rows=list(reversed(rows[-_NOTIFICATIONS:])), older=older, states=list(NotificationState),
         chosen={"state": state},
+    )  # fmt: skip
+
+
+async def silences(request: web.Request) -> web.Response:
+    """What is not told at present, by whom and until when; and what ended lately."""
+    reader = site_of(request).reader
+    snapshot = await reader.snapshot()
+    in_force, ended = await reader.ask(queries.silences, datetime.now(UTC))
+    count = len(in_force)
+    said = f"{count:,} silence{'' if count == 1 else 's'} in force"
+    return await _page(
+        request, "silences.html", "Silences", said if count else "Nothing is silenced",
+        snapshot=snapshot, in_force=in_force, ended=ended, pattern=request.query.get("pattern", "")[:500],
     )  # fmt: skip
 
 
@@ -295,7 +316,8 @@ async def taken(request: web.Request) -> web.Response:
     """Hand a form to the daemon, and lead back to the page that it came from."""
     form = await _form(request)
     number = await told(site_of(request), visitor_of(request), request.path.strip("/"), form)
-    back = "notifications" if request.path == "/retry" else "./"
+    pages = {"/retry": "notifications", "/silences": "silences", "/end-silence": "silences"}
+    back = pages.get(request.path, "./")
     if form.get("target"):
         back = "target"
     query = {"name": form["target"]} if back == "target" else {}
@@ -318,6 +340,8 @@ async def _said(request: web.Request) -> str:
         return ""
     if found["state"] == "waiting":
         return f"{found['kind']}: handed to the daemon, which takes it within 2 s while it runs."
+    if error := (found["reply"] or {}).get("error"):
+        return f"{found['kind']}: refused by the daemon: {error}."
     return f"{found['kind']}: taken by the daemon."
 
 

@@ -7,11 +7,13 @@ from typing import Any
 import structlog
 
 from monitor.access.fields import parse_duration
+from monitor.access.silences import PATTERNS_MOST, fault_of
 from monitor.access.typed_times import parse_time
 from monitor.access.words import DeclarationKind
 from monitor.config.problems import suggestion
+from monitor.config.silence_patterns import Names, patterns_of
 from monitor.store import queries
-from monitor.store.inbox import submit
+from monitor.store.inbox import DECLARE, END_SILENCE, PROBE, RETRY, SILENCE, submit
 from monitor.web.page_values import whole
 from monitor.web.permissions import RefusedError, Visitor
 from monitor.web.site import Site
@@ -39,7 +41,7 @@ def _shown(payload: _Values) -> dict[str, Any]:
     return {
         name: value
         for name, value in payload.items()
-        if name in ("target", "subject", "patterns", "ids")
+        if name in ("target", "subject", "patterns", "ids", "id")
     }
 
 
@@ -55,13 +57,13 @@ async def _declare(site: Site, values: _Values) -> tuple[str, dict[str, Any]]:
         at = parse_time(str(values.get("at") or "now"), now, UTC)
     except ValueError as error:
         raise RefusedError(400, f"at {error}") from None
-    return "declare", {"kind": kind, "subject": subject, "at": at.isoformat()}
+    return DECLARE, {"kind": kind, "subject": subject, "at": at.isoformat()}
 
 
 async def _probe(site: Site, values: _Values) -> tuple[str, dict[str, Any]]:
     target = str(values.get("target", ""))
     _require(target, (await site.reader.snapshot()).by_name, "target")
-    return "probe", {"target": target}
+    return PROBE, {"target": target}
 
 
 async def _retry(site: Site, values: _Values) -> tuple[str, dict[str, Any]]:
@@ -71,12 +73,12 @@ async def _retry(site: Site, values: _Values) -> tuple[str, dict[str, Any]]:
     elif one := values.get("id"):  # of a form
         ids = [whole(one)]
     else:
-        return "retry", {}
+        return RETRY, {}
     if not isinstance(ids, list) or any(type(one) is not int for one in ids):
         raise RefusedError(400, "ids is a list of whole numbers")
     if gone := sorted(set(ids) - dead):
         raise RefusedError(400, f"not dead: {', '.join(map(str, gone[:10]))}")
-    return "retry", {"ids": ids}
+    return RETRY, {"ids": ids}
 
 
 def _require(name: str, known: Collection[str], what: str) -> None:
@@ -84,7 +86,46 @@ def _require(name: str, known: Collection[str], what: str) -> None:
         raise RefusedError(400, f"no {what} is named {name[:200]!r}; {suggestion(name, known)}")
 
 
-def duration(text: str) -> timedelta:
+async def _silence(site: Site, values: _Values) -> tuple[str, dict[str, Any]]:
+    given = values.get("patterns", values.get("pattern", ""))
+    words = given.split() if isinstance(given, str) else given
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise RefusedError(400, "patterns are texts")
+    reason, now = values.get("reason", ""), datetime.now(UTC)
+    if not isinstance(reason, str):
+        raise RefusedError(400, "reason is a text")
+    until = now + _duration(str(values.get("for", "")))
+    try:
+        patterns = patterns_of(words[: PATTERNS_MOST + 1], await _names(site))
+    except ValueError as error:
+        raise RefusedError(400, str(error)) from None
+    if fault := fault_of(patterns, reason, until, now):
+        raise RefusedError(400, fault)
+    return SILENCE, {"patterns": list(patterns), "reason": reason, "expires_at": until.isoformat()}
+
+
+async def _names(site: Site) -> Names:
+    """What there is to be silenced."""
+    targets = (await site.reader.snapshot()).status.targets
+    settings = site.settings
+    return Names(
+        targets=[one.target for one in targets],
+        organizations={one.organization for one in targets if one.organization},
+        pools=[pool.name for pool in settings.pools],
+        # without channels the daemon tells its terminal
+        channels=[channel.name for channel in settings.channels] or ["console"],
+    )
+
+
+async def _end_silence(site: Site, values: _Values) -> tuple[str, dict[str, Any]]:
+    number = whole(str(values.get("id", "")))
+    in_force, _ = await site.reader.ask(queries.silences, datetime.now(UTC))
+    if number not in [one.id for one in in_force]:
+        raise RefusedError(404, "no such silence is in force")
+    return END_SILENCE, {"id": number}
+
+
+def _duration(text: str) -> timedelta:
     """How long, as people write it. Raises RefusedError."""
     try:
         return parse_duration(text)
@@ -92,4 +133,10 @@ def duration(text: str) -> timedelta:
         raise RefusedError(400, f"for {error}") from None
 
 
-_CHECKS = {"declare": _declare, "probe": _probe, "retry": _retry}
+_CHECKS = {
+    "declare": _declare,
+    "probe": _probe,
+    "retry": _retry,
+    "silences": _silence,
+    "end-silence": _end_silence,
+}

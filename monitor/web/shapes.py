@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Required
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
+from monitor.access.silences import PATTERNS_MOST, REASON_CAP
 from monitor.access.wait_times import OngoingWait, Summary
 from monitor.access.words import (
     Code,
@@ -124,6 +125,13 @@ class SilenceShape(TypedDict):
     created_at: Time
     expires_at: Time
     ended_at: Time | None
+
+
+class SilencesPage(TypedDict):
+    """The silences in force, the first to end first; and the newest that ended."""
+
+    silences: list[SilenceShape]
+    ended: list[SilenceShape]
 
 
 class StatusPage(TypedDict):
@@ -299,6 +307,21 @@ class RetryBody(TypedDict, total=False):
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
     ids: Annotated[list[int], Field(max_length=1000)]
+
+
+SilenceBody = TypedDict(
+    "SilenceBody",
+    {
+        "patterns": Annotated[list[Name], Field(min_length=1, max_length=PATTERNS_MOST)],
+        "for": Annotated[str, Field(max_length=20)],
+        "reason": Annotated[str, Field(min_length=1, max_length=REASON_CAP)],
+    },
+)
+SilenceBody.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
+
+
+class NoBody(TypedDict):
+    """What takes nothing but its address."""
 
 
 class ProblemShape(TypedDict):

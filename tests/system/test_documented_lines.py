@@ -205,16 +205,17 @@ async def test_the_lines_of_the_page_start_it_and_ask_its_api(there, fast):
         return block.text.replace("http://127.0.0.1:8090/", address)
 
     said = await run(there, here(reading))
-    status, unverified, history, _, dead, openapi = documents(said)
+    status, unverified, history, _, dead, silences, openapi = documents(said)
     target = "acme-prod/gpt-image-2:images"
     assert [one["target"] for one in status["targets"]] == [target]
     assert [one["target"] for one in unverified["targets"]] == [target]
     assert target in {one["target"] for one in history["events"]}
     assert dead["notifications"] == []
+    assert silences == {"silences": [], "ended": []}
     assert openapi["openapi"].startswith("3.1")
 
     *handed, first = documents(await run(there, here(writing)))
-    assert [one["state"] for one in handed] == ["waiting"] * 3
+    assert [one["state"] for one in handed] == ["waiting"] * 4
     assert (first["id"], first["kind"]) == (1, "declare")
 
     await there.launch("bash", "-ec", f"exec {here(stream)}", log="stream")

@@ -13,11 +13,13 @@ from aiohttp import web
 
 from monitor.access.events import Event
 from monitor.access.memory import TargetState
+from monitor.access.silences import Silence
 from monitor.access.target import Capability, Target
 from monitor.access.words import Code, Contract, EventKind, Gate, ProbeKind, Reason, State, Surface
 from monitor.config import Settings
 from monitor.config.settings import Route
 from monitor.config.web_section import Web
+from monitor.store.inbox import SILENCE, submit
 from monitor.store.recorder import Recorder
 from monitor.store.records import AnswerRecord, Change
 from monitor.web.permissions import HashedToken, Right, digest_of
@@ -101,6 +103,15 @@ class World:
         )  # fmt: skip
         (id_,) = await self.recorder.write([Change(target.name, memory, answer, (event,))])
         return id_
+
+    async def silence(self, *patterns: str, hours: float = 2.0) -> Silence:
+        """A silence that the daemon has made."""
+        assert self.recorder is not None
+        item = submit(self.database, SILENCE, {}, self.clock())
+        until = self.clock() + timedelta(hours=hours)
+        made = await self.recorder.silences.make(patterns, "moving", "alice", until, item=item)
+        assert made is not None
+        return made
 
     async def serve(self, *, tokens: Sequence[HashedToken] = (), **section: Any) -> str:
         """Start the application. Returns its address, without a slash at the end."""

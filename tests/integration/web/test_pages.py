@@ -17,6 +17,7 @@ PAGES = (
     "/",
     "/propagation",
     "/notifications",
+    "/silences",
     "/api",
     "/target?name={name}",
     "/evidence?name={name}",

@@ -18,9 +18,12 @@ BODIES = {
     "/declare": {"kind": "verified", "subject": "org-acme"},
     "/probe": {"target": "acme-prod/gpt-image-2:images"},
     "/retry": {},
+    "/silences": {"pattern": "acme-prod", "for": "2h", "reason": "moving"},
+    "/end-silence": {"id": "1"},
     "/api/v1/declarations": {"kind": "verified", "subject": "org-acme"},
     "/api/v1/probes": {"target": "acme-prod/gpt-image-2:images"},
     "/api/v1/retries": {},
+    "/api/v1/silences": {"patterns": ["acme-prod"], "for": "2h", "reason": "moving"},
 }
 TARGET = "acme-prod/gpt-image-2:images"
 README = Path(__file__).parents[2] / "README.md"
@@ -93,13 +96,14 @@ async def test_a_token_for_reading_reads_everything_and_writes_nothing(world, to
 
 async def test_a_token_for_writing_writes_and_the_inbox_says_who_asked(world, tokens):
     await world.watch(world.target())
+    await world.silence("acme-prod/*")
     client = await world.browse(tokens["write"])
     for method, path in addresses():
         if path in PUBLIC or method == "GET":
             continue
         assert await ask(client, method, path) in (202, 303, 400), (method, path)
     asked = await world.inbox()
-    assert {kind for kind, _ in asked} >= {"declare", "probe", "retry"}
+    assert {kind for kind, _ in asked} >= {"declare", "probe", "retry", "silence", "end-silence"}
     assert {payload["by"] for _, payload in asked} == {"writer"}
 
 
