@@ -5,6 +5,7 @@ that the program itself has no switch for tests. The process kills itself when t
 the Nth time.
 """
 
+import inspect
 import os
 import signal
 import sys
@@ -14,21 +15,27 @@ from typing import Any
 from monitor.alerts.apprise_channel import AppriseChannel
 from monitor.cli.app import main
 from monitor.daemon.pipeline import Pipeline
+from monitor.store import silences
 from monitor.store.outbox import Outbox
 from monitor.store.writer import Writer
 
-#: Step: the method it is at, and whether the kill comes before or after it.
-STEPS: dict[str, tuple[type, str, str]] = {
+#: Step: the class or module and the function it is at, and whether the kill comes before or after it.
+STEPS: dict[str, tuple[Any, str, str]] = {
     "after the answer": (Pipeline, "record", "before"),
     "before the commit": (Writer, "_carry_out", "before"),
     "after the commit": (Writer, "_carry_out", "after"),
     "after the claim": (Outbox, "claim", "after"),
     "after the send": (AppriseChannel, "send", "after"),
     "before the mark": (Outbox, "delivered", "before"),
+    "before a silence": (silences.Silences, "make", "before"),
+    "after a silence": (silences.Silences, "make", "after"),
+    "before a silence's end": (silences.Silences, "end", "before"),
+    "within a silence's end": (silences, "_end", "after"),
+    "after a silence's end": (silences.Silences, "end", "after"),
 }
 
 
-def wrap(owner: type, name: str, when: str, count: int) -> None:
+def wrap(owner: Any, name: str, when: str, count: int) -> None:
     original: Callable[..., Any] = getattr(owner, name)
     left = count
 
@@ -57,7 +64,7 @@ def wrap(owner: type, name: str, when: str, count: int) -> None:
         kill_if(last and when == "after")
         return result
 
-    setattr(owner, name, stepped_in_a_thread if owner is Writer else stepped)
+    setattr(owner, name, stepped if inspect.iscoroutinefunction(original) else stepped_in_a_thread)
 
 
 if __name__ == "__main__":
