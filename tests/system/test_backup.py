@@ -12,11 +12,11 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 KEYS = ("acme", "example", "north", "south")
 
 
-def scenario() -> str:
-    """Gates that open one after the other while copies are made."""
+def scenario(*, shut: bool = False) -> str:
+    """Gates that open one after the other while copies are made; all shut at first."""
     return 'name = "backup"\n' + "\n".join(
         f'[[keys]]\nname = "{key}"\nsecret = "sk-sim-FAKE-{key}"\norganization = "org-{key}"\n'
-        f"[keys.gate]\nopen = {6 + n}"
+        f"[keys.gate]\nopen = {600 if shut else 1 + n}"
         for n, key in enumerate(KEYS)
     )
 
@@ -37,11 +37,12 @@ def settings(base_url: str, fast: str) -> str:
 async def test_a_backup_while_it_runs_is_consistent_and_can_be_started_on(
     lab, fast, fault, torture
 ):
-    await lab.simulate(scenario())
+    await lab.simulate(scenario(shut=True))
     lab.settings.write_text(settings(lab.base_url, fast))
     lab.environ |= {key.upper(): f"sk-sim-FAKE-{key}" for key in KEYS}
     daemon = await lab.daemon()
     await lab.told("unverified", count=len(KEYS))
+    await lab.replay(scenario())
     copies = 40 if torture else 6
     for n in range(copies):
         copy = lab.folder / f"copy-{n}.db"
