@@ -133,6 +133,7 @@ class LiveEvents:
                 trouble = ""
                 log.info("events_read_again")
             if found:
+                self._reader.heard()
                 self._last = found[-1].id
                 self._events = [*self._events, *found][-_KEPT:]
                 async with self._news:

@@ -3,9 +3,9 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -41,11 +41,15 @@ from monitor.web.site import (
 from monitor.web.snapshots import Snapshot
 from monitor.web.target_facts import evidence_of, target_named
 
+_Handler = Callable[[web.Request], Awaitable[web.Response]]
+
 _HERE = Path(__file__).parent
 #: Rows of one page: events, notifications, groups of waits, openings.
 _EVENTS, _NOTIFICATIONS, _GROUPS, _OPENINGS = 50, 100, 100, 20
 #: None: a browser then sends the cookie to what lies beside the page only, also below a path of a proxy.
 _COOKIE_PATH = ""
+#: Pages of one reading of the targets that are kept for others who ask for them.
+_PAGES_MOST = 16
 #: The narrowest change in a timeline among fifty, in its units: about a pixel.
 _COARSE = 2.0
 #: The time over which the routes to a model are compared.
@@ -77,6 +81,28 @@ def routes() -> list[web.AbstractRouteDef]:
 # --- pages ---
 
 
+def _made_once(handler: _Handler) -> _Handler:
+    """Give who asks for the same the page that another got, until the targets are read anew."""
+
+    @wraps(handler)
+    async def answer(request: web.Request) -> web.Response:
+        if SAID in request.query:  # what became of a request changes meanwhile
+            return await handler(request)
+        pages = (await site_of(request).reader.snapshot()).pages
+        name = (request.path_qs, visitor_of(request))  # who may write gets forms
+        if name not in pages:
+            made = await handler(request)
+            if len(pages) < _PAGES_MOST and made.status == 200:
+                pages[name] = made.body, made.headers.get("X-Title")
+            return made
+        body, title = pages[name]
+        headers = {"X-Title": title} if title else {}
+        return web.Response(body=body, content_type="text/html", charset="utf-8", headers=headers)
+
+    return answer
+
+
+@_made_once
 async def overview(request: web.Request) -> web.Response:
     """The answer in one sentence, then every organization with its targets."""
     site, chosen = site_of(request), Chosen.of(request.query)
@@ -128,6 +154,7 @@ async def _lights(request: web.Request, snapshot: Snapshot) -> Mapping[str, date
     )
 
 
+@_made_once
 async def target(request: web.Request) -> web.Response:
     """One target: its timeline, what to do now, its answers, its events and who was told."""
     site, chosen = site_of(request), Chosen.of(request.query)

@@ -20,6 +20,8 @@ _THREADS = 4
 #: Seconds for which the same is not read again, and how many times as long as reading it takes:
 #: the reading of thousands of targets must not take the time of the pages.
 _FRESH, _COST = 1.0, 10.0
+#: The same when something was recorded meanwhile: who is told of it asks at once, and must not see the old.
+_COST_OF_NEWS = 4.0
 #: Results of different queries that are kept; the one that was not asked for longest gives way.
 _KEPT_MOST = 32
 
@@ -36,6 +38,8 @@ class Snapshot:
     by_name: Mapping[str, TargetStatus] = field(repr=False)
     organizations: Mapping[str, Sequence[TargetStatus]] = field(repr=False)
     pools: Mapping[str, Sequence[TargetStatus]] = field(repr=False)
+    #: the pages that were made of it, by address and visitor: they end with it
+    pages: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @staticmethod
     def of(status: Status, pools: Sequence[str], at: datetime) -> "Snapshot":
@@ -60,6 +64,7 @@ class Reader:
         self._pools = pools
         self._threads = ThreadPoolExecutor(_THREADS, "query")
         self._kept: OrderedDict[Any, _Kept] = OrderedDict()
+        self._heard_at = 0.0
 
     def close(self) -> None:
         """End the threads; queries under way are not waited for."""
@@ -82,14 +87,21 @@ class Reader:
         if len(self._kept) > _KEPT_MOST:
             self._kept.popitem(last=False)
         async with kept.reading:  # one reads, the others take what it read
-            if time.monotonic() >= kept.stale_at:
-                began = time.monotonic()
+            began = time.monotonic()
+            news = self._heard_at >= kept.began and began >= kept.soonest
+            if news or began >= kept.stale_at:
                 kept.value, kept.stale_at = None, began  # an error must not show the old one as new
                 kept.value = await self.ask(query, *args, **kwargs)
                 ended = time.monotonic()
+                kept.began = began
                 kept.stale_at = ended + max(_FRESH, _COST * (ended - began))
+                kept.soonest = ended + _COST_OF_NEWS * (ended - began)
             found: T = kept.value
             return found
+
+    def heard(self) -> None:
+        """Something was recorded: what was read before is not true any more."""
+        self._heard_at = time.monotonic()
 
     async def snapshot(self) -> Snapshot:
         """The targets as of a second ago at most; with thousands of them a little longer."""
@@ -102,8 +114,10 @@ class Reader:
 
 @dataclass(slots=True)
 class _Kept:
-    """What was read, and until when (monotonic) it is not read again."""
+    """What was read and when (monotonic), and until when it is not read again, also if there are news."""
 
     value: Any = None
+    began: float = 0.0
     stale_at: float = 0.0
+    soonest: float = 0.0
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)

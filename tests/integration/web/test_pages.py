@@ -110,7 +110,8 @@ async def test_a_timeline_shows_when_no_daemon_lived(world):
     facts = {"down_since": as_json(start)}
     started = Event(EventKind.STARTED, Reason.DAEMON_STARTED, end, facts=facts)
     await world.recorder.write([Change(events=(started,))])
-    page = (await client.get(address)).text
+    # another address: the same page is given as of a second ago
+    page = (await client.get(f"{address}&range=24h")).text
     ((x, width),) = re.findall(r'class="gap" d="M([\d.]+) 0h([\d.]+)v24H', page)
     # an hour of the four that are drawn, up to an hour ago
     assert (float(x), float(width)) == (pytest.approx(500, abs=2), pytest.approx(250, abs=2))
@@ -244,3 +245,40 @@ async def test_a_form_that_cannot_be_read_is_said(world, tokens, kind, body):
     assert answer.status_code in (400, 415)
     assert 'href="./"' in answer.text
     assert await world.inbox() == []
+
+
+async def test_a_page_that_is_made_once_is_given_to_nobody_who_may_less(world, tokens):
+    acme = world.target()
+    await world.watch(acme)
+    await world.happened(acme, State.UNVERIFIED)
+    client = await world.browse(tokens["write"])
+    address = f"/target?name={acme.name}"
+    first, again = await client.get(address), await client.get(address)
+    assert first.text == again.text
+    assert first.headers["Content-Type"] == again.headers["Content-Type"]
+    assert "Probe now" in again.text
+    reader = await client.get(address, headers={"Authorization": f"Bearer {tokens['read']}"})
+    assert "Probe now" not in reader.text
+    parts = [await client.get(f"{address}&fragment=1") for _ in range(2)]
+    assert parts[0].headers["X-Title"] == parts[1].headers["X-Title"]
+    assert "<html" not in parts[1].text
+
+
+async def test_a_page_that_is_renewed_after_an_event_of_the_stream_shows_it(world):
+    acme = world.target()
+    await world.watch(acme)
+    await world.happened(acme, State.UNVERIFIED)
+    client = await world.browse()
+    async with client.stream("GET", "/api/v1/events", timeout=30) as stream:
+        lines = stream.aiter_lines()
+        async for line in lines:
+            if line.startswith(": connected"):
+                break
+        assert (
+            "None of" in (await client.get("/")).text or "not open" in (await client.get("/")).text
+        )
+        await world.happened(acme, State.AVAILABLE, before=State.UNVERIFIED, ago=0)
+        async for line in lines:
+            if line.startswith("event: transition"):
+                break
+        assert "The target is open" in (await client.get("/")).text

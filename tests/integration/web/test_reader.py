@@ -58,3 +58,18 @@ async def test_only_so_many_results_are_kept(reader):
     await reader.lately(query, 199)
     await reader.lately(query, 0)
     assert asked == [*range(200), 0]
+
+
+async def test_who_is_told_of_something_new_does_not_see_the_old(reader):
+    asked = []
+
+    def query(_):
+        asked.append(1)
+        return len(asked)
+
+    assert [await reader.lately(query), await reader.lately(query)] == [1, 1]
+    reader.heard()
+    async with asyncio.timeout(30):
+        while await reader.lately(query) == 1:  # noqa: ASYNC110 - within four times nothing
+            await asyncio.sleep(0)
+    assert await reader.lately(query) == 2
