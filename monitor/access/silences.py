@@ -97,13 +97,17 @@ class Silence:
         """Whether it silences an event for a channel, while it is in force."""
         if event.kind is EventKind.SILENCE_ENDED:
             return False  # a silence owes it
-        kinds, channels = self._of(Part.EVENT), self._of(Part.CHANNEL)
+        kinds = self._of(Part.EVENT)
         named = any(matches(event.kind, kind) for kind in kinds)
         if (kinds or _passes(event)) and not named:
             return False
+        return self.concerns(event, channel)
+
+    def concerns(self, event: Event, channel: str) -> bool:
+        """Whether it is of the event's target, for this channel, whatever the event."""
+        channels, organization = self._of(Part.CHANNEL), event.facts.get("organization")
         if channels and not any(matches(channel, name) for name in channels):
             return False
-        organization = event.facts.get("organization")
         return self.touches(event.target, organization if isinstance(organization, str) else None)
 
     def touches(self, target: str | None, organization: str | None) -> bool:

@@ -100,15 +100,19 @@ class Facts:
         lists = value.values() if self._channel is None else [value.get(self._channel)]
         return sorted({id_ for ids in lists if isinstance(ids, list) for id_ in ids if id_})
 
+    @property
+    def silenced_until(self) -> datetime | None:
+        """Until when a silence keeps other events of the target from this channel, or from any."""
+        value = self._values.get("silenced")
+        if not isinstance(value, Mapping):
+            return None
+        its = value.values() if self._channel is None else [value.get(self._channel)]
+        found = [_time(one.get("until")) for one in its if isinstance(one, Mapping)]
+        return max((at for at in found if at), default=None)
+
     def time(self, key: str) -> datetime | None:
         """An ISO 8601 time, aware."""
-        value = self._values.get(key)
-        if isinstance(value, str):
-            try:
-                value = datetime.fromisoformat(value)
-            except ValueError:
-                return None
-        return value if isinstance(value, datetime) and value.tzinfo else None
+        return _time(self._values.get(key))
 
     def day(self, key: str) -> date | None:
         """An ISO 8601 date."""
@@ -183,6 +187,15 @@ class Facts:
         """The command that prints the evidence for support."""
         target = self.event.target
         return f"`access-monitor evidence {name(target) if target else 'TARGET'}`"
+
+
+def _time(value: Any) -> datetime | None:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, datetime) and value.tzinfo else None
 
 
 def moment(at: datetime) -> str:

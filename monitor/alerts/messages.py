@@ -39,6 +39,7 @@ JSON values; the line of a missing or malformed fact is left out. The keys:
 | `hidden`, `hidden_kinds` | the number of notifications it hid, and of each kind of event |
 | `changed` | targets whose state or blocker is not what was last told: `target`, `told`, `now`, … |
 | `changed_targets`, `unchanged_targets` | number of such targets, and of the others with hidden changes |
+| `silenced` | by channel, the silence that keeps other events of the target from it: `silence`, `until` |
 | `hidden_before` | by channel, the ids of earlier events of the target that a silence hid from it |
 | `down_since` | of `started`: ISO time since when no daemon had lived; none at the first start |
 """
@@ -259,6 +260,7 @@ def _matter(facts: Facts) -> list[tuple[str, str]]:
         ("Unchanged", _unchanged(facts)),
         ("Reason", facts.words("why")),
         ("Not told", _hidden_before(facts)),
+        ("Silenced", _silenced(facts)),
         ("Next try not before", moment(hint) if hint else None),
         *_waited(facts),
         (
@@ -285,6 +287,11 @@ def _stale(facts: Facts) -> str | None:
 def _unchanged(facts: Facts) -> str | None:
     number = facts.number("unchanged_targets")
     return f"{many(number, 'target')}, as it was told here last" if number else None
+
+
+def _silenced(facts: Facts) -> str | None:
+    until = facts.silenced_until
+    return f"other events of this target, until {moment(until)}" if until else None
 
 
 def _hidden_before(facts: Facts) -> str | None:

@@ -252,7 +252,8 @@ class Transaction:
     def record(self, event: Event) -> Recorded:
         """Write an event, and for each of its channels a notification: pending, or silenced."""
         silenced = self._silenced(event)
-        facts = json.dumps(self.hide(dict(event.facts)) | self._hidden_before(event, silenced))
+        more = self._hidden_before(event, silenced) | self._silenced_meanwhile(event, silenced)
+        facts = json.dumps(self.hide(dict(event.facts)) | more)
         # equal to what is read back from the row
         event = replace(event, request_id=self.hide(event.request_id), facts=json.loads(facts))
         target = self._target(event.target) if event.target else None
@@ -298,6 +299,22 @@ class Transaction:
         }
         self._hides |= bool(found)
         return found
+
+    def _silenced_meanwhile(self, event: Event, silenced: Mapping[str, int]) -> dict[str, Any]:
+        """The fact that a silence keeps other events of the target from channels that are told this one."""
+        if not self.silences or event.target is None:
+            return {}
+        found = {}
+        for channel in event.channels:
+            its = [
+                one
+                for one in self.silences
+                if one.in_force(self.now) and one.concerns(event, channel)
+            ]
+            if its and channel not in silenced:
+                last = max(its, key=lambda one: (one.expires_at, one.id))
+                found[channel] = {"silence": last.id, "until": last.expires_at.isoformat()}
+        return {"silenced": found} if found else {}
 
     def _hidden_before(self, event: Event, silenced: Mapping[str, int]) -> dict[str, Any]:
         """The fact that a silence hid earlier events of the target, from channels that are told this one.

@@ -279,6 +279,15 @@ async def test_the_next_event_says_what_was_hidden_from_each_channel(story):
     assert "hidden_before" not in story.facts(first)
 
 
+async def test_what_passes_says_until_when_the_rest_is_silenced(story):
+    one = await story.silence("acme-prod/*", "channel:ops")
+    told = await story.moves(AVAILABLE, "ops", "mail")
+    until = one.expires_at.isoformat()
+    assert story.facts(told)["silenced"] == {"ops": {"silence": one.id, "until": until}}
+    await story.end(one)
+    assert "silenced" not in story.facts(await story.moves(UNVERIFIED, "ops", "mail"))
+
+
 async def test_that_something_was_hidden_is_known_after_a_restart(story, path, clock):
     one = await story.silence()
     hidden = await story.moves(LOCKED)

@@ -237,6 +237,10 @@ def stored_events() -> dict[str, list[Event]]:
             EventKind.SILENCE_ENDED, Reason.SILENCE_ENDED_BY_HAND, **SILENCE, ended_by="bob", hidden=2,
             hidden_kinds={"overdue": 2}, changed_targets=0, unchanged_targets=1, changed=[],
         ),
+        "available-silenced": _event(
+            EventKind.AVAILABLE, Reason.SETTLED, before=PROPAGATING, after=AVAILABLE,
+            facts={"silenced": {"ops": {"silence": 3, "until": "2026-11-20T16:00:00+00:00"}}},
+        ),
         "locked-hidden_before": _event(
             EventKind.LOCKED, Reason.LOCKED_BY_ANSWER, before=PROPAGATING, after=LOCKED,
             facts={"hidden_before": {"ops": [12, 13], "mail": [13]}},
