@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from monitor.store.liveness import trouble
 from monitor.store.records import NotificationState, as_json
 from monitor.web import page_values as values
 from monitor.web import shapes
+from monitor.web.openapi import Described, Parameter, document
 from monitor.web.permissions import RefusedError
 from monitor.web.requests import told
 from monitor.web.site import UNREADABLE, site_of, visitor_of
@@ -29,37 +30,6 @@ BASE = "/api/v1"
 LIMIT = 500
 #: The time over which routes are compared.
 _COMPARED = timedelta(days=7)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A part of the query or of the path."""
-
-    name: str
-    about: str
-    schema: Mapping[str, Any]
-    place: str = "query"
-    needed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """One address of the API: what it is for, and the shapes of what comes in and goes out."""
-
-    method: str
-    path: str
-    about: str
-    handler: Handler
-    answer: Any
-    parameters: Sequence[Parameter] = ()
-    body: Any = None
-
-    @property
-    def writes(self) -> bool:
-        """Whether it needs a token that may write."""
-        return self.method != "GET"
 
 
 def _one_of(*words: str) -> dict[str, Any]:
@@ -429,6 +399,4 @@ DESCRIBED = (
 
 async def openapi(request: web.Request) -> web.Response:
     """The description of all this."""
-    from monitor.web.openapi import document  # noqa: PLC0415 - it is made from this module's table
-
     return answer(request, document(DESCRIBED))

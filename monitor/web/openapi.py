@@ -1,21 +1,52 @@
 """The description of the API in OpenAPI 3.1, made from its table of addresses and their shapes."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
+from aiohttp import web
 from pydantic import TypeAdapter
 
 from monitor import __version__
 from monitor.web.shapes import ProblemShape
 
-if TYPE_CHECKING:
-    from monitor.web.api import Described
-
 _MODE: Literal["serialization"] = "serialization"
 _PLACE = "#/components/schemas/{model}"
 
 
-def document(described: "Sequence[Described]") -> dict[str, Any]:
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A part of the query or of the path."""
+
+    name: str
+    about: str
+    schema: Mapping[str, Any]
+    place: str = "query"
+    needed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One address of the API: what it is for, and the shapes of what comes in and goes out."""
+
+    method: str
+    path: str
+    about: str
+    handler: Handler
+    answer: Any
+    parameters: Sequence[Parameter] = ()
+    body: Any = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether it needs a token that may write."""
+        return self.method != "GET"
+
+
+def document(described: Sequence[Described]) -> dict[str, Any]:
     """The whole description."""
     shapes = [one.answer for one in described] + [one.body for one in described] + [ProblemShape]
     wanted = list(dict.fromkeys(shape for shape in shapes if shape is not None))
@@ -39,7 +70,7 @@ def document(described: "Sequence[Described]") -> dict[str, Any]:
     }
 
 
-def _operation(one: "Described", schema: dict[Any, Any]) -> dict[str, Any]:
+def _operation(one: Described, schema: dict[Any, Any]) -> dict[str, Any]:
     failures = ["400", "401", "403", "404", "429", "503"]
     problem = {"content": {"application/problem+json": {"schema": schema[ProblemShape]}}}
     if one.answer is None:

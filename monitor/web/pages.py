@@ -1,39 +1,34 @@
 """The pages, as HTML from the server. Each works without JavaScript; all addresses are relative."""
 
-import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from aiohttp import web
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
-from monitor import __version__
 from monitor.access.diagnosis.advice import advise
-from monitor.access.readable import ago, duration, milliseconds, next_probe_text, printable, utc
+from monitor.access.readable import next_probe_text
 from monitor.access.words import DeclarationKind, State
 from monitor.oneshot.evidence_text import markdown
 from monitor.store import page_queries, queries
-from monitor.store.liveness import trouble
 from monitor.store.records import NotificationState, RouteOfModel, TargetStatus
 from monitor.store.targets import TargetRecord, target_record
 from monitor.web import page_values as values
+from monitor.web.api import DESCRIBED
 from monitor.web.page_values import Chosen
 from monitor.web.permissions import RefusedError, TooManyTriesError
+from monitor.web.rendering import page, static
 from monitor.web.requests import SAID, told
 from monitor.web.site import (
     COOKIE,
     UNREADABLE,
-    VISITOR,
     address_of,
     is_secure,
-    root_of,
     see_other,
     site_of,
     visitor_of,
@@ -43,7 +38,6 @@ from monitor.web.target_facts import evidence_of, target_named
 
 _Handler = Callable[[web.Request], Awaitable[web.Response]]
 
-_HERE = Path(__file__).parent
 #: Rows of one page: events, notifications, groups of waits, openings.
 _EVENTS, _NOTIFICATIONS, _GROUPS, _OPENINGS = 50, 100, 100, 20
 #: None: a browser then sends the cookie to what lies beside the page only, also below a path of a proxy.
@@ -133,7 +127,7 @@ async def overview(request: web.Request) -> web.Response:
         for name, targets in snapshot.pools.items()
     ]  # fmt: skip
     said = values.headline(snapshot, await _lights(request, snapshot))
-    return await _page(
+    return await page(
         request, "overview.html", "Overview", said, snapshot=snapshot, chosen=chosen,
         groups=[
             values.Group(name, values.counts_of(everything[name]), rows)
@@ -174,7 +168,7 @@ async def target(request: web.Request) -> web.Response:
     if status:
         said = f"{chosen.name} is {status.state}"
         shown |= await _of_target(request, status, chosen, snapshot)
-    return await _page(request, "target.html", None, said, **shown)
+    return await page(request, "target.html", None, said, **shown)
 
 
 async def _of_target(
@@ -224,7 +218,7 @@ async def evidence(request: web.Request) -> web.Response:
                 "Content-Disposition": f'attachment; filename="evidence-{file[:100]}.{ending}"'
             },
         )
-    return await _page(
+    return await page(
         request, "evidence.html", None, f"Evidence: {name}", live=False, name=name, text=text
     )
 
@@ -235,7 +229,7 @@ async def propagation(request: web.Request) -> web.Response:
     snapshot = await site.reader.snapshot()
     waits = await site.reader.lately(_waits)
     said = f"{waits.openings:,} opening{'' if waits.openings == 1 else 's'} recorded"
-    return await _page(
+    return await page(
         request, "propagation.html", "Propagation", f"{said}, {waits.waiting:,} waiting",
         snapshot=snapshot, charts=waits.charts, groups=waits.groups, more=waits.more_groups,
         waiting=values.waiting_rows(waits.places, snapshot.by_name), openings=waits.newest,
@@ -264,7 +258,7 @@ async def notifications(request: web.Request) -> web.Response:
     elif not status.pending and not status.dead:
         said = "Everything was told"
     older = rows[1].id if len(rows) > _NOTIFICATIONS else 0
-    return await _page(
+    return await page(
         request, "notifications.html", "Notifications", said, snapshot=snapshot,
         rows=list(reversed(rows[-_NOTIFICATIONS:])), older=older, states=list(NotificationState),
         chosen={"state": state},
@@ -278,7 +272,7 @@ async def silences(request: web.Request) -> web.Response:
     in_force, ended = await reader.ask(queries.silences, datetime.now(UTC))
     count = len(in_force)
     said = f"{count:,} silence{'' if count == 1 else 's'} in force"
-    return await _page(
+    return await page(
         request, "silences.html", "Silences", said if count else "Nothing is silenced",
         snapshot=snapshot, in_force=in_force, ended=ended, pattern=request.query.get("pattern", "")[:500],
     )  # fmt: skip
@@ -286,10 +280,8 @@ async def silences(request: web.Request) -> web.Response:
 
 async def api_page(request: web.Request) -> web.Response:
     """The API, as a page."""
-    from monitor.web.api import DESCRIBED  # noqa: PLC0415 - the API's module uses nothing of the pages
-
     needs = not site_of(request).permissions.open_to_all
-    return await _page(
+    return await page(
         request, "api.html", None, "The API", live=False, routes=DESCRIBED, needs_token=needs
     )
 
@@ -303,7 +295,7 @@ async def login(request: web.Request) -> web.Response:
 
 
 async def _login(request: web.Request, why: str = "", http: int = 200) -> web.Response:
-    return await _page(request, "login.html", None, "Sign in", live=False, why=why, http=http)
+    return await page(request, "login.html", None, "Sign in", live=False, why=why, http=http)
 
 
 async def sign_in(request: web.Request) -> web.Response:
@@ -357,123 +349,6 @@ async def _form(request: web.Request) -> dict[str, str]:
         return {name: str(value) for name, value in (await request.post()).items()}
     except UNREADABLE:
         raise RefusedError(400, "the form cannot be read") from None
-
-
-async def _said(request: web.Request) -> str:
-    """What became of the request that the address names."""
-    number = values.whole(request.query.get(SAID, ""))
-    found = await site_of(request).reader.ask(page_queries.request, number) if number else None
-    if found is None:
-        return ""
-    if found["state"] == "waiting":
-        return f"{found['kind']}: handed to the daemon, which takes it within 2 s while it runs."
-    if error := (found["reply"] or {}).get("error"):
-        return f"{found['kind']}: refused by the daemon: {error}."
-    return f"{found['kind']}: taken by the daemon."
-
-
-# --- how pages are made ---
-
-
-def _printable(value: Any) -> Any:
-    """What is shown: words of servers and names lose what would move other words about."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return "\n".join(map(printable, value.split("\n")))
-
-
-@cache
-def _templates() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined,
-        finalize=_printable, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    made.filters |= {
-        "ago": ago,
-        "minute": values.minute,
-        "ms": milliseconds,
-        "query": lambda parts: (
-            "?" + urlencode({name: value for name, value in parts.items() if value})
-        ),
-        "second": values.second,
-        "utc": utc,
-        "wait": lambda seconds: "-" if seconds is None else duration(seconds),
-        "with": lambda chosen, **changes: chosen.address(**changes),
-        "words": values.words,
-    }
-    made.globals |= {"program": __version__, "version": _version()}
-    return made
-
-
-@cache
-def _version() -> str:
-    """Changes with the static files, so that browsers may keep them."""
-    hashed = hashlib.sha256()
-    for path in sorted((_HERE / "static").iterdir()):
-        hashed.update(path.read_bytes())
-    return hashed.hexdigest()[:12]
-
-
-async def _page(
-    request: web.Request,
-    template: str,
-    here: str | None,
-    title: str,
-    *,
-    http: int = 200,
-    live: bool = True,
-    **shown: Any,
-) -> web.Response:
-    """The page, or only its content where the script asks for that."""
-    site, fragment = site_of(request), "fragment" in request.query
-    snapshot = shown.get("snapshot")
-    around: dict[str, Any] = {
-        "layout": "fragment.html" if fragment else "base.html",
-        "title": title, "headline": title, "here": here, "live": live, "retry": False,
-        "visitor": request.get(VISITOR), "offer_sign_in": not site.permissions.open_to_all,
-        "said": "", "trouble": None, "now": None, "root": "",
-    }  # fmt: skip
-    if snapshot:
-        around["now"] = snapshot.at
-        around["trouble"] = trouble(snapshot.status.daemon, snapshot.at)
-        around["said"] = await _said(request)
-    text = _templates().get_template(template).render(around | shown)
-    headers = {"X-Title": quote(f"{title} · access-monitor")} if fragment else {}
-    return web.Response(text=text, content_type="text/html", status=http, headers=headers)
-
-
-def error_page(request: web.Request, status: int, why: str) -> web.Response:
-    """What went wrong, and the way back; a page that asks again by itself when that may help."""
-    heading = {
-        403: "Not allowed", 404: "Not found", 405: "Not possible", 413: "Too large",
-        421: "Wrong name", 429: "Too many tries", 503: "Not now",
-    }.get(status, "Something went wrong" if status >= 500 else "Not understood")  # fmt: skip
-    text = _templates().get_template("error.html").render(
-        layout="base.html", title=heading, heading=heading, why=why, here=None, live=False,
-        retry=status == 503 and request.method == "GET", root=root_of(request),
-        visitor=request.get(VISITOR), offer_sign_in=False,
-    )  # fmt: skip
-    return web.Response(text=text, content_type="text/html", status=status)
-
-
-_KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-
-
-@cache
-def _static() -> dict[str, Path]:
-    """The files by name: what is asked for is never made into a path."""
-    return {path.name: path for path in (_HERE / "static").iterdir() if path.suffix in _KINDS}
-
-
-async def static(request: web.Request) -> web.Response:
-    """A style sheet, script or picture of our own."""
-    path = _static().get(request.match_info["name"])
-    if path is None:
-        raise RefusedError(404, "there is no such file")
-    return web.Response(
-        body=path.read_bytes(), content_type=_KINDS[path.suffix], charset="utf-8",
-        headers={"Cache-Control": "public, max-age=31536000, immutable"},
-    )  # fmt: skip
 
 
 async def healthz(request: web.Request) -> web.Response:
