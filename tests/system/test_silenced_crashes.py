@@ -81,10 +81,12 @@ class People:
         )  # fmt: skip
 
     def some(self) -> None:
-        """Two short ones, a long one, and the end of one that is in force."""
-        for seconds in (6 + self.dice.random(), 8 + self.dice.random(), 3600):
+        """Two short ones, now and then a long one, and the ends of two that are in force."""
+        for seconds in (4 + self.dice.random(), 6 + self.dice.random()):
             self.silence(seconds)
-        self.end(1)
+        if self.dice.random() < 0.3:  # what it covers waits for its end
+            self.silence(3600)
+        self.end(2)
 
     def end(self, most: int) -> None:
         known = self.lab.ask("SELECT id FROM silences WHERE ended_at IS NULL ORDER BY random()")
