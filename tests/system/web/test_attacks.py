@@ -5,12 +5,14 @@ import random
 import re
 import signal
 import socket
+import sqlite3
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
 import pytest
+from playwright.async_api import expect
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
@@ -289,21 +291,44 @@ async def test_streams_are_bounded_and_a_stop_ends_them_all(site, opened):
     assert gone < 5
 
 
-#: An address is all that a stranger can bring to a page without a daemon's help.
 HOSTILE = '"><script>window.hurt=1</script><img src=x onerror=window.hurt=1><b id=hurt>{{7*7}}'
+#: Places of the database whose words come from elsewhere.
+PLACES = (
+    "runs SET message = ?",
+    "events SET request_id = ?",
+    "notifications SET channel = ? || id, last_error = ?",
+)
 
 
-async def test_hostile_text_is_text_in_a_browser(site, viewer):
+async def test_hostile_text_is_text_in_a_browser(site, viewer, target):
     viewer.expected = ["status of 404"]
     await site.watch()
+    site.daemon.send_signal(signal.SIGTERM)
+    assert await site.daemon.wait() == 0
+    with closing(sqlite3.connect(site.database)) as database, database:
+        # the name of a target has its key and model in it, and events follow it
+        named = f"acme-prod/{HOSTILE}:images"
+        for place in PLACES:
+            database.execute(f"UPDATE {place}", [HOSTILE] * place.count("?"))
+        values = {"organization": HOSTILE, "project": HOSTILE, "model": HOSTILE, "name": named}
+        settings = ", ".join(f"{column} = :{column}" for column in values)
+        database.execute(
+            f"UPDATE targets SET {settings} WHERE name = :old", values | {"old": target}
+        )
+        database.execute("UPDATE events SET target = ? WHERE target = ?", (named, target))
     await site.serve()
     page = await viewer.open("about:blank")
-    hostile = quote_from_bytes(HOSTILE.encode(), safe="")
+    hostile, name = (quote_from_bytes(text.encode(), safe="") for text in (HOSTILE, named))
+    shown = 0
     for path in (
+        "", f"target?name={name}", f"evidence?name={name}", "notifications", "propagation",
         f"?q={hostile}", f"?organization={hostile}", f"?pool={hostile}", f"target?name={hostile}",
         f"evidence?name={hostile}", f"notifications?state={hostile}", hostile, f"?said={hostile}#{hostile}",
     ):  # fmt: skip
         await page.goto(site.url + path)
-        assert await page.locator("h1").text_content()
-        assert await page.evaluate("window.hurt === undefined")
-        assert await page.locator("#hurt, main img, main script").count() == 0
+        if await page.locator("[data-live]").count():
+            await expect(page.locator("#stream")).to_contain_text("Live.")  # the script has run
+        assert await page.evaluate("window.hurt === undefined"), path
+        assert await page.locator("#hurt, main img, main script").count() == 0, path
+        shown += (await page.locator("main").text_content()).count("<script>window.hurt=1</script>")
+    assert shown > 10  # it is all there, as text
