@@ -146,6 +146,7 @@ async def test_what_is_silenced_is_owed_whatever_is_killed(lab, fast, torture, f
     daemon.send_signal(signal.SIGTERM)
     assert await daemon.wait() == 0
     again = await lab.daemon()  # delivers what the stop left
+    await lab.until(lambda: lab.ask("SELECT pid FROM daemon") == [(again.pid,)], "the next daemon")
     pending = "SELECT count(*) FROM notifications WHERE state = 'pending'"
     await lab.until(lambda: lab.ask(pending) == [(0,)], "all notifications to be delivered")
     again.send_signal(signal.SIGTERM)
