@@ -1,6 +1,7 @@
 """The pages, as HTML from the server. Each works without JavaScript; all addresses are relative."""
 
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -289,26 +290,31 @@ async def api_page(request: web.Request) -> web.Response:
 # --- signing in ---
 
 
+#: A page of this site and what it is asked for, from its root: no other site can be named so.
+_PLACE = re.compile(r"[a-z]*(\?[!-~]{0,2000})?")
+
+
 async def login(request: web.Request) -> web.Response:
-    """The form for a token."""
-    return await _login(request)
+    """The form for a token; `to` is the page that was asked for, and is shown afterwards."""
+    return await _login(request, request.query.get("to", ""))
 
 
-async def _login(request: web.Request, why: str = "", http: int = 200) -> web.Response:
-    return await page(request, "login.html", None, "Sign in", live=False, why=why, http=http)
+async def _login(request: web.Request, to: str, why: str = "", http: int = 200) -> web.Response:
+    return await page(request, "login.html", None, "Sign in", live=False, to=to, why=why, http=http)
 
 
 async def sign_in(request: web.Request) -> web.Response:
     """Take a token and begin a session."""
     form = await _form(request)
+    to = form.get("to", "")
     permissions, now = site_of(request).permissions, time.monotonic()
     try:
         visitor = permissions.by_token(form.get("token", "").strip(), address_of(request), now)
     except TooManyTriesError:
-        return await _login(request, "Too many wrong tokens: wait a minute.", 429)
+        return await _login(request, to, "Too many wrong tokens: wait a minute.", 429)
     if visitor is None:
-        return await _login(request, "No such token.", 403)
-    response = see_other("./")
+        return await _login(request, to, "No such token.", 403)
+    response = see_other("./" + (to if _PLACE.fullmatch(to) else ""))
     response.set_cookie(
         COOKIE,
         permissions.sign_in(visitor, now),

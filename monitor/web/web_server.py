@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import urlencode
 
 import structlog
 from aiohttp import web
@@ -216,7 +217,9 @@ async def _admitted(request: web.Request, handler: Handler) -> web.StreamRespons
     if visitor is None and not request.path.startswith(_PUBLIC):
         if is_api(request):
             raise RefusedError(401, "needs a token: Authorization: Bearer …")
-        return see_other(root_of(request) + "login")
+        asked = request.path_qs.removeprefix("/") if request.method == "GET" else ""
+        to = "?" + urlencode({"to": asked}) if asked else ""
+        return see_other(root_of(request) + "login" + to)
     request[VISITOR] = visitor or Visitor(None, Right.READ)
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         # a token in a header is no browser's own doing; all else could be another site's form

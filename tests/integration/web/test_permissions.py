@@ -1,6 +1,9 @@
 """Who may read and write: every address without a token, with one that reads, and with one that writes."""
 
+import re
+from html import escape, unescape
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -138,6 +141,43 @@ async def test_a_session_begins_with_a_token_and_ends(world, tokens, signed_in):
     assert (await client.post("/probe", data=BODIES["/probe"], headers=SAME)).status_code == 303
     await client.post("/sign-out", headers=SAME)
     assert (await client.get("/")).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("asked", "title"),
+    [("/target?name={name}", "{name} is"), ("/?q=acme&state=locked", "open"), ("/", "open")],
+)
+async def test_who_signs_in_sees_the_page_that_was_asked_for(world, tokens, asked, title):
+    target = world.target()
+    await world.watch(target)
+    client = await world.browse("")
+    asked = await client.get(asked.format(name=quote(target.name, safe="")))
+    form = await client.get(asked.headers["Location"])
+    place = unescape(re.search(r'name="to" value="([^"]*)"', form.text)[1])
+    wrong = await client.post(
+        "/login", data={"token": "FAKE-wrong-0003", "to": place}, headers=SAME
+    )
+    assert escape(place) in wrong.text, "a wrong token does not lose it"
+    right = {"token": tokens["read"], "to": place}
+    answer = await client.post("/login", data=right, headers=SAME)
+    shown = await client.get(answer.headers["Location"])
+    assert title.format(name=target.name) in re.search(r"<h1>(.*?)</h1>", shown.text)[1]
+    assert ("locked" in place) == ("state=locked" in str(shown.url))
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "\\\\evil",
+        "target?name=a\r\nSet-Cookie: a=b", "target/../x", "é", "a" * 9 + "?" + "b" * 3000,
+    ],
+)  # fmt: skip
+async def test_signing_in_leads_to_no_other_site(world, tokens, to):
+    await world.watch(world.target())
+    client = await world.browse("")
+    given = {"token": tokens["read"], "to": to}
+    answer = await client.post("/login", data=given, headers=SAME)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "./")
 
 
 async def test_who_may_only_read_signs_out_too(world, tokens, signed_in):

@@ -293,6 +293,8 @@ def pages() -> Mapping[str, str]:
         "propagation": "propagation",
         "notifications": "notifications",
         "notifications, dead": "notifications?state=dead",
+        "silences": "silences",
+        "silences, of a target": f"silences?pattern={name}",
         "api": "api",
         "not found": "nothing/here",
         "sign in": "login",

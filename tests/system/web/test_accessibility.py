@@ -35,6 +35,12 @@ async def test_no_page_has_a_violation_or_is_too_wide(
     await site.reaches("available")
     assert set((await site.status()).values()) >= {"available", "propagating", "locked", "unknown"}
 
+    for pattern in ("acme-prod/*", "channel:pager"):  # one in force, and one that ended
+        made = await site.lab.call("silence", "add", pattern, "--for", "2h", "--reason", "moving")
+        assert made.status == 0, made.err
+    ended = await site.lab.call("silence", "end", "2")
+    assert ended.status == 0, ended.err
+
     def dead() -> bool:
         return bool(site.lab.ask("SELECT 1 FROM notifications WHERE state = 'dead'"))
 

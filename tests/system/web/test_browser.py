@@ -31,10 +31,32 @@ def row(page, target):
     return page.get_by_role("row").filter(has=page.get_by_role("link", name=target))
 
 
+#: A channel that is read, and the page's address in what it gets.
+LINKED = """
+[[channels]]
+name = "slack"
+url = "env:SLACK_URL"
+[web]
+url = "{url}"
+"""
+
+
 async def test_the_walk_of_a_person_at_night(site, viewer, tokens, signed_in, target):
-    await site.watch(tokens=True)
+    await site.lab.open_ends()
+    await site.watch(tokens=True, more=LINKED.format(url=site.url))
     await site.serve()
-    page = await viewer.open(site.url)
+    link = re.escape(f"{site.url}target?name=") + r"acme-prod[^\s\"\\|>]+"
+
+    def alert() -> re.Match[str] | None:
+        return re.search(link, "\n".join(one.text for one in site.lab.slack.arrivals))
+
+    await site.lab.until(lambda: alert() is not None, "an alert with the target's address")
+    page = await viewer.open(alert()[0])
+    await expect(page).to_have_title("Sign in · access-monitor")
+    await signed_in(page, tokens["read"])
+    await expect(page.locator("h1")).to_have_text(f"{target} is unverified")
+    await page.get_by_role("button", name="Sign out").click()
+    await page.goto(site.url)
     await expect(page).to_have_title("Sign in · access-monitor")
     await signed_in(page, tokens["write"])
     # the answer is the first thing on the page, and in the tab
@@ -63,6 +85,16 @@ async def test_the_walk_of_a_person_at_night(site, viewer, tokens, signed_in, ta
         await page.get_by_role("link", name="Markdown").click()
     assert (await download.value).suggested_filename.endswith(".md")
     await page.get_by_role("link", name="Back to the target").click()
+    # what is in hand now need not wake anybody else
+    await page.get_by_role("link", name="Silence this target").click()
+    await expect(page.get_by_role("textbox", name="What")).to_have_value(target)
+    await page.get_by_role("textbox", name="Reason").fill("alice is on it")
+    await page.get_by_role("button", name="Silence", exact=True).click()
+    await expect(page.get_by_role("region", name="Silences in force")).to_contain_text(
+        "alice is on it"
+    )
+    await page.get_by_role("button", name="End silence 1").click()
+    await expect(page.locator(".empty")).to_have_text("Nothing is silenced: every change is told.")
     await page.get_by_role("button", name="Sign out").click()
     await expect(page).to_have_title("Sign in · access-monitor")
     await page.go_back()
@@ -225,8 +257,13 @@ async def test_without_javascript_every_page_and_form_works(
     await page.goto(f"{site.url}notifications?state=dead")
     await page.get_by_role("button", name=re.compile(r"Retry \d")).first.click()
     await expect(page.get_by_text("retry: handed to the daemon")).to_be_visible()
+    await page.goto(f"{site.url}silences")
+    await page.get_by_label("What").fill("acme-prod/*")
+    await page.get_by_label("Reason").fill("moving")
+    await page.get_by_role("button", name="Silence", exact=True).click()
+    await expect(page.get_by_text("silence: handed to the daemon")).to_be_visible()
     kinds = {kind for (kind,) in site.lab.ask("SELECT kind FROM inbox")}
-    assert kinds == {"probe", "declare", "retry"}
+    assert kinds == {"probe", "declare", "retry", "silence"}
 
 
 async def test_dark_is_dark_light_is_light_and_paper_is_white(site, viewer, target):
