@@ -1,25 +1,32 @@
-"""`explain`: what an answer means that somebody pasted, or that a program recorded."""
+"""`explain`: what an answer means that somebody pasted, a program recorded, or a job's log holds."""
 
+import codecs
+import io
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NoReturn
 
 import typer
 
-from monitor.access.readable import printable
+from monitor.access.readable import many, printable
 from monitor.access.words import Code, Surface
 from monitor.cli.common import Format, FormatOption, as_json, diagnosis_json, fail, note, print_json
 from monitor.cli.streams import redact_output, redactor
 
 if TYPE_CHECKING:
     from monitor.access.diagnosis.explaining import Explained
+    from monitor.access.diagnosis.job_log import JobLog, LogAnswer
     from monitor.access.observation import Diagnosis
 
 #: Bytes of an answer that are read, and of one line of a `--jsonl` file that are accepted.
 READ_CAP = 1024 * 1024
 _LINE_CAP = 8 * READ_CAP
+#: Bytes of a log that are read at once.
+_PART = 64 * 1024
+#: Line numbers of one answer that are printed as text.
+_LINES_SHOWN = 8
 
 
 def explain(
@@ -43,26 +50,51 @@ def explain(
             help="Many answers: a JSON object a line with id, status, headers, body, endpoint, model.",
         ),
     ] = None,
+    log: Annotated[
+        bool | None,
+        typer.Option(
+            "--log/--no-log",
+            help="Find every answer in the log of a job. Default: for a text of 200 lines or more.",
+        ),
+    ] = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Say what an answer means, whose problem it is, and what to do.
 
-    Takes an answer as people paste it: curl's output, a traceback, log lines, JSON, a web page.
+    Takes an answer as people paste it: curl's output, a traceback, log lines, JSON, a web page. In the log of
+    a job it finds every answer, and says in which lines.
     """
     redact_output()
+    given = header or model or status is not None or surface is not None
     if jsonl is not None:
-        if file or header or model or status is not None or surface is not None:
+        if file or given or log is not None:
             fail("--jsonl takes everything from its lines: leave the other options and FILE out")
         _explain_lines(jsonl)
         return
+    if log and given:
+        fail(
+            "a log has answers to many requests: leave --status, --header, --model and --surface out"
+        )
+    headers = _headers(header or [])
+    optional = status is not None or bool(headers)
+    if file is None and sys.stdin.isatty() and not optional:
+        note("Paste the answer, then press Ctrl-D on a line of its own.")
+    try:
+        with _open(file, optional=optional) as source:
+            body = source.read(READ_CAP + 1)
+            if log or (log is None and not given and _is_log(body)):
+                _explain_log(body, source, output)
+                return
+    except OSError as error:
+        fail(f"{printable(str(file or '-'))}: {error.strerror or error}")
+    if len(body) > READ_CAP:
+        note(f"the answer is longer than {READ_CAP} bytes; the rest was not read")
+    if not body.strip() and not optional:
+        fail("there is nothing to explain: the answer is empty, and no --status is given")
     from monitor.access.diagnosis.explaining import Given
     from monitor.access.diagnosis.explaining import explain as explain_text
 
-    headers = _headers(header or [])
-    body = _read(file, optional=status is not None or bool(headers))
-    if not body.strip() and status is None and not headers:
-        fail("there is nothing to explain: the answer is empty, and no --status is given")
-    explained = explain_text(body, Given(status, headers, surface, model))
+    explained = explain_text(body[:READ_CAP], Given(status, headers, surface, model))
     if output is Format.JSON:
         for assumed in explained.assumed:
             note(f"assumed: {printable(_hidden(assumed))}")
@@ -81,23 +113,61 @@ def _headers(given: list[str]) -> dict[str, str]:
     return headers
 
 
-def _read(file: str | None, *, optional: bool) -> bytes:
-    """The answer's text, cut at `READ_CAP`. On a terminal, options alone are enough."""
-    if file is None and sys.stdin.isatty():
-        if optional:
-            return b""
-        note("Paste the answer, then press Ctrl-D on a line of its own.")
-    try:
-        with _open(file) as source:
-            body = source.read(READ_CAP + 1)
-    except OSError as error:
-        fail(f"{printable(str(file or '-'))}: {error.strerror or error}")
-    if len(body) > READ_CAP:
-        note(f"the answer is longer than {READ_CAP} bytes; the rest was not read")
-    return body[:READ_CAP]
+def _is_log(body: bytes) -> bool:
+    from monitor.access.diagnosis.job_log import is_log
+    from monitor.access.diagnosis.text import decode
+
+    return is_log(decode(body), cut=len(body) > READ_CAP)
 
 
-def _open(file: str | None) -> BinaryIO:
+def _explain_log(head: bytes, source: BinaryIO, output: Format) -> None:
+    """Print every answer of a log of which `head` was read; the rest is read a part at a time."""
+    from monitor.access.diagnosis.job_log import answers_in
+
+    found = answers_in(_parts(head, source))
+    if output is Format.JSON:
+        rows = [(_as_json(one.diagnosis), one) for one in found.answers]
+        print_json([row | {"count": one.count, "lines": one.lines} for row, one in rows])
+    else:
+        _print_log(found)
+    if found.left_out:
+        note(f"{found.left_out} answers of further kinds are not shown")
+
+
+def _parts(head: bytes, source: BinaryIO) -> Iterator[str]:
+    """The text of a log, a line at a time, or a part of a very long one."""
+    # PowerShell writes UTF-16
+    utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    decoder = codecs.getincrementaldecoder("utf-16" if utf16 else "utf-8")("replace")
+    for start in range(0, len(head), _PART):
+        yield from io.StringIO(decoder.decode(head[start : start + _PART]))
+    while part := source.read(_PART):
+        yield from io.StringIO(decoder.decode(part))
+    yield decoder.decode(b"", final=True)
+
+
+def _print_log(found: "JobLog") -> None:
+    for one in found.answers:
+        _print_rows([("found", _places(one)), *_rows(one.diagnosis)])
+        print()
+    times = sum(one.count for one in found.answers)
+    kinds = (
+        f"{many(len(found.answers), 'answer')}, {many(times, 'time')}," if times else "no answer"
+    )
+    print(f"{kinds} in {many(found.lines, 'line')}")
+
+
+def _places(one: "LogAnswer") -> str:
+    shown = [str(line) for line in one.lines[:_LINES_SHOWN]]
+    more = one.count - len(shown)
+    lines = f"{'line' if one.count == 1 else 'lines'} {', '.join(shown)}"
+    return f"{many(one.count, 'time')}: {lines}" + (f" and {more} more" if more else "")
+
+
+def _open(file: str | None, *, optional: bool = False) -> BinaryIO:
+    """The file, else standard input; on a terminal, options alone are enough."""
+    if optional and file is None and sys.stdin.isatty():
+        return io.BytesIO()
     if file in (None, "-"):
         return open(sys.stdin.fileno(), "rb", closefd=False)
     return Path(str(file)).open("rb")
@@ -149,16 +219,18 @@ def _hidden(text: str) -> str:
 
 
 def _print(explained: "Explained") -> None:
-    import shutil
-    import textwrap
+    assumed = [("assumed", _hidden(text)) for text in explained.assumed]
+    _print_rows([*_rows(explained.diagnosis), *assumed])
 
+
+def _rows(diagnosis: "Diagnosis") -> list[tuple[str, str]]:
+    """What is printed of an answer, what to do first; a row without text is left out."""
     from monitor.access.diagnosis import advise
 
-    diagnosis = explained.diagnosis
     advice = advise(diagnosis.code, diagnosis.gate, diagnosis.owner)
     gate = f", the gate of the {diagnosis.gate}" if diagnosis.gate else ""
     asked = "" if diagnosis.retry_after is None else f", {diagnosis.retry_after:g} s are asked for"
-    rows = [
+    return [
         ("what to do", advice.advice),
         ("whose problem", str(diagnosis.owner)),
         ("diagnosis", f"{diagnosis.code} ({diagnosis.effect}{gate}): {advice.meaning}"),
@@ -170,8 +242,13 @@ def _print(explained: "Explained") -> None:
         ("background", advice.background),
         ("request", diagnosis.request_id or ""),
         ("rule", diagnosis.rule),
-        *(("assumed", _hidden(text)) for text in explained.assumed),
     ]
+
+
+def _print_rows(rows: list[tuple[str, str]]) -> None:
+    import shutil
+    import textwrap
+
     width = min(shutil.get_terminal_size().columns, 110) if sys.stdout.isatty() else 110
     for name, text in rows:
         if text:

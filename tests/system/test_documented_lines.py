@@ -61,6 +61,8 @@ async def there(lab, fast):
     (lab.folder / "bin").mkdir()
     answer = f"HTTP/1.1 403 Forbidden\ncontent-type: application/json\n\n{json.dumps(REFUSAL)}\n"
     (lab.folder / "answer.txt").write_text(answer)
+    log = [f"step {number}" for number in range(300)]
+    (lab.folder / "job.log").write_text("\n".join([*log, f"Error code: 403 - {REFUSAL!r}", *log]))
     row = {"id": "a", "status": 403, "body": json.dumps(REFUSAL)}
     (lab.folder / "answers.jsonl").write_text(json.dumps(row) + "\n")
     for name in ("pbpaste", "curl"):
@@ -168,6 +170,7 @@ async def test_the_lines_of_the_page_work_on_a_monitor_that_has_run(there, fast,
         assert "cleared: acme-prod, at " in said
     else:
         assert "rate_limited" in said
+        assert "1 answer, 1 time, in 601 lines" in said
         assert "access_granted (owner: organization)" in said
         assert "# Access evidence: `acme-prod/gpt-image-2:images`" in said
 

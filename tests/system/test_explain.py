@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -109,6 +110,9 @@ async def test_model_and_surface_decide_whether_a_success_counts():
         (["--surface", "moon"], "--surface"),
         (["--jsonl", "x", "--model", "o3"], "--jsonl takes everything from its lines"),
         (["--jsonl", "/nowhere/answers.jsonl"], "No such file"),
+        (["--jsonl", "x", "--log"], "--jsonl takes everything from its lines"),
+        (["--log", "--status", "403"], "a log has answers to many requests"),
+        (["--log", "/nowhere/job.log"], "/nowhere/job.log: No such file"),
     ],
 )
 async def test_wrong_usage_ends_with_2_and_says_why(arguments, words):
@@ -172,6 +176,73 @@ async def test_a_long_answer_is_cut_and_said_so(tmp_path):
     assert status == 0
     assert "rate_limited" in out
     assert "longer than 1048576 bytes" in err
+
+
+def job_log(path: Path, megabytes: int, answers: int) -> list[int]:
+    """Write a log of that size with so many answers in it; returns the lines in which they begin."""
+    refused = {"error": json.loads(REFUSAL)["error"] | {"param": None}}
+    forms = (REFUSAL, json.dumps(refused, indent=2), f"Error code: 403 - {refused!r}")
+    places, lines, size = [], [], 0
+    while size < megabytes * 1_000_000:
+        if len(places) < answers and size >= len(places) * megabytes * 1_000_000 // answers:
+            places.append(len(lines) + 1)
+            lines += forms[len(places) % 3].split("\n")
+        line = f"2026-11-20T14:05:01.{len(lines):07}Z error: step {len(lines)} failed with code 1"
+        lines.append(line)
+        size += len(line) + 1
+    path.write_text("\n".join(lines))
+    return places
+
+
+@pytest.mark.parametrize("answers", [0, 1, 20])
+async def test_every_answer_in_a_job_log_of_5_mb_is_found_in_its_line(tmp_path, answers):
+    log = tmp_path / "job.log"
+    places = job_log(log, 5, answers)
+    status, out, err = await explain(str(log), "--format", "json")
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    assert [one["lines"] for one in found] == ([places] if answers else [])
+    for one in found:
+        assert list(one) == [*FIELDS, "count", "lines"]
+        assert (one["diagnosis"], one["count"]) == ("verification_required", answers)
+
+
+def proc_status(pid: int) -> str:
+    return Path(f"/proc/{pid}/status").read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
+async def test_a_log_takes_no_more_memory_when_it_is_ten_times_as_long(tmp_path):
+    used = []
+    for megabytes in (2, 20):
+        log = tmp_path / f"{megabytes}.log"
+        job_log(log, megabytes, 3)
+        process = await asyncio.create_subprocess_exec(
+            COMMAND, "explain", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        process.stdin.transport.set_write_buffer_limits(high=0)
+        process.stdin.write(log.read_bytes())
+        await process.stdin.drain()  # all but what is in the pipe is read
+        status = proc_status(process.pid)
+        process.stdin.close()
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
+        assert b"3 times: lines 1, " in out
+        used.append(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024)
+    assert used[1] - used[0] < 4, used
+
+
+@pytest.mark.smoke
+async def test_a_short_log_is_read_as_one_where_it_is_asked_for():
+    text = f"step 1\nError code: 401 - {{'error': {{'message': 'Incorrect API key provided'}}}}\n{REFUSAL}"
+    status, out, _ = await explain("--log", stdin=text)
+    assert status == 0
+    assert out.index("1 time: line 2") < out.index("invalid_credentials (blocked)")
+    assert out.index("1 time: line 3") < out.index("verification_required (gated")
+    assert out.endswith("\n2 answers, 2 times, in 3 lines\n")
+    _, out, _ = await explain("--log", stdin="nothing\n")
+    assert out == "no answer in 1 line\n"
+    _, out, _ = await explain("--log", stdin=text.encode("utf-16"))
+    assert out.endswith("\n2 answers, 2 times, in 3 lines\n")
 
 
 async def test_it_starts_without_what_the_other_commands_need():

@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from monitor.access.diagnosis import diagnose
 from monitor.access.diagnosis.pasted import Pasted, plain_headers, take_apart
 from monitor.access.diagnosis.text import clean, decode
+from monitor.access.masking import mask_patterns
 from monitor.access.observation import Diagnosis, Failure, Observation
 from monitor.access.words import Code, Effect, Surface
 
@@ -114,7 +115,7 @@ def explain(body: bytes, given: Given) -> Explained:
     first: Explained | None = None
     for place, part in enumerate(pasted.parts or ("",)):
         whole = pasted.whole and place == 0
-        found = _part(part, asked, whole=whole)
+        found = explain_part(part, asked, whole=whole)
         if not whole and found.diagnosis.effect is Effect.GRANTED:
             # A success that was cut out of a longer text may be a quotation.
             continue
@@ -126,7 +127,7 @@ def explain(body: bytes, given: Given) -> Explained:
         if found.diagnosis.code is not Code.UNRECOGNIZED:
             first = found
             break
-    explained = first or _part("", asked, whole=False)
+    explained = first or explain_part("", asked)
     return replace(explained, assumed=(*notes, *explained.assumed))
 
 
@@ -149,7 +150,8 @@ def _asked(pasted: Pasted, given: Given) -> tuple[Observation, list[str]]:
     return Observation(status, headers, surface=surface, model=model), notes
 
 
-def _part(part: str, asked: Observation, *, whole: bool) -> Explained:
+def explain_part(part: str, asked: Observation, *, whole: bool = False) -> Explained:
+    """What a part of a text means; `whole` is what the server sent, and only that can be a success."""
     observation = replace(asked, body=part.encode("utf-8", "surrogatepass"))
     found = diagnose(observation)
     if whole and found.effect is Effect.GRANTED:
@@ -194,8 +196,15 @@ def explain_row(row: Mapping[str, object]) -> Diagnosis:
     raw = text.encode("utf-8", "surrogatepass")
     if given.status is None:
         return explain(raw, given).diagnosis
-    observation, _ = _asked(Pasted((), whole=True), given)
-    return diagnose(replace(observation, body=raw))
+    return diagnose_body(raw, given)
+
+
+def diagnose_body(
+    body: bytes, given: Given, mask: Callable[[str], str] = mask_patterns
+) -> Diagnosis:
+    """The diagnosis of what a server sent. `mask` hides what must not be in its message."""
+    asked, _ = _asked(Pasted((), whole=True), given)
+    return diagnose(replace(asked, body=body, mask=mask))
 
 
 def status_in(text: str) -> tuple[int, str] | None:

@@ -17,7 +17,8 @@ PASTE_CAP: Final = 1024 * 1024
 PARTS_CAP: Final = 16
 PART_CAP: Final = 8_000
 
-_ANSI = re.compile(r"\x1b\[[0-9;?]{0,20}[a-zA-Z]")
+#: What colours a terminal.
+ANSI = re.compile(r"\x1b\[[0-9;?]{0,20}[a-zA-Z]")
 _FENCE = re.compile(r"^ {0,3}(?:```|~~~)[^\n]{0,40}\n?", re.MULTILINE)
 #: Before each line: a quotation's mark, or the name that a log collector writes.
 _MARK = re.compile(r"^ {0,2}(?:>|[\w.-]{1,60} {1,20}\|) ?", re.MULTILINE)
@@ -116,7 +117,7 @@ def _answer(text: str) -> Pasted:
 def _tidy(text: str) -> str:
     """Without colours, fences, and the marks before each line."""
     if "\x1b" in text:
-        text = _ANSI.sub("", text)
+        text = ANSI.sub("", text)
     if "```" in text or "~~~" in text:
         text = _FENCE.sub("", text).strip()
     lines = [line for line in text.split("\n", 200)[:200] if line.strip()]
@@ -263,12 +264,17 @@ def as_json(text: str) -> str | None:
     """
     if len(text) > LITERAL_CAP or text[:1] not in ("{", "["):
         return None
-    turned = _LITERAL.sub(_turn, text)
+    turned = from_python(text)
     try:
         json.loads(turned)
     except (ValueError, RecursionError):
         return None
     return turned
+
+
+def from_python(text: str) -> str:
+    """The text with Python's literals as JSON's."""
+    return _LITERAL.sub(_turn, text[:LITERAL_CAP])
 
 
 def of_bytes(text: str) -> str | None:

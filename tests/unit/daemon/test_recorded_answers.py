@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.daemon.probe import _normal
+from monitor.access.diagnosis.equal_words import equal_words
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ from monitor.daemon.probe import _normal
     ],
 )
 def test_figures_go_and_those_of_a_models_name_stay(message, model, kept):
-    assert _normal(message, model) == kept
+    assert equal_words(message, model) == kept

@@ -1,0 +1,31 @@
+"""The words of an answer, so that equal answers are equal."""
+
+import re
+from functools import lru_cache
+
+# What differs between answers that are otherwise equal: ids, and the figures of a rate limit.
+_IDS = re.compile(
+    r"\b(?:req_\w+|[0-9a-f]{16,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{12,}\w*)\b"
+    r"|\brequest[ _-]?id[:= ]{1,2}[\w-]+",
+    re.IGNORECASE,
+)
+_FIGURES = re.compile(r"\d+(?:\.\d+)?")
+_WORDS = re.compile(r"[a-z][\w.-]*|[\d.]+", re.IGNORECASE | re.ASCII)
+
+
+@lru_cache(maxsize=512)
+def equal_words(message: str, model: str | None) -> str:
+    """The words without ids, and without figures but those of names like the model's; None keeps them all."""
+    normal = _IDS.sub("…", message)
+    if model is None:
+        return normal
+    families = re.findall(r"[a-z]+", model.casefold())
+
+    def shown(match: re.Match[str]) -> str:
+        word = match[0]
+        family = re.match(r"[a-z]+", word.casefold())  # none for a number or a dot alone
+        if family and family[0] in families:
+            return word
+        return _FIGURES.sub("…", word)
+
+    return _WORDS.sub(shown, normal)
