@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationInfo
 
-from monitor.access.diagnosis import OwnRule
+from monitor.access.diagnosis.own_rule import OwnRule
 from monitor.access.fields import refuse, text_of
 from monitor.access.limits import Cadence
 from monitor.access.target import Capability, pool_name_of, split_capability

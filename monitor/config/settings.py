@@ -21,7 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from monitor.access.diagnosis import OwnRule
+from monitor.access.diagnosis.own_rule import OwnRule
 from monitor.access.fields import Duration, Number, Text, Whole, about, setting
 from monitor.access.limits import Budget, Cadence, Confirmation, Deadlines, Delivery
 from monitor.access.target import Capability, Target, pool_name_of

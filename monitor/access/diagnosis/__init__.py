@@ -2,18 +2,21 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from monitor.access.diagnosis import envelope, proof
 from monitor.access.diagnosis.advice import NO_ANSWER, Advice, advise, owner_of
 from monitor.access.diagnosis.answer import Kind, ParsedAnswer, read, retry_after
 from monitor.access.diagnosis.proof import Proof, ProofVerdict
-from monitor.access.diagnosis.rule import OwnRule
 from monitor.access.diagnosis.rules import Finding, found, judge, own_finding
 from monitor.access.diagnosis.text import MESSAGE_CAP, clean
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import LISTING_CODES, Code, Owner, ProbeKind
 
-__all__ = ["Advice", "DiagnosisCache", "OwnRule", "advise", "diagnose", "read_listing"]
+if TYPE_CHECKING:  # it needs pydantic
+    from monitor.access.diagnosis.own_rule import OwnRule
+
+__all__ = ["Advice", "DiagnosisCache", "advise", "diagnose", "read_listing"]
 
 _UNPROVEN = {
     ProofVerdict.OTHER_MODEL: (Code.UNRECOGNIZED, "another_model_answered"),
@@ -23,7 +26,7 @@ _UNPROVEN = {
 }
 
 
-def diagnose(observation: Observation, rules: Sequence[OwnRule] = ()) -> Diagnosis:
+def diagnose(observation: Observation, rules: "Sequence[OwnRule]" = ()) -> Diagnosis:
     """What a full probe's answer means. Never raises, whatever came back.
 
     `rules` are the users' own: tried before the built-in ones, but never over a proven success. A
@@ -55,7 +58,7 @@ def diagnose(observation: Observation, rules: Sequence[OwnRule] = ()) -> Diagnos
     return _diagnosis(observation, _judged(rules, answer, observation), answer, answer.folded)
 
 
-def _judged(rules: Sequence[OwnRule], answer: ParsedAnswer, observation: Observation) -> Finding:
+def _judged(rules: "Sequence[OwnRule]", answer: ParsedAnswer, observation: Observation) -> Finding:
     return own_finding(rules, answer, observation.status) or judge(answer, observation.status)
 
 
@@ -67,7 +70,7 @@ def _spoken(judged: Proof) -> ParsedAnswer:
     return ParsedAnswer(Kind.TEXT, "\n".join(judged.texts), errors=layers)
 
 
-def read_listing(observation: Observation, rules: Sequence[OwnRule] = ()) -> Diagnosis | None:
+def read_listing(observation: Observation, rules: "Sequence[OwnRule]" = ()) -> Diagnosis | None:
     """What a `GET /models` tells: None when key, organization and project are fine.
 
     Otherwise a blocked or an inconclusive diagnosis; the gate is never told by it, not even by a rule
@@ -173,7 +176,7 @@ class DiagnosisCache:
     success: it is proven by what was asked this time, and a relay may play the same one again.
     """
 
-    def __init__(self, rules: Sequence[OwnRule] = ()) -> None:
+    def __init__(self, rules: "Sequence[OwnRule]" = ()) -> None:
         self._rules = rules
         self._read: dict[Hashable, Diagnosis | None] = {}
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -265,9 +264,13 @@ def _waits(headers: Mapping[str, str], texts: Sequence[str]) -> Iterator[float]:
         with suppress(ValueError):
             yield float(headers.get(name, "").strip()[:64]) * factor
     # An HTTP date counts from the answer's own `date`: no clock is needed, and none can be off.
-    with suppress(KeyError, ValueError, TypeError, IndexError, OverflowError):
-        until = parsedate_to_datetime(headers["retry-after"][:64])
-        yield (until - parsedate_to_datetime(headers["date"][:64])).total_seconds()
+    if "retry-after" in headers and "date" in headers:
+        # loaded for these only: it takes a third of the time in which `monitor.api` is imported
+        from email.utils import parsedate_to_datetime  # noqa: PLC0415
+
+        with suppress(ValueError, TypeError, IndexError, OverflowError):
+            until = parsedate_to_datetime(headers["retry-after"][:64])
+            yield (until - parsedate_to_datetime(headers["date"][:64])).total_seconds()
     for text in texts:
         if (wait := _in_words(text)) is not None:
             yield wait

@@ -1,22 +1,18 @@
-"""What a rule is, and what it reads in one error: built in (rules.toml), or of the users' own (settings).
+"""What a rule is, and what it reads in one error.
 
-Both are of one kind, asked by `Rule.matches`. A rule of the users' own is tried before the built-in ones,
-and never over a proven success.
+The built-in ones are in rules.toml, those of the users' own in the settings (`own_rule`); both are of one
+kind, asked by `Rule.matches`.
 """
 
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any, Final
-
-from pydantic import AfterValidator, Field, WithJsonSchema
+from typing import Any, Final
 
 from monitor.access.diagnosis.envelope import ErrorLayer
-from monitor.access.diagnosis.text import fold
-from monitor.access.fields import Text, Whole, about, setting
-from monitor.access.words import Code, Effect, Owner
+from monitor.access.words import Code, Owner
 
 _SEPARATOR: Final = " + "
 _SOURCE: Final = "  # "
@@ -173,70 +169,3 @@ def _among(status: int | None, those: Iterable[int]) -> bool:
 def _compiled(pattern: str) -> re.Pattern[str]:
     # On first use: compiling them all would cost more than reading the table.
     return re.compile(pattern)
-
-
-def _never_granted(code: Code) -> Code:
-    if code.effect is Effect.GRANTED:
-        raise ValueError("a rule never means granted: only an answer's payload proves access")
-    return code
-
-
-def _printable(text: str) -> str:
-    if not text.strip() or len(text) > 200 or not text.isprintable():
-        raise ValueError("must be 1 to 200 printable characters")
-    return text.strip()
-
-
-_OwnText = Annotated[
-    Text, AfterValidator(_printable), Field(json_schema_extra={"minLength": 1, "maxLength": 200})
-]
-
-
-@dataclass(frozen=True, slots=True)
-class OwnRule:
-    """The meaning of an answer that the built-in rules do not know: every field that is given must match."""
-
-    diagnosis: Annotated[
-        Code,
-        AfterValidator(_never_granted),
-        WithJsonSchema({"enum": [str(code) for code in Code if code.effect is not Effect.GRANTED]}),
-        about("What it means; never access_granted"),
-    ]
-    status: Annotated[Whole, Field(ge=100, le=599)] | None = setting(
-        None, "The answer's status, or the one that its error states"
-    )
-    code: _OwnText | None = setting(None, "The error's code; a number in quotes")
-    type: _OwnText | None = setting(None, "The error's type")
-    param: _OwnText | None = setting(None, "The error's param")
-    message_contains: _OwnText | None = setting(
-        None, "A phrase in the error's message, upper or lower case; no pattern"
-    )
-    _rule: Rule = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Refuse dangerous rules with ValueError, and fold the phrase as messages are folded."""
-        _never_granted(self.diagnosis)
-        if not self.tells():
-            wanted = ", ".join(one.name for one in fields(self)[1:-1])
-            raise ValueError(f"needs at least one of: {wanted}")
-        words = fold(self.message_contains or "")
-        exact = ((name, getattr(self, name)) for name in ("code", "type", "param"))
-        rule = Rule(
-            "own",
-            self.diagnosis,
-            phrases=(Phrase(words, "", (words,)),) if words else (),
-            fields=tuple(
-                (name, value.strip().casefold()) for name, value in exact if value is not None
-            ),
-            status=self.status,
-        )
-        object.__setattr__(self, "_rule", rule)
-
-    def tells(self) -> list[str]:
-        """The names of what it reads."""
-        names = [one.name for one in fields(self)[1:-1]]
-        return [name for name in names if getattr(self, name) not in (None, "")]
-
-    def matches(self, layer: ErrorLayer, message: str, status: int | None) -> bool:
-        """Whether an error of an answer is what this rule is for; `message` is folded."""
-        return self._rule.matches(layer, message, (status, layer.status))

@@ -9,13 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from monitor.access.diagnosis.answer import Kind, ParsedAnswer
 from monitor.access.diagnosis.envelope import ErrorLayer
-from monitor.access.diagnosis.rule import OwnRule, Rule, read_rules, squeezed
+from monitor.access.diagnosis.rule import Rule, read_rules, squeezed
 from monitor.access.diagnosis.text import fold
 from monitor.access.words import Code, Gate, Owner
+
+if TYPE_CHECKING:  # it needs pydantic
+    from monitor.access.diagnosis.own_rule import OwnRule
 
 #: The built-in rules, in order.
 RULES: Final = tuple(read_rules(Path(__file__).with_name("rules.toml").read_text(encoding="utf-8")))
@@ -59,7 +62,7 @@ def found(code: Code, rule: str, owner: Owner | None = None, gate: Gate | None =
 
 
 def own_finding(
-    rules: Sequence[OwnRule], answer: ParsedAnswer, status: int | None
+    rules: "Sequence[OwnRule]", answer: ParsedAnswer, status: int | None
 ) -> Finding | None:
     """What the first of the users' own rules that matches says."""
     if not rules:

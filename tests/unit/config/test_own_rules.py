@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from monitor.access.diagnosis import OwnRule
+from monitor.access.diagnosis.own_rule import OwnRule
 from monitor.access.words import Code
 from monitor.config import Settings, SettingsError, show
 

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from monitor.access.diagnosis import OwnRule, diagnose, read_listing
+from monitor.access.diagnosis import diagnose, read_listing
+from monitor.access.diagnosis.own_rule import OwnRule
 from monitor.access.observation import Failure, Observation
 from monitor.access.words import Code, Effect, Gate, ProbeKind, Surface
 
