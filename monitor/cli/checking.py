@@ -1,22 +1,23 @@
 """`check` and `wait`: answers now, without a daemon."""
 
 import asyncio
+import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from monitor.access.readable import many
-from monitor.access.words import Contract, DeclarationKind, Effect, State
+from monitor.access.words import Code, Contract, DeclarationKind, Effect, State
 from monitor.cli.common import (
     ConfigOption,
     Exit,
-    Format,
-    FormatOption,
     diagnosis_json,
     fail,
     load_settings,
@@ -26,11 +27,13 @@ from monitor.cli.common import (
     print_table,
     select_targets,
 )
+from monitor.cli.junit import Case, as_junit
 from monitor.cli.reservations import OverBudget, Yes, agree, probing, reserving
 from monitor.cli.streams import redactor
 
 if TYPE_CHECKING:
     from monitor.access.holds import Reservation
+    from monitor.access.memory import TargetState
     from monitor.access.target import Target
     from monitor.alerts.fitting import MessageLimits
     from monitor.alerts.render import Message
@@ -47,10 +50,27 @@ _Wanted = Annotated[
 ]
 
 
+class CheckFormat(StrEnum):
+    """How `check` prints what it found."""
+
+    TEXT = "text"
+    JSON = "json"
+    JUNIT = "junit"
+
+
+class WaitFormat(StrEnum):
+    """How `wait` prints what became of the targets; as text each event, when it happens."""
+
+    TEXT = "text"
+    JUNIT = "junit"
+
+
 def check(
     names: _TargetsArgument = None,
     config: ConfigOption = None,
-    output: FormatOption = Format.TEXT,
+    output: Annotated[
+        CheckFormat, typer.Option("--format", help="How to print.")
+    ] = CheckFormat.TEXT,
     *,
     yes: Yes = False,
     over_budget: OverBudget = False,
@@ -69,8 +89,10 @@ def check(
     attempts = Attempts()
     with probing(settings, prices, attempts, over=over_budget):
         checked = run(check_all(settings, targets, attempts))
-    if output is Format.JSON:
+    if output is CheckFormat.JSON:
         print_json([_as_json(one) for one in checked])
+    elif output is CheckFormat.JUNIT:
+        print(as_junit("access-monitor.check", [_case(one) for one in checked], datetime.now(UTC)))
     else:
         _print(checked)
     raise typer.Exit(
@@ -134,6 +156,33 @@ def _as_json(one: "Checked") -> dict[str, Any]:
     }
 
 
+def _case(one: "Checked") -> Case:
+    from monitor.access.diagnosis import advise
+    from monitor.access.diagnosis.advice import advise_on
+
+    diagnosis = one.diagnosis
+    advice = advise_on(diagnosis, advise(diagnosis.code, diagnosis.gate, diagnosis.owner))
+    told = {
+        "": advice.meaning,
+        "whose problem": diagnosis.owner,
+        "the answer says": diagnosis.message,
+        "status": diagnosis.status,
+        "request": diagnosis.request_id,
+        "background": advice.background,
+    }
+    return Case(
+        one.target.name,
+        one.target.route,
+        one.observation.timings.total / 1000,
+        diagnosis.effect,
+        diagnosis.code,
+        advice.advice,
+        "\n".join(
+            f"{name}: {value}" if name else str(value) for name, value in told.items() if value
+        ),
+    )
+
+
 def with_declarations(settings: "Settings", now: datetime) -> "Settings":
     """The settings with what was declared last of each key, in them or by `declare`, as its `verified_at`.
 
@@ -171,6 +220,7 @@ def wait(
     names: _Wanted,
     timeout: Annotated[str, typer.Option(help="How long at most: 90s, 15m, 2h.")] = "2h",
     config: ConfigOption = None,
+    output: Annotated[WaitFormat, typer.Option("--format", help="How to print.")] = WaitFormat.TEXT,
     *,
     yes: Yes = False,
     over_budget: OverBudget = False,
@@ -209,7 +259,11 @@ def wait(
         asked = [Wanted("wait", key, usd) for key, usd in wanted.items() if usd]
         with reserving(settings, asked, costs, over=over_budget):
             configure(redactor(), log_format=settings.monitor.log_format, level="WARNING")
-            status = run(_wait(alone, limit, wanted))
+            # a report is all that is printed: events go beside it
+            titles = sys.stdout if output is WaitFormat.TEXT else sys.stderr
+            status, cases = run(_wait(alone, limit, wanted, titles))
+    if output is WaitFormat.JUNIT:
+        print(as_junit("access-monitor.wait", cases, datetime.now(UTC)))
     raise typer.Exit(status)
 
 
@@ -230,6 +284,9 @@ class _Titles:
 
     name, parallel, pace = "console", 1, 0.0
 
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
     async def message_limits(self) -> "MessageLimits":
         from monitor.alerts.fitting import MessageLimits
 
@@ -239,27 +296,57 @@ class _Titles:
         from monitor.alerts.apprise_channel import DeliveryError
 
         try:
-            print(f"{datetime.now().astimezone():%H:%M:%S} {message.title}", flush=True)
+            line = f"{datetime.now().astimezone():%H:%M:%S} {message.title}"
+            print(line, file=self._stream, flush=True)
         except OSError as error:  # the exit status tells all the same
-            raise DeliveryError(f"standard output: {error.strerror}") from None
+            raise DeliveryError(f"the terminal: {error.strerror}") from None
 
 
-async def _wait(settings: "Settings", limit: timedelta, allowance: "Mapping[str, float]") -> Exit:
+async def _wait(
+    settings: "Settings", limit: timedelta, allowance: "Mapping[str, float]", titles: TextIO
+) -> tuple[Exit, list[Case]]:
     from monitor.daemon.service import Monitor
 
-    monitor = Monitor(settings, [_Titles()], allowance=allowance, redactor=redactor())
+    monitor = Monitor(settings, [_Titles(titles)], allowance=allowance, redactor=redactor())
+    began = time.monotonic()
     await monitor.start()
     running = asyncio.create_task(monitor.run())
     try:
         async with asyncio.timeout(limit.total_seconds()):
-            return await _decided(monitor)
+            status = await _decided(monitor)
     except TimeoutError:
         note(f"not all available within {limit}")
-        return Exit.TIMED_OUT
+        status = Exit.TIMED_OUT
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await monitor.stop()
+    seconds = time.monotonic() - began
+    return status, [_waited(watch.target, watch.memory, seconds) for watch in monitor.watches]
+
+
+def _waited(target: "Target", memory: "TargetState", seconds: float) -> Case:
+    from monitor.access.diagnosis import advise
+
+    last = memory.blocker or {State.LOCKED: Code.VERIFICATION_LOCKED}.get(memory.state)
+    effect = {
+        State.AVAILABLE: Effect.GRANTED,
+        State.LOCKED: Effect.LOCKED,
+        State.UNKNOWN: Effect.INCONCLUSIVE,
+    }.get(memory.state, Effect.GATED)
+    effect = Effect.BLOCKED if memory.blocker else effect
+    code = last or (Code.VERIFICATION_REQUIRED if effect is Effect.GATED else Code.UNRECOGNIZED)
+    advice = advise(code)
+    what = f"still {memory.state} after {seconds:.0f} s" + (f", {last}" if last else "")
+    return Case(
+        target.name,
+        target.route,
+        seconds,
+        effect,
+        last or memory.state,
+        advice.advice,
+        f"{what}\n{advice.meaning}",
+    )
 
 
 async def _decided(monitor: "Monitor") -> Exit:

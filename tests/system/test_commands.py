@@ -4,8 +4,11 @@ import asyncio
 import json
 import signal
 from datetime import UTC, datetime, timedelta
+from xml.etree import ElementTree as ET
 
 import pytest
+import xmlschema
+from pages import ROOT
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(150)]
 
@@ -101,6 +104,42 @@ async def test_check_says_first_what_to_do_and_the_background_once(sim):
     assert background > max(gated, locked)
     assert ended.out.count("No usage tier opens this gate.") == 1
     assert ended.out.count("Known causes of a failed verification") == 1
+
+
+def report_of(text: str) -> dict[str, list[tuple[str, str, str]]]:
+    """The cases of a JUnit report, which is valid, with what is said of each."""
+    schema = xmlschema.XMLSchema(ROOT / "tests" / "unit" / "cli" / "junit.xsd")
+    schema.validate(text)
+    cases = ET.fromstring(text).iter("testcase")
+    return {
+        one.get("name"): [(part.tag, part.get("type"), part.get("message")) for part in one]
+        for one in cases
+    }
+
+
+@pytest.mark.smoke
+async def test_check_and_wait_print_junit_reports_that_say_what_to_do(sim):
+    ended = await sim.call("check", "--format", "junit")
+    assert ended.status == 14
+    cases = report_of(ended.out)
+    assert cases["open/gpt-image-2:images"] == []
+    said = {name.partition("/")[0]: parts[0] for name, parts in cases.items() if parts}
+    assert {key: part[:2] for key, part in said.items()} == {
+        "gated": ("failure", "verification_required"),
+        "opening": ("failure", "verification_required"),
+        "locked": ("failure", "verification_locked"),
+        "blocked": ("error", "quota_exhausted"),
+        "broken": ("error", "server_error"),
+    }
+    assert said["gated"][2].startswith("Check in the organization's general settings")
+
+    ended = await sim.call("wait", "open", "gated", "--timeout", "4s", "--format", "junit")
+    assert ended.status == 124
+    cases = report_of(ended.out)
+    assert cases["gated/gpt-image-2:images"][0][:2] == ("failure", "unverified")
+    assert "Gate is shut: gpt-image-2:images (gated)" in ended.err or "Not verified" in ended.err
+    ended = await sim.call("wait", "locked", "--timeout", "20s", "--format", "junit")
+    assert (ended.status, len(report_of(ended.out))) == (12, 1)
 
 
 async def test_check_after_a_fresh_declaration_is_11(sim, fast):
