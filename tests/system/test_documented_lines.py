@@ -20,6 +20,7 @@ HERE = ("README.md", "docs/settings.md", "docs/states.md", "docs/diagnosis.md", 
 ELSEWHERE = {
     "docs/running.md": "needs root and systemd, a container engine or a cluster: see tests/system/systemd"
     " and tests/system/container",
+    "docs/ci.md": "see test_ci.py",
     "docs/architecture.md": "see test_worked_examples.py",
     "docs/contributing.md": "these are the tests, and they are not run within themselves",
 }

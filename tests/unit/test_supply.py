@@ -156,7 +156,7 @@ def test_the_source_distribution_holds_what_is_worked_with_and_nothing_else(
         names = [Path(*Path(name).parts[1:]) for name in archive.getnames()]
     tops = {name.parts[0] for name in names if name.parts}
     assert tops - {".gitignore"} == {
-        "CHANGELOG.md", "LICENSE", "Makefile", "PKG-INFO", "README.md", "config", "deploy", "docs", "monitor",
-        "pyproject.toml", "requirements.lock", "tests",
+        "CHANGELOG.md", "LICENSE", "Makefile", "PKG-INFO", "README.md", "action.yml", "config", "deploy",
+        "docs", "monitor", "pyproject.toml", "requirements.lock", "tests",
     }  # fmt: skip
     assert not [name for name in names if name.suffix in (".pyc", ".db", ".log", ".pem", ".env")]
