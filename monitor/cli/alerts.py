@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from monitor.access.readable import ago, utc
+from monitor.cli import completing
 from monitor.cli.common import (
     ConfigOption,
     Exit,
@@ -35,7 +36,10 @@ _IdsArgument = Annotated[
     list[int] | None, typer.Argument(metavar="[ID]…", help="Notifications; all dead ones without.")
 ]
 _NamesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[CHANNEL]…", help="Channels; all without.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[CHANNEL]…", help="Channels; all without.", autocompletion=completing.channels
+    ),
 ]
 
 

@@ -15,6 +15,7 @@ import typer
 
 from monitor.access.readable import many
 from monitor.access.words import Code, Contract, DeclarationKind, Effect, State
+from monitor.cli import completing
 from monitor.cli.common import (
     ConfigOption,
     Exit,
@@ -43,10 +44,19 @@ if TYPE_CHECKING:
 
 _TargetsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[TARGET]…", help="KEY, KEY/MODEL or KEY/MODEL:SURFACE."),
+    typer.Argument(
+        metavar="[TARGET]…",
+        help="KEY, KEY/MODEL or KEY/MODEL:SURFACE.",
+        autocompletion=completing.targets,
+    ),
 ]
 _Wanted = Annotated[
-    list[str], typer.Argument(metavar="TARGET…", help="KEY, KEY/MODEL or KEY/MODEL:SURFACE.")
+    list[str],
+    typer.Argument(
+        metavar="TARGET…",
+        help="KEY, KEY/MODEL or KEY/MODEL:SURFACE.",
+        autocompletion=completing.targets,
+    ),
 ]
 
 

@@ -24,7 +24,6 @@ app = typer.Typer(
     name="access-monitor",
     help="Watches when an API key may use a gated model, and tells you the minute it may.",
     no_args_is_help=True,
-    add_completion=False,
     # a traceback belongs in a bug report, without the values of its variables
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -10,6 +10,7 @@ import typer
 
 from monitor.access.readable import ago, many, printable
 from monitor.access.words import Contract, DeclarationKind, State
+from monitor.cli import completing
 from monitor.cli.common import (
     ConfigOption,
     Exit,
@@ -123,7 +124,14 @@ def declare(
             help="What became of the verification.", metavar="verified|rejected|cleared"
         ),
     ],
-    subject: Annotated[str, typer.Argument(metavar="ORGANIZATION|KEY", help="As in the settings.")],
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="ORGANIZATION|KEY",
+            help="As in the settings.",
+            autocompletion=completing.organizations_and_keys,
+        ),
+    ],
     at: Annotated[
         str, typer.Option(metavar="TIME", help='When: "14:05", "20 min ago", RFC 3339.')
     ] = "now",
@@ -192,7 +200,12 @@ def _touched(settings: "Settings", targets: "list[Target]", status: "Status") ->
 
 
 def probe(
-    names: Annotated[list[str], typer.Argument(metavar="TARGET…", help="As `status` shows them.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TARGET…", help="As `status` shows them.", autocompletion=completing.targets
+        ),
+    ],
     config: ConfigOption = None,
 ) -> None:
     """Ask the daemon for a full probe of a target now, as far as limits and budget allow."""

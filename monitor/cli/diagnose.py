@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from monitor.access.readable import printable
+from monitor.cli import completing
 from monitor.cli.checking import status_of, with_declarations
 from monitor.cli.common import (
     ConfigOption,
@@ -35,7 +36,12 @@ if TYPE_CHECKING:
 
 
 def diagnose(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="The name of a key of the settings.")],
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY", help="The name of a key of the settings.", autocompletion=completing.keys
+        ),
+    ],
     *,
     model: Annotated[
         str | None,
@@ -157,7 +163,12 @@ class BundleFormat(StrEnum):
 
 def evidence(
     target: Annotated[
-        str, typer.Argument(metavar="TARGET", help="KEY, KEY/MODEL or KEY/MODEL:SURFACE.")
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="KEY, KEY/MODEL or KEY/MODEL:SURFACE.",
+            autocompletion=completing.targets,
+        ),
     ],
     config: ConfigOption = None,
     output: Annotated[

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from monitor.access.readable import printable, utc
+from monitor.cli import completing
 from monitor.cli.common import (
     ConfigOption,
     Format,
@@ -43,7 +44,9 @@ def history(
     target: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TARGET]", help="KEY, KEY/MODEL, KEY/MODEL:SURFACE, or a pattern with * and ?."
+            metavar="[TARGET]",
+            help="KEY, KEY/MODEL, KEY/MODEL:SURFACE, or a pattern with * and ?.",
+            autocompletion=completing.targets,
         ),
     ] = None,
     since: Annotated[str | None, typer.Option(help="2d, 90m, or a time.")] = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from monitor.access.readable import ago, printable, utc
+from monitor.cli import completing
 from monitor.cli.common import (
     ConfigOption,
     Exit,
@@ -40,6 +41,7 @@ def add(
         list[str],
         typer.Argument(
             metavar="PATTERN…",
+            autocompletion=completing.silenced,
             help="KEY, KEY/MODEL:SURFACE, a pattern with * and ?, a pool, an organization,"
             " channel:NAME, event:KIND.",
         ),

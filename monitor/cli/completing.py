@@ -1,0 +1,94 @@
+"""What a shell completes: the names that stand in the settings file.
+
+Of the file only names are read: no reference is resolved, so no secret is read, and nothing is checked. A
+file that is not there, or cannot be read, completes nothing: there is no place to say why.
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from typer import Context
+
+#: What completes an argument: from the context and the word so far, the words that it may become.
+Complete = Callable[[Context, str], list[str]]
+#: The most that are offered.
+_MOST = 1_000
+
+
+def targets(context: Context, word: str) -> list[str]:
+    """The keys, and after a key and a slash its models as they are watched."""
+    return _offer(word, _targets(_read(context), word))
+
+
+def keys(context: Context, word: str) -> list[str]:
+    """The names of the keys."""
+    return _offer(word, _names(_read(context), "keys"))
+
+
+def organizations_and_keys(context: Context, word: str) -> list[str]:
+    """The organizations, and the names of the keys."""
+    settings = _read(context)
+    return _offer(word, [*_organizations(settings), *_names(settings, "keys")])
+
+
+def silenced(context: Context, word: str) -> list[str]:
+    """What a silence may name: targets, pools, organizations and channels."""
+    settings = _read(context)
+    channels = (f"channel:{name}" for name in _names(settings, "channels"))
+    more = (*_names(settings, "pools"), *_organizations(settings), *channels)
+    return _offer(word, [*_targets(settings, word), *more])
+
+
+def channels(context: Context, word: str) -> list[str]:
+    """The names of the channels."""
+    return _offer(word, _names(_read(context), "channels"))
+
+
+def _offer(word: str, names: "Iterator[str] | list[str]") -> list[str]:
+    found = dict.fromkeys(name for name in names if name.startswith(word) and name.isprintable())
+    return list(found)[:_MOST]
+
+
+def _read(context: Context) -> dict[str, Any]:
+    from monitor.config import SettingsError
+    from monitor.config.loading import FILE_CAP, find
+
+    try:
+        given = context.params.get("config")
+        path = find(Path(given).expanduser() if given else None, os.environ)
+        if path is None:
+            # without a file there is one key, of the environment
+            return {"keys": [{"name": "default", "watch": ["gpt-image-2"]}]}
+        with path.open("rb") as file:
+            return tomllib.loads(file.read(FILE_CAP).decode())
+    except (OSError, SettingsError, ValueError, RecursionError):
+        return {}
+
+
+def _rows(settings: dict[str, Any], section: str) -> Iterator[dict[str, Any]]:
+    rows = settings.get(section)
+    yield from (row for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()
+
+
+def _names(settings: dict[str, Any], section: str) -> Iterator[str]:
+    names = (row.get("name") for row in _rows(settings, section))
+    yield from (name for name in names if isinstance(name, str))
+
+
+def _organizations(settings: dict[str, Any]) -> Iterator[str]:
+    for section in ("keys", "pools"):
+        for row in _rows(settings, section):
+            if isinstance(row.get("organization"), str):
+                yield row["organization"]
+
+
+def _targets(settings: dict[str, Any], word: str) -> Iterator[str]:
+    if "/" not in word:
+        yield from _names(settings, "keys")
+    for row in _rows(settings, "keys"):
+        name, watch = row.get("name"), row.get("watch")
+        if isinstance(name, str) and isinstance(watch, list):
+            yield from (f"{name}/{one}" for one in watch if isinstance(one, str))
