@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,34 @@ def test_every_page_with_shell_lines_is_run_here_or_says_why_not() -> None:
     assert {page for page in PAGES if of_page(page)} == {*HERE, *ELSEWHERE}
 
 
-async def test_the_demo_of_the_readme_shows_the_guarantee_at_work(there):
+@pytest.fixture
+async def installed(tmp_path_factory) -> Path:
+    """An environment with the wheel of this folder and what the wheel says that it needs, nothing else."""
+    folder = tmp_path_factory.mktemp("installed")
+    # the versions that are tested: what is released tomorrow breaks no test of today
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    pins = re.findall(r"^([\w.-]+==[\w.]+)", lock, re.MULTILINE)
+    (folder / "constraints.txt").write_text("\n".join(pins))
+    python = folder / "venv" / "bin" / "python"
+    wheel = f"{folder}/access_monitor-{version('access-monitor')}-py3-none-any.whl[demo]"
+    for command in (
+        [sys.executable, "-m", "hatchling", "build", "-d", str(folder), "-t", "wheel"],
+        [sys.executable, "-m", "venv", str(folder / "venv")],
+        [str(python), "-m", "pip", "install", "-q", "-c", f"{folder}/constraints.txt", wheel],
+    ):
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        said, _ = await process.communicate()
+        assert process.returncode == 0, said.decode()
+    return folder / "venv"
+
+
+@pytest.mark.timeout(400)
+async def test_the_demo_of_the_readme_runs_from_the_wheel_and_shows_the_guarantee(there, installed):
+    (there.folder / ".venv").unlink()
+    (there.folder / ".venv").symlink_to(installed)
+    there.environ["PATH"] = os.environ["PATH"]
     (block,) = of_page("README.md", "See it work")
     assert block.text == "make demo\n"
     # a make that finds what is installed
@@ -122,6 +150,8 @@ async def test_the_demo_of_the_readme_shows_the_guarantee_at_work(there):
     assert said.startswith("Watch it in a browser: http://127.0.0.1:")
     assert "Available: gpt-image-2:images (acme-prod)" in said
     assert said.rstrip().endswith(" 0 dead.")
+    where = "import monitor; print(monitor.__file__)"
+    assert str(installed) in await run(there, f"cd / && {installed}/bin/python -c '{where}'")
 
 
 async def test_a_real_key_takes_five_lines(there):
