@@ -15,7 +15,7 @@ from monitor.access.events import Event, Recorded
 from monitor.access.limits import Delivery
 from monitor.access.words import EventKind
 from monitor.alerts.interfaces import Outbox, Sender
-from monitor.alerts.worker import ChannelWorker
+from monitor.alerts.worker import ChannelWorker, Count
 
 #: A channel that gets `first_light` gets these too: they tell what became of it, or that it is not provable.
 _AS_FIRST_LIGHT = frozenset({EventKind.SHUT_AGAIN, EventKind.UNPROVEN})
@@ -66,7 +66,8 @@ class Dispatcher:
     A notification is claimed with a lease, sent, and marked. After a crash in between it is sent again
     when the lease ends; nothing is lost. `now` returns UTC for stored times; waits are measured on the
     loop's clock. `spread` returns a number from 0 to 1, the jitter of retries. `summary` returns the text
-    above the messages of a scope, or None.
+    above the messages of a scope, or None. `count` is told what became of so many of a channel's
+    notifications: delivered, failed (they are tried again), dead.
     """
 
     def __init__(
@@ -78,10 +79,11 @@ class Dispatcher:
         now: Callable[[], datetime],
         spread: Callable[[], float] = random.random,
         summary: Callable[[str], str | None] = lambda _: None,
+        count: Count = lambda *_: None,
     ):
         self._workers = {
             channel.name: ChannelWorker(
-                outbox, channel, delivery, now=now, spread=spread, summary=summary
+                outbox, channel, delivery, now=now, spread=spread, summary=summary, count=count
             )
             for channel in channels
         }

@@ -37,6 +37,10 @@ AGAIN_S = 1.0
 AHEAD = 4
 
 
+#: Is told the channel's name, what became of notifications, and their number.
+Count = Callable[[str, str, int], None]
+
+
 class ChannelWorker:
     """Delivers one channel's notifications. `Dispatcher` describes the parameters, `Waiting` the order."""
 
@@ -49,6 +53,7 @@ class ChannelWorker:
         now: Callable[[], datetime],
         spread: Callable[[], float],
         summary: Callable[[str], str | None],
+        count: Count,
     ):
         #: loop time at which the last round or attempt ended
         self.progress_at: float | None = None
@@ -58,6 +63,7 @@ class ChannelWorker:
         self._now = now
         self._spread = spread
         self._summary = summary
+        self._count = count
         self._waiting = Waiting(delivery.group_within.total_seconds())
         self._health = ChannelHealth(
             delivery.retry_first.total_seconds(), delivery.retry_most.total_seconds()
@@ -382,6 +388,8 @@ class ChannelWorker:
         asyncio.get_running_loop().call_later(AGAIN_S, self._wake.set)
 
     def _log(self, outcome: str, group: Group, started: float, **more: object) -> None:
+        """Log and count what became of a group."""
+        self._count(self._channel.name, outcome, len(group.rows))
         level = {"delivered": log.info, "failed": log.warning, "dead": log.error}[outcome]
         level(
             f"notification.{outcome}",

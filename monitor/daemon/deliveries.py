@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain
 
 import structlog
 
@@ -32,17 +33,19 @@ class Deliveries:
 
     def __post_init__(self) -> None:
         self._change = asyncio.Event()
+        self._tally = self.recorder.tally
 
     def use(self, settings: Settings, channels: Sequence[Sender]) -> None:
         """Deliver over these channels, from the next `begin` on; without any, to the terminal."""
         self._delivery = settings.delivery
         self._channels = list(channels) or [Console()]
+        self._tally.keep(settings.routes, [channel.name for channel in self._channels])
 
     def begin(self) -> None:
         """Deliver, what is in the outbox first."""
         self._dispatcher = Dispatcher(
             self.recorder.outbox, self._channels, self._delivery, now=self.clock.now,
-            summary=self.watches.summary,
+            summary=self.watches.summary, count=self._tally.notified,
         )  # fmt: skip
         #: loop time at which this dispatcher began
         self._began = asyncio.get_running_loop().time()
@@ -52,6 +55,8 @@ class Deliveries:
         """Deliver the notifications of events that were recorded just now."""
         self._dispatcher.offer(recorded)
         self._change.set()
+        for channel in chain.from_iterable(one.silenced for one in recorded):
+            self._tally.notified(channel, "silenced", 1)
 
     async def changed(self) -> None:
         """Wait for a recorded event, since the last call."""
@@ -72,7 +77,9 @@ class Deliveries:
         names = [channel.name for channel in self._channels]
         dead = await self.recorder.outbox.dead_letter_others(names, self.clock.now())
         if dead:
-            log.error("undeliverable", notifications=dead, why="their channel is gone")
+            log.error("undeliverable", notifications=dead.total(), why="their channel is gone")
+        for channel, number in dead.items():
+            self._tally.notified(channel, "dead", number)
 
     @property
     def moved_at(self) -> float:

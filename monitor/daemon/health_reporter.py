@@ -95,6 +95,8 @@ class HealthReporter:
         self._made = 0
         self._note_at = self.clock.even()
         self._told: tuple[str, ...] = ()
+        #: whether the settings were usable when they were read last
+        self._settings_taken = True
 
     def stalled(self, *, by_itself: bool = False) -> tuple[str, ...]:
         """The parts that make no progress, by the rules of `health`; empty while all do.
@@ -125,6 +127,7 @@ class HealthReporter:
         Notes progress in the database when it is time.
         """
         watches = self.watches
+        self.recorder.say_refusing()
         now = self._beat_at = self._loop.time()
         waits = next_probe is None or next_probe > self.clock.now()
         if probes != self._made or (waits and not any(watch.busy for watch in watches)):
@@ -135,7 +138,8 @@ class HealthReporter:
             await self._count()
         if note:
             counts = {"targets": len(watches), "counts": watches.counts(), "probes": probes,
-                      "rounds_missed": round(self.lateness.missed)}  # fmt: skip
+                      "rounds_missed": round(self.lateness.missed),
+                      "settings_taken": self._settings_taken}  # fmt: skip
             await self._note({"notifications": self._waiting, **counts})
         problems = self.stalled()
         if bool(problems) != bool(self._told):
@@ -151,8 +155,13 @@ class HealthReporter:
             words = (*self.recorder.queue.words(), *self.lateness.words(), *problems)
             self.manager.status("; ".join((status_line(watches, self._waiting), *words)))
 
+    def settings_read(self, *, taken: bool) -> None:
+        """The settings were read again, and taken or refused: note it at the next beat."""
+        self._settings_taken = taken
+        self.note_soon()
+
     def note_soon(self) -> None:
-        """Write a note at the next beat: the wall clock was stepped, and the last note has the old time."""
+        """Write a note at the next beat: after a step of the wall clock the last one has the old time."""
         self._note_at = self.clock.even()
 
     async def _count(self) -> None:

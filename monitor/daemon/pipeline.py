@@ -23,13 +23,14 @@ from monitor.daemon.changes import Changes, EventBuilder
 from monitor.daemon.clock import Clock
 from monitor.daemon.listings import Listings
 from monitor.daemon.payments import Payments
-from monitor.daemon.probe import Probe, answer_of, not_evaluated
+from monitor.daemon.probe import Probe, answer_of, count, not_evaluated
 from monitor.daemon.request_slots import RequestSlots, RouteSlots
 from monitor.daemon.schedule import Lateness, Schedule
 from monitor.daemon.staleness import NetworkState, StaleRoutes
 from monitor.daemon.watches import Watch, Watches
 from monitor.probing import Prober
 from monitor.store.records import Change
+from monitor.store.tally import Tally
 
 log = structlog.get_logger()
 _ours = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class Pipeline:
     stale_routes: StaleRoutes
     network: NetworkState
     lateness: Lateness
+    tally: Tally
     changes: Changes
     schedule: Schedule
     #: number of probes that ended since the start
@@ -105,6 +107,7 @@ class Pipeline:
             return
         await self._send(probe, slots)
         self._diagnose(probe, slots)
+        count(self.tally, probe)
         try:
             await self.record(probe)
         except Exception:

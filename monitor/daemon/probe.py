@@ -9,6 +9,7 @@ from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Code, ProbeKind
 from monitor.daemon.watches import Watch
 from monitor.store.records import AnswerRecord
+from monitor.store.tally import Tally
 
 _NOTHING_YET = Observation(None)
 
@@ -70,6 +71,22 @@ def answer_of(probe: Probe, now: datetime) -> AnswerRecord:
         tls_ms=observation.timings.tls,
         first_byte_ms=observation.timings.first_byte,
         reused=observation.timings.reused,
+    )
+
+
+def count(tally: Tally, probe: Probe) -> None:
+    """Count a probe for the metrics; a listing that tells nothing of the key has no diagnosis."""
+    took = probe.observation.timings
+    tally.probed(
+        probe.watch.target.route,
+        probe.code or "none",
+        probe.watch.late,
+        {
+            "connect": took.connect,
+            "tls": took.tls,
+            "first_byte": took.first_byte,
+            "total": took.total,
+        },
     )
 
 

@@ -87,7 +87,7 @@ async def reload(monitor: Monitor, manager: ServiceManager, read: Read) -> None:
         _freeze_objects()
     except (SettingsError, ReloadError) as error:
         log.error("reload_refused", error=str(error), why="nothing was changed")  # noqa: TRY400
-        await monitor.say_ready()
+        await monitor.keep_settings()
 
 
 async def _read_anew(read: Read) -> tuple[Settings, Sequence[Sender]]:

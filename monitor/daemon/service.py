@@ -149,8 +149,9 @@ class Monitor:
                 # The next beat may succeed; probes and alerts continue meanwhile.
                 log.exception("beat_failed")
 
-    async def say_ready(self) -> None:
-        """Tell the service manager again that the monitor is ready."""
+    async def keep_settings(self) -> None:
+        """Others were refused: note it, and tell the service manager again that the monitor is ready."""
+        self._reporter.settings_read(taken=False)
         await self._reporter.ready()
 
     async def changed(self) -> None:
@@ -241,6 +242,7 @@ class Monitor:
             log.error("reload_incomplete", why="its declarations are read by the next one")  # noqa: TRY400
         self._deliveries.wake()
         self._start_helpers()
+        self._reporter.settings_read(taken=True)
         await self._reporter.ready()
         log.info("reloaded", targets=len(self.watches), new_or_changed=len(concerned))
 
@@ -280,7 +282,8 @@ class Monitor:
         pipeline = Pipeline(
             watches=watches, clock=clock, slots=slots, payments=payments, prober=prober,
             listings=listings, event_builder=builder, stale_routes=stale_routes,
-            network=network, lateness=lateness, changes=changes, schedule=schedule,
+            network=network, lateness=lateness, tally=recorder.tally, changes=changes,
+            schedule=schedule,
         )  # fmt: skip
         deadline_check = DeadlineCheck(
             watches=watches, stale_routes=stale_routes, changes=changes, clock=clock

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -27,6 +27,9 @@ log = structlog.get_logger()
 
 #: Suffixes of a database's own files: the database, SQLite's logs, and the lock.
 _ENDINGS = ("", "-wal", "-shm", "-journal", ".lock")
+
+#: In the lock's file, of equal length: whether the database takes results.
+_ACCEPTS, _REFUSES = b"accepts", b"refuses"
 
 
 @contextmanager
@@ -78,17 +81,35 @@ class FileLock:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            holder = os.read(self._file, 32).decode(errors="replace").strip() or "unknown"
+            holder = (os.read(self._file, 32).decode(errors="replace").split() or ["unknown"])[0]
             os.close(self._file)
             raise LockedError(
                 f"{path}: another instance has this database open (process {holder})"
             ) from None
         os.ftruncate(self._file, 0)
-        os.write(self._file, f"{os.getpid()}\n".encode())
+        os.write(self._file, b"%d %s\n" % (os.getpid(), _ACCEPTS))
+
+    def note(self, *, refusing: bool) -> None:
+        """Note whether the database refuses results, for other processes. Never raises.
+
+        Where this file cannot be written to either, they see only that the daemon's notes grow old.
+        """
+        word = _REFUSES if refusing else _ACCEPTS
+        with suppress(OSError):  # it overwrites what is there, which a full disk allows
+            os.pwrite(self._file, b"%d %s\n" % (os.getpid(), word), 0)
 
     def release(self) -> None:
         """Release the file for another instance."""
         os.close(self._file)
+
+
+def is_refusing(path: Path) -> bool:
+    """Whether the daemon of a database says that it refuses results, or said so last."""
+    try:
+        words = path.with_name(f"{path.name}.lock").read_bytes().split()
+    except OSError:
+        return False
+    return words[1:] == [_REFUSES]
 
 
 class DatabaseFiles:

@@ -1,5 +1,6 @@
 """The outbox: claim with a lease, send, mark. A crash in between sends again."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -121,10 +122,10 @@ class Outbox:
         """Give up rows that are still pending: they stay listed as undeliverable."""
         await self._mark(ids, error, state=NotificationState.DEAD, dead_at=at, next_attempt_at=None)
 
-    async def dead_letter_others(self, channels: Sequence[str], at: datetime) -> int:
+    async def dead_letter_others(self, channels: Sequence[str], at: datetime) -> Counter[str]:
         """Mark the pending notifications of all other channels as dead: no worker would ever send them.
 
-        Returns their number.
+        Returns their number by channel.
         """
         statement = update(_rows).where(_PENDING, _its.channel.not_in(channels))
         values = {
@@ -133,9 +134,8 @@ class Outbox:
             "lease_until": None,
             "last_error": "the channel is no longer in the settings",
         }
-        return await self._do(
-            lambda connection: connection.execute(statement.values(values)).rowcount
-        )
+        marked = statement.values(values).returning(_its.channel)
+        return await self._do(lambda connection: Counter(connection.execute(marked).scalars()))
 
     async def retry(self, ids: Ids | None = None) -> int:
         """Make dead notifications pending again, all or these. Returns their number.

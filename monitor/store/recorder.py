@@ -38,6 +38,7 @@ from monitor.store.records import (
     value_of,
 )
 from monitor.store.silences import Silences, hid_anything, not_ended
+from monitor.store.tally import COUNTED, Tally
 from monitor.store.transaction import Hide, Memo, Transaction
 from monitor.store.write_queue import MOST, WriteQueue
 from monitor.store.writer import Writer
@@ -80,6 +81,11 @@ class Recorder:
         self._closed = False
         #: the previous daemon of this database; without `stopped_at` it was killed
         self.before = before
+        #: what is counted for the metrics, from where the previous daemon left off
+        self.tally = Tally.of(before.status if before else {})
+        #: the status written last
+        self._status: Mapping[str, Any] = {}
+        self._said_refusing = False
 
     @classmethod
     async def open(
@@ -110,7 +116,13 @@ class Recorder:
         self._closed = True
         self._commits.close()  # before the writer: only the last connection empties the write-ahead log
         try:
-            await self.queue.aclose(_note_stop)
+            text = self._status_text()
+
+            def note_stop(transaction: Transaction) -> None:
+                row = update(tables.daemon).values(stopped_at=transaction.now, status=text)
+                transaction.flush().execute(row)
+
+            await self.queue.aclose(note_stop)
         finally:
             self._lock.release()
 
@@ -160,14 +172,28 @@ class Recorder:
         return await self._do(targets.load_memories)
 
     async def progress(self, status: Mapping[str, Any]) -> None:
-        """Record that the daemon is alive, and its status (JSON values)."""
-        text = json.dumps(dict(status))
+        """Record that the daemon is alive, its status (JSON values), and what it counted."""
+        self._status = status
+        text = self._status_text()
 
         def note(transaction: Transaction) -> None:
             row = update(tables.daemon).values(progress_at=transaction.now, status=text)
             transaction.flush().execute(row)
 
         await self.queue.do(note, proves=True)
+
+    def _status_text(self) -> str:
+        return json.dumps({**self._status, COUNTED: self.tally.as_json()})
+
+    def say_refusing(self) -> None:
+        """Tell other processes when the database begins or ceases to refuse results.
+
+        It may refuse this, too, so it goes into the lock's file.
+        """
+        refusing = self.queue.refusing is not None
+        if refusing != self._said_refusing:
+            self._lock.note(refusing=refusing)
+            self._said_refusing = refusing
 
     async def openings(self) -> list[Opening]:
         """The newest propagation records, oldest first."""
@@ -260,7 +286,7 @@ def _open(
                 raise StoreError(damage_report(path, words))
             with connection.begin():
                 before = connection.execute(select(tables.daemon)).mappings().one_or_none()
-                _note_start(connection, now)
+                _note_start(connection, now, value_of(DaemonRow, before) if before else None)
                 release_leases(connection)
                 memo = Memo(
                     targets=targets.load_known(connection),
@@ -272,19 +298,15 @@ def _open(
     return lock, connection, commits, memo, value_of(DaemonRow, before) if before else None
 
 
-def _note_start(connection: Connection, now: datetime) -> None:
+def _note_start(connection: Connection, now: datetime, before: DaemonRow | None) -> None:
+    counted = before.status.get(COUNTED) if before else None
     row = {
         "id": 1,
         "pid": os.getpid(),
         "started_at": now,
         "progress_at": now,
         "stopped_at": None,
-        "status": "{}",
+        "status": json.dumps({COUNTED: counted} if counted else {}),
     }
     statement = upsert(tables.daemon).values(row)
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=row))
-
-
-def _note_stop(transaction: Transaction) -> None:
-    row = update(tables.daemon).values(stopped_at=transaction.now)
-    transaction.flush().execute(row)

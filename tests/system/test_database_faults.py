@@ -16,6 +16,8 @@ from time import monotonic
 
 import pytest
 
+from monitor.store.database_files import is_refusing
+
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 LIMITED = Path(__file__).with_name("limited.py")
@@ -211,10 +213,12 @@ async def test_what_is_seen_while_the_database_refuses_is_kept_and_told_afterwar
         return all(f"{key}/gpt-5.1:summary" in seen for key in FREE) and lasted > least
 
     await lab.until(all_seen, "openings to be seen while the database refuses", patience=90)
+    await lab.until(lambda: is_refusing(made.path), "other processes to see the refusal")
     probes = await granted(lab, refused)
     billed, remembered = await money(lab, made.path)
     made.end()
     await lab.until(lambda: bool(lab.logged("database_accepts_again")), "the end of the trouble")
+    await lab.until(lambda: not is_refusing(made.path), "other processes to see its end")
     await lab.told("available", count=len(KEYS))
     owed = [row["id"] for row in await lab.history() if row["notifications"]]
     await lab.until(lambda: set(owed) <= set(lab.slack.ids), "slack to get everything")

@@ -5,8 +5,10 @@ import asyncio
 import pytest
 import structlog
 
+from monitor.config import SettingsError
 from monitor.daemon.serve import reload
 from monitor.daemon.service_manager import ServiceManager
+from monitor.store import status_queries
 
 pytestmark = pytest.mark.anyio
 
@@ -47,3 +49,36 @@ async def test_a_defect_in_reading_the_settings_does_not_end_the_daemon(bench, k
         await bench.stop()
     (refused,) = [entry for entry in logs if entry["event"] == "reload_refused"]
     assert refused["error"] == "internal: TypeError"
+
+
+async def test_other_processes_see_whether_the_settings_were_taken(bench, key, simulated):
+    def taken() -> bool | None:
+        daemon = status_queries.daemon(bench.folder / "monitor.db")
+        return daemon and daemon.status.get("settings_taken")
+
+    def unusable():
+        raise SettingsError([], "access-monitor.toml")
+
+    await bench.simulate(simulated("acme"))
+    monitor = await bench.run(settings := bench.settings(key("acme")))
+    await bench.until(lambda: taken() is True)
+    await reload(monitor, ServiceManager({}), unusable)
+    await bench.until(lambda: taken() is False)
+    await reload(monitor, ServiceManager({}), lambda: (settings, [bench.taker]))
+    await bench.until(lambda: taken() is True)
+
+
+async def test_what_is_counted_of_a_route_ends_when_the_settings_no_longer_have_it(
+    bench, key, simulated, hanging_gate
+):
+    relay = await hanging_gate.start(contract="provider")
+    await bench.simulate(simulated("acme"))
+    before = bench.settings(key("acme").replace('route = "sim"', 'route = "slow"'), relay)
+    monitor = await bench.run(before)
+    tally = monitor._recorder.tally
+    hanging_gate.may_answer.set()
+    await bench.until(lambda: "delivered" in tally.notifications["ops"])
+    assert sum(tally.probes["slow"].values()) == tally.lateness.cumulative()[-1] > 0
+    await monitor.reload(bench.settings(key("acme")), [bench.taker])
+    await bench.until(lambda: "sim" in tally.probes)
+    assert "slow" not in tally.durations

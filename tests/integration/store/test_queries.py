@@ -119,7 +119,7 @@ async def test_status_shows_active_targets_only_and_the_daemon(path, recorder, c
     assert [target.key for target in status.targets] == ["acme-dev"]
     assert status.daemon == status_queries.daemon(path)
     assert status.daemon.progress_at == clock.now
-    assert as_json(status.daemon)["status"] == {"probes": 7}
+    assert as_json(status.daemon)["status"]["probes"] == 7
 
 
 async def test_money_is_counted_by_month_and_by_day_with_what_is_held(path, recorder, clock, make):

@@ -1,6 +1,7 @@
 """Writing: one transaction, group commit, and what a restart finds."""
 
 import asyncio
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -13,9 +14,11 @@ from monitor.access.holds import Posting, Reservation, Spend
 from monitor.access.memory import TargetState
 from monitor.access.words import Contract, DeclarationKind, State
 from monitor.store import database, status_queries
-from monitor.store.errors import StoreError
+from monitor.store.database_files import FileLock, is_refusing
+from monitor.store.errors import LockedError, StoreError, UnavailableError
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change
+from monitor.store.tally import Tally
 
 pytestmark = pytest.mark.anyio
 
@@ -159,7 +162,7 @@ async def test_a_restart_finds_all(path, recorder, clock, make):
     assert found == replace(pending, attempts=1)
     assert len(await again.untaken_declarations()) == 1
     assert [row.settled_usd for row in await again.spend_since(clock.now.date())] == [0.02]
-    assert again.before.status == {"probes": 7}
+    assert again.before.status["probes"] == 7
     assert again.before.stopped_at == clock.now - timedelta(minutes=5)
     assert status_queries.daemon(path).stopped_at is None
     await again.aclose()
@@ -236,3 +239,37 @@ def commits(path: Path) -> int:
     log = path.with_name(path.name + "-wal").read_bytes()
     frame = 24 + int.from_bytes(log[8:12])
     return sum(any(log[at + 4 : at + 8]) for at in range(32, len(log), frame))
+
+
+async def test_what_is_counted_goes_on_after_a_stop_and_after_a_kill(path, recorder, clock):
+    def seen() -> int:
+        return Tally.of(status_queries.daemon(path).status).probes["openai"]["none"]
+
+    recorder.tally.probed("openai", "none", 0.0, {})
+    await recorder.progress({"probes": 1})
+    recorder.tally.probed("openai", "none", 0.0, {})
+    await recorder.aclose()  # its last note has both
+    assert seen() == 2
+    again = await Recorder.open(path, clock=clock)
+    assert seen() == 2, "before its first note, too"
+    again.tally.probed("openai", "none", 0.0, {})
+    await again.progress({"probes": 1})
+    again.tally.probed("openai", "none", 0.0, {})
+    again._lock.release()  # as a kill does: what was counted since the note is lost
+    last = await Recorder.open(path, clock=clock)
+    assert last.tally.probes["openai"]["none"] == seen() == 3
+    await last.aclose()
+
+
+async def test_other_processes_see_that_the_database_refuses_while_it_does(path, recorder):
+    assert not is_refusing(path)
+    recorder.queue.refused(UnavailableError("disk full"))
+    recorder.say_refusing()
+    assert is_refusing(path)
+    with pytest.raises(LockedError, match=rf"process {os.getpid()}\)"):
+        FileLock(path)
+    await recorder.progress({})  # it is written: the database works again
+    recorder.say_refusing()
+    assert not is_refusing(path)
+    await recorder.aclose()
+    assert not is_refusing(path.with_name("another.db"))
