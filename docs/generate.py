@@ -18,6 +18,7 @@ from monitor.catalog import Catalog, builtin
 from monitor.catalog.billing import open_price
 from monitor.catalog.known_models import Model
 from monitor.config import schema
+from monitor.web.metric_families import FAMILIES
 
 HERE = Path(__file__).parent
 
@@ -71,12 +72,23 @@ def rules() -> str:
     return _table(("#", "rule", "means", "why it exists", "reads"), rows)
 
 
+def metrics() -> str:
+    """Each metric with its kind, its labels and its meaning, in the order in which they are scraped."""
+    head = ("metric", "kind", "labels", "meaning")
+    rows = (
+        (f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.meaning)
+        for one in FAMILIES
+    )
+    return _table(head, rows)
+
+
 #: Which page has which table, and what makes it.
 TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("settings.md", "settings"): settings,
     ("catalog.md", "models"): lambda: models(builtin()),
     ("diagnosis.md", "codes"): codes,
     ("diagnosis.md", "rules"): rules,
+    ("metrics.md", "metrics"): metrics,
 }
 
 

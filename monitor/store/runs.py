@@ -1,8 +1,8 @@
 """Runs of equal answers: how an answer continues one, and when it is deleted.
 
 The file grows with what changes and not with time: equal answers in a row share one row, and closed runs
-are deleted some day, with the settled requests, old spending and old holds. Transitions, events,
-notifications, openings and declarations are kept for ever.
+are deleted some day, with the settled requests and old holds. Of old spending the total of each key is
+kept. Transitions, events, notifications, openings and declarations are kept for ever.
 
 A run counts its latencies in buckets of growing width: little to store, and percentiles within 5 %. One
 count per bucket that occurred is stored as JSON: `{"50": 812, "51": 190}`.
@@ -13,7 +13,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -24,9 +24,11 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     select,
     update,
 )
+from sqlalchemy.dialects.sqlite import insert as upsert
 
 from monitor.access.words import Code, Gate, ProbeKind
 from monitor.store import tables
@@ -39,6 +41,8 @@ REQUEST_IDS = 5
 KEPT = timedelta(days=90)
 #: How long the daily spending of keys is kept: more than a year, so that years can be compared.
 SPENDING_KEPT = timedelta(days=400)
+#: The day on which the total of a key's earlier days is kept: what was ever spent never gets less.
+EARLIER = date(1970, 1, 1)
 
 #: Runs checked in one step, so that the writer is delayed by milliseconds only.
 _STEP = 500
@@ -196,9 +200,31 @@ def _prune_others(connection: Connection, now: datetime) -> None:
     # keep the newest request: its id must not be used again
     newest = select(func.max(_inbox.id)).scalar_subquery()
     connection.execute(delete(tables.inbox).where(_inbox.taken_at < now - KEPT, _inbox.id < newest))
-    connection.execute(delete(tables.spend).where(_spend.day < (now - SPENDING_KEPT).date()))
+    _fold_spending(connection, (now - SPENDING_KEPT).date())
     # holds of targets that never returned
     connection.execute(delete(tables.holds).where(_holds.day < (now - SPENDING_KEPT).date()))
+
+
+def _fold_spending(connection: Connection, before: date) -> None:
+    """Replace the days of each key before that one by one row with their total."""
+    old = (_spend.day > EARLIER, _spend.day < before)
+    total = select(
+        _spend.key, literal(EARLIER), func.sum(_spend.settled_usd), func.sum(_spend.probes),
+        func.max(_spend.estimated),
+    ).where(*old).group_by(_spend.key)  # fmt: skip
+    new = upsert(tables.spend).from_select([column.name for column in _spend], total)
+    its = new.excluded
+    connection.execute(
+        new.on_conflict_do_update(
+            index_elements=["key", "day"],
+            set_={
+                "settled_usd": _spend.settled_usd + its.settled_usd,
+                "probes": _spend.probes + its.probes,
+                "estimated": func.max(_spend.estimated, its.estimated),
+            },
+        )
+    )
+    connection.execute(delete(tables.spend).where(*old))
 
 
 def added(counts: Counts, ms: float) -> dict[int, int]:

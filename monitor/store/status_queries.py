@@ -71,7 +71,7 @@ class Money:
 def money(path: Path, *, now: datetime) -> Money:
     """The use of the budgets in the day and month of `now`. Raises StoreError as `queries` do."""
     month, today, held = 0.0, dict[str, float](), dict[str, float]()
-    with _reading(path) as connection:
+    with reading(path) as connection:
         rows = connection.execute(f"{_BOOKED} UNION ALL {_HELD}", (f"{now:%Y-%m}-01",) * 2)
         for key, day, usd, of_it in rows:
             month += usd
@@ -83,13 +83,13 @@ def money(path: Path, *, now: datetime) -> Money:
 
 def daemon(path: Path) -> DaemonRow | None:
     """The daemon that has the database, or had it last. Raises StoreError as `queries` do."""
-    with _reading(path) as connection:
-        return _daemon(connection)
+    with reading(path) as connection:
+        return daemon_row(connection)
 
 
 def no_answer_reasons(path: Path) -> list[tuple[str, str]]:
     """The reasons why last probes got no answer, each with the names of its targets."""
-    with _reading(path) as connection:
+    with reading(path) as connection:
         code = str(Code.NETWORK_ERROR)
         return [(str(why), str(who)) for why, who in connection.execute(_NO_ANSWER, (code, code))]
 
@@ -100,12 +100,12 @@ def status(path: Path, *, now: datetime) -> Status:
     Raises StoreError as `queries` do.
     """
     states = NotificationState.PENDING, NotificationState.DEAD
-    with _reading(path) as connection:
+    with reading(path) as connection:
         targets = connection.execute(_TARGETS, (f"{now:%Y-%m-%d}",))
         found = tuple(value_of(TargetStatus, row) for row in targets)
         counts = dict(connection.execute(_WAITING, states).fetchall())
         pending, dead = (counts.get(state, 0) for state in states)
-        (oldest,) = connection.execute(_OLDEST, (NotificationState.PENDING,)).fetchone()
+        oldest = oldest_pending(connection)
         (silenced,) = connection.execute(_SILENCED).fetchone()
         silences = (value_of(Silence, row) for row in connection.execute(_SILENCES))
         return Status(
@@ -113,14 +113,14 @@ def status(path: Path, *, now: datetime) -> Status:
             pending=pending,
             dead=dead,
             oldest_pending_s=max((now - oldest).total_seconds(), 0.0) if oldest else None,
-            daemon=_daemon(connection),
+            daemon=daemon_row(connection),
             silenced=silenced,
             silences=tuple(one for one in silences if one.in_force(now)),
         )
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A read-only connection in one transaction: all reads see the same moment."""
     require(path)
     try:
@@ -139,6 +139,14 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
         raise StoreError(f"{path}: the database is damaged (a value cannot be read)") from error
 
 
-def _daemon(connection: sqlite3.Connection) -> DaemonRow | None:
+def oldest_pending(connection: sqlite3.Connection) -> datetime | None:
+    """When the oldest pending notification was made (UTC)."""
+    oldest: datetime | None
+    (oldest,) = connection.execute(_OLDEST, (NotificationState.PENDING,)).fetchone()
+    return oldest
+
+
+def daemon_row(connection: sqlite3.Connection) -> DaemonRow | None:
+    """The daemon that has the database, or had it last."""
     row = connection.execute(_DAEMON).fetchone()
     return value_of(DaemonRow, row) if row else None

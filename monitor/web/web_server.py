@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from monitor.config import Settings
 from monitor.config.web_section import Address, Right, Web
 from monitor.store.errors import StoreError
-from monitor.web import api, pages, rendering
+from monitor.web import api, metrics, pages, rendering
 from monitor.web.live_events import LiveEvents
 from monitor.web.permissions import (
     HashedToken,
@@ -79,7 +79,7 @@ def application(settings: Settings, tokens: Sequence[HashedToken]) -> web.Applic
     )
     app = web.Application(middlewares=[_outermost, _admitted, _bounded], client_max_size=_BODY_MOST)
     app[SITE] = site
-    app.add_routes([*pages.routes(), *api.routes()])
+    app.add_routes([*pages.routes(), *api.routes(), *metrics.routes()])
     app.on_shutdown.append(_end_streams)
     app.on_cleanup.append(_close)
     return app

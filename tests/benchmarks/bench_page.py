@@ -16,7 +16,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -234,8 +234,10 @@ def _change(target: Target) -> Change:
     return Change(target.name, events=(event,))
 
 
-async def beside(folder: Path, targets: int) -> dict[str, Any]:
-    """The daemon's processor time, with and without a page open on its database, in turns."""
+async def beside(
+    folder: Path, targets: int, reads: Callable[[int], Coroutine[Any, Any, None]]
+) -> dict[str, Any]:
+    """The daemon's processor time, with and without who reads its page at that port, in turns."""
     keys = many(targets)
     async with lab(folder) as one:
         simulator = await one.simulate(scenario_of(keys))
@@ -248,7 +250,7 @@ async def beside(folder: Path, targets: int) -> dict[str, Any]:
         machine, costs = Machine(daemon, simulator, web), {True: [], False: []}
         for turn in range(2 * TURNS):
             opened = turn % 2 == 0
-            reader = asyncio.create_task(_opened(port)) if opened else None
+            reader = asyncio.create_task(reads(port)) if opened else None
             used, probes = processor_seconds(daemon.pid), (await one.totals())["requests"]
             await asyncio.sleep(TURN)
             used = processor_seconds(daemon.pid) - used
@@ -339,7 +341,7 @@ def main() -> int:
         kept = chosen.keep.absolute() if chosen.keep else None
         found["page"] = asyncio.run(page(folder / "page", sizes, chosen.seconds, kept))
         if not chosen.page_only:
-            found["beside"] = asyncio.run(beside(folder / "beside", 2_000))
+            found["beside"] = asyncio.run(beside(folder / "beside", 2_000, _opened))
     good = True
     for what, value, unit, most in lines_of(found):
         kept_promise = most is None or value <= most

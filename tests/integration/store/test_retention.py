@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from monitor.access.words import ProbeKind
+from monitor.store.metric_queries import figures
 
 pytestmark = pytest.mark.anyio
 
@@ -103,3 +104,16 @@ async def test_taken_requests_are_forgotten_but_the_newest(recorder, make, clock
 def change(make, target, message, **values):
     answer = make.answer(message=message, **values)
     return replace(make.change(target), answer=answer, events=())
+
+
+async def test_what_a_key_ever_spent_never_gets_less(recorder, make, clock, ask, path):
+    for _ in range(3):
+        for _ in range(300):
+            clock.move(days=1)
+            await recorder.write([make.spent(0.01)])
+        await prune(recorder, clock)
+    assert figures(path, (), ()).spent == {make.key: pytest.approx(9.0)}
+    rows = ask("SELECT day, probes FROM spend ORDER BY day")
+    assert len(rows) == 402
+    assert rows[0][0] == "1970-01-01"
+    assert sum(probes for _, probes in rows) == 900

@@ -17,7 +17,7 @@ from monitor.access.silences import Silence
 from monitor.access.target import Capability, Target
 from monitor.access.words import Code, Contract, EventKind, Gate, ProbeKind, Reason, State, Surface
 from monitor.config import Settings
-from monitor.config.settings import Route
+from monitor.config.settings import Pool, Route
 from monitor.config.web_section import Web
 from monitor.store.inbox import SILENCE, submit
 from monitor.store.recorder import Recorder
@@ -43,6 +43,7 @@ class World:
     folder: Path
     stack: AsyncExitStack
     recorder: Recorder | None = None
+    pools: Sequence[Pool] = ()
     targets: list[Target] = field(default_factory=list)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -115,7 +116,9 @@ class World:
 
     async def serve(self, *, tokens: Sequence[HashedToken] = (), **section: Any) -> str:
         """Start the application. Returns its address, without a slash at the end."""
-        settings = Settings(source=None, database=self.database, routes=ROUTES, web=Web(**section))
+        settings = Settings(
+            source=None, database=self.database, routes=ROUTES, pools=self.pools, web=Web(**section)
+        )
         runner = web.AppRunner(application(settings, tokens), access_log=None, shutdown_timeout=1)
         await runner.setup()
         self.stack.push_async_callback(runner.cleanup)

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from monitor.access.words import State
 from monitor.config.web_section import Web, address
-from monitor.web import api, pages
+from monitor.web import api, metrics, pages
 from monitor.web.web_server import StartError, require_allowed
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +39,7 @@ def addresses() -> list[tuple[str, str]]:
     """Every method and path that is served."""
     return [
         (route.method, route.path)
-        for route in [*pages.routes(), *api.routes()]
+        for route in [*pages.routes(), *api.routes(), *metrics.routes()]
         if isinstance(route, web.RouteDef)
     ]
 
@@ -78,7 +78,7 @@ async def test_with_tokens_an_unknown_visitor_sees_nothing_but_the_way_in(world)
         if path in PUBLIC:
             continue
         status = await ask(client, method, path, **SAME)
-        assert status == (401 if path.startswith("/api/") else 303), (method, path)
+        assert status == (401 if path.startswith(("/api/", "/metrics")) else 303), (method, path)
     assert (await client.get("/")).headers["Location"] == "login"
     assert await world.inbox() == []
 
