@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-system torture audit bench bench-page bench-cadence bench-diagnosis fuzz docs pictures lint format lock clean
+.PHONY: help demo run test test-system torture audit bench bench-page bench-metrics bench-cadence bench-diagnosis fuzz docs pictures lint format lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-16s %s\n' "$$target" "$$text"; done
@@ -48,6 +48,9 @@ bench: $(READY) ## what it costs to run: real processes, about 12 minutes; fills
 
 bench-page: $(READY) ## what the page costs on a million events: real processes, about 10 minutes
 	@$(BIN)/python tests/benchmarks/bench_page.py
+
+bench-metrics: $(READY) ## what a scrape of 10,000 targets costs the page, and the daemon: real processes, five minutes
+	@$(BIN)/python tests/benchmarks/bench_metrics.py
 
 bench-cadence: $(READY) ## how soon openings are noticed, against other schedules: simulated, under two minutes
 	@$(BIN)/python tests/benchmarks/bench_cadence.py
