@@ -78,6 +78,7 @@ def main() -> None:
         )
     with tempfile.TemporaryDirectory(prefix="access-monitor-") as folder:
         file = Path(folder) / "access-monitor.toml"
+        file.touch(mode=0o600)
         file.write_text(
             f'[monitor]\ndatabase = "sqlite:///{folder}/monitor.db"\n' + settings(),
             encoding="utf-8",

@@ -91,6 +91,7 @@ async def test_the_action_is_red_on_a_shut_gate_and_green_on_an_open_one(lab):
     )
     assert "::error::gpt-image-2:images: verification_required. Check in" in job.log
     assert KEY not in job.log + job.summary
+    assert "warning" not in job.log
 
     lenient = await run_action(lab, **asked, **{"fail-on": "locked, blocked"})
     assert (lenient.status, lenient.outputs["state"]) == (0, "unverified"), lenient.log
