@@ -98,7 +98,8 @@ class Facts:
         if not isinstance(value, Mapping):
             return []
         lists = value.values() if self._channel is None else [value.get(self._channel)]
-        return sorted({id_ for ids in lists if isinstance(ids, list) for id_ in ids if id_})
+        found = (id_ for ids in lists if isinstance(ids, list) for id_ in ids)
+        return sorted({id_ for id_ in found if type(id_) is int and id_})
 
     @property
     def silenced_until(self) -> datetime | None:
