@@ -3,6 +3,7 @@
 Each table stands between two comments of its page. A test compares them with what is made here.
 """
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
@@ -14,6 +15,7 @@ from monitor.access.diagnosis.advice import advise
 from monitor.access.diagnosis.rule import Rule, read_rules
 from monitor.access.target import Capability
 from monitor.access.words import Code, Gate, Surface
+from monitor.alerts import webhook_event
 from monitor.catalog import Catalog, builtin
 from monitor.catalog.billing import open_price
 from monitor.catalog.known_models import Model
@@ -82,6 +84,21 @@ def metrics() -> str:
     return _table(head, rows)
 
 
+def webhook(name: str) -> str:
+    """The fields of a definition of the webhook's JSON Schema, which has their forms."""
+    fields = webhook_event.schema()["$defs"][name]["properties"]
+    rows = ((f"`{field}`", about["description"]) for field, about in fields.items())
+    return _table(("field", "meaning"), rows)
+
+
+def webhook_schema() -> str:
+    """The JSON Schema of what a webhook is sent."""
+    return json.dumps(webhook_event.schema(), indent=2) + "\n"
+
+
+#: Whole files that are made.
+FILES: Mapping[str, Callable[[], str]] = {"webhook.schema.json": webhook_schema}
+
 #: Which page has which table, and what makes it.
 TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("settings.md", "settings"): settings,
@@ -89,6 +106,8 @@ TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("diagnosis.md", "codes"): codes,
     ("diagnosis.md", "rules"): rules,
     ("metrics.md", "metrics"): metrics,
+    ("webhook.md", "event"): lambda: webhook("EventData"),
+    ("webhook.md", "details"): lambda: webhook("Details"),
 }
 
 
@@ -106,7 +125,12 @@ def table_of(text: str, name: str) -> str:
 
 
 def fill() -> Iterator[str]:
-    """Write each table to its page; yields the pages that changed."""
+    """Write each file, and each table to its page; yields the pages that changed."""
+    for name, make in FILES.items():
+        path, new = HERE / name, make()
+        if not path.exists() or path.read_text(encoding="utf-8") != new:
+            path.write_text(new, encoding="utf-8")
+            yield f"docs/{name}"
     for (page, name), make in TABLES.items():
         path = HERE / page
         text = path.read_text(encoding="utf-8")

@@ -32,6 +32,12 @@ def utc(at: datetime | None) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else "-"
 
 
+def rfc3339(at: datetime) -> str:
+    """A time as RFC 3339 in UTC, to the millisecond, for programs to read."""
+    moment = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
 def milliseconds(ms: float | None) -> str:
     """A latency; `-` for none."""
     if ms is None:

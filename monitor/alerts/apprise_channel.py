@@ -27,10 +27,9 @@ from monitor.alerts.bounds import (
 )
 from monitor.alerts.facts import clean
 from monitor.alerts.fitting import MessageLimits, format_message, limits_of
+from monitor.alerts.interfaces import REASON_CAP, DeliveryError
 from monitor.alerts.render import Message
 from monitor.alerts.url_secrets import hide, named_in
-
-REASON_CAP = 300
 
 #: Indispensable lines that Apprise logs at DEBUG only: the mail server's refusal, the webhook's answer, the
 #: socket's error. Its other DEBUG lines are URLs and payloads.
@@ -42,26 +41,6 @@ _loading = threading.Lock()
 _PACED = 0.2
 #: Parallel messages for a service whose pace Apprise does not know, such as mail: servers limit connections.
 _UNKNOWN_MOST = 2
-
-
-class DeliveryError(Exception):
-    """A message was not delivered, as far as is known.
-
-    `reason` is one redacted line. `wait` is the number of seconds that the service asks to wait before
-    anything else is sent to it. `ended` is not None when the attempt timed out: the service may have taken
-    the message, sending again may show it twice, and the attempt is under way until `ended` is set.
-    """
-
-    def __init__(self, reason: str, *, wait: float = 0.0, ended: asyncio.Event | None = None):
-        super().__init__(reason)
-        self.reason = reason
-        self.wait = wait
-        self.ended = ended
-
-    @property
-    def maybe_delivered(self) -> bool:
-        """Whether the service may have taken the message nevertheless."""
-        return self.ended is not None
 
 
 class AppriseChannel:
@@ -89,11 +68,15 @@ class AppriseChannel:
         self._most = parallel
         #: messages sent at once: one until the service is known, and where it sets a pace
         self.parallel = 1
+        self.separate = False
         #: seconds that the service asks for between two messages; 0 if unknown or none
         self.pace = 0.0
         self._message_limits: MessageLimits | None = None
         self._idle: list[_Sending] = []
         self._under_way = 0
+
+    async def aclose(self) -> None:
+        """Nothing: each thread ends by itself."""
 
     async def message_limits(self) -> MessageLimits:
         """The limits of the service, by Apprise's own figures. Uses no network."""

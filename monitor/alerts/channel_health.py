@@ -1,6 +1,7 @@
 """Whether a channel works, and when a failed message is retried. Pure; seconds of a monotonic clock."""
 
 from collections.abc import Hashable
+from math import inf
 
 #: Waits between the attempts of one message, in units of `retry_first`; further waits double. The first are
 #: short: a service that refuses one message in five, or restarts, takes the next attempt.
@@ -29,6 +30,15 @@ class ChannelHealth:
         self._tried_at = 0.0
         self._held_until = 0.0
         self.down = False
+        #: nothing is sent until somebody asks for it
+        self.gone = False
+
+    @property
+    def why(self) -> str:
+        """Why a notification is given up untried while the channel is down."""
+        if self.gone:
+            return "the channel wants no message any more, as it answered before"
+        return "the channel has not worked for too long"
 
     def backoff(self, failures: int, spread: float) -> float:
         """Seconds until the next attempt. `spread` (0 to 1) changes them by up to an eighth."""
@@ -38,11 +48,11 @@ class ChannelHealth:
 
     def ready_at(self, now: float) -> float:
         """When a message may be sent; not later than `now` if at once."""
-        return max(self._held_until, self._trial_at if self.down else now)
+        return inf if self.gone else max(self._held_until, self._trial_at if self.down else now)
 
     def succeeded(self) -> bool:
         """A message was delivered. Returns True if the channel was down."""
-        was, self.down = self.down, False
+        was, self.down, self.gone = self.down, False, False
         self._failed.clear()
         self._trials = 0
         return was
@@ -69,5 +79,8 @@ class ChannelHealth:
             self._trial_at = min(self._trial_at, max(now, self._tried_at + DOWN_AFTER))
 
     def hold(self, until: float) -> None:
-        """The service asks for no messages before `until`."""
-        self._held_until = max(self._held_until, until)
+        """The service asks for no messages before `until`; infinity if it wants none any more."""
+        if until == inf:
+            self.down = self.gone = True
+        else:
+            self._held_until = max(self._held_until, until)

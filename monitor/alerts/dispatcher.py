@@ -14,8 +14,8 @@ from fnmatch import fnmatchcase
 from monitor.access.events import Event, Recorded
 from monitor.access.limits import Delivery
 from monitor.access.words import EventKind
-from monitor.alerts.interfaces import Outbox, Sender
-from monitor.alerts.worker import ChannelWorker, Count
+from monitor.alerts.interfaces import Count, Outbox, Sender
+from monitor.alerts.worker import ChannelWorker
 
 #: A channel that gets `first_light` gets these too: they tell what became of it, or that it is not provable.
 _AS_FIRST_LIGHT = frozenset({EventKind.SHUT_AGAIN, EventKind.UNPROVEN})

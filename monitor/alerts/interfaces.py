@@ -1,12 +1,20 @@
 """The interfaces of delivery: what the outbox of a store and a channel must offer."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from monitor.access.events import Notification
 from monitor.alerts.fitting import MessageLimits
 from monitor.alerts.render import Message
+
+#: Characters of the reason of a failed delivery.
+REASON_CAP = 300
+
+
+#: Is told the channel's name, what became of notifications, and their number.
+Count = Callable[[str, str, int], None]
 
 
 class Outbox(Protocol):
@@ -46,8 +54,29 @@ class Outbox(Protocol):
         ...
 
 
+class DeliveryError(Exception):
+    """A message was not delivered, as far as is known.
+
+    `reason` is one redacted line. `wait` is the number of seconds that the service asks to wait before
+    anything else is sent to it, infinity if it wants nothing any more. `ended` is not None when the attempt
+    timed out: the service may have taken the message, sending again may show it twice, and the attempt is
+    under way until `ended` is set.
+    """
+
+    def __init__(self, reason: str, *, wait: float = 0.0, ended: asyncio.Event | None = None):
+        super().__init__(reason)
+        self.reason = reason
+        self.wait = wait
+        self.ended = ended
+
+    @property
+    def maybe_delivered(self) -> bool:
+        """Whether the service may have taken the message nevertheless."""
+        return self.ended is not None
+
+
 class Sender(Protocol):
-    """A channel: `AppriseChannel`, or any class that sends and raises DeliveryError as it does.
+    """A channel: `AppriseChannel`, `WebhookChannel`, or any class that sends and raises DeliveryError.
 
     A subclass that overrides only `name` and `send` takes messages of any length, one at a time.
     """
@@ -67,6 +96,11 @@ class Sender(Protocol):
         """Seconds to keep between two messages."""
         return 0.0
 
+    @property
+    def separate(self) -> bool:
+        """Whether each event is a message of its own, sent when its organization's earlier ones are taken."""
+        return False
+
     async def message_limits(self) -> MessageLimits:
         """What one message may hold."""
         return MessageLimits()
@@ -74,3 +108,7 @@ class Sender(Protocol):
     async def send(self, message: Message) -> None:
         """Deliver one message, or raise DeliveryError."""
         ...
+
+    async def aclose(self) -> None:
+        """Close what is kept open between two messages. A later `send` opens it again."""
+        return

@@ -1,47 +1,7 @@
 """Messages: what a person reads about an event. Pure.
 
-A message is made from events alone. Values that an event has no field for are in its `facts`, as
-JSON values; the line of a missing or malformed fact is left out. The keys:
-
-| key | value |
-| --- | --- |
-| `organization`, `project`, `key`, `model`, `surface` | names; the last three default to the target's |
-| `pool` | the pool that the key belongs to |
-| `contract` | `direct` or `provider`: success over a provider route is never called OpenAI access |
-| `lasted_s` | seconds that the previous state lasted; for `online`, the outage |
-| `waited_s` | seconds of waiting for propagation; for `stale`, how long nothing conclusive came |
-| `declared_at` | ISO time of the completed verification, as a person declared it |
-| `typical_wait_s`, `openings` | the median wait, in seconds, of this many openings of the same contract |
-| `deadline_s` | the deadline that passed, in seconds |
-| `hint_at` | ISO time of the next useful try after a rejection |
-| `sibling` | the target whose opening moved this one to propagating |
-| `status`, `message` | the answer's status and the server's own words |
-| `gate` | `model`, `stream` or `summary` |
-| `owner` | who owns the problem |
-| `blocker` | the diagnosis code that blocks, or blocked, the target |
-| `probes` | probes made in this wait |
-| `evidence` | the evidence bundle as Markdown, several lines |
-| `request_ids` | the last request ids, oldest first, besides the event's own `request_id` |
-| `shutdown` | ISO date on which the model is shut down |
-| `spent_usd`, `budget_usd`, `budget_scope` | dollars, and their scope: `key acme-prod today`, `month` |
-| `provider_open` | provider targets of the same model and surface that are open while this one is shut |
-| `direct_shut` | direct targets of the same model and surface that are shut while this provider's opens |
-| `routes` | names of routes |
-| `targets` | number of targets concerned |
-| `route_targets`, `stale` | number of targets on the route; names of the stale ones, unless all are |
-| `staleness` | `target` if others of the route are answered, else `route` |
-| `every_s` | seconds between the probes that follow |
-| `blockers` | further codes that block, or blocked, the target, besides `blocker` |
-| `counts` | targets by state |
-| `page` | the address of the target's page |
-| `since_last_start` | events by kind since the last start |
-| `silence`, `why`, `by`, `since`, `ended_by` | an ended silence: id, reason, whose, ISO time; who ended it |
-| `hidden`, `hidden_kinds` | the number of notifications it hid, and of each kind of event |
-| `changed` | targets whose state or blocker is not what was last told: `target`, `told`, `now`, … |
-| `changed_targets`, `unchanged_targets` | number of such targets, and of the others with hidden changes |
-| `silenced` | by channel, the silence that keeps other events of the target from it: `silence`, `until` |
-| `hidden_before` | by channel, the ids of earlier events of the target that a silence hid from it |
-| `down_since` | of `started`: ISO time since when no daemon had lived; none at the first start |
+A message is made from events alone. Values that an event has no field for are in its `facts`; see
+`event_facts.EventFacts`.
 """
 
 from collections import Counter
@@ -159,6 +119,7 @@ class Draft:
             named=[f"{item.brief.title} {item.brief.tag}" for item in named],
             less=_less(items, wanted, parts) if detail.less else "",
             head=self._head,
+            events=[item.event for item in items],
         )
 
 

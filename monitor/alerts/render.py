@@ -7,6 +7,8 @@ from functools import cached_property
 from html import escape
 from typing import Literal
 
+from monitor.access.events import Event
+
 Level = Literal["info", "success", "warning", "failure"]
 
 _STEPS = "What to do"
@@ -47,6 +49,7 @@ class Message:
     in the last line of a message of one event (`tags`), beside each head of a grouped message. `level` is
     Apprise's word for the severity. `head` is the state of a pool. `rest` counts the events that have no
     part, and `named` has their heads with their tags. `less` is prose that says what else is left out.
+    `events` are those that it tells; a test tells none.
     """
 
     title: str
@@ -58,6 +61,7 @@ class Message:
     named: Sequence[str] = ()
     less: str = ""
     head: str = ""
+    events: Sequence[Event] = ()
 
     @cached_property
     def text(self) -> str:

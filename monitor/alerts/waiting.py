@@ -65,12 +65,15 @@ class Waiting:
     another first light, and for a quarter of the window; the waiting rows go with it. Of all groups that may
     go, those with first lights go first. A failed group is retried unchanged, at its own time, and holds
     back only the later rows of its targets.
+
+    With `separate` each row goes alone, at once, when no earlier row of its scope is left.
     """
 
-    def __init__(self, group_within: float) -> None:
-        self._group_within = group_within
+    def __init__(self, group_within: float, *, separate: bool = False) -> None:
+        self._group_within = 0.0 if separate else group_within
+        self._separate = separate
         self._rows: dict[int, Notification] = {}
-        #: by target, the ids of its rows, in order
+        #: by target, or by scope, the ids of its rows, in order
         self._orders: dict[Hashable, deque[int]] = {}
         self._scopes: dict[Hashable, _Scope] = {}
         #: scopes to check: when, a number that separates equal times, which
@@ -94,7 +97,7 @@ class Waiting:
             if row.id in self._rows:
                 continue
             self._rows[row.id] = row
-            self._orders.setdefault(_order(row.event), deque()).append(row.id)
+            self._orders.setdefault(self._order(row.event), deque()).append(row.id)
             self._enter(row)
 
     def take(
@@ -201,7 +204,7 @@ class Waiting:
             self.retry(one, one.at)
         for row in group.rows:
             self._rows.pop(row.id, None)
-            order = _order(row.event)
+            order = self._order(row.event)
             left = self._orders.get(order)
             if not left:
                 continue
@@ -227,7 +230,7 @@ class Waiting:
         heads: list[Notification] = []
         seen: set[Hashable] = set()
         for row in group.rows:
-            order = _order(row.event)
+            order = self._order(row.event)
             if order in seen:
                 self._enter(row)
             else:
@@ -295,8 +298,8 @@ class Waiting:
         rows: list[Notification] = []
         for one in list(self._scopes) if together else [key]:
             rows += self._opened(one, group, now)
-        lit = {_order(row.event) for row in rows if _is_light(row)}
-        rows.sort(key=lambda row: _order(row.event) not in lit)
+        lit = {self._order(row.event) for row in rows if _is_light(row)}
+        rows.sort(key=lambda row: self._order(row.event) not in lit)
         group.rows = tuple(rows)
         return group
 
@@ -322,18 +325,17 @@ class Waiting:
         held: list[Notification] = []
         places: dict[Hashable, int] = {}
         for row in rows:
-            order = _order(row.event)
+            order = self._order(row.event)
             place = places.get(order, 0)
             if self._orders[order][place] == row.id:
-                places[order] = place + 1
+                places[order] = place + (not self._separate)
                 free.append(row)
             else:
                 held.append(row)
         return free, held
 
-
-def _order(event: Event) -> Hashable:
-    return event.target or ("scope", event.scope)
+    def _order(self, event: Event) -> Hashable:
+        return (not self._separate and event.target) or ("scope", event.scope)
 
 
 def _scope(row: Notification) -> Hashable:

@@ -10,10 +10,9 @@ import structlog
 
 from monitor.access.events import Notification
 from monitor.access.limits import Delivery
-from monitor.alerts.apprise_channel import DeliveryError
 from monitor.alerts.channel_health import ChannelHealth
 from monitor.alerts.fitting import TOGETHER_MOST, first_of
-from monitor.alerts.interfaces import Outbox, Sender
+from monitor.alerts.interfaces import Count, DeliveryError, Outbox, Sender
 from monitor.alerts.messages import Draft
 from monitor.alerts.waiting import Group, Waiting
 
@@ -35,10 +34,6 @@ QUICK_MOST = 20
 AGAIN_S = 1.0
 #: Messages claimed ahead for each parallel send. A claim is a commit, so one claim takes several messages.
 AHEAD = 4
-
-
-#: Is told the channel's name, what became of notifications, and their number.
-Count = Callable[[str, str, int], None]
 
 
 class ChannelWorker:
@@ -64,7 +59,8 @@ class ChannelWorker:
         self._spread = spread
         self._summary = summary
         self._count = count
-        self._waiting = Waiting(delivery.group_within.total_seconds())
+        self._clock = asyncio.get_running_loop().time
+        self._waiting = Waiting(delivery.group_within.total_seconds(), separate=channel.separate)
         self._health = ChannelHealth(
             delivery.retry_first.total_seconds(), delivery.retry_most.total_seconds()
         )
@@ -93,7 +89,7 @@ class ChannelWorker:
     def wake(self, *, from_start: bool = False) -> None:
         """Read the outbox now: it may hold new rows. `from_start` reads all of it again."""
         if from_start:
-            self._read_to = 0
+            self._read_to, self._health.gone = 0, False
         self._read_all = False
         self._wakes += 1
         self._wake.set()
@@ -166,7 +162,7 @@ class ChannelWorker:
             await self._read()
             now = self._clock()
             if self._health.down and (old := self._too_old(self._waiting.idle())):
-                await self._give_up(old, "the channel has not worked for too long", now)
+                await self._give_up(old, self._health.why, now)
             self._return_old(now)
             self._begin()
             most = self._may_claim(now)
@@ -377,7 +373,7 @@ class ChannelWorker:
             self._expires.pop(row.id, None)
 
     def _too_old(self, rows: Iterable[Notification]) -> list[Notification]:
-        return [row for row in rows if self._clock() >= self._expires[row.id]]
+        return [row for row in rows if self._health.gone or self._clock() >= self._expires[row.id]]
 
     def _say_unusable(self, error: Exception) -> None:
         if not self._unusable:
@@ -401,7 +397,3 @@ class ChannelWorker:
             latency_ms=round((self._clock() - started) * 1000, 1),
             **more,
         )
-
-    @staticmethod
-    def _clock() -> float:
-        return asyncio.get_running_loop().time()

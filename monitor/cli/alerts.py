@@ -125,7 +125,7 @@ def send_test(names: _NamesArgument = None, config: ConfigOption = None) -> None
 
 
 async def _test(settings: "Settings", names: list[str]) -> int:
-    from monitor.alerts.apprise_channel import DeliveryError
+    from monitor.alerts.interfaces import DeliveryError
     from monitor.alerts.render import Message, Wording
     from monitor.daemon.channels import senders_of
 
@@ -143,7 +143,17 @@ async def _test(settings: "Settings", names: list[str]) -> int:
             print(f"{sender.name}: failed: {error.reason}")
         else:
             print(f"{sender.name}: delivered")
+        finally:
+            await sender.aclose()
     return failed
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of what a webhook is sent."""
+    from monitor.alerts.webhook_event import schema as schema_of
+
+    print_json(schema_of())
 
 
 @app.command()

@@ -292,7 +292,7 @@ def _only(settings: "Settings", targets: "Sequence[Target]", database: Path) -> 
 class _Titles:
     """A channel that prints each event as a line."""
 
-    name, parallel, pace = "console", 1, 0.0
+    name, parallel, pace, separate = "console", 1, 0.0, False
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -302,8 +302,11 @@ class _Titles:
 
         return MessageLimits()
 
+    async def aclose(self) -> None:
+        return
+
     async def send(self, message: "Message") -> None:
-        from monitor.alerts.apprise_channel import DeliveryError
+        from monitor.alerts.interfaces import DeliveryError
 
         try:
             line = f"{datetime.now().astimezone():%H:%M:%S} {message.title}"

@@ -13,12 +13,13 @@ def check(config: ConfigOption = None) -> None:
     """Read the settings and say everything that is wrong with them; exit status 2 if anything is."""
     from monitor.alerts.apprise_channel import check_url
     from monitor.config import month
+    from monitor.config.channel_section import ChannelType
 
     settings = load_settings(config)
     wrong = [
         f"channels {channel.name!r}: {problem}"
         for channel in settings.channels
-        if (problem := check_url(channel.url.reveal()))
+        if channel.type is ChannelType.APPRISE and (problem := check_url(channel.url.reveal()))
     ]
     if wrong:
         fail("\n".join(wrong), Exit.USAGE)

@@ -27,7 +27,7 @@ from monitor.cli.streams import redactor
 
 if TYPE_CHECKING:
     from monitor.access.target import Target
-    from monitor.alerts.apprise_channel import AppriseChannel
+    from monitor.alerts.interfaces import Sender
     from monitor.config import Settings
     from monitor.store.records import Status
 
@@ -50,7 +50,7 @@ def run(config: ConfigOption = None) -> None:
     _enough_descriptors()
     manager = ServiceManager()
 
-    def read() -> "tuple[Settings, list[AppriseChannel]]":
+    def read() -> "tuple[Settings, list[Sender]]":
         again = read_settings(config)
         # before anything is said of the new secrets; the old ones stay hidden
         learn(redactor(), again)

@@ -25,11 +25,12 @@ from monitor.access.diagnosis.own_rule import OwnRule
 from monitor.access.fields import Duration, Number, Text, Whole, about, setting
 from monitor.access.limits import Budget, Cadence, Confirmation, Deadlines, Delivery
 from monitor.access.target import Capability, Target, pool_name_of
-from monitor.access.words import DEFAULT_EVENTS, Contract, EventKind, Surface
+from monitor.access.words import Contract, Surface
 from monitor.catalog import Catalog, builtin
 from monitor.config import checks, urls
+from monitor.config.channel_section import Channel
+from monitor.config.forms import HeaderValue, Name, SecretReference, Some
 from monitor.config.pools import PoolFile
-from monitor.config.references import Secret
 from monitor.config.web_section import Web
 
 OPENAI = "openai"
@@ -51,29 +52,13 @@ class LogLevel(StrEnum):
     DEBUG = "debug"
 
 
-_Name = Annotated[
-    str,
-    PlainValidator(checks.name),
-    WithJsonSchema({"type": "string", "pattern": r"^[^\s/*?\[\]]{1,64}$"}),
-]
-_HeaderValue = Annotated[
-    str,
-    PlainValidator(checks.header_value),
-    WithJsonSchema({"type": "string", "pattern": "^[!-~]+$"}),
-]
-_SecretReference = Annotated[
-    Secret,
-    PlainValidator(checks.secret),
-    WithJsonSchema({"type": "string", "pattern": "^(env|file|credential):.+"}),
-]
 _PoolReference = Annotated[
     PoolFile,
     PlainValidator(checks.pool_file),
     WithJsonSchema({"type": "string", "pattern": "^(file|credential):.+"}),
 ]
-_Some = WithJsonSchema({"type": "string", "minLength": 1})
 _Watched = Annotated[
-    tuple[Annotated[Capability, PlainValidator(checks.capability), _Some], ...],
+    tuple[Annotated[Capability, PlainValidator(checks.capability), Some], ...],
     AfterValidator(checks.each_once),
 ]
 _Moment = Annotated[
@@ -165,21 +150,21 @@ class Key:
     """A secret, whom it acts for, its route, and what is watched with it."""
 
     name: Annotated[
-        _Name,
+        Name,
         AfterValidator(checks.new_name("key")),
         about('Unique, without "/"; the first part of the names of its targets'),
     ]
     secret: Annotated[
-        _SecretReference,
+        SecretReference,
         about(
             "The API key by reference: env:NAME, file:PATH (from this file's folder) "
             "or credential:NAME (of the service manager)"
         ),
     ]
-    organization: _HeaderValue | None = setting(
+    organization: HeaderValue | None = setting(
         None, "The organization to act for (org-…), sent with each request"
     )
-    project: _HeaderValue | None = setting(
+    project: HeaderValue | None = setting(
         None, "The project to act for (proj_…), sent with each request"
     )
     route: _KnownRoute = setting(OPENAI, "The name of the route that the secret is sent over")
@@ -198,7 +183,7 @@ class Pool:
     """Many similar keys in one file: each is watched like one of [[keys]]; shown and told together."""
 
     name: Annotated[
-        _Name,
+        Name,
         AfterValidator(checks.new_name("pool")),
         about("Unique; its keys are named NAME-FINGERPRINT"),
     ]
@@ -209,14 +194,14 @@ class Pool:
             "or credential:NAME. Blank lines and lines that begin with # are skipped"
         ),
     ]
-    organization: _HeaderValue | None = setting(
+    organization: HeaderValue | None = setting(
         None, "The organization that all of them act for. Default: each has one of its own"
     )
-    project: _HeaderValue | None = setting(None, "The project that all of them act for")
+    project: HeaderValue | None = setting(None, "The project that all of them act for")
     route: _KnownRoute = setting(OPENAI, "The name of the route that the secrets are sent over")
     watch: Annotated[_Watched, about("What is watched with each of them, as for [[keys]]")]
     channels: Annotated[
-        tuple[Annotated[str, PlainValidator(checks.known_channel), _Some], ...],
+        tuple[Annotated[str, PlainValidator(checks.known_channel), Some], ...],
         Field(min_length=1),
     ] = setting(
         (),
@@ -247,7 +232,7 @@ class Organization:
     """What is known of an organization besides its keys."""
 
     admin_key: Annotated[
-        _SecretReference,
+        SecretReference,
         about(
             "An admin key of the organization, by reference. diagnose and evidence read the "
             "project's rate_limits and model_permissions with it; nothing else does"
@@ -259,35 +244,10 @@ class Organization:
 
 
 @dataclass(frozen=True, slots=True)
-class Channel:
-    """Where notifications go."""
-
-    name: Annotated[
-        _Name,
-        AfterValidator(checks.new_name("channel")),
-        about("Unique; shown instead of the URL"),
-    ]
-    url: Annotated[
-        _SecretReference,
-        AfterValidator(urls.channel_url),
-        about("Any Apprise URL, by reference: mailtos://…, https://hooks.slack.com/…, jsons://…"),
-    ]
-    events: Annotated[frozenset[EventKind], Field(min_length=1)] = setting(
-        DEFAULT_EVENTS,
-        "Which events are told. Default: all but baseline, started and stopping",
-        json_schema_extra={"default": None},
-    )
-    targets: Annotated[
-        tuple[Annotated[str, PlainValidator(checks.matches_a_target), _Some], ...],
-        Field(min_length=1),
-    ] = setting(("*",), 'Patterns on the names of targets (KEY/MODEL:SURFACE), such as "acme-*/*"')
-
-
-@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """A dead man's switch: called while the monitor makes progress, so that its silence is noticed."""
 
-    url: Annotated[_SecretReference, AfterValidator(urls.heartbeat_url)] | None = setting(
+    url: Annotated[SecretReference, AfterValidator(urls.heartbeat_url)] | None = setting(
         None,
         "Called with GET, by reference; /start and /fail are added to its path, as "
         "healthchecks.io takes them. Default: none is called",
@@ -306,7 +266,7 @@ class File:
         builtin, "Models of your own, or overrides"
     )
     monitor: Monitor = setting(Monitor(), "The monitor itself")
-    routes: Annotated[Mapping[_Name, Route], AfterValidator(MappingProxyType)] = setting(
+    routes: Annotated[Mapping[Name, Route], AfterValidator(MappingProxyType)] = setting(
         dict, "By name; openai is built in, and may be given to change its price or rate"
     )
     cadence: Cadence = setting(Cadence(), "How often a target is probed, by situation")
@@ -324,7 +284,7 @@ class File:
         AfterValidator(checks.take_pools),
     ] = setting((), "Many keys, one a line of a file", validate_default=True)
     organizations: Annotated[
-        Mapping[_HeaderValue, Organization],
+        Mapping[HeaderValue, Organization],
         AfterValidator(checks.take_organizations),
         AfterValidator(MappingProxyType),
     ] = setting(dict, "By id (org-…): its admin key, if there is one")

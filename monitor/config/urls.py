@@ -38,15 +38,32 @@ def heartbeat_url(value: Secret, info: ValidationInfo) -> Secret:
     """A URL that can be called with GET."""
     if not Context.of(info).secrets:
         return value
+    _web_address(value, "https://hc-ping.com/…")
+    return value
+
+
+def webhook_url(value: Secret, info: ValidationInfo) -> Secret:
+    """A URL that can be posted to; plain http beyond this machine is warned of."""
+    context = Context.of(info)
+    if not context.secrets:
+        return value
+    parts = _web_address(value, "https://receiver.example/events")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        context.warn(
+            f"what {shown(value.reference)} names is plain http: whoever is on the way can read the events,"
+            " though not change them, as they are signed"
+        )
+    return value
+
+
+def _web_address(value: Secret, example: str) -> SplitResult:
     try:
         parts = urlsplit(value.reveal())
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts
     except ValueError:
-        good = False
-    if not good:
-        what = shown(value.reference)
-        raise refuse(f"what {what} names is no URL such as https://hc-ping.com/…", hidden=True)
-    return value
+        pass
+    raise refuse(f"what {shown(value.reference)} names is no URL such as {example}", hidden=True)
 
 
 def _mail_stays_here(url: str) -> bool:

@@ -3,13 +3,16 @@
 import sys
 from typing import TextIO
 
+from monitor.access.limits import Delivery
 from monitor.access.words import DEFAULT_EVENTS, EventKind
-from monitor.alerts.apprise_channel import AppriseChannel, DeliveryError
+from monitor.alerts.apprise_channel import AppriseChannel
 from monitor.alerts.dispatcher import Subscription
-from monitor.alerts.interfaces import Sender
+from monitor.alerts.interfaces import DeliveryError, Sender
 from monitor.alerts.render import Message
 from monitor.alerts.url_secrets import url_secrets, whole_urls
+from monitor.alerts.webhook_channel import WebhookChannel
 from monitor.config import Settings
+from monitor.config.channel_section import Channel, ChannelType
 from monitor.logs.redaction import Redactor
 
 #: The name of the channel to the terminal.
@@ -30,25 +33,31 @@ def learn(redactor: Redactor, settings: Settings) -> None:
         urls.append(settings.heartbeat.url.reveal())
     keys = [key.secret.reveal() for key in settings.keys]
     keys += [one.admin_key.reveal() for one in settings.organizations.values()]
+    # with and without what all begin with
+    signing = [one.reveal() for channel in settings.channels for one in channel.secrets]
+    keys += [*signing, *(one.removeprefix("whsec_") for one in signing)]
     redactor.learn(
         [*keys, *(part for url in urls for part in url_secrets(url))],
         [whole for url in urls for whole in whole_urls(url)],
     )
 
 
-def senders_of(settings: Settings, redactor: Redactor | None = None) -> list[AppriseChannel]:
-    """A sender for each channel, in the order of the file; their errors and logs go through the redactor."""
+def senders_of(settings: Settings, redactor: Redactor | None = None) -> list[Sender]:
+    """A sender for each channel, in the file's order; what they send and say is redacted."""
     redactor = redactor or redactor_of(settings)
-    return [
-        AppriseChannel(
-            channel.name,
-            channel.url.reveal(),
-            timeout=settings.delivery.timeout,
-            parallel=settings.delivery.parallel,
-            redact=redactor.text,
+    return [_sender(channel, settings.delivery, redactor) for channel in settings.channels]
+
+
+def _sender(channel: Channel, delivery: Delivery, redactor: Redactor) -> Sender:
+    url, timeout, parallel = channel.url.reveal(), delivery.timeout, delivery.parallel
+    if channel.type is ChannelType.APPRISE:
+        return AppriseChannel(
+            channel.name, url, timeout=timeout, parallel=parallel, redact=redactor.text
         )
-        for channel in settings.channels
-    ]
+    secrets = [secret.reveal() for secret in channel.secrets]
+    return WebhookChannel(
+        channel.name, url, secrets, timeout=timeout, parallel=parallel, redact=redactor.value
+    )
 
 
 def subscriptions_of(settings: Settings) -> list[Subscription]:

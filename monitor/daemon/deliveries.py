@@ -105,3 +105,5 @@ class Deliveries:
     async def _end(self) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        for channel in self._channels:
+            await channel.aclose()

@@ -6,7 +6,7 @@ All datetimes are aware UTC.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from enum import StrEnum
 from functools import cache
 from types import NoneType
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_h
 from monitor.access.events import Event
 from monitor.access.holds import NOTHING, Posting
 from monitor.access.memory import TargetState
+from monitor.access.readable import rfc3339
 from monitor.access.silences import Silence
 from monitor.access.wait_times import Opening
 from monitor.access.words import (
@@ -357,8 +358,7 @@ def as_json(value: Any) -> Any:
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, datetime):
-        utc = value if value.tzinfo is UTC else value.astimezone(UTC)
-        return utc.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+        return rfc3339(value)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, list | tuple):

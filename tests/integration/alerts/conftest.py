@@ -250,10 +250,15 @@ class Mailbox:
 
 
 @pytest.fixture
-async def mailbox(anyio_backend: str, tmp_path: Path) -> AsyncIterator[Mailbox]:
+def tls(tmp_path: Path) -> ssl.SSLContext:
+    """A server's context; its certificate is `mail.pem` in the test's folder."""
+    return _tls(tmp_path)
+
+
+@pytest.fixture
+async def mailbox(anyio_backend: str, tls: ssl.SSLContext) -> AsyncIterator[Mailbox]:
     """A mail server with STARTTLS and AUTH required."""
     box = Mailbox()
-    tls = _tls(tmp_path)
 
     def session() -> SMTP:
         return SMTP(

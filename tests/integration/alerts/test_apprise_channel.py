@@ -14,7 +14,8 @@ import pytest
 import structlog
 
 from monitor.access.events import Event
-from monitor.alerts.apprise_channel import AppriseChannel, DeliveryError, check_url
+from monitor.alerts.apprise_channel import AppriseChannel, check_url
+from monitor.alerts.interfaces import DeliveryError
 from monitor.alerts.messages import compose
 from monitor.alerts.render import Message
 from monitor.logs import logging_setup

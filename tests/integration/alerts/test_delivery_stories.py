@@ -14,9 +14,8 @@ from quick_time import in_quick_time, quick_wall
 from monitor.access.events import Recorded
 from monitor.access.limits import Delivery
 from monitor.access.words import EventKind
-from monitor.alerts.apprise_channel import DeliveryError
 from monitor.alerts.dispatcher import Dispatcher
-from monitor.alerts.interfaces import Sender
+from monitor.alerts.interfaces import DeliveryError, Sender
 
 pytestmark = pytest.mark.anyio
 

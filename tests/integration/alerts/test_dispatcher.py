@@ -18,8 +18,9 @@ import structlog
 from monitor.access.events import Event
 from monitor.access.limits import Delivery
 from monitor.access.words import EventKind, Reason
-from monitor.alerts.apprise_channel import AppriseChannel, DeliveryError, check_url
+from monitor.alerts.apprise_channel import AppriseChannel, check_url
 from monitor.alerts.dispatcher import Dispatcher
+from monitor.alerts.interfaces import DeliveryError
 from monitor.alerts.render import Message
 
 pytestmark = pytest.mark.anyio
@@ -157,7 +158,7 @@ class Picky:
     """A service that takes everything but messages that hold a word."""
 
     def __init__(self, hook: AppriseChannel, word: str) -> None:
-        self.name, self.parallel, self.pace = "ops", 1, 0.0
+        self.name, self.parallel, self.pace, self.separate = "ops", 1, 0.0, False
         self.message_limits = hook.message_limits
         self._hook, self._word = hook, word
 

@@ -9,10 +9,9 @@ import pytest
 from monitor.access.events import Recorded
 from monitor.access.limits import Delivery
 from monitor.alerts import worker
-from monitor.alerts.apprise_channel import DeliveryError
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.fitting import MessageLimits
-from monitor.alerts.interfaces import Sender
+from monitor.alerts.interfaces import DeliveryError, Sender
 
 pytestmark = pytest.mark.anyio
 

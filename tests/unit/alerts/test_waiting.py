@@ -48,6 +48,33 @@ def test_after_a_windows_end_the_next_goes_at_once_again():
         waiting.sent(group, at)
 
 
+def test_separate_rows_go_alone_at_once_and_in_the_order_of_their_scope():
+    waiting = Waiting(20.0, separate=True)
+    waiting.add([row(1, "a"), row(2, "b"), row(3, "c", scope="org-other"), row(4, "a")])
+    first, other = waiting.take(0.0, 8)
+    assert ids([first, other]) == [[1], [3]]
+    assert waiting.take(0.0, 8) == []
+    waiting.failed(first, 1.0)
+    assert waiting.take(0.5, 8) == []  # not even of another target
+    (again,) = waiting.take(1.0, 8)
+    assert again.ids == [1]
+    waiting.sent(again, 1.0)
+    (second,) = waiting.take(1.0, 8)
+    assert second.ids == [2]
+    waiting.give_up([])
+    waiting.sent(second, 1.0)
+    assert ids(waiting.take(1.0, 8)) == [[4]]
+
+
+def test_separate_rows_without_a_scope_are_ordered_among_themselves():
+    waiting = Waiting(20.0, separate=True)
+    waiting.add([row(1, None, None), row(2, None, None), row(3, "a")])
+    first, other = waiting.take(0.0, 8)
+    assert ids([first, other]) == [[1], [3]]
+    waiting.sent(first, 0.0)
+    assert ids(waiting.take(0.0, 8)) == [[2]]
+
+
 def test_a_first_light_waits_only_behind_another():
     waiting = Waiting(20.0)
     waiting.add([row(1, "a")])

@@ -1,5 +1,6 @@
 """What the tests of the settings share: an environment of fake secrets, a fixed time, a way to load."""
 
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,14 @@ def environ() -> dict[str, str]:
         "RELAY_API_KEY": f"sk-test-FAKE-{CANARY}-relay",
         "SLACK_WEBHOOK_URL": f"https://hooks.slack.com/services/T0/B0/{CANARY}",
         "MAIL_URL": f"mailtos://monitor:{CANARY}@mail.example?to=ops@acme.example",
+        "HOOK_URL": f"https://receiver.example/{CANARY}",
+        "HOOK_PLAIN": f"http://receiver.example/{CANARY}",
+        "HOOK_SECRET": "whsec_" + b64encode(f"{CANARY} of 24 bytes or more".encode()).decode(),
+        "HOOK_OLD": "whsec_" + b64encode(f"{CANARY} that was used before".encode()).decode(),
+        "AUTOMATION_URL": f"https://receiver.example/{CANARY}",
+        "AUTOMATION_SECRET": "whsec_"
+        + b64encode(f"{CANARY}, of the example file".encode()).decode(),
+        "HOOK_SHORT": f"whsec_{CANARY}==",
         "PLAIN_MAIL": f"mailto://monitor:{CANARY}@mail.example",
         "PLAIN_MAIL_HERE": f"mailto://monitor:{CANARY}@127.0.0.1:2525",
         "PLAIN_MAIL_ELSEWHERE": f"mailto://monitor:{CANARY}@localhost?smtp=mail.example",

@@ -24,6 +24,12 @@ def test_the_page_has_the_table_as_it_is_made(page: str, name: str) -> None:
     assert generate.table_of(text, name) == generate.TABLES[page, name]()
 
 
+@pytest.mark.parametrize("name", list(generate.FILES))
+def test_the_file_is_as_it_is_made(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert text == generate.FILES[name]()
+
+
 def test_every_section_of_the_settings_has_a_table() -> None:
     assert {name.partition(".")[0] for name in generate.SECTIONS} == set(schema()["properties"])
     text = generate.settings()
