@@ -52,6 +52,7 @@ _PATTERNS = (
     ("sk-", re.compile(r"\bsk-(?!(?:svcacct|service)-(?![\w-]))[A-Za-z0-9_\-]{8,}"), HIDDEN),
     ("earer", re.compile(r"(?i)\bbearer\s+[A-Za-z0-9_\-.=+/]{16,}"), HIDDEN),
     ("EARER", re.compile(r"\bBEARER\s+[A-Za-z0-9_\-.=+/]{16,}"), HIDDEN),
+    ("whsec_", re.compile(r"\bwhsec_[A-Za-z0-9+/=_\-]{16,}"), HIDDEN),
     ("slack", re.compile(r"https://hooks\.slack\.com/services/[A-Za-z0-9/_\-]+"), HIDDEN),
     ("@", re.compile(r"(://[^/\s:@]{1,200}:)[^/\s@]{1,200}@"), rf"\1{HIDDEN}@"),
 )

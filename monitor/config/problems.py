@@ -16,7 +16,7 @@ _SHOWN_MOST = 80
 _KNOWN_MOST = 30
 
 _SECRET = re.compile(
-    r"(?<![\w-])(?:sk|rk|pk|sess|xox[a-z]|gh[a-z])[-_][\w-]{8,}"
+    r"(?<![\w-])(?:sk|rk|pk|sess|whsec|xox[a-z]|gh[a-z])[-_][\w-]{8,}"
     r"|\bBearer\s"
     r"|://[^/?#\s]*@"
     r"|://hooks\.|/webhooks?/",

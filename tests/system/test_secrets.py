@@ -1,4 +1,4 @@
-"""Canaries for the key, the webhook and the mail's password go through every path and come out nowhere."""
+"""Canaries for every kind of secret go through every path and come out nowhere."""
 
 import asyncio
 import json
@@ -22,6 +22,7 @@ DEBUGGING = Path(__file__).with_name("debugging.py")
 KEY = "CANARYkey+FAKE/only?"
 WEBHOOK = "fakeFAKEfakeFAKEfake0003"
 PASSWORD = "FAKE-mail-password-0001"
+SIGNING = "Q0FOQVJZ+signing/FAKE0001QRSTUVWXYZabcdefghi"
 
 #: What takes minutes, or does not get as far as an answer that could echo; see test_network_faults.py.
 WITHOUT_ECHO = {
@@ -44,7 +45,8 @@ def secret_of(name: str) -> str:
 def needles() -> dict[str, bytes]:
     """Every form to look for. Within base64 a secret stands in three ways, by what goes before it."""
     found = {}
-    for what, secret in (("key", KEY), ("webhook", WEBHOOK), ("password", PASSWORD)):
+    secrets = {"key": KEY, "webhook": WEBHOOK, "password": PASSWORD, "signing": SIGNING}
+    for what, secret in secrets.items():
         found[f"{what}, plain"] = secret.encode()
         found[f"{what}, the first half"] = secret[: len(secret) // 2 + 1].encode()
         found[f"{what}, quoted"] = quote(secret, safe="").encode()
@@ -66,7 +68,7 @@ def leaks(where: str, text: str | bytes) -> list[str]:
 
 
 def test_the_search_finds_every_form():
-    for secret in (KEY, WEBHOOK, PASSWORD):
+    for secret in (KEY, WEBHOOK, PASSWORD, SIGNING):
         for text in (
             f"a {secret} b",
             quote(f"a {secret} b"),
@@ -102,7 +104,12 @@ def settings(base_url: str, fast: str) -> str:
         '[[channels]]\nname = "slack"\nurl = "env:SLACK_URL"',
         '[[channels]]\nname = "mail"\nurl = "env:MAIL_URL"',
         '[[channels]]\nname = "mail-refused"\nurl = "env:MAIL_REFUSED"',
-        '[[channels]]\nname = "hook-refused"\nurl = "env:HOOK_REFUSED"\n[budget]\nper_key_per_day = 5.0\n',
+        '[[channels]]\nname = "hook-refused"\nurl = "env:HOOK_REFUSED"',
+        # whoever answers there quotes the path and the headers
+        (
+            '[[channels]]\nname = "signed-refused"\ntype = "webhook"\nurl = "env:SIGNED_REFUSED"\n'
+            'secrets = ["env:SIGNING"]\n[budget]\nper_key_per_day = 5.0\n'
+        ),
     ]
     also, also_asked = ', "gpt-5.1:summary"', ("open", "gated", "echo")
     for n, name in enumerate(NAMES):
@@ -114,7 +121,7 @@ def settings(base_url: str, fast: str) -> str:
 
 
 async def canaries(lab, fast) -> None:
-    """Everything that a daemon needs, and two channels that are always refused."""
+    """Everything that a daemon needs, and three channels that are always refused."""
     await lab.open_ends()
     await lab.simulate(scenario())
     lab.settings.write_text(settings(lab.base_url, fast))
@@ -125,6 +132,8 @@ async def canaries(lab, fast) -> None:
         "TMPDIR": str(temporary),
         "MAIL_REFUSED": lab.mail.url.replace("alerts:", f"alerts:{quote(KEY, safe='')}"),
         # whoever answers there quotes the path, which is the secret
+        "SIGNED_REFUSED": lab.base_url + f"/{WEBHOOK}",
+        "SIGNING": f"whsec_{SIGNING}",
         "HOOK_REFUSED": lab.base_url.replace("http", "json", 1) + f"/{WEBHOOK}",
     }
 

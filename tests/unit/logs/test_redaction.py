@@ -47,6 +47,7 @@ def test_a_secret_is_hidden_in_every_form(form):
     [
         "sk-proj-FAKEFAKEFAKEFAKE",
         "https://hooks.slack.com/services/T0/B0/FAKE",
+        "whsec_FAKEFAKEFAKEFAKEFAKEFAKEFAKE0001+/=",
         "mailtos://user:hunter22@mail.example",
         "Bearer abcdefghijklmnop",
     ],
