@@ -12,6 +12,7 @@ from monitor.cli import (
     daemon_commands,
     diagnose,
     explain,
+    export,
     healthcheck,
     history,
     silence,
@@ -52,6 +53,7 @@ app.command("wait")(checking.wait)
 app.command("status")(status.status)
 app.command("history")(history.history)
 app.command("propagation")(history.propagation)
+app.command("export")(export.export)
 app.command("declare")(daemon_commands.declare)
 app.command("probe")(daemon_commands.probe)
 app.add_typer(silence.app, name="silence")

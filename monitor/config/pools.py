@@ -27,6 +27,8 @@ class PoolFile:
 
     reference: str
     keys: Mapping[str, Secret] | None = field(repr=False)
+    #: the number of each key's first line, by the same
+    lines: Mapping[str, int] = field(default_factory=dict, repr=False)
 
     def named(self, pool: str) -> Iterator[tuple[str, Secret]]:
         """Each key with its name."""
@@ -70,8 +72,9 @@ def read_pool(
         raise UnresolvedError(f"{what} holds no key: write one a line")
     if again:
         warnings.append(f"{what} holds a key more than once, which is one key: {_few(again)}")
-    keys = {mark: Secret(text, reference) for text, mark in zip(first, _marks(first), strict=True)}
-    return PoolFile(reference, keys), warnings
+    marks = _marks(first)
+    keys = {mark: Secret(text, reference) for text, mark in zip(first, marks, strict=True)}
+    return PoolFile(reference, keys, dict(zip(marks, first.values(), strict=True))), warnings
 
 
 def _marks(keys: Iterable[str]) -> list[str]:

@@ -24,6 +24,7 @@ ELSEWHERE = {
     "docs/ci.md": "see test_ci.py",
     "docs/architecture.md": "see test_worked_examples.py",
     "docs/webhook.md": "see test_webhook.py",
+    "docs/export.md": "see test_export.py",
     "docs/contributing.md": "these are the tests, and they are not run within themselves",
 }
 #: Lines of the README that are not run: the tests themselves, and what needs a package registry.

@@ -1,0 +1,199 @@
+"""`export`: the targets by state, for other programs; keys by reference, never a secret."""
+
+import csv
+import hashlib
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from monitor.access.readable import rfc3339
+from monitor.access.words import State, Surface
+from monitor.cli.common import ConfigOption, load_settings, note, plain_errors, print_json
+
+if TYPE_CHECKING:
+    from monitor.config import Key, Settings
+    from monitor.store.records import TargetStatus
+
+
+class ExportFormat(StrEnum):
+    """What the targets are for."""
+
+    JSON = "json"
+    CSV = "csv"
+    LITELLM = "litellm"
+
+
+#: LiteLLM's word for what a deployment does, by the surface that was probed; a list of models is none.
+_MODES: Mapping[Surface, str] = {
+    Surface.IMAGES: "image_generation",
+    Surface.EDITS: "image_edit",
+    Surface.IMAGE_TOOL: "responses",
+    Surface.RESPONSES: "responses",
+    Surface.SUMMARY: "responses",
+    Surface.CHAT: "chat",
+    Surface.STREAM: "chat",
+}
+
+_COLUMNS = (
+    "target", "state", "since", "blocker", "key", "reference", "pool", "line", "fingerprint", "organization",
+    "project", "route", "contract", "base_url", "model", "surface",
+)  # fmt: skip
+
+_StatesOption = Annotated[
+    list[State] | None,
+    typer.Option(
+        "--state", help="Only these; may be given several times. Default: all; litellm: available."
+    ),
+]
+_ModelsOption = Annotated[
+    list[str] | None,
+    typer.Option("--model", metavar="M", help="Only these models; may be given several times."),
+]
+
+
+def export(
+    *,
+    models: _ModelsOption = None,
+    states: _StatesOption = None,
+    config: ConfigOption = None,
+    output: Annotated[
+        ExportFormat,
+        typer.Option("--format", help="litellm: a model_list for a LiteLLM proxy, as YAML."),
+    ] = ExportFormat.JSON,
+) -> None:
+    """Print the targets by state, for other programs. Keys are named by reference; no secret is read.
+
+    A key of a pool is named by the line of its file and by its fingerprint.
+    """
+    from monitor.store import status_queries
+
+    settings = load_settings(config, reading=True)
+    if states is None and output is ExportFormat.LITELLM:
+        states = [State.AVAILABLE]
+    with plain_errors():
+        found = status_queries.status(settings.database, now=datetime.now(UTC)).targets
+    rows = [
+        _row(one, settings)
+        for one in found
+        if (not states or one.state in states) and (not models or one.model in models)
+    ]
+    if output is ExportFormat.JSON:
+        print_json({"targets": rows})
+    elif output is ExportFormat.CSV:
+        written = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
+        written.writeheader()
+        written.writerows(rows)
+    else:
+        _litellm(rows)
+
+
+def _row(target: "TargetStatus", settings: "Settings") -> dict[str, Any]:
+    key, route = _key(target.key, settings), settings.routes.get(target.route)
+    pool = settings.pool_of(target.key)
+    mark = target.key.removeprefix(f"{pool.name}-") if pool else None
+    return {
+        "target": target.target,
+        "state": target.state,
+        "since": rfc3339(target.since),
+        "blocker": target.blocker,
+        "key": target.key,
+        "reference": pool.secrets.reference if pool else key and key.secret.reference,
+        "pool": pool and pool.name,
+        "line": pool.secrets.lines.get(mark or "") if pool else None,
+        "fingerprint": f"sha256:{mark}" if mark else None,
+        "organization": target.organization,
+        "project": target.project,
+        "route": target.route,
+        "contract": target.contract,
+        "base_url": route and route.base_url,
+        "model": target.model,
+        "surface": target.surface,
+    }
+
+
+def _key(name: str, settings: "Settings") -> "Key | None":
+    """The key of that name; None where the file no longer has it."""
+    try:
+        return settings.key(name)
+    except KeyError:
+        return None
+
+
+def _litellm(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print a `model_list`, and say which variables it expects that are not the settings' own."""
+    variables = _variables(rows)
+    deployments: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+    for row in rows:
+        if mode := _MODES.get(row["surface"]):
+            deployments.setdefault((row["key"], row["model"], mode), row)
+    lines = [
+        line
+        for (key, _, mode), row in deployments.items()
+        for line in _yaml(_deployment(row, mode, variables[key]))
+    ]
+    print("\n".join(["model_list:", *lines] if lines else ["model_list: []"]))
+    for row in {one["pool"] or one["key"]: one for one in deployments.values()}.values():
+        if row["pool"]:
+            note(
+                f"{_plain(row['pool'])}_…: set them to the lines of {row['reference']} in `model_info`"
+            )
+        elif not _of_environment(row):
+            note(f"{variables[row['key']]}: set it to what {row['reference']} names")
+
+
+def _variables(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """By key the environment variable that holds it for LiteLLM: the settings' own, else one by its name."""
+    names = {row["key"]: _plain(row["key"]) for row in rows}
+    times = Counter(names.values())
+    found = {}
+    for row in rows:
+        key, name = row["key"], names[row["key"]]
+        if _of_environment(row):
+            found[key] = row["reference"].removeprefix("env:")
+        elif times[name] == 1:
+            found[key] = name
+        else:  # "a-b" and "a.b"
+            found[key] = f"{name}_{hashlib.sha256(key.encode()).hexdigest()[:8].upper()}"
+    return found
+
+
+def _of_environment(row: Mapping[str, Any]) -> bool:
+    return (row["reference"] or "").startswith("env:")
+
+
+def _plain(key: str) -> str:
+    return f"ACCESS_MONITOR_KEY_{re.sub('[^A-Z0-9]', '_', key.upper())}"
+
+
+def _deployment(row: Mapping[str, Any], mode: str, variable: str) -> dict[str, Any]:
+    params = {
+        # every route speaks OpenAI's own API
+        "model": f"openai/{row['model']}",
+        "api_base": row["base_url"],
+        "api_key": f"os.environ/{variable}",
+        "organization": row["organization"],
+        "extra_headers": row["project"] and {"OpenAI-Project": row["project"]},
+    }
+    about = ("state", "since", "route", "contract", "reference", "pool", "line", "fingerprint")
+    info = {"id": row["target"], "mode": mode, **{name: row[name] for name in about}}
+    return {
+        "model_name": row["model"],
+        "litellm_params": {name: value for name, value in params.items() if value},
+        "model_info": {name: value for name, value in info.items() if value},
+    }
+
+
+def _yaml(deployment: Mapping[str, Any]) -> Iterator[str]:
+    """Block style; each scalar is written as JSON, which YAML reads as it is."""
+    yield f"  - model_name: {json.dumps(deployment['model_name'])}"
+    for part in ("litellm_params", "model_info"):
+        yield f"    {part}:"
+        for name, value in deployment[part].items():
+            yield f"      {name}: {json.dumps(value)}"
