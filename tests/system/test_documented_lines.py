@@ -23,6 +23,7 @@ ELSEWHERE = {
     " and tests/system/container",
     "docs/ci.md": "see test_ci.py",
     "docs/architecture.md": "see test_worked_examples.py",
+    "docs/metrics.md": "a real Prometheus asks for the same: see web/test_prometheus.py",
     "docs/webhook.md": "see test_webhook.py",
     "docs/export.md": "see test_export.py",
     "docs/contributing.md": "these are the tests, and they are not run within themselves",
