@@ -31,7 +31,7 @@ test: $(READY) ## unit and integration tests and a dozen of the installed comman
 
 # They wait for processes much of their time: twice as many as there are cores keep those busy.
 test-system: $(READY) ## the installed command as processes, with real servers and faults
-	@$(BIN)/python -m pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )) --dist worksteal -m system tests/system
+	@$(BIN)/python -m pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )) --dist worksteal -m system --durations=25 tests/system
 
 torture: $(READY) ## the long versions of the fault tests, up to 20 min; fills the table in tests/README.md
 	@$(BIN)/python -m pytest --torture tests/system

@@ -240,7 +240,7 @@ def backup(
 ) -> None:
     """Copy the database to FILE, as of one moment, whether the daemon runs or not.
 
-    FILE is for its owner alone, appears whole or not at all, and replaces a file already there. To restore
+    FILE is for its owner alone, appears whole or not at all, and replaces an older copy. To restore
     it, stop the daemon, move the database and its -wal and -shm files away, and put the copy in place.
     """
     from monitor.store.database_files import backup as copy

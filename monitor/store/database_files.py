@@ -25,6 +25,8 @@ from monitor.store.errors import (
 
 log = structlog.get_logger()
 
+#: What a database's file begins with (sqlite.org/fileformat.html, 1.3).
+_SQLITE = b"SQLite format 3\0"
 #: Suffixes of a database's own files: the database, SQLite's logs, and the lock.
 _ENDINGS = ("", "-wal", "-shm", "-journal", ".lock")
 
@@ -161,8 +163,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def backup(source: Path, destination: Path) -> None:
     """Copy a database, in use or not, to a file of mode 0600. The file appears complete or not at all.
 
-    An existing file is replaced. Raises StoreError when one of the files cannot be read or written, and
-    DestinationError when the destination is no regular file or is one of the database's own files.
+    An older copy is replaced, and so is an empty file. Raises StoreError when one of the files cannot be
+    read or written, and DestinationError when another file is there, or one of the database's own.
     """
     require(source)
     with as_store_errors(destination):
@@ -183,6 +185,16 @@ def _require_replaceable(source: Path, destination: Path) -> None:
         raise DestinationError(
             f"{destination}: this is no regular file; name one that may be replaced"
         )
+    # such as the settings, named by mistake
+    if destination.exists() and _beginning(destination) not in (b"", _SQLITE):
+        raise DestinationError(
+            f"{destination}: this file is no database; name an older copy, or a file that does not exist"
+        )
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE))
 
 
 def _write_copy(original: sqlite3.Connection, destination: Path) -> None:

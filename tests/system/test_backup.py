@@ -94,6 +94,14 @@ async def test_a_backup_replaces_regular_files_only_and_none_of_the_databases_ow
         ended = await lab.call("backup", file)
         assert ended.status == 2
         assert f"{file}: this is no regular file" in ended.err
+    kept = lab.settings.read_bytes()
+    named = await lab.call("backup", "access-monitor.toml")
+    assert named.status == 2
+    assert "access-monitor.toml: this file is no database; name an older copy" in named.err
+    assert lab.settings.read_bytes() == kept
+    (lab.folder / "older.db").touch()
+    for _ in range(2):  # the second replaces the first
+        assert (await lab.call("backup", "older.db")).status == 0
     empty = await lab.call("backup", "")
     assert (empty.status, "names no file" in empty.err) == (2, True)
     missing = await lab.call("backup", "nowhere/copy.db")

@@ -17,7 +17,7 @@ import pytest
 
 from monitor.simulator.faults import HOSTILE, HOSTILE_ID
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 COMMAND = Path(sys.executable).with_name("access-monitor")
 NAMES = ("hostile", "long_winded", "page")
