@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from hashlib import sha256
+from math import ceil
 
 from monitor.access.events import TimePassed
-from monitor.access.limits import Cadence, Deadlines
+from monitor.access.limits import Cadence, Confirmation, Deadlines
 from monitor.access.memory import TargetState
 from monitor.access.words import DEAD_KEY, Code, Effect, Hold, ProbeKind, Staleness, State
 
@@ -130,6 +131,12 @@ def settles(memory: TargetState) -> bool:
     streak = memory.streak
     granted = streak is not None and streak.effect is Effect.GRANTED
     return granted and memory.state is not State.AVAILABLE
+
+
+def probes_to_settle(cadence: Cadence, confirmation: Confirmation) -> int:
+    """The granted answers that make a target available: as many, over as long, as the settings ask."""
+    spanning = 1 + ceil(confirmation.confirmation_span / cadence.settling)
+    return max(confirmation.confirmations, spanning)
 
 
 def _shut(memory: TargetState, now: datetime, cadence: Cadence) -> tuple[Situation, timedelta]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from monitor.access.readable import many
+from monitor.access.readable import duration, many
 from monitor.access.words import Code, Contract, DeclarationKind, Effect, State
 from monitor.cli import completing
 from monitor.cli.common import (
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from monitor.config import Settings
     from monitor.daemon.service import Monitor
     from monitor.oneshot.probe_once import Checked
+
+#: Most targets that a wait without success names.
+_NAMED_MOST = 10
 
 _TargetsArgument = Annotated[
     list[str] | None,
@@ -239,6 +242,7 @@ def wait(
 
     0 all available, 12 one is locked, 13 one is blocked, 124 timed out.
     """
+    from monitor.access.cadence import probes_to_settle
     from monitor.access.fields import parse_duration
     from monitor.daemon.signals import run
     from monitor.logs.logging_setup import configure
@@ -252,7 +256,7 @@ def wait(
         fail(f"--timeout {timeout!r} {error}")
     settings = load_settings(config)
     targets = select_targets(settings, names)
-    times = settings.confirmation.confirmations
+    times = probes_to_settle(settings.cadence, settings.confirmation)
     agree(_announce_cost(settings, targets, times=times), yes=yes)
     prices: dict[str, list[float]] = {}
     for target in targets:
@@ -328,7 +332,7 @@ async def _wait(
         async with asyncio.timeout(limit.total_seconds()):
             status = await _decided(monitor)
     except TimeoutError:
-        note(f"not all available within {limit}")
+        note(f"not all available within {duration(limit.total_seconds())}: {_missing(monitor)}")
         status = Exit.TIMED_OUT
     finally:
         running.cancel()
@@ -336,6 +340,20 @@ async def _wait(
         await monitor.stop()
     seconds = time.monotonic() - began
     return status, [_waited(watch.target, watch.memory, seconds) for watch in monitor.watches]
+
+
+def _missing(monitor: "Monitor") -> str:
+    """Which targets are not available, and how far each is."""
+    from monitor.access.cadence import settles
+
+    memories = {watch.target.name: watch.memory for watch in monitor.watches}
+    said = [
+        f"{name} is {'granted, and being confirmed' if settles(memory) else memory.state}"
+        for name, memory in memories.items()
+        if memory.state is not State.AVAILABLE
+    ]
+    more = len(said) - _NAMED_MOST
+    return ", ".join(said[:_NAMED_MOST]) + (f", and {more:,} more" if more > 0 else "")
 
 
 def _waited(target: "Target", memory: "TargetState", seconds: float) -> Case:

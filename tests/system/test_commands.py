@@ -187,6 +187,8 @@ async def test_wait_says_how_it_ended(sim, targets, timeout, status):
         await sim.replay(SCENARIO.replace("open = 600", "open = 0"))
     ended = await waiting
     assert ended.status == status, ended.err + ended.out
+    if status == 124:
+        assert "not all available within 2 s: gated/gpt-image-2:images is un" in ended.err
     if targets[0] == "opening":
         assert "First light: gpt-image-2:images (opening)" in ended.out
         assert "Available: gpt-image-2:images (opening)" in ended.out

@@ -6,11 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.access.cadence import Situation, full_interval, next_probe, phase_of, settles
+from monitor.access.cadence import (
+    Situation,
+    full_interval,
+    next_probe,
+    phase_of,
+    probes_to_settle,
+    settles,
+)
 from monitor.access.events import Answered
-from monitor.access.limits import Cadence
-from monitor.access.memory import TargetState
-from monitor.access.words import Code, Hold, ProbeKind
+from monitor.access.limits import Cadence, Confirmation
+from monitor.access.memory import Streak, TargetState
+from monitor.access.states import settled
+from monitor.access.words import Code, Effect, Hold, ProbeKind
 
 CADENCE = Cadence()
 DAY, HOUR = 86400, 3600
@@ -77,6 +85,25 @@ def test_settling_probes_again_exactly_60_seconds_after_the_answer(story):
 def test_an_open_first_probe_settles_at_the_same_pace(story):
     story.answers(200, every=0)
     assert plan(story).at == story.now + timedelta(seconds=60)
+
+
+@given(
+    st.integers(1, 200), st.integers(0, 200), st.integers(1, 5)
+)  # seconds of settling and of the span
+def test_as_many_granted_answers_settle_as_is_said(settling, spanned, confirmations):
+    cadence = Cadence(settling=timedelta(seconds=settling))
+    confirmation = Confirmation(
+        confirmations=confirmations, confirmation_span=timedelta(seconds=spanned)
+    )
+    needed = probes_to_settle(cadence, confirmation)
+
+    def after(answers: int) -> bool:
+        first = datetime(2026, 11, 30, tzinfo=UTC)
+        last = first + (answers - 1) * cadence.settling
+        return settled(Streak(Effect.GRANTED, answers, first, last), confirmation)
+
+    assert after(needed)
+    assert not after(needed - 1)
 
 
 def test_available_has_listings_and_one_full_probe_a_day(story):
