@@ -7,8 +7,8 @@
     except openai.APIStatusError as error:
         diagnosis = diagnose(error.response)
 
-Nothing is sent, read or kept: these are functions of what they are given, and they never raise for it. They
-need none of what the daemon needs, and what they do need is loaded by the first call: importing this module
+Nothing is sent, read or kept: these are functions of what they are given, and no answer makes them raise.
+They need none of what the daemon needs, and what they do need is loaded by the first call: importing this module
 delays no program. What this module has is kept as it is; docs/python.md explains it.
 """
 
@@ -88,6 +88,7 @@ def diagnose(
 
     Raises:
         ValueError: when `surface` is none of `Surface`.
+        TypeError: when `status` is neither a number nor a response.
 
     """
     from monitor.access.diagnosis.explaining import diagnose_body
@@ -102,8 +103,12 @@ def diagnose(
             _given(status, headers, model, surface, _endpoint_of(response)),
             _mask_of(response),
         )
-    else:
+    elif status is None or isinstance(status, int):
         given = _given(status, headers, model, surface)
+    else:
+        raise TypeError(
+            f"status is {status!r}: give a number such as 403, or the client's response"
+        )
     return _diagnosis(diagnose_body(_bytes(body), given, mask))
 
 

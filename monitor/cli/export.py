@@ -15,7 +15,7 @@ import typer
 
 from monitor.access.readable import rfc3339
 from monitor.access.words import State, Surface
-from monitor.cli.common import ConfigOption, load_settings, note, plain_errors, print_json
+from monitor.cli.common import ConfigOption, fail, load_settings, note, plain_errors, print_json
 
 if TYPE_CHECKING:
     from monitor.config import Key, Settings
@@ -72,6 +72,7 @@ def export(
 
     A key of a pool is named by the line of its file and by its fingerprint.
     """
+    from monitor.config.problems import suggestion
     from monitor.store import status_queries
 
     settings = load_settings(config, reading=True)
@@ -79,6 +80,13 @@ def export(
         states = [State.AVAILABLE]
     with plain_errors():
         found = status_queries.status(settings.database, now=datetime.now(UTC)).targets
+    watched = {
+        one.model for keys in (settings.keys, settings.pools) for k in keys for one in k.watch
+    }
+    known = watched | {one.model for one in found}
+    for model in models or ():  # a program that reads this would take none for nothing open
+        if model not in known:
+            fail(f"--model {model!r}: no target is of this model; {suggestion(model, known)}")
     rows = [
         _row(one, settings)
         for one in found

@@ -117,8 +117,15 @@ async def test_targets_are_exported_by_state_with_references_only(lab, fast):
     assert (row["target"], row["blocker"]) == ("acme.shut/gpt-image-2:images", "")
     text, _ = await export("--model", "gpt-5.1", "--state", "available", "--state", "locked")
     assert {row["model"] for row in json.loads(text)["targets"]} == {"gpt-5.1"}
-    assert json.loads((await export("--model", "acme-none"))[0]) == {"targets": []}
-    assert (await export("--model", "acme-none", "--format", "litellm"))[0] == "model_list: []\n"
+    assert json.loads((await export("--state", "locked"))[0]) == {"targets": []}
+    text, _ = await export("--state", "locked", "--format", "litellm")
+    assert text == "model_list: []\n"
+    unknown = await lab.call("export", "--model", "gpt-imag-2", "--format", "litellm")
+    assert (unknown.status, unknown.out) == (2, "")
+    assert (
+        """--model 'gpt-imag-2': no target is of this model; did you mean "gpt-image-2"?"""
+        in unknown.err
+    )
 
     text, said = await export("--format", "litellm")
     read = yaml.safe_load(text)

@@ -78,6 +78,11 @@ def test_a_response_that_was_not_read_or_knows_little_is_no_error() -> None:
     assert api.diagnose(small).code is api.Code.VERIFICATION_REQUIRED
 
 
+def test_a_status_that_is_none_names_what_to_give() -> None:
+    with pytest.raises(TypeError, match="status is '403': give a number such as 403"):
+        api.diagnose("403", {}, b"")  # type: ignore[arg-type]
+
+
 def test_a_paste_is_explained_and_a_log_searched() -> None:
     text = f"Error code: 403 - {GATE!r}"
     assert api.explain(text).code is api.Code.VERIFICATION_REQUIRED
