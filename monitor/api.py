@@ -8,8 +8,8 @@
         diagnosis = diagnose(error.response)
 
 Nothing is sent, read or kept: these are functions of what they are given, and no answer makes them raise.
-They need none of what the daemon needs, and what they do need is loaded by the first call: importing this module
-delays no program. What this module has is kept as it is; docs/python.md explains it.
+They need none of what the daemon needs, and what they do need is loaded by the first call: importing this
+module delays no program. What this module has is kept as it is; docs/python.md explains it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
