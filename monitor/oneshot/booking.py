@@ -16,8 +16,9 @@ from typing import Any
 from monitor.access.holds import Fate, Need, Posting, Reservation
 from monitor.access.spending import BudgetLedger
 from monitor.config import Settings
+from monitor.store.books import open_books, withdraw
 from monitor.store.errors import LockedError, StoreError
-from monitor.store.inbox import open_books, reply_to, submit, withdraw
+from monitor.store.inbox import reply_to, submit
 
 #: The inbox's words: hold this before it is sent; this is what it cost.
 RESERVE, SPEND = "reserve", "spend"

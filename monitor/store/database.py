@@ -1,4 +1,4 @@
-"""Opens the database: makes or migrates it, and connects to it: one writer, any number of readers.
+"""Opens the database for its one writer: makes or migrates it, and connects to it.
 
 Alembic is imported only for a migration: it takes 11 MB and as long as the rest of a start. A new
 database is made from the tables of the code.
@@ -7,15 +7,14 @@ database is made from the tables of the code.
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.pool import NullPool
 
+from monitor.store.connections import writing_connection
 from monitor.store.database_files import (
     FileLock,
     as_store_errors,
@@ -27,8 +26,6 @@ from monitor.store.errors import (
     HEAD,
     StoreError,
     read_only,
-    require,
-    require_head,
 )
 from monitor.store.tables import metadata
 
@@ -48,54 +45,16 @@ def writing_engine(path: Path, *, foreign_keys: bool = True) -> Engine:
     A plain BEGIN takes the write lock at the first write, and fails at once if another process wrote in
     between. Connecting raises StoreError where WAL is not available.
     """
-
-    def connect() -> sqlite3.Connection:
-        # isolation_level None: the driver begins no transactions itself
-        connection = sqlite3.connect(
-            path, isolation_level=None, timeout=BUSY_TIMEOUT, check_same_thread=False
-        )
-        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        if mode != "wal":
-            connection.close()
-            raise StoreError(
-                f"{path}: this place cannot keep a write-ahead log (its journal is {mode!r});"
-                " put the database on a local disk"
-            )
-        # FULL: NORMAL may lose the last commits when the power fails
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
-        # a long read lets the log grow: give the space back at the next checkpoint
-        connection.execute(f"PRAGMA journal_size_limit = {16 * 1024 * 1024}")
-        return connection
-
-    return _engine(connect, begin="BEGIN IMMEDIATE")
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[Connection]:
-    """A read-only connection in one transaction: all reads see the same moment.
-
-    Raises StoreError when there is no database of this program's revision, or it cannot be read.
-    """
-    require(path)
-    with as_store_errors(path), _reading_engine(path).connect() as connection:
-        require_head(path, revision(connection))
-        yield connection
-
-
-@lru_cache(maxsize=4)
-def _reading_engine(path: Path) -> Engine:
-    """An engine keeps what it compiled, so that a query is compiled once, and no connection."""
-    return _engine(lambda: read_only(path), begin="BEGIN")
-
-
-def _engine(connect: Callable[[], sqlite3.Connection], *, begin: str) -> Engine:
-    # hide_parameters: bound values stay out of exceptions
-    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+    engine = create_engine(
+        "sqlite://",
+        creator=partial(writing_connection, path, foreign_keys=foreign_keys),
+        poolclass=NullPool,
+        hide_parameters=True,  # bound values stay out of exceptions
+    )
 
     @event.listens_for(engine, "begin")
     def begin_transaction(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 
@@ -121,7 +80,6 @@ class CommitWatch:
 
 def revision(connection: Connection) -> str | None:
     """The revision of the tables, or None before the first migration."""
-    # for every read of the page: SQLAlchemy's inspector takes as long as the read itself
     named = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
     if connection.exec_driver_sql(named).first() is None:
         return None

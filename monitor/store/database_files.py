@@ -1,6 +1,5 @@
 """The database's files: made, locked, copied, and checked that they are still the ones that were opened."""
 
-import errno
 import fcntl
 import os
 import sqlite3
@@ -13,15 +12,16 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from monitor.store.connections import sqlite_errors
 from monitor.store.errors import (
     DestinationError,
     GoneError,
     LockedError,
-    StoreError,
     of_sqlite,
     read_only,
     require,
 )
+from monitor.store.liveness import ACCEPTS, REFUSES
 
 log = structlog.get_logger()
 
@@ -30,28 +30,15 @@ _SQLITE = b"SQLite format 3\0"
 #: Suffixes of a database's own files: the database, SQLite's logs, and the lock.
 _ENDINGS = ("", "-wal", "-shm", "-journal", ".lock")
 
-#: In the lock's file, of equal length: whether the database takes results.
-_ACCEPTS, _REFUSES = b"accepts", b"refuses"
-
 
 @contextmanager
 def as_store_errors(path: Path) -> Iterator[None]:
     """Turn the library's exceptions into a StoreError that names the file and the cause."""
-    try:
-        yield
-    except (SQLAlchemyError, sqlite3.Error) as error:
-        raise of_sqlite(path, getattr(error, "orig", None) or error) from error
-    except OSError as error:
-        refused = isinstance(error, PermissionError) or error.errno == errno.EROFS
-        hint = (
-            "; let this user write there, or name another place: [monitor] database"
-            if refused
-            else ""
-        )
-        raise StoreError(f"{path}: {error.strerror or error}{hint}") from error
-    except (ValueError, TypeError, LookupError) as error:
-        # this program wrote the value, so it is damaged; SQLite does not detect damage within a value
-        raise StoreError(f"{path}: the database is damaged (a value cannot be read)") from error
+    with sqlite_errors(path):
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise of_sqlite(path, getattr(error, "orig", None) or error) from error
 
 
 def cause(error: Exception) -> str:
@@ -89,29 +76,20 @@ class FileLock:
                 f"{path}: another instance has this database open (process {holder})"
             ) from None
         os.ftruncate(self._file, 0)
-        os.write(self._file, b"%d %s\n" % (os.getpid(), _ACCEPTS))
+        os.write(self._file, b"%d %s\n" % (os.getpid(), ACCEPTS))
 
     def note(self, *, refusing: bool) -> None:
         """Note whether the database refuses results, for other processes. Never raises.
 
         Where this file cannot be written to either, they see only that the daemon's notes grow old.
         """
-        word = _REFUSES if refusing else _ACCEPTS
+        word = REFUSES if refusing else ACCEPTS
         with suppress(OSError):  # it overwrites what is there, which a full disk allows
             os.pwrite(self._file, b"%d %s\n" % (os.getpid(), word), 0)
 
     def release(self) -> None:
         """Release the file for another instance."""
         os.close(self._file)
-
-
-def is_refusing(path: Path) -> bool:
-    """Whether the daemon of a database says that it refuses results, or said so last."""
-    try:
-        words = path.with_name(f"{path.name}.lock").read_bytes().split()
-    except OSError:
-        return False
-    return words[1:] == [_REFUSES]
 
 
 class DatabaseFiles:

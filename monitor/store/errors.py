@@ -1,6 +1,6 @@
 """The errors of the store, which databases it can read, and a connection that reads one.
 
-Made without SQLAlchemy, for `status_queries`.
+Made without SQLAlchemy, for `connections`.
 """
 
 import sqlite3

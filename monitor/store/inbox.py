@@ -1,35 +1,20 @@
-"""Writes of other processes: requests to the daemon, and spending where there is no daemon.
-
-The inbox is the only table that they write beside a daemon. Without one, the spending is read and written
-under the lock of the file.
-"""
+"""Requests of other processes to the daemon: the inbox is the only table that they write beside it."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
-
-from monitor.access.holds import Reservation
-from monitor.access.spending import BudgetLedger
 from monitor.access.words import DeclarationKind
-from monitor.store import tables
-from monitor.store.database import migrate, reading, revision, writing_engine
-from monitor.store.database_files import FileLock, as_store_errors, make_file
-from monitor.store.errors import require, require_head
-from monitor.store.records import InboxItem, value_of
-from monitor.store.transaction import Memo, Transaction
+from monitor.store.connections import reading, stored, writing
 
 #: The kinds of requests that are not of money: see `oneshot/booking` for those.
 DECLARE, RETRY, PROBE, SILENCE, END_SILENCE = "declare", "retry", "probe", "silence", "end-silence"
+#: Most requests that are taken at once.
+WAITING_MOST = 1000
 #: Most characters of who asked.
 _ASKER_CAP = 100
-
-_its = tables.inbox.c
-_holds, _spend = tables.holds.c, tables.spend.c
 
 
 def submit(path: Path, kind: str, payload: Mapping[str, Any], now: datetime) -> int:
@@ -37,12 +22,12 @@ def submit(path: Path, kind: str, payload: Mapping[str, Any], now: datetime) -> 
 
     Raises StoreError when there is no database yet, it has another revision, or it stays locked.
     """
-    require(path)
-    with as_store_errors(path), writing_engine(path).begin() as connection:
-        require_head(path, revision(connection))
-        row = {"kind": kind, "payload": json.dumps(dict(payload)), "created_at": now}
-        id_: int = connection.execute(insert(tables.inbox).returning(_its.id), row).scalar_one()
-        return id_
+    with writing(path) as connection:
+        row = kind, json.dumps(dict(payload)), stored(now)
+        (id_,) = connection.execute(
+            "INSERT INTO inbox (kind, payload, created_at) VALUES (?, ?, ?) RETURNING id", row
+        ).fetchone()
+    return int(id_)
 
 
 def submit_declaration(
@@ -86,59 +71,16 @@ def read_declaration(payload: Mapping[str, Any]) -> tuple[DeclarationKind, str, 
     return kind, subject, at.astimezone(UTC)
 
 
-def waiting(connection: Connection) -> list[InboxItem]:
-    """The submitted requests that are not settled yet, in order."""
-    rows = connection.execute(
-        # the condition of the partial index, which has only these rows
-        select(tables.inbox).where(_its.taken_at.is_(None)).order_by(_its.id).limit(1000)
-    )
-    return [value_of(InboxItem, row) for row in rows.mappings()]
-
-
 def reply_to(path: Path, item: int) -> dict[str, Any] | None:
     """The daemon's reply to a request in the inbox; None until the daemon takes the request."""
     with reading(path) as connection:
-        return _reply(connection, item)
+        row = connection.execute(
+            "SELECT reply FROM inbox WHERE id = ? AND taken_at IS NOT NULL", (item,)
+        ).fetchone()
+        return read_reply(row[0]) if row else None
 
 
-def _reply(connection: Connection, item: int) -> dict[str, Any] | None:
-    query = select(_its.reply).where(_its.id == item, _its.taken_at.is_not(None))
-    row = connection.execute(query).one_or_none()
-    if row is None:
-        return None
-    found = json.loads(row.reply or "{}")
+def read_reply(text: str | None) -> dict[str, Any]:
+    """The reply of a request that was taken."""
+    found = json.loads(text or "{}")
     return found if isinstance(found, dict) else {}
-
-
-def withdraw(books: Transaction, item: int) -> dict[str, Any] | None:
-    """Withdraw a request from the inbox. Returns the reply if a daemon gave one meanwhile, else None."""
-    reply = _reply(books.flush(), item)
-    if reply is None:
-        books.settle_inbox([item])
-    return reply
-
-
-@contextmanager
-def open_books(path: Path, ledger: BudgetLedger, now: datetime) -> Iterator[Transaction]:
-    """Load the month's spending into an empty ledger, and hold the lock against other writers meanwhile.
-
-    What is posted is written at the end. Makes the database if there is none. Raises StoreError:
-    `LockedError` when a daemon or, for a moment, another command has it.
-    """
-    make_file(path)
-    lock = FileLock(path)
-    try:
-        migrate(path)
-        with as_store_errors(path), writing_engine(path).begin() as connection:
-            first = now.date().replace(day=1)
-            spent = connection.execute(select(tables.spend).where(_spend.day >= first))
-            held = connection.execute(select(tables.holds).order_by(_holds.id))
-            ledger.load(
-                {(row.key, row.day): row.settled_usd for row in spent},
-                [value_of(Reservation, row) for row in held.mappings()],
-            )
-            books = Transaction(connection, Memo(), now)
-            yield books
-            books.flush()
-    finally:
-        lock.release()

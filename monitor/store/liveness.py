@@ -4,8 +4,12 @@ The one rule: for `healthcheck`, and for all else that shows it or relies on it.
 """
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from monitor.store.records import DaemonRow
+
+#: In the lock's file, of equal length: whether the database takes results.
+ACCEPTS, REFUSES = b"accepts", b"refuses"
 
 #: The oldest last note of a live daemon: two notes may be missed, and a disk may be busy.
 FRESH = timedelta(seconds=45)
@@ -31,3 +35,12 @@ def trouble(daemon: DaemonRow | None, now: datetime) -> str | None:
         said = problems if isinstance(problems, list) else [problems]
         return f"the daemon makes no progress: {'; '.join(map(str, said))} ({who})"
     return None
+
+
+def is_refusing(path: Path) -> bool:
+    """Whether the daemon of a database says that it refuses results, or said so last."""
+    try:
+        words = path.with_name(f"{path.name}.lock").read_bytes().split()
+    except OSError:
+        return False
+    return words[1:] == [REFUSES]

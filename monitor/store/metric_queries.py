@@ -1,7 +1,4 @@
-"""What the metrics show, as of one moment.
-
-Made without SQLAlchemy: with it ten thousand targets take twice as long.
-"""
+"""What the metrics show, as of one moment."""
 
 import sqlite3
 from collections import Counter, defaultdict
@@ -12,9 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from monitor.access.target import pool_name_of
-from monitor.store.database_files import is_refusing
+from monitor.store.connections import reading
+from monitor.store.liveness import is_refusing
 from monitor.store.records import DaemonRow, NotificationState
-from monitor.store.status_queries import daemon_row, oldest_pending, reading
+from monitor.store.status_queries import daemon_row, oldest_pending
 
 
 class TargetRow(NamedTuple):

@@ -1,19 +1,17 @@
 """The queries of the page and its API. As those of `queries`: read-only, of one moment, and bounded."""
 
 import json
+import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import Connection, bindparam, func, select
+from typing import Any, NamedTuple
 
 from monitor.access.events import Event
 from monitor.access.words import EventKind, State
-from monitor.store import tables
-from monitor.store.database import reading
+from monitor.store.connections import reading, stored
 from monitor.store.records import Declaration, as_json, value_of
 
 #: Transitions of one target that a timeline is made of, the newest.
@@ -23,20 +21,17 @@ _LIVES = 500
 #: Declarations in a timeline, the newest.
 _DECLARED = 1000
 
-_events = tables.events.c
+#: Looking a word up takes a fifth of the time of calling the enumeration; a page has thousands.
+_STATES = {str(state): state for state in State}
 
-# made once: a page needs them for each of its targets
-_newest = (
-    select(_events.at, _events.before, _events.after)
-    .where(_events.target == bindparam("of"), _events.after.is_not(None))
-    .order_by(_events.at.desc(), _events.id.desc())
-)
-_SINCE = _newest.where(_events.at >= bindparam("since")).limit(_TRANSITIONS)
-_LAST_BEFORE = _newest.where(_events.at < bindparam("since")).limit(1)
+_NEWEST = """
+    SELECT at, before, after FROM events
+    WHERE target = :target AND after IS NOT NULL AND at {} :since ORDER BY at DESC, id DESC LIMIT :limit
+"""
+_SINCE, _LAST_BEFORE = _NEWEST.format(">="), _NEWEST.format("<")
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(NamedTuple):
     """A target's state from `at` on (UTC), and the one before it."""
 
     at: datetime
@@ -62,56 +57,55 @@ class Timelines:
 def timelines(path: Path, targets: Sequence[str], since: datetime) -> Timelines:
     """What the timelines of these targets are made of, since a time (UTC)."""
     with reading(path) as connection:
+        first = connection.execute("SELECT at FROM events ORDER BY id LIMIT 1").fetchone()
         return Timelines(
             {target: _transitions(connection, target, since) for target in targets},
             _gaps(connection, since),
             _declarations(connection, since),
-            connection.execute(select(_events.at).order_by(_events.id).limit(1)).scalar(),
+            first["at"] if first else None,
         )
 
 
-def _transitions(connection: Connection, target: str, since: datetime) -> list[Transition]:
-    of = {"of": target, "since": since}
-    rows = [*connection.execute(_SINCE, of)]
+def _transitions(connection: sqlite3.Connection, target: str, since: datetime) -> list[Transition]:
+    values = {"target": target, "since": stored(since)}
+    rows = connection.execute(_SINCE, {**values, "limit": _TRANSITIONS}).fetchall()
     complete = len(rows) < _TRANSITIONS
     if complete:
-        rows += connection.execute(_LAST_BEFORE, of)
+        rows += connection.execute(_LAST_BEFORE, {**values, "limit": 1})
     found = [
-        Transition(row.at, State(row.before) if row.before else None, State(row.after))
-        for row in reversed(rows)
+        Transition(at, _STATES[before] if before else None, _STATES[after])
+        for at, before, after in reversed(rows)
     ]
     if not complete:  # the state of the time before the first one is not known: it has others there
-        found[0] = replace(found[0], before=None)
+        found[0] = found[0]._replace(before=None)
     return found
 
 
-def _gaps(connection: Connection, since: datetime) -> list[tuple[datetime, datetime]]:
+def _gaps(connection: sqlite3.Connection, since: datetime) -> list[tuple[datetime, datetime]]:
     """Each start says since when no daemon had lived."""
-    its = (
-        select(_events.at, _events.facts)
+    rows = connection.execute(
         # such events have no target: the index of targets and times finds them
-        .where(_events.target.is_(None), _events.kind == EventKind.STARTED, _events.at >= since)
-        .order_by(_events.at.desc())
-        .limit(_LIVES)
+        """
+        SELECT at, facts FROM events WHERE target IS NULL AND kind = ? AND at >= ?
+        ORDER BY at DESC LIMIT ?
+        """,
+        (EventKind.STARTED, stored(since), _LIVES),
     )
     found = []
-    for row in reversed(connection.execute(its).all()):
-        text = json.loads(row.facts).get("down_since")
+    for at, facts in reversed(rows.fetchall()):
+        text = json.loads(facts).get("down_since")
         if isinstance(text, str):
-            found.append((datetime.fromisoformat(text), row.at))
+            found.append((datetime.fromisoformat(text), at))
     return found
 
 
-def _declarations(connection: Connection, since: datetime) -> dict[str, list[Declaration]]:
-    its = tables.declarations.c
-    newest = (
-        select(tables.declarations)
-        .where(its.at >= since)
-        .order_by(its.at.desc(), its.id.desc())
-        .limit(_DECLARED)
+def _declarations(connection: sqlite3.Connection, since: datetime) -> dict[str, list[Declaration]]:
+    rows = connection.execute(
+        "SELECT * FROM declarations WHERE at >= ? ORDER BY at DESC, id DESC LIMIT ?",
+        (stored(since), _DECLARED),
     )
     found = defaultdict[str, list[Declaration]](list)
-    for row in reversed(connection.execute(newest).mappings().all()):
+    for row in reversed(rows.fetchall()):
         found[row["subject"]].append(value_of(Declaration, row))
     return found
 
@@ -119,46 +113,46 @@ def _declarations(connection: Connection, since: datetime) -> dict[str, list[Dec
 def last_event(path: Path) -> int:
     """The id of the newest event, 0 without one."""
     with reading(path) as connection:
-        return connection.execute(select(func.max(_events.id))).scalar() or 0
+        (last,) = connection.execute("SELECT max(id) FROM events").fetchone()
+        return last or 0
 
 
 def events_after(path: Path, last: int, limit: int) -> list[Event]:
     """The first `limit` events with higher ids, in the order in which they were recorded."""
-    query = select(tables.events).where(_events.id > last).order_by(_events.id).limit(limit)
     with reading(path) as connection:
-        return [value_of(Event, row) for row in connection.execute(query).mappings()]
+        rows = connection.execute(
+            "SELECT * FROM events WHERE id > ? ORDER BY id LIMIT ?", (last, limit)
+        )
+        return [value_of(Event, row) for row in rows]
 
 
 def first_lights(path: Path, targets: Sequence[str], since: datetime) -> dict[str, datetime]:
     """When the first light of each of these targets was seen, if since that time."""
-    newest = (
-        select(_events.target, func.max(_events.at).label("at"))
-        .where(
-            _events.target.in_(targets),
-            _events.at >= since,
-            _events.kind == EventKind.FIRST_LIGHT,
-        )
-        .group_by(_events.target)
-    )
     with reading(path) as connection:
-        return {row.target: row.at for row in connection.execute(newest)}
+        rows = connection.execute(
+            """
+            SELECT target, max(at) AS "at [datetime]" FROM events
+            WHERE target IN (SELECT value FROM json_each(?)) AND at >= ? AND kind = ?
+            GROUP BY target
+            """,
+            (json.dumps(targets), stored(since), EventKind.FIRST_LIGHT),
+        )
+        return dict(rows.fetchall())
 
 
 def request(path: Path, number: int) -> dict[str, Any] | None:
     """What became of a request in the inbox, as JSON values; None when there is no such request."""
-    its = tables.inbox.c
-    query = select(its.id, its.kind, its.created_at, its.taken_at, its.reply).where(
-        its.id == number
-    )
     with reading(path) as connection:
-        row = connection.execute(query).one_or_none()
+        row = connection.execute(
+            "SELECT id, kind, created_at, taken_at, reply FROM inbox WHERE id = ?", (number,)
+        ).fetchone()
     if row is None:
         return None
     return {
-        "id": row.id,
-        "kind": row.kind,
-        "state": "taken" if row.taken_at else "waiting",
-        "created_at": as_json(row.created_at),
-        "taken_at": as_json(row.taken_at),
-        "reply": json.loads(row.reply) if row.reply else None,
+        "id": row["id"],
+        "kind": row["kind"],
+        "state": "taken" if row["taken_at"] else "waiting",
+        "created_at": as_json(row["created_at"]),
+        "taken_at": as_json(row["taken_at"]),
+        "reply": json.loads(row["reply"]) if row["reply"] else None,
     }

@@ -5,23 +5,23 @@ limit. All raise StoreError when there is no database yet or it cannot be read.
 """
 
 import json
-from collections import defaultdict
-from collections.abc import Mapping
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, literal, select
 
 from monitor.access.events import Event
 from monitor.access.memory import from_json
 from monitor.access.silences import Silence
 from monitor.access.target import Capability, Target
 from monitor.access.wait_times import OngoingWait, Opening, waiting_of
-from monitor.access.words import Contract, ProbeKind, State
-from monitor.store import inbox, tables
-from monitor.store.database import reading
+from monitor.access.words import Contract, State
+from monitor.store import inbox
+from monitor.store.connections import reading, stored
+from monitor.store.latencies import from_text, percentile
 from monitor.store.records import (
     AlertRow,
     AnswersOfOne,
@@ -33,51 +33,34 @@ from monitor.store.records import (
     SpendRow,
     value_of,
 )
-from monitor.store.runs import Counts, from_text, merged, percentile
-from monitor.store.silences import not_ended
 
 #: Most rows of a result, the newest, unless the caller asks for more.
 LIMIT = 1000
 #: Most openings that are compared: the newest.
-_OPENINGS = 10_000
+OPENINGS_MOST = 10_000
 #: Runs of one model and surface by which its routes are compared: the newest.
 _RECENT = 500
 #: Ended silences, the newest.
 _ENDED = 50
 
-_targets = tables.targets.c
-_runs = tables.runs.c
-_events = tables.events.c
-_notifications = tables.notifications.c
-_spend = tables.spend.c
-
-#: What is compared: to read the rest of thousands of rows takes longer, and memory.
-_COMPARED = (
-    _runs.route, _runs.diagnosis, _runs.status, _runs.answers, _runs.latencies, _runs.connect_ms,
-    _runs.tls_ms, _runs.first_byte_ms, _runs.reused, _runs.fresh,
-)  # fmt: skip
 #: Model, surface, route, contract.
 _Place = tuple[str, str, str, str]
-#: A run's answers, and their latencies.
-_Counted = tuple[int, Counts]
 
 
 def declared(path: Path) -> dict[str, Declaration]:
     """The latest declaration of each organization and key, by subject; those still in the inbox included."""
     with reading(path) as connection:
-        told = declarations(connection)
-        for item in inbox.waiting(connection):
-            if item.kind == inbox.DECLARE and (found := inbox.read_declaration(item.payload)):
+        rows = connection.execute("SELECT * FROM declarations ORDER BY at, id")
+        told = [value_of(Declaration, row) for row in rows]
+        waiting = connection.execute(
+            "SELECT id, payload FROM inbox WHERE taken_at IS NULL AND kind = ? ORDER BY id LIMIT ?",
+            (inbox.DECLARE, inbox.WAITING_MOST),
+        )
+        for id_, payload in waiting:
+            if found := inbox.read_declaration(json.loads(payload)):
                 kind, subject, at = found
-                told.append(Declaration(item.id, kind, subject, at, "inbox"))
+                told.append(Declaration(id_, kind, subject, at, "inbox"))
     return {one.subject: one for one in sorted(told, key=lambda one: one.at)}
-
-
-def declarations(connection: Connection, *conditions: ColumnElement[bool]) -> list[Declaration]:
-    """The stored declarations that meet the conditions, earliest first."""
-    table = tables.declarations
-    query = select(table).where(*conditions).order_by(table.c.at, table.c.id)
-    return [value_of(Declaration, row) for row in connection.execute(query).mappings()]
 
 
 def history(
@@ -92,27 +75,29 @@ def history(
 
     `target` is a name, or a pattern with `*`, `?` or `[…]`, as in the settings.
     """
-    newest = select(_events.id)
-    if before is None or target is not None:
-        newest = newest.order_by(_events.at.desc())
-    # a page of all is found by its ids: by time, all newer events would be passed over
-    newest = newest.order_by(_events.id.desc())
+    wanted, values = ["true"], dict[str, str | int]({"limit": limit})
     if target is not None:
-        newest = newest.where(_of_target(target))
+        is_pattern = any(sign in target for sign in "*?[")
+        # GLOB differs from fnmatch only in the sign of a negated set
+        values["target"] = target.replace("[!", "[^") if is_pattern else target
+        wanted.append("target GLOB :target" if is_pattern else "target = :target")
     if since is not None:
-        newest = newest.where(_events.at >= since)
+        values["since"] = stored(since)
+        wanted.append("at >= :since")
     if before is not None:
-        newest = newest.where(_events.id < before)
-    newest = newest.limit(limit)
+        values["before"] = before
+        wanted.append("id < :before")
+    # a page of all is found by its ids: by time, all newer events would be passed over
+    order = "at DESC, id DESC" if before is None or target is not None else "id DESC"
+    newest = f"SELECT id FROM events WHERE {' AND '.join(wanted)} ORDER BY {order} LIMIT :limit"
     with reading(path) as connection:
         events = connection.execute(
-            select(tables.events).where(_events.id.in_(newest)).order_by(_events.at, _events.id)
-        ).mappings()
+            f"SELECT * FROM events WHERE id IN ({newest}) ORDER BY at, id", values
+        ).fetchall()
         notifications = connection.execute(
-            select(tables.notifications)
-            .where(_notifications.event_id.in_(newest))
-            .order_by(_notifications.event_id, _notifications.channel)
-        ).mappings()
+            f"SELECT * FROM notifications WHERE event_id IN ({newest}) ORDER BY event_id, channel",
+            values,
+        )
         told = {
             event_id: tuple(value_of(NotificationRow, row) for row in rows)
             for event_id, rows in groupby(notifications, lambda row: row["event_id"])
@@ -120,17 +105,10 @@ def history(
         return [HistoryRow(value_of(Event, row), told.get(row["id"], ())) for row in events]
 
 
-def _of_target(name: str) -> ColumnElement[bool]:
-    if not any(sign in name for sign in "*?["):
-        return _events.target == name
-    # GLOB differs from fnmatch only in the sign of a negated set
-    return _events.target.op("GLOB", is_comparison=True)(name.replace("[!", "[^"))
-
-
 def names(path: Path) -> list[str]:
     """The names of all targets, past and present."""
     with reading(path) as connection:
-        return list(connection.execute(select(_targets.name).order_by(_targets.name)).scalars())
+        return [name for (name,) in connection.execute("SELECT name FROM targets ORDER BY name")]
 
 
 def alerts(
@@ -157,58 +135,57 @@ def alerts_and_older(
         found = _newest_alerts(connection, state, limit, before)
         if not found:
             return found, 0
-        older = _listed(state, found[0].id)
-        counted = select(func.count()).select_from(tables.notifications).where(*older)
-        return found, connection.execute(counted).scalar_one()
+        counted = f"SELECT count(*) FROM notifications WHERE {_listed(state)} AND id < :before"
+        (older,) = connection.execute(counted, {"state": state, "before": found[0].id}).fetchone()
+        return found, older
 
 
 def _newest_alerts(
-    connection: Connection, state: NotificationState | None, limit: int, before: int | None
+    connection: sqlite3.Connection, state: NotificationState | None, limit: int, before: int | None
 ) -> list[AlertRow]:
-    ids = select(_notifications.id).where(*_listed(state, before))
-    newest = (
-        select(
-            tables.notifications,
-            _events.id.label("transition_id"),
-            _events.kind.label("event"),
-            _events.target,
+    # of each that is in the state the index tells the id, but only of these the whole row is needed
+    earlier = "" if before is None else "AND id < :before"
+    rows = connection.execute(
+        f"""
+        SELECT n.*, e.id AS transition_id, e.kind AS event, e.target
+        FROM notifications n JOIN events e ON e.id = n.event_id
+        WHERE n.id IN (
+            SELECT id FROM notifications WHERE {_listed(state)} {earlier} ORDER BY id DESC LIMIT :limit
         )
-        .join_from(tables.notifications, tables.events)
-        # of each that is in the state the index tells the id, but only of these the whole row is needed
-        .where(_notifications.id.in_(ids.order_by(_notifications.id.desc()).limit(limit)))
-        .order_by(_notifications.id.desc())
+        ORDER BY n.id
+        """,
+        {"state": state, "before": before, "limit": limit},
     )
-    rows = connection.execute(newest).mappings().all()
-    return [value_of(AlertRow, row) for row in reversed(rows)]
+    return [value_of(AlertRow, row) for row in rows]
+
+
+def _listed(state: NotificationState | None) -> str:
+    if state is NotificationState.DELIVERED:
+        # nearly all are: said like this, the newest are found by their ids, without sorting a million
+        others = ", ".join(f"'{other}'" for other in NotificationState if other is not state)
+        return f"state NOT IN ({others})"
+    return "true" if state is None else "state = :state"
 
 
 def dead_alerts(path: Path) -> set[int]:
     """The ids of all notifications that were given up."""
-    dead = select(_notifications.id).where(_notifications.state == NotificationState.DEAD)
     with reading(path) as connection:
-        return set(connection.execute(dead).scalars())
-
-
-def _listed(state: NotificationState | None, before: int | None) -> list[ColumnElement[bool]]:
-    wanted: list[ColumnElement[bool]] = []
-    if state is NotificationState.DELIVERED:
-        # nearly all are: said like this, the newest are found by their ids, without sorting a million
-        others = [other for other in NotificationState if other is not state]
-        wanted = [_notifications.state.not_in(others)]
-    elif state is not None:
-        wanted = [_notifications.state == state]
-    return wanted if before is None else [*wanted, _notifications.id < before]
+        dead = connection.execute(
+            "SELECT id FROM notifications WHERE state = ?", (NotificationState.DEAD,)
+        )
+        return {id_ for (id_,) in dead}
 
 
 def silences(path: Path, now: datetime) -> tuple[list[Silence], list[Silence]]:
     """The silences in force, the first to end first; and the newest of those that are over."""
-    table = tables.silences
-    its = table.c
-    ended = select(table).where(its.ended_at.is_not(None))
     with reading(path) as connection:
-        rows = connection.execute(ended.order_by(its.ended_at.desc(), its.id.desc()).limit(_ENDED))
-        over = [value_of(Silence, row) for row in rows.mappings()]
-        open_ = not_ended(connection)
+        rows = connection.execute(
+            "SELECT * FROM silences WHERE ended_at IS NOT NULL ORDER BY ended_at DESC, id DESC LIMIT ?",
+            (_ENDED,),
+        )
+        over = [value_of(Silence, row) for row in rows]
+        rows = connection.execute("SELECT * FROM silences WHERE ended_at IS NULL ORDER BY id")
+        open_ = [value_of(Silence, row) for row in rows]
     in_force = sorted((one for one in open_ if one.in_force(now)), key=lambda one: one.expires_at)
     # their end is told within a second, or at the daemon's next start
     return in_force, [one for one in reversed(open_) if not one.in_force(now)] + over
@@ -216,9 +193,11 @@ def silences(path: Path, now: datetime) -> tuple[list[Silence], list[Silence]]:
 
 def spend(path: Path, day: date) -> list[SpendRow]:
     """The spending of each key on a UTC day."""
-    query = select(tables.spend).where(_spend.day == day).order_by(_spend.key)
     with reading(path) as connection:
-        return [value_of(SpendRow, row) for row in connection.execute(query).mappings()]
+        rows = connection.execute(
+            "SELECT * FROM spend WHERE day = ? ORDER BY key", (day.isoformat(),)
+        )
+        return [value_of(SpendRow, row) for row in rows]
 
 
 def spent_by_key(path: Path) -> dict[str, tuple[float, int, bool]]:
@@ -228,29 +207,47 @@ def spent_by_key(path: Path) -> dict[str, tuple[float, int, bool]]:
     """
     if not path.exists():
         return {}
-    holds = tables.holds.c
-    booked = select(_spend.key, _spend.settled_usd.label("usd"), _spend.probes, _spend.estimated)
-    each = booked.union_all(select(holds.key, holds.usd, literal(1), literal(0))).subquery().c
-    query = select(
-        each.key, func.sum(each.usd), func.sum(each.probes), func.max(each.estimated)
-    ).group_by(each.key)
     with reading(path) as connection:
-        return {
-            key: (usd, probes, bool(estimated))
-            for key, usd, probes, estimated in connection.execute(query)
-        }
+        rows = connection.execute(
+            """
+            SELECT key, sum(usd), sum(probes), max(estimated) FROM (
+                SELECT key, settled_usd AS usd, probes, estimated FROM spend
+                UNION ALL SELECT key, usd, 1, 0 FROM holds
+            ) GROUP BY key
+            """
+        )
+        return {key: (usd, probes, bool(estimated)) for key, usd, probes, estimated in rows}
 
 
 def propagation(path: Path, *, now: datetime) -> tuple[list[Opening], list[OngoingWait]]:
     """The openings, oldest first, and the active targets that wait at `now`."""
-    shut = _targets.state.in_([State.PROPAGATING, State.UNVERIFIED])
-    query = select(tables.targets).where(_targets.active, shut).order_by(_targets.name)
+    openings, waits = list[Opening](), list[OngoingWait]()
+    for one in openings_and_waits(path, now=now):
+        if isinstance(one, Opening):
+            openings.append(one)
+        else:
+            waits.append(one)
+    return openings, waits
+
+
+def openings_and_waits(path: Path, *, now: datetime) -> Iterator[Opening | OngoingWait]:
+    """The same one by one, as they are read."""
     with reading(path) as connection:
-        waits = [_waiting(row, now) for row in connection.execute(query).mappings()]
-        return latest_openings(connection), [wait for wait in waits if wait]
+        yield from (
+            value_of(Opening, row)
+            for row in connection.execute(
+                "SELECT * FROM (SELECT * FROM openings ORDER BY id DESC LIMIT ?) ORDER BY id",
+                (OPENINGS_MOST,),
+            )
+        )
+        rows = connection.execute(
+            "SELECT * FROM targets WHERE active AND state IN (?, ?) ORDER BY name",
+            (State.PROPAGATING, State.UNVERIFIED),
+        )
+        yield from (wait for row in rows if (wait := _waiting(row, now)))
 
 
-def _waiting(row: RowMapping, now: datetime) -> OngoingWait | None:
+def _waiting(row: sqlite3.Row, now: datetime) -> OngoingWait | None:
     target = value_of(Target, row, capability=value_of(Capability, row))
     try:
         return waiting_of(target, from_json(json.loads(row["memory"])), now)
@@ -258,12 +255,21 @@ def _waiting(row: RowMapping, now: datetime) -> OngoingWait | None:
         return None  # the daemon logs an unreadable memory
 
 
-def latest_openings(connection: Connection) -> list[Opening]:
-    """The newest openings, oldest first."""
-    table = tables.openings
-    newest = select(table).order_by(table.c.id.desc()).limit(_OPENINGS)
-    rows = connection.execute(newest).mappings().all()
-    return [value_of(Opening, row) for row in reversed(rows)]
+#: The full probes' runs of the targets that are wanted, added up where their latencies are equal.
+#: The run's own route: answers of a key's earlier route do not count for this one.
+_RUNS = """
+    SELECT model, surface, route, contract, diagnosis, answered, latencies, count(*) AS runs,
+        sum(answers) AS answers, sum(reused) AS reused, sum(fresh) AS fresh,
+        max(connect_ms) AS connect_ms, max(tls_ms) AS tls_ms, max(first_byte_ms) AS first_byte_ms
+    FROM (
+        SELECT model, surface, r.route, contract, r.diagnosis, r.status IS NOT NULL AS answered, latencies,
+            answers, reused, fresh, connect_ms, tls_ms, first_byte_ms
+        FROM runs r JOIN targets t ON t.id = r.target_id
+        WHERE {wanted} AND r.kind = 'full' AND r.last_at >= :since AND r.route = t.route
+        ORDER BY r.id DESC LIMIT :limit
+    )
+    GROUP BY 1, 2, 3, 4, 5, 6, 7
+"""
 
 
 def routes(path: Path, *, since: datetime, of: tuple[str, str] | None = None) -> list[RouteOfModel]:
@@ -273,74 +279,76 @@ def routes(path: Path, *, since: datetime, of: tuple[str, str] | None = None) ->
     before is counted whole. `of` is the one model and surface that is wanted: of it the newest runs, so that
     thousands of targets take no longer. Raises StoreError when the database cannot be read.
     """
-    place = (_targets.model, _targets.surface, _targets.route, _targets.contract)
-    wanted: list[ColumnElement[bool]] = [_targets.active]
-    if of:
-        wanted += [_targets.model == of[0], _targets.surface == of[1]]
+    wanted = "active AND model = :model AND surface = :surface" if of else "active"
+    model, surface = of or (None, None)
+    values = {
+        "model": model,
+        "surface": surface,
+        "since": stored(since),
+        "limit": _RECENT if of else -1,
+    }
+    found = dict[_Place, _Compared]()
     with reading(path) as connection:
         states = connection.execute(
-            select(*place, _targets.state, func.count().label("targets"))
-            .where(*wanted)
-            .group_by(*place, _targets.state)
-            .order_by(_targets.model, _targets.surface, _targets.contract, _targets.route)
-        ).all()
-        # the run's own route: answers of a key's earlier route do not count for this one
-        runs = connection.execute(
-            select(*_COMPARED, _targets.model, _targets.surface, _targets.contract)
-            .join_from(tables.runs, tables.targets)
-            .where(
-                *wanted,
-                _runs.kind == ProbeKind.FULL,
-                _runs.last_at >= since,
-                _runs.route == _targets.route,
-            )
-            .order_by(_runs.id.desc())
-            .limit(_RECENT if of else None)
-        ).all()
-    runs_of = defaultdict[_Place, list[Any]](list)
-    for run in runs:
-        runs_of[run.model, run.surface, run.route, run.contract].append(run)
-    states_of = defaultdict[_Place, dict[str, int]](dict)
-    for row in states:
-        states_of[row.model, row.surface, row.route, row.contract][row.state] = row.targets
-    return [_compared(place, counted, runs_of[place]) for place, counted in states_of.items()]
+            f"""
+            SELECT model, surface, route, contract, state, count(*) FROM targets WHERE {wanted}
+            GROUP BY 1, 2, 3, 4, 5 ORDER BY model, surface, contract, route
+            """,
+            values,
+        )
+        for *place, state, count in states:
+            found.setdefault(tuple(place), _Compared()).states[state] = count
+        for row in connection.execute(_RUNS.format(wanted=wanted), values):
+            found[tuple(row)[:4]].add(row)
+    return [compared.as_route(place) for place, compared in found.items()]
 
 
-def _compared(place: _Place, states: Mapping[str, int], runs: list[Any]) -> RouteOfModel:
-    model, surface, route, contract = place
-    by_diagnosis = defaultdict[str, list[_Counted]](list)
-    answered: list[Counts] = []
-    for run in runs:
-        counts = from_text(run.latencies)
-        by_diagnosis[run.diagnosis].append((run.answers, counts))
-        if run.status is not None:
-            answered.append(counts)
-    counted = {name: _of_one(several) for name, several in by_diagnosis.items()}
-    latencies = merged(answered)
-    return RouteOfModel(
-        model=model,
-        surface=surface,
-        route=route,
-        contract=Contract(contract),
-        states=states,
-        answers=sum(run.answers for run in runs),
-        latency_median_ms=percentile(latencies, 0.5),
-        latency_p95_ms=percentile(latencies, 0.95),
-        connect_ms=_slowest(runs, "connect_ms"),
-        tls_ms=_slowest(runs, "tls_ms"),
-        first_byte_ms=_slowest(runs, "first_byte_ms"),
-        reused=sum(run.reused for run in runs),
-        fresh=sum(run.fresh for run in runs),
-        by_diagnosis=dict(sorted(counted.items(), key=lambda item: -item[1].count)),
-    )
+@dataclass(slots=True)
+class _Compared:
+    """One place, added up row by row: a week of thousands of targets has tens of thousands of runs."""
 
+    states: dict[str, int] = field(default_factory=dict)
+    answers: Counter[str] = field(default_factory=Counter)
+    latencies: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    answered: Counter[int] = field(default_factory=Counter)
+    connections: Counter[str] = field(default_factory=Counter)
+    slowest: dict[str, float] = field(default_factory=dict)
 
-def _of_one(runs: list[_Counted]) -> AnswersOfOne:
-    counts = merged([counts for _, counts in runs])
-    return AnswersOfOne(
-        sum(answers for answers, _ in runs), percentile(counts, 0.5), percentile(counts, 0.95)
-    )
+    def add(self, row: sqlite3.Row) -> None:
+        diagnosis = row["diagnosis"]
+        self.answers[diagnosis] += row["answers"]
+        for bucket, count in from_text(row["latencies"]).items():
+            self.latencies[diagnosis][bucket] += count * row["runs"]
+            if row["answered"]:
+                self.answered[bucket] += count * row["runs"]
+        for how in ("reused", "fresh"):
+            self.connections[how] += row[how]
+        for phase in ("connect_ms", "tls_ms", "first_byte_ms"):
+            if row[phase] is not None:
+                self.slowest[phase] = max(row[phase], self.slowest.get(phase, 0.0))
 
-
-def _slowest(runs: list[Any], phase: str) -> float | None:
-    return max((ms for run in runs if (ms := getattr(run, phase)) is not None), default=None)
+    def as_route(self, place: _Place) -> RouteOfModel:
+        model, surface, route, contract = place
+        return RouteOfModel(
+            model=model,
+            surface=surface,
+            route=route,
+            contract=Contract(contract),
+            states=self.states,
+            answers=self.answers.total(),
+            latency_median_ms=percentile(self.answered, 0.5),
+            latency_p95_ms=percentile(self.answered, 0.95),
+            connect_ms=self.slowest.get("connect_ms"),
+            tls_ms=self.slowest.get("tls_ms"),
+            first_byte_ms=self.slowest.get("first_byte_ms"),
+            reused=self.connections["reused"],
+            fresh=self.connections["fresh"],
+            by_diagnosis={
+                diagnosis: AnswersOfOne(
+                    count,
+                    percentile(self.latencies[diagnosis], 0.5),
+                    percentile(self.latencies[diagnosis], 0.95),
+                )
+                for diagnosis, count in self.answers.most_common()
+            },
+        )

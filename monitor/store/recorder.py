@@ -19,7 +19,7 @@ from monitor.access.silences import Silence
 from monitor.access.target import Target
 from monitor.access.wait_times import Opening
 from monitor.access.words import DeclarationKind, EventKind
-from monitor.store import inbox, queries, runs, tables, targets
+from monitor.store import runs, tables, targets
 from monitor.store.database import CommitWatch, damage, migrate, writing_engine
 from monitor.store.database_files import (
     DatabaseFiles,
@@ -28,6 +28,7 @@ from monitor.store.database_files import (
     make_file,
 )
 from monitor.store.errors import HEAD, StoreError, damage_report
+from monitor.store.inbox import WAITING_MOST
 from monitor.store.outbox import Outbox, release_leases
 from monitor.store.records import (
     Change,
@@ -197,7 +198,7 @@ class Recorder:
 
     async def openings(self) -> list[Opening]:
         """The newest propagation records, oldest first."""
-        return await self._do(queries.latest_openings)
+        return await self._do(targets.latest_openings)
 
     # --- inbox and declarations ---
 
@@ -207,7 +208,7 @@ class Recorder:
         last = self._commits.version()
         if last is not None and last == self._inbox_empty_at:
             return []
-        found = await self._do(inbox.waiting)
+        found = await self._do(_waiting)
         self._inbox_empty_at = None if found else last
         return found
 
@@ -245,11 +246,11 @@ class Recorder:
     async def untaken_declarations(self) -> list[Declaration]:
         """Declarations that no `Change` has taken yet, earliest first."""
         untaken = tables.declarations.c.taken_at.is_(None)
-        return await self._do(lambda connection: queries.declarations(connection, untaken))
+        return await self._do(lambda connection: targets.declarations(connection, untaken))
 
     async def newest_declarations(self) -> dict[str, Declaration]:
         """The latest declaration of each organization and key, by subject."""
-        return {one.subject: one for one in await self._do(queries.declarations)}
+        return {one.subject: one for one in await self._do(targets.declarations)}
 
     async def facts_since(self, kind: EventKind, day: date) -> list[dict[str, Any]]:
         """The facts of each event of this kind since the beginning of the UTC day `day`."""
@@ -296,6 +297,16 @@ def _open(
             commits = CommitWatch(path)
         undo.pop_all()
     return lock, connection, commits, memo, value_of(DaemonRow, before) if before else None
+
+
+def _waiting(connection: Connection) -> list[InboxItem]:
+    """The submitted requests that are not settled yet, in order."""
+    its = tables.inbox.c
+    rows = connection.execute(
+        # the condition of the partial index, which has only these rows
+        select(tables.inbox).where(its.taken_at.is_(None)).order_by(its.id).limit(WAITING_MOST)
+    )
+    return [value_of(InboxItem, row) for row in rows.mappings()]
 
 
 def _note_start(connection: Connection, now: datetime, before: DaemonRow | None) -> None:

@@ -3,22 +3,15 @@
 The file grows with what changes and not with time: equal answers in a row share one row, and closed runs
 are deleted some day, with the settled requests and old holds. Of old spending the total of each key is
 kept. Transitions, events, notifications, openings and declarations are kept for ever.
-
-A run counts its latencies in buckets of growing width: little to store, and percentiles within 5 %. One
-count per bucket that occurred is stored as JSON: `{"50": 812, "51": 190}`.
 """
 
 import json
-import math
-from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     Connection,
-    RowMapping,
     bindparam,
     delete,
     exists,
@@ -32,7 +25,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from monitor.access.words import Code, Gate, ProbeKind
 from monitor.store import tables
-from monitor.store.records import AnswerRecord, Run, value_of
+from monitor.store.latencies import Counts, from_text
+from monitor.store.records import AnswerRecord
 
 #: Request ids kept per run: enough for a support ticket.
 REQUEST_IDS = 5
@@ -46,12 +40,6 @@ EARLIER = date(1970, 1, 1)
 
 #: Runs checked in one step, so that the writer is delayed by milliseconds only.
 _STEP = 500
-
-#: Ratio of the middles of neighbouring buckets: the error of a percentile is at most half of the step.
-_RATIO = 1.1
-_LOG = math.log(_RATIO)
-#: Longest latency in milliseconds; longer ones are counted in its bucket.
-_LONGEST = 1e6
 
 _runs = tables.runs.c
 _newer = tables.runs.alias("newer").c
@@ -88,9 +76,6 @@ RunKey = tuple[int, ProbeKind]
 #: What equal answers have in common: route, diagnosis, status, gate, message. The route is part of it: a
 #: provider's answer never continues a run of OpenAI's.
 RunContents = tuple[str, Code | None, int | None, Gate | None, str]
-
-#: Answers by bucket: bucket n is around 1.1 ** n milliseconds.
-Counts = Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,26 +139,6 @@ def further_answer(id_: int, answer: AnswerRecord) -> dict[str, Any]:
     }
 
 
-def run_of(row: RowMapping, target: str) -> Run:
-    """The run of a row of `runs`, of the target with this name."""
-    requests = json.loads(row["request_ids"])
-    counts = from_text(row["latencies"])
-    least, most = row["latency_min_ms"], row["latency_max_ms"]
-    median, late = percentile(counts, 0.5) or 0.0, percentile(counts, 0.95) or 0.0
-    return value_of(
-        Run,
-        row,
-        target=target,
-        count=row["answers"],
-        request_ids=tuple(id_ for id_, _ in requests),
-        request_times=tuple(datetime.fromisoformat(at) for _, at in requests),
-        latency_mean_ms=row["latency_sum_ms"] / row["answers"],
-        # the middle of a bucket may lie outside the measured range
-        latency_median_ms=min(max(median, least), most),
-        latency_p95_ms=min(max(late, least), most),
-    )
-
-
 def prune(connection: Connection, after: int, now: datetime) -> tuple[int, int]:
     """Delete the runs that are too old among the next ones with ids above `after`.
 
@@ -225,38 +190,3 @@ def _fold_spending(connection: Connection, before: date) -> None:
         )
     )
     connection.execute(delete(tables.spend).where(*old))
-
-
-def added(counts: Counts, ms: float) -> dict[int, int]:
-    """The counts with one more latency, in milliseconds."""
-    bucket = round(math.log(min(ms, _LONGEST)) / _LOG) if ms > 1.0 else 0
-    return {**counts, bucket: counts.get(bucket, 0) + 1}
-
-
-def merged(several: list[Counts]) -> Counts:
-    """The counts of several runs together."""
-    total = defaultdict[int, int](int)
-    for counts in several:
-        for bucket, count in counts.items():
-            total[bucket] += count
-    return total
-
-
-def percentile(counts: Counts, share: float) -> float | None:
-    """The latency in milliseconds that this share (0 to 1) of answers did not exceed; None without any."""
-    wanted, seen = share * sum(counts.values()), 0
-    for bucket in sorted(counts):
-        seen += counts[bucket]
-        if seen >= wanted:
-            return round(float(_RATIO**bucket), 1)
-    return None
-
-
-def to_text(counts: Counts) -> str:
-    """The counts in their stored form."""
-    return json.dumps(counts)
-
-
-def from_text(text: str) -> dict[int, int]:
-    """The counts that `to_text` wrote."""
-    return {int(bucket): count for bucket, count in json.loads(text).items()}

@@ -1,21 +1,16 @@
-"""The queries of `status` and `healthcheck`, made without SQLAlchemy so that these commands start fast.
-
-A container's health check runs every half minute, and importing SQLAlchemy takes longer than all the rest.
-"""
+"""The queries of `status` and `healthcheck`."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 
 from monitor.access.silences import Silence
 from monitor.access.words import Code
-from monitor.store.errors import StoreError, of_sqlite, read_only, require, require_head
+from monitor.store.connections import reading
 from monitor.store.records import DaemonRow, NotificationState, Status, TargetStatus, value_of
 
-_IS_MIGRATED = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
 _DAEMON = "SELECT pid, started_at, progress_at, stopped_at, status FROM daemon"
 
 _TARGETS = """
@@ -49,14 +44,6 @@ _SILENCED = """
     SELECT count(*) FROM notifications
     WHERE silence_id IN (SELECT id FROM silences WHERE ended_at IS NULL)
 """
-
-# used only where `detect_types` asks for it
-sqlite3.register_converter(
-    # to put the zone into a time afterwards takes three times as long
-    "datetime",
-    lambda stored: datetime.fromisoformat(f"{stored.decode()}+00:00"),
-)
-sqlite3.register_converter("date", lambda stored: date.fromisoformat(stored.decode()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +81,16 @@ def no_answer_reasons(path: Path) -> list[tuple[str, str]]:
         return [(str(why), str(who)) for why, who in connection.execute(_NO_ANSWER, (code, code))]
 
 
-def status(path: Path, *, now: datetime) -> Status:
+def status(path: Path, *, now: datetime, known: Mapping[str, TargetStatus] | None = None) -> Status:
     """The active targets by name, notifications, silences and the daemon, as of `now`.
 
+    Of the targets in `known`, from an earlier call, those that did not change are used again.
     Raises StoreError as `queries` do.
     """
     states = NotificationState.PENDING, NotificationState.DEAD
     with reading(path) as connection:
         targets = connection.execute(_TARGETS, (f"{now:%Y-%m-%d}",))
-        found = tuple(value_of(TargetStatus, row) for row in targets)
+        found = tuple(_known(value_of(TargetStatus, row), known or {}) for row in targets)
         counts = dict(connection.execute(_WAITING, states).fetchall())
         pending, dead = (counts.get(state, 0) for state in states)
         oldest = oldest_pending(connection)
@@ -119,24 +107,9 @@ def status(path: Path, *, now: datetime) -> Status:
         )
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A read-only connection in one transaction: all reads see the same moment."""
-    require(path)
-    try:
-        types = sqlite3.PARSE_DECLTYPES | sqlite3.PARSE_COLNAMES
-        with closing(read_only(path, detect_types=types)) as connection:
-            connection.row_factory = sqlite3.Row
-            connection.execute("BEGIN")
-            found = None
-            if connection.execute(_IS_MIGRATED).fetchone():
-                (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-            require_head(path, found)
-            yield connection
-    except (sqlite3.Error, OSError) as error:
-        raise of_sqlite(path, error) from error
-    except (ValueError, TypeError) as error:
-        raise StoreError(f"{path}: the database is damaged (a value cannot be read)") from error
+def _known(one: TargetStatus, known: Mapping[str, TargetStatus]) -> TargetStatus:
+    before = known.get(one.target)
+    return before if before is not None and before == one else one
 
 
 def oldest_pending(connection: sqlite3.Connection) -> datetime | None:

@@ -33,6 +33,7 @@ from monitor.access.memory import TargetState, to_json
 from monitor.access.silences import Silence, silenced_by
 from monitor.store import tables
 from monitor.store.errors import StoreError
+from monitor.store.latencies import added, to_text
 from monitor.store.records import (
     AnswerRecord,
     Change,
@@ -44,11 +45,9 @@ from monitor.store.runs import (
     UPDATE_RUN,
     OpenRun,
     RunKey,
-    added,
     first_answer,
     further_answer,
     last_run,
-    to_text,
 )
 
 _DIALECT = sqlite.dialect(paramstyle="named")

@@ -18,7 +18,7 @@ from monitor.access.words import DeclarationKind, State
 from monitor.oneshot.evidence_text import markdown
 from monitor.store import page_queries, queries
 from monitor.store.records import NotificationState, RouteOfModel, TargetStatus
-from monitor.store.targets import TargetRecord, target_record
+from monitor.store.target_record import TargetRecord, target_record
 from monitor.web import page_values as values
 from monitor.web.api import DESCRIBED
 from monitor.web.page_values import Chosen

@@ -7,7 +7,7 @@ from monitor.access.diagnosis.advice import advise
 from monitor.config import Settings
 from monitor.oneshot.evidence_bundle import Asked, bundle
 from monitor.store.records import TargetStatus, as_json
-from monitor.store.targets import target_record
+from monitor.store.target_record import target_record
 from monitor.web.permissions import RefusedError
 from monitor.web.site import Site
 

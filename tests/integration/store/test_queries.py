@@ -1,6 +1,7 @@
 """Questions from other processes: their JSON forms, their limits, their plans."""
 
 import json
+import sqlite3
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -8,18 +9,18 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import OperationalError
 from stored import runs_of
 from typer.testing import CliRunner
 
 from monitor.access.holds import Posting, Reservation, Spend
 from monitor.access.words import DeclarationKind, EventKind, Reason
 from monitor.cli.commands import app
-from monitor.store import database, queries, status_queries
+from monitor.store import queries, status_queries
+from monitor.store.connections import reading
 from monitor.store.errors import StoreError
 from monitor.store.inbox import submit_declaration
 from monitor.store.records import Change, NotificationState, as_json
-from monitor.store.targets import target_record
+from monitor.store.target_record import target_record
 
 pytestmark = pytest.mark.anyio
 
@@ -191,12 +192,12 @@ async def test_alerts_and_spend_have_json_forms_too(path, recorder, clock, make)
 
 
 async def test_a_reader_neither_writes_nor_disturbs_the_writer(path, recorder, make):
-    with database.reading(path) as reader:
-        before = reader.exec_driver_sql("SELECT count(*) FROM events").scalar()
+    with reading(path) as reader:
+        before = reader.execute("SELECT count(*) FROM events").fetchone()[0]
         assert await recorder.write([make.change(make.target())]) == [1]
-        assert reader.exec_driver_sql("SELECT count(*) FROM events").scalar() == before == 0
-        with pytest.raises(OperationalError, match="readonly"):
-            reader.exec_driver_sql("DELETE FROM events")
+        assert reader.execute("SELECT count(*) FROM events").fetchone()[0] == before == 0
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            reader.execute("DELETE FROM events")
     assert len(queries.history(path)) == 1
 
 
@@ -263,11 +264,17 @@ def kept_statements():
         if statement.startswith(("SELECT", "UPDATE")) and not executemany:
             statements[statement] = parameters
 
+    def traced(*args, **kwargs) -> sqlite3.Connection:
+        made = connect(*args, **kwargs)
+        made.set_trace_callback(lambda text: keep(None, None, text.strip(), (), None, False))
+        return made
+
+    connect = sqlite3.connect
     event.listen(Engine, "before_cursor_execute", keep)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite3, "connect", traced)
         yield statements
-    finally:
-        event.remove(Engine, "before_cursor_execute", keep)
+    event.remove(Engine, "before_cursor_execute", keep)
 
 
 async def test_no_query_reads_a_large_table_whole(path, recorder, clock, make, ask):

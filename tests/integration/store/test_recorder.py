@@ -14,8 +14,9 @@ from monitor.access.holds import Posting, Reservation, Spend
 from monitor.access.memory import TargetState
 from monitor.access.words import Contract, DeclarationKind, State
 from monitor.store import database, status_queries
-from monitor.store.database_files import FileLock, is_refusing
+from monitor.store.database_files import FileLock
 from monitor.store.errors import LockedError, StoreError, UnavailableError
+from monitor.store.liveness import is_refusing
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change
 from monitor.store.tally import Tally

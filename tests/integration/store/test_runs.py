@@ -9,9 +9,9 @@ from stored import runs_of
 
 from monitor.access.words import Code, Contract, ProbeKind
 from monitor.store.errors import StoreError
+from monitor.store.latencies import added, from_text, percentile, to_text
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change
-from monitor.store.runs import added, from_text, merged, percentile, to_text
 
 pytestmark = pytest.mark.anyio
 
@@ -112,7 +112,6 @@ def test_percentiles_are_within_5_percent_and_the_text_stays_small():
         assert percentile(counts, share) == pytest.approx(values[int(share * 20_000)], rel=0.055)
     assert from_text(to_text(counts)) == counts
     assert len(to_text(counts)) < 1500
-    assert percentile(merged([counts, counts]), 0.5) == percentile(counts, 0.5)
 
 
 @pytest.mark.parametrize("ms", [0.0, 0.4, 1.0, -3.0, 1e9, float("inf")])
