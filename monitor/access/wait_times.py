@@ -8,7 +8,7 @@ own and access over a provider's route are never put together.
 import math
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -248,15 +248,34 @@ class _Sample:
         return Summary(*group, len(self.waits), len(self.still), self.unmeasured, *at)
 
 
-def summaries(openings: Sequence[Opening], waiting: Sequence[OngoingWait]) -> list[Summary]:
-    """A summary per contract, and one per contract, model and organization; direct routes first."""
-    # one pass over all: each key of a pool is a group of its own, so there may be as many as openings
-    groups = defaultdict[_Group, _Sample](_Sample)
-    for one in chain[Opening | OngoingWait](openings, waiting):
-        groups[one.contract, None, None].add(one)
-        groups[one.contract, one.model, one.scope].add(one)
-    ordered = sorted(groups, key=lambda group: (group[0], group[1] or "", group[2] or ""))
-    return [groups[group].summary(group) for group in ordered]
+class Samples:
+    """Openings and waits, one by one, in their groups: there may be more than anybody keeps."""
+
+    def __init__(self, several: Iterable[Opening | OngoingWait] = ()) -> None:
+        # each key of a pool is a group of its own, so there may be as many as openings
+        self._groups = defaultdict[_Group, _Sample](_Sample)
+        for one in several:
+            self.add(one)
+
+    def add(self, one: Opening | OngoingWait) -> None:
+        """Count an opening, or a wait that goes on."""
+        self._groups[one.contract, None, None].add(one)
+        self._groups[one.contract, one.model, one.scope].add(one)
+
+    def of(self, contract: Contract) -> tuple[Sequence[float], Sequence[float]]:
+        """The measured waits of a contract in seconds: ended with an opening, and going on."""
+        sample = self._groups.get((contract, None, None), _Sample())
+        return sample.waits, sample.still
+
+    def summaries(self) -> Iterator[Summary]:
+        """A summary per contract, and one per contract, model and organization; direct routes first."""
+        ordered = sorted(self._groups, key=lambda group: (group[0], group[1] or "", group[2] or ""))
+        return (self._groups[group].summary(group) for group in ordered)
+
+
+def summaries(openings: Iterable[Opening], waiting: Iterable[OngoingWait]) -> list[Summary]:
+    """The summaries of these; see `Samples`."""
+    return list(Samples(chain[Opening | OngoingWait](openings, waiting)).summaries())
 
 
 def typical_wait(

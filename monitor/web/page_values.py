@@ -1,6 +1,6 @@
 """What the pages say, from what the database has. Pure: values in, words and rows out."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -15,11 +15,11 @@ from monitor.access.silences import Silence
 from monitor.access.wait_times import (
     OngoingWait,
     Opening,
+    Samples,
     Step,
     Summary,
     curve_of,
     share_by,
-    summaries,
 )
 from monitor.access.words import Contract, State
 from monitor.store.page_queries import Timelines, Transition
@@ -253,19 +253,6 @@ class Waiting:
     added: str
 
 
-def charts_of(openings: Sequence[Opening], waiting: Sequence[OngoingWait]) -> list[Chart]:
-    """A curve for each contract: access of one's own and a provider's are never put together."""
-    made = []
-    for contract in Contract:
-        steps, waits, still = _steps(contract, openings, waiting)
-        if not steps and not still:
-            continue
-        said = f"{contract}: {len(waits)} measured openings, {len(still)} waiting"
-        svg = Markup(curve(steps, still, said))  # noqa: S704  made of figures and words of ours
-        made.append(Chart(said, svg))
-    return made
-
-
 @dataclass(frozen=True, slots=True)
 class Waits:
     """What the page of propagation shows: counts, curves, and the first or newest of what there is."""
@@ -281,20 +268,46 @@ class Waits:
 
 
 def waits_of(
-    openings: Sequence[Opening], waiting: Sequence[OngoingWait], *, groups: int, newest: int
+    openings_and_waits: Iterable[Opening | OngoingWait], *, groups: int, newest: int
 ) -> Waits:
     """What is shown of these openings and waits: at most so many groups and waits, and so many openings."""
-    found = summaries(openings, waiting)
-    steps = {contract: _steps(contract, openings, waiting) for contract in Contract}
+    samples, last, waiting = Samples(), deque[Opening](maxlen=newest), list[OngoingWait]()
+    openings = still_waiting = 0
+    for one in openings_and_waits:
+        samples.add(one)
+        if isinstance(one, Opening):
+            openings += 1
+            last.append(one)
+        else:
+            still_waiting += 1
+            if len(waiting) < groups:
+                waiting.append(one)
+    found = list(samples.summaries())
+    steps = {contract: curve_of(*samples.of(contract)) for contract in Contract}
     return Waits(
-        openings=len(openings),
-        waiting=len(waiting),
-        charts=charts_of(openings, waiting),
+        openings=openings,
+        waiting=still_waiting,
+        charts=[
+            _chart(contract, steps[contract], *samples.of(contract))
+            for contract in Contract
+            if any(samples.of(contract))
+        ],
         groups=found[:groups],
         more_groups=max(len(found) - groups, 0),
-        places=[(wait, _place(wait, *steps[wait.contract][:2])) for wait in waiting[:groups]],
-        newest=list(reversed(openings[-newest:])),
+        places=[
+            (wait, _place(wait, steps[wait.contract], samples.of(wait.contract)[0]))
+            for wait in waiting
+        ],
+        newest=list(reversed(last)),
     )
+
+
+def _chart(
+    contract: Contract, steps: Sequence[Step], waits: Sequence[float], still: Sequence[float]
+) -> Chart:
+    """The curve of a contract: access of one's own and a provider's are never put together."""
+    said = f"{contract}: {len(waits)} measured openings, {len(still)} waiting"
+    return Chart(said, Markup(curve(steps, still, said)))  # noqa: S704  made of figures and words of ours
 
 
 def _place(wait: OngoingWait, steps: Sequence[Step], waits: Sequence[float]) -> str:
@@ -316,18 +329,6 @@ def waiting_rows(
             added = f"up to {every:.0f} s" if every < 120 else f"up to {every / 60:.0f} min"
         made.append(Waiting(wait, place, added))
     return made
-
-
-def _steps(
-    contract: Contract, openings: Sequence[Opening], waiting: Sequence[OngoingWait]
-) -> tuple[list[Step], list[float], list[float]]:
-    waits = [
-        one.wait_s
-        for one in openings
-        if one.contract is contract and one.began.measured and one.wait_s is not None
-    ]
-    still = [one.wait_s for one in waiting if one.contract is contract]
-    return curve_of(waits, still), waits, still
 
 
 # --- words of single values ---

@@ -238,8 +238,8 @@ async def propagation(request: web.Request) -> web.Response:
 
 
 def _waits(database: Path) -> values.Waits:
-    openings, waiting = queries.propagation(database, now=datetime.now(UTC))
-    return values.waits_of(openings, waiting, groups=_GROUPS, newest=_OPENINGS)
+    found = queries.openings_and_waits(database, now=datetime.now(UTC))
+    return values.waits_of(found, groups=_GROUPS, newest=_OPENINGS)
 
 
 async def notifications(request: web.Request) -> web.Response:
