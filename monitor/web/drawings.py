@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
+from typing import NamedTuple
 
 from monitor.access.wait_times import Step, share_by
 from monitor.access.words import DeclarationKind, State
@@ -30,8 +31,7 @@ GAPS = "gaps"
 _CURVE_WIDE, _CURVE_HIGH, _LEFT, _BELOW = 640.0, 240.0, 44.0, 32.0
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A stretch of time in which a target was in one state."""
 
     state: State
@@ -96,15 +96,19 @@ def timeline(
     """
     places: dict[State, list[str]] = {}
     begun = None
+    narrow = finest / _WIDE * (axis.end - axis.start)
     for number, one in enumerate(spans, 1):
-        begun, end = axis.x(one.start) if begun is None else begun, axis.x(one.end)
-        if number == len(spans):  # the present one is seen however short it is
-            begun = max(min(begun, end - finest), 0.0)
-        elif end - begun < finest:
+        state, start, until = one
+        begun = start if begun is None else begun
+        is_last = number == len(spans)
+        if until - begun < narrow and not is_last:
             continue
-        high = _HEIGHTS[one.state]
-        rectangle = f"M{begun:g} {_HIGH - high:g}h{end - begun:.4g}v{high:g}H{begun:g}z"
-        places.setdefault(one.state, []).append(rectangle)
+        x, end = axis.x(begun), axis.x(until)
+        if is_last:  # the present one is seen however short it is
+            x = max(min(x, end - finest), 0.0)
+        high = _HEIGHTS[state]
+        rectangle = f"M{x:g} {_HIGH - high:g}h{end - x:.4g}v{high:g}H{x:g}z"
+        places.setdefault(state, []).append(rectangle)
         begun = None
     parts = [
         f'<path class="s-{state}" d="{"".join(rectangles)}"/>'
