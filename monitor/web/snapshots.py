@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,10 +16,13 @@ from monitor.store import status_queries
 from monitor.store.records import Status, TargetStatus
 
 #: Queries at a time; others wait for their turn.
-_THREADS = 4
+_THREADS = 2
 #: Seconds for which the same is not read again, and how many times as long as reading it takes:
 #: the reading of thousands of targets must not take the time of the pages.
 _FRESH, _COST = 1.0, 10.0
+#: From this share of that time on it is read anew while who asks still gets the present one: on one core a
+#: page that had to wait for thousands of targets would take three times as long.
+_AHEAD = 2 / 3
 #: The same when something was recorded meanwhile: who is told of it asks at once, and must not see the old.
 _COST_OF_NEWS = 4.0
 #: Results of different queries that are kept; the one that was not asked for longest gives way.
@@ -65,6 +68,8 @@ class Reader:
         self._threads = ThreadPoolExecutor(_THREADS, "query")
         self._kept: OrderedDict[Any, _Kept] = OrderedDict()
         self._heard_at = 0.0
+        #: the targets that were read last: those that did not change are not kept twice
+        self._known: Mapping[str, TargetStatus] = {}
 
     def close(self) -> None:
         """End the threads; queries under way are not waited for."""
@@ -86,18 +91,35 @@ class Reader:
         self._kept.move_to_end(name)
         if len(self._kept) > _KEPT_MOST:
             self._kept.popitem(last=False)
-        async with kept.reading:  # one reads, the others take what it read
-            began = time.monotonic()
-            news = self._heard_at >= kept.began and began >= kept.soonest
-            if news or began >= kept.stale_at:
-                kept.value, kept.stale_at = None, began  # an error must not show the old one as new
-                kept.value = await self.ask(query, *args, **kwargs)
-                ended = time.monotonic()
-                kept.began = began
-                kept.stale_at = ended + max(_FRESH, _COST * (ended - began))
-                kept.soonest = ended + _COST_OF_NEWS * (ended - began)
-            found: T = kept.value
-            return found
+        while True:
+            now = time.monotonic()
+            news = self._heard_at >= kept.began and now >= kept.soonest
+            old = news or now >= kept.stale_at
+            if kept.reading is None and (old or now >= kept.ahead_at):
+                kept.reading = asyncio.create_task(
+                    self._read(kept, self.ask(query, *args, **kwargs))
+                )
+                kept.reading.add_done_callback(_take_error)
+            if not old:
+                found: T = kept.value
+                return found
+            assert kept.reading is not None  # noqa: S101
+            await asyncio.shield(kept.reading)  # one reads, the others take what it read
+
+    async def _read(self, kept: "_Kept", asked: Awaitable[Any]) -> None:
+        began = time.monotonic()
+        try:
+            kept.value = await asked
+        except BaseException:
+            kept.value, kept.stale_at = None, began  # an error must not show the old one as new
+            raise
+        finally:
+            kept.reading = None
+        ended = time.monotonic()
+        lasts = max(_FRESH, _COST * (ended - began))
+        kept.began = began
+        kept.ahead_at, kept.stale_at = ended + _AHEAD * lasts, ended + lasts
+        kept.soonest = ended + _COST_OF_NEWS * (ended - began)
 
     def heard(self) -> None:
         """Something was recorded: what was read before is not true any more."""
@@ -109,7 +131,16 @@ class Reader:
 
     def _targets(self, database: Path) -> Snapshot:
         now = datetime.now(UTC)
-        return Snapshot.of(status_queries.status(database, now=now), self._pools, now)
+        status = status_queries.status(database, now=now, known=self._known)
+        snapshot = Snapshot.of(status, self._pools, now)
+        self._known = snapshot.by_name
+        return snapshot
+
+
+def _take_error(reading: asyncio.Task[None]) -> None:
+    """Who asked has the error already; when nobody waits, who asks next reads again."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 @dataclass(slots=True)
@@ -118,6 +149,7 @@ class _Kept:
 
     value: Any = None
     began: float = 0.0
+    ahead_at: float = 0.0
     stale_at: float = 0.0
     soonest: float = 0.0
-    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    reading: asyncio.Task[None] | None = None

@@ -123,6 +123,18 @@ async def test_status_shows_active_targets_only_and_the_daemon(path, recorder, c
     assert as_json(status.daemon)["status"]["probes"] == 7
 
 
+async def test_targets_that_did_not_change_are_used_again(path, recorder, clock, make):
+    first, second = make.target(), make.target("second")
+    await recorder.register([first, second])
+    known = {one.target: one for one in status_queries.status(path, now=clock.now).targets}
+    await recorder.write([Change(second.name, make.gated)])
+    now = {
+        one.target: one for one in status_queries.status(path, now=clock.now, known=known).targets
+    }
+    assert now[first.name] is known[first.name]
+    assert now[second.name].state == "unverified"
+
+
 async def test_money_is_counted_by_month_and_by_day_with_what_is_held(path, recorder, clock, make):
     today = clock.now.date()
     spends = [

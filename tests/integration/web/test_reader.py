@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -73,3 +74,46 @@ async def test_who_is_told_of_something_new_does_not_see_the_old(reader):
         while await reader.lately(query) == 1:  # noqa: ASYNC110 - within four times nothing
             await asyncio.sleep(0)
     assert await reader.lately(query) == 2
+
+
+async def test_what_is_nearly_old_is_read_anew_while_who_asks_gets_the_present_one(reader):
+    """A page that waits for thousands of targets takes three times as long."""
+    asked, go_on = [], threading.Event()
+
+    def query(_):
+        asked.append(1)
+        if len(asked) > 1:
+            go_on.wait(30)
+        return len(asked)
+
+    found = [await reader.lately(query)]
+    async with asyncio.timeout(30):
+        while len(asked) == 1:
+            found.append(await reader.lately(query))
+            await asyncio.sleep(0)
+        found.append(await reader.lately(query))  # while it is being read
+    assert set(found) == {1}
+    go_on.set()
+    async with asyncio.timeout(30):
+        while await reader.lately(query) == 1:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def test_a_reading_ahead_that_fails_is_no_error_of_who_did_not_wait_for_it(reader, caplog):
+    asked = []
+
+    def query(_):
+        asked.append(1)
+        if len(asked) == 2:
+            raise StoreError("the database is locked")
+        return len(asked)
+
+    async with asyncio.timeout(30):
+        while len(asked) < 2:
+            assert await reader.lately(query) == 1
+            await asyncio.sleep(0)
+        with suppress(StoreError):  # who asks while it fails waits for the same reading
+            while await reader.lately(query) == 1:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        assert await reader.lately(query) == 3
+    assert not caplog.records
