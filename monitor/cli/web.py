@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,6 +43,9 @@ def web(
 
     Needs no key and no channel: of the settings' secrets it reads its own tokens only.
     """
+    # structlog would load it for tracebacks, which are not drawn with it here: 5 MB of the page's memory
+    sys.modules["rich"] = None  # type: ignore[assignment]
+
     from monitor.logs.logging_setup import configure
 
     redact_output()
