@@ -46,8 +46,8 @@ audit: requirements.lock ## known vulnerabilities of what the lock pins (needs t
 bench: $(READY) ## what it costs to run: real processes, about 12 minutes; fills the tables of docs/running.md
 	@$(BIN)/python tests/benchmarks/bench.py --json bench.json --docs
 
-bench-page: $(READY) ## what the page costs on a million events: real processes, about 10 minutes
-	@$(BIN)/python tests/benchmarks/bench_page.py
+bench-page: $(READY) ## what the page costs on a million events: real processes, about 15 minutes; fills docs/running.md
+	@$(BIN)/python tests/benchmarks/bench_page.py --json bench-page.json --docs
 
 bench-metrics: $(READY) ## what a scrape of 10,000 targets costs the page, and the daemon: real processes, five minutes
 	@$(BIN)/python tests/benchmarks/bench_metrics.py

@@ -1,6 +1,7 @@
 """What the page costs at size: the real web process on a core of its own, on a million events.
 
     python tests/benchmarks/bench_page.py [--events N] [--keep FOLDER] [--seconds N] [--json PATH]
+        [--page-only] [--docs]
 
 The database (10,000 targets in 40 pools and 200 organizations) goes through the recorder, which takes
 minutes: with --keep it is made once in that folder, and read there again. Asked are the pages and the API one
@@ -23,11 +24,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import bench_table
 from bench_lab import Lab, Machine, lab, many, memory_mb, percentile, processor_seconds
 from bench_lab import machine as machine_of
 from bench_lab import scenario as scenario_of
 from bench_lab import settings as settings_of
-from page_database import LARGE, Sizes, busiest, fill, settings, watched
+from bench_table import Line
+from page_database import EVENTS_LEAST, LARGE, Sizes, busiest, fill, settings, watched
 
 from monitor.access.events import Event
 from monitor.access.target import Target
@@ -291,19 +294,21 @@ def _shares(times: list[float]) -> dict[str, float]:
     return {"p50_ms": 1000 * percentile(times, 0.5), "p95_ms": 1000 * percentile(times, 0.95)}
 
 
-Line = tuple[str, float, str, float | None]
-
-
 def lines_of(found: dict[str, Any]) -> Iterator[Line]:
     """Each figure, its unit, and what was promised."""
-    large = found["page"]
-    for name, one in large["alone"].items():
+    for name, one in found["page"]["alone"].items():
         most, size = LIMITS.get(name, (None, None))
         yield f"{name}: first byte, 95 %", one["p95_ms"], "ms", most
         yield f"{name}: first byte, median", one["p50_ms"], "ms", None
         yield f"{name}: first byte of what another got, 95 %", one["again_p95_ms"], "ms", None
         yield f"{name}: processor", one["cpu_ms"], "ms", None
         yield f"{name}: size", one["bytes"] / 1000, "kB", size and size / 1000
+    yield from others_of(found)
+
+
+def others_of(found: dict[str, Any]) -> Iterator[Line]:
+    """The figures that are of no single page."""
+    large = found["page"]
     mixed, streamed = large["mixed"], large["streamed"]
     yield "a mix: requests a second (negative: at least)", -mixed["a_second"], "", -0.98 * RATE
     yield "a mix: late answer, 95 %", mixed["p95_ms"], "ms", 150
@@ -332,7 +337,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0, help="of the mix and of the streams")
     parser.add_argument("--json", type=Path, help="where the figures are written")
     parser.add_argument("--page-only", action="store_true", help="leave the daemon's cost out")
+    parser.add_argument("--docs", action="store_true", help="fill the tables of docs/running.md")
     chosen = parser.parse_args()
+    if chosen.events < EVENTS_LEAST:
+        parser.error(f"--events: at least {EVENTS_LEAST:,}, or the busiest target has them all")
+    if chosen.docs and chosen.page_only:
+        parser.error("--docs needs both parts: leave --page-only out")
     found: dict[str, Any] = {"machine": machine_of()}
     sizes = Sizes(events=chosen.events)
     print("{processor}, {cores} cores, Python {python}\n".format(**found["machine"]), flush=True)
@@ -350,6 +360,8 @@ def main() -> int:
         print(f"{what:56}{value:12,.1f} {unit:12}{promised:16}{'' if kept_promise else 'NOT KEPT'}")
     if chosen.json:
         chosen.json.write_text(json.dumps(found, indent=2) + "\n")
+    if chosen.docs:
+        bench_table.write_page(found, others_of(found))
     return 0 if good else 1
 
 

@@ -1,21 +1,32 @@
 """The figures as docs/running.md shows them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 PAGE = Path(__file__).parents[2] / "docs" / "running.md"
-BEGIN, END = "<!-- costs: made by `make bench` -->", "<!-- end of costs -->"
 
 Found = Mapping[str, Mapping[str, Any]]
+#: A figure, its unit, and what was promised.
+Line = tuple[str, float, str, float | None]
 
 
 def write(found: Found) -> None:
     """Put the tables between the page's markers. All parts must have been run."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    tables = "\n\n".join("\n".join(lines) for lines in (_steady(found), _rest(found)))
-    PAGE.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}", encoding="utf-8")
+    _put("costs", "bench", _steady(found), _rest(found))
+
+
+def write_page(found: Found, lines: Iterable[Line]) -> None:
+    """The same of `bench_page`, both parts; `lines` are all its figures."""
+    _put("costs of the page", "bench-page", _pages(found), _others(lines))
+
+
+def _put(name: str, target: str, *tables: Iterable[str]) -> None:
+    begin, end = f"<!-- {name}: made by `make {target}` -->", f"<!-- end of {name} -->"
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    text = "\n\n".join("\n".join(lines) for lines in tables)
+    PAGE.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def _steady(found: Found) -> Iterator[str]:
@@ -84,6 +95,27 @@ def _rest(found: Found) -> Iterator[str]:
     yield f"| `python -c pass` on the same machine | {commands['python_s']:.2f} s |"
     busy = max(found[part]["others_cores"] for part in ("stored", "openings", "faults", "burst"))
     yield f"| other processes meanwhile, at most | {busy:.2f} cores |"
+
+
+def _pages(found: Found) -> Iterator[str]:
+    yield "On a machine of {cores} cores ({processor}), Python {python}:".format(**found["machine"])
+    yield ""
+    yield "| asked for, and made anew each time | first byte: median, 95 % | processor | size |"
+    yield "| --- | --- | --- | --- |"
+    for name, one in found["page"]["alone"].items():
+        yield (
+            f"| {name} | {one['p50_ms']:.0f} ms, {one['p95_ms']:.0f} ms | {one['cpu_ms']:.0f} ms |"
+            f" {one['bytes'] / 1000:,.0f} kB |"
+        )
+
+
+def _others(lines: Iterable[Line]) -> Iterator[str]:
+    yield "| what | figure | promised |"
+    yield "| --- | --- | --- |"
+    for what, value, unit, most in lines:
+        digits = 1 if abs(value) < 10 else 0
+        promised = "" if most is None else f"at most {most:g} {unit}".strip()
+        yield f"| {what} | {value:,.{digits}f} {unit}".rstrip() + f" | {promised} |"
 
 
 def _times(*seconds: float) -> str:

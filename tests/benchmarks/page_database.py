@@ -38,6 +38,8 @@ LARGE, POOLS, ORGANIZATIONS = "pool-00", 40, 200
 OPENING = 500
 #: Events of the one target that has most of them.
 BUSIEST = 10_000
+#: Fewer events leave nothing for the other targets.
+EVENTS_LEAST = 2 * BUSIEST
 #: The time in which all of it happened.
 _LASTED = timedelta(days=89)
 _BATCH = 2_000
