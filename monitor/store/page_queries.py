@@ -44,7 +44,7 @@ class Timelines:
     """What the timelines of some targets are made of, since a time.
 
     `changes`: of each target the transitions, oldest first, and the last one before that time.
-    `gaps`: the stretches of time between daemons. `declared`: the declarations by subject, oldest first.
+    `gaps`: the stretches of time between daemons. `declared`: their declarations by subject, oldest first.
     """
 
     changes: Mapping[str, Sequence[Transition]]
@@ -61,7 +61,7 @@ def timelines(path: Path, targets: Sequence[str], since: datetime) -> Timelines:
         return Timelines(
             {target: _transitions(connection, target, since) for target in targets},
             _gaps(connection, since),
-            _declarations(connection, since),
+            _declarations(connection, targets, since),
             first["at"] if first else None,
         )
 
@@ -99,10 +99,20 @@ def _gaps(connection: sqlite3.Connection, since: datetime) -> list[tuple[datetim
     return found
 
 
-def _declarations(connection: sqlite3.Connection, since: datetime) -> dict[str, list[Declaration]]:
+def _declarations(
+    connection: sqlite3.Connection, targets: Sequence[str], since: datetime
+) -> dict[str, list[Declaration]]:
     rows = connection.execute(
-        "SELECT * FROM declarations WHERE at >= ? ORDER BY at DESC, id DESC LIMIT ?",
-        (stored(since), _DECLARED),
+        """
+        WITH shown AS (
+            SELECT key, organization FROM targets WHERE name IN (SELECT value FROM json_each(:targets))
+        )
+        SELECT * FROM declarations
+        WHERE at >= :since
+            AND subject IN (SELECT key FROM shown UNION SELECT organization FROM shown)
+        ORDER BY at DESC, id DESC LIMIT :limit
+        """,
+        {"targets": json.dumps(targets), "since": stored(since), "limit": _DECLARED},
     )
     found = defaultdict[str, list[Declaration]](list)
     for row in reversed(rows.fetchall()):

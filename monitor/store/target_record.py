@@ -52,8 +52,8 @@ class TargetRecord:
     beside: tuple[Granted, ...]
 
 
-def target_record(path: Path, target: str) -> TargetRecord:
-    """The record of the active target with this name.
+def target_record(path: Path, target: str, *, for_support: bool = True) -> TargetRecord:
+    """The record of the active target with this name; `identity` and `beside` only `for_support`.
 
     Raises StoreError when the database cannot be read, or no daemon has watched the target yet.
     """
@@ -67,10 +67,12 @@ def target_record(path: Path, target: str) -> TargetRecord:
         start = memory.declared_at or row["since"]
         values = {"id": row["id"], "route": row["route"], "since": stored(start), "limit": _RUNS}
         runs = connection.execute(
-            f"SELECT * FROM runs WHERE {_SINCE} ORDER BY id DESC LIMIT :limit", values
+            f"""
+            SELECT *, count(*) OVER () AS of_all FROM runs WHERE {_SINCE}
+            ORDER BY id DESC LIMIT :limit
+            """,
+            values,
         ).fetchall()
-        counted = f"SELECT count(*) FROM runs WHERE {_SINCE}"
-        (count,) = connection.execute(counted, values).fetchone()
         declarations = connection.execute(
             "SELECT * FROM declarations WHERE subject IN (?, ?) ORDER BY at, id",
             (row["organization"] or row["key"], row["key"]),
@@ -82,9 +84,9 @@ def target_record(path: Path, target: str) -> TargetRecord:
             start=start,
             declared=memory.declared_at is not None,
             runs=tuple(run_of(run, target) for run in reversed(runs)),
-            runs_left_out=count - len(runs),
-            identity=_last_run(connection, row, _ACCEPTED),
-            beside=_beside(connection, row),
+            runs_left_out=runs[0]["of_all"] - len(runs) if runs else 0,
+            identity=_last_run(connection, row, _ACCEPTED) if for_support else None,
+            beside=_beside(connection, row) if for_support else (),
         )
 
 

@@ -179,7 +179,7 @@ async def _of_target(
     since = snapshot.at - values.RANGES[chosen.range]
     lines = await reader.ask(page_queries.timelines, [status.target], since)
     axis = values.axis_of(chosen, lines.began, snapshot.at)
-    record: TargetRecord = await reader.ask(target_record, status.target)
+    record: TargetRecord = await reader.ask(target_record, status.target, for_support=False)
     compared = await reader.lately(_compared, status.model, str(status.surface))
     code = status.blocker or status.last_diagnosis
     return {

@@ -22,7 +22,7 @@ async def target_named(site: Site, name: str) -> TargetStatus:
 
 async def details_of(site: Site, status: TargetStatus) -> dict[str, Any]:
     """A target's answers and declarations since it is in its state, as JSON values, and what to do."""
-    record = await site.reader.ask(target_record, status.target)
+    record = await site.reader.ask(target_record, status.target, for_support=False)
     code = status.blocker or status.last_diagnosis
     advice = advise(code, None, None) if code else None
     return {
