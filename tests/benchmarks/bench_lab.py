@@ -16,7 +16,7 @@ import ssl
 import sys
 import time
 import warnings
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -318,11 +318,11 @@ class Lab:
         return await self._start(arguments, [DAEMON_CORE], "run.log")
 
     async def web(self, *, beside: bool = False) -> tuple[asyncio.subprocess.Process, int]:
-        """Start the page, on a core of its own unless `beside` a daemon; returns its port, too."""
+        """Start the page as deploy/ does, on a core of its own unless `beside` a daemon; and its port."""
         arguments = [str(COMMAND), "web", "--config", str(self.config), "--listen", "127.0.0.1:0"]
         cores = OTHER_CORES if beside else [DAEMON_CORE]
         (self.folder / "web.log").unlink(missing_ok=True)
-        process = await self._start(arguments, cores, "web.log")
+        process = await self._start(arguments, cores, "web.log", {"MALLOC_ARENA_MAX": "1"})
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and process.returncode is None:
             said = (self.folder / "web.log").read_text()
@@ -383,12 +383,16 @@ class Lab:
             server.close()
 
     async def _start(
-        self, program: list[str], cores: Sequence[int], log: str
+        self,
+        program: list[str],
+        cores: Sequence[int],
+        log: str,
+        more: Mapping[str, str] | None = None,
     ) -> asyncio.subprocess.Process:
         listed = ",".join(map(str, cores))
         with (self.folder / log).open("ab") as file:
             process = await asyncio.create_subprocess_exec(
-                "taskset", "-c", listed, *program, cwd=self.folder, env=self._environ,
+                "taskset", "-c", listed, *program, cwd=self.folder, env=self._environ | dict(more or {}),
                 stdout=asyncio.subprocess.PIPE if "simulate" in program else file, stderr=file,
             )  # fmt: skip
         self._processes.append(process)

@@ -14,7 +14,8 @@ UNIT, PAGE = (
 )
 #: Settings of a service that the page's may have otherwise.
 OF_THEIR_OWN = {
-    "ExecStart", "ExecReload", "LoadCredential", "TimeoutStartSec", "MemoryHigh", "MemoryMax", "TasksMax",
+    "ExecStart", "ExecReload", "Environment", "LoadCredential", "TimeoutStartSec", "MemoryHigh", "MemoryMax",
+    "TasksMax",
     "LimitNOFILE", "IPAddressDeny", "IPAddressAllow",
 }  # fmt: skip
 
@@ -72,6 +73,7 @@ def test_the_page_is_as_hardened_as_the_daemon_and_shares_its_user_and_state_onl
     assert daemon["User"] == daemon["StateDirectory"] == ["access-monitor"]
     # users of their own, though one is named like the other: neither can look into the other's process
     assert page["PrivateUsers"] == ["yes"]
+    assert page["Environment"] == [f"{daemon['Environment'][0]} MALLOC_ARENA_MAX=1"]
     assert page["LoadCredential"] == ["web:/etc/access-monitor/web-secrets"]
     assert (page["IPAddressDeny"], page["IPAddressAllow"]) == (["any"], ["localhost"])
 
