@@ -1,5 +1,6 @@
 """The pages, as HTML from the server. Each works without JavaScript; all addresses are relative."""
 
+import asyncio
 import json
 import re
 import time
@@ -83,13 +84,15 @@ def _made_once(handler: _Handler) -> _Handler:
     async def answer(request: web.Request) -> web.Response:
         if SAID in request.query:  # what became of a request changes meanwhile
             return await handler(request)
-        pages = (await site_of(request).reader.snapshot()).pages
+        snapshot = await site_of(request).reader.snapshot()
+        pages = snapshot.pages
         name = (request.path_qs, visitor_of(request))  # who may write gets forms
-        if name not in pages:
-            made = await handler(request)
-            if len(pages) < _PAGES_MOST and made.status == 200:
-                pages[name] = made.body, made.headers.get("X-Title")
-            return made
+        async with snapshot.making.setdefault(name, asyncio.Lock()):
+            if name not in pages:
+                made = await handler(request)
+                if len(pages) < _PAGES_MOST and made.status == 200:
+                    pages[name] = made.body, made.headers.get("X-Title")
+                return made
         body, title = pages[name]
         headers = {"X-Title": title} if title else {}
         return web.Response(body=body, content_type="text/html", charset="utf-8", headers=headers)

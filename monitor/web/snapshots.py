@@ -43,6 +43,8 @@ class Snapshot:
     pools: Mapping[str, Sequence[TargetStatus]] = field(repr=False)
     #: the pages that were made of it, by address and visitor: they end with it
     pages: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    #: held while a page is made: who asks for it meanwhile gets the same one
+    making: dict[Any, asyncio.Lock] = field(default_factory=dict, repr=False, compare=False)
 
     @staticmethod
     def of(status: Status, pools: Sequence[str], at: datetime) -> "Snapshot":

@@ -1,7 +1,9 @@
 """The pages: what they answer, what they hide, how they go on when something is wrong."""
 
+import asyncio
 import re
 import sqlite3
+import threading
 from datetime import timedelta
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from monitor.access.events import Event
 from monitor.access.target import Capability
 from monitor.access.words import Code, Contract, EventKind, Reason, State, Surface
+from monitor.store import page_queries
 from monitor.store.records import Change, as_json
+from monitor.web import snapshots
 
 pytestmark = pytest.mark.anyio
 
@@ -245,6 +249,28 @@ async def test_a_form_that_cannot_be_read_is_said(world, tokens, kind, body):
     assert answer.status_code in (400, 415)
     assert 'href="./"' in answer.text
     assert await world.inbox() == []
+
+
+async def test_who_asks_for_a_page_meanwhile_gets_the_one_that_is_being_made(world, monkeypatch):
+    """Else sixteen browsers would have one page made sixteen times at once."""
+    await world.watch(world.target())
+    made, go_on, read = [], threading.Event(), page_queries.timelines
+
+    def held_back(*asked):
+        made.append(asked)
+        go_on.wait(30)
+        return read(*asked)
+
+    monkeypatch.setattr(page_queries, "timelines", held_back)
+    monkeypatch.setattr(snapshots, "_FRESH", 600.0)  # one reading of the targets
+    client = await world.browse()
+    asked = [asyncio.create_task(client.get("/")) for _ in range(8)]
+    while not made:
+        await client.get("/static/icon.svg")
+    for _ in range(20):  # the others are there, too
+        await client.get("/static/icon.svg")
+    go_on.set()
+    assert len({answer.text for answer in await asyncio.gather(*asked)}) == len(made) == 1
 
 
 async def test_a_page_that_is_made_once_is_given_to_nobody_who_may_less(world, tokens):
