@@ -28,7 +28,9 @@ _SIGN_OF_LIFE = 15.0
 #: Events that are kept for streams that are behind; who missed more is told to read anew.
 _KEPT = 500
 #: Tells a reader to read everything anew.
-_RESET = "event: reset\ndata: {}\n\n"
+_RESET = b"event: reset\ndata: {}\n\n"
+#: Events that are written at once, and bytes that may wait for a reader, of each stream.
+_AT_ONCE, _WAITING_MOST = 32, 16 * 1024
 #: Seconds after which a reader that takes nothing loses its stream.
 _SLOW = 10.0
 
@@ -41,8 +43,10 @@ class LiveEvents:
         self._streams = 0
         self._ended = False
         self._asking: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
         self._news = asyncio.Condition()
-        self._events: list[Event] = []
+        #: the newest, with what streams say of them: made once for all streams
+        self._events: list[tuple[int, bytes]] = []
         self._last = 0
         self._databases = 0
 
@@ -73,11 +77,14 @@ class LiveEvents:
         last = request.headers.get("Last-Event-ID", "")
         self._streams += 1
         try:
-            if self._asking is None or self._asking.done():
-                self._last = await self._reader.ask(last_event)
-                self._events.clear()
-                self._asking = asyncio.create_task(self._ask(), name="live events")
+            async with self._starting:  # many may open at once, and one asks for all
+                if self._asking is None or self._asking.done():
+                    self._last = await self._reader.ask(last_event)
+                    self._events.clear()
+                    self._asking = asyncio.create_task(self._ask(), name="live events")
             await response.prepare(request)
+            if request.transport is not None:
+                request.transport.set_write_buffer_limits(_WAITING_MOST)
             with suppress(ConnectionError, TimeoutError):
                 known = min(whole(last), self._last) if last else self._last
                 await self._tell(response, known)
@@ -86,11 +93,16 @@ class LiveEvents:
         return response
 
     async def _tell(self, response: web.StreamResponse, last: int) -> None:
-        await _write(response, f"retry: 3000\nid: {last}\n: connected\n\n")
-        if last < self._last and not (self._events and self._events[0].id <= last + 1):
-            missed = await self._reader.ask(events_after, last, _KEPT)
-            last = await _send(response, missed, last)
-            if len(missed) == _KEPT:
+        await _write(response, f"retry: 3000\nid: {last}\n: connected\n\n".encode())
+        told = 0
+        while last < self._last and not (self._events and self._events[0][0] <= last + 1):
+            # some at a time: hundreds of streams may be behind
+            missed = await self._reader.ask(events_after, last, min(_AT_ONCE, _KEPT - told))
+            if not missed:
+                break
+            last = await _send(response, _said(missed), last)
+            told += len(missed)
+            if told >= _KEPT:
                 await _write(response, _RESET)
                 last = self._last
         database = self._databases
@@ -98,7 +110,7 @@ class LiveEvents:
             if database != self._databases:
                 database, last = self._databases, self._last
                 await _write(response, _RESET)
-            news = [event for event in self._events if event.id > last]
+            news = [one for one in self._events if one[0] > last]
             if news:
                 last = await _send(response, news, last)
                 continue
@@ -106,7 +118,7 @@ class LiveEvents:
                 async with asyncio.timeout(_SIGN_OF_LIFE), self._news:
                     await self._news.wait_for(partial(self._has_news, last, database))
             except TimeoutError:
-                await _write(response, ": alive\n\n")
+                await _write(response, b": alive\n\n")
 
     def _has_news(self, last: int, database: int) -> bool:
         return self._ended or self._last > last or self._databases != database
@@ -135,17 +147,24 @@ class LiveEvents:
             if found:
                 self._reader.heard()
                 self._last = found[-1].id
-                self._events = [*self._events, *found][-_KEPT:]
+                self._events = [*self._events, *_said(found)][-_KEPT:]
                 async with self._news:
                     self._news.notify_all()
 
 
-async def _send(response: web.StreamResponse, events: Sequence[Event], last: int) -> int:
-    """Write events in one go. Returns the id of the last."""
-    if not events:
-        return last
-    await _write(response, "".join(sse_of(event) for event in events))
-    return events[-1].id
+def _said(events: Sequence[Event]) -> list[tuple[int, bytes]]:
+    return [(event.id, sse_of(event).encode()) for event in events]
+
+
+async def _send(
+    response: web.StreamResponse, events: Sequence[tuple[int, bytes]], last: int
+) -> int:
+    """Write events, some at a time. Returns the id of the last."""
+    for first in range(0, len(events), _AT_ONCE):
+        some = events[first : first + _AT_ONCE]
+        await _write(response, b"".join(said for _, said in some))
+        last = some[-1][0]
+    return last
 
 
 def sse_of(event: Event) -> str:
@@ -154,6 +173,6 @@ def sse_of(event: Event) -> str:
     return f"id: {event.id}\nevent: {event.entry}\ndata: {data}\n\n"
 
 
-async def _write(response: web.StreamResponse, text: str) -> None:
+async def _write(response: web.StreamResponse, said: bytes) -> None:
     async with asyncio.timeout(_SLOW):
-        await response.write(text.encode())
+        await response.write(said)

@@ -188,6 +188,31 @@ async def test_the_stream_tells_what_is_recorded_and_resumes(world):
         assert [(await stream.event())["id"] for _ in range(2)] == [str(second), str(third)]
 
 
+async def test_streams_that_are_opened_at_once_are_told_each_event_once(world):
+    acme = world.target()
+    await world.watch(acme)
+    client = await world.browse()
+    count, opened, seen = 10, asyncio.Semaphore(0), []
+
+    async def listen() -> None:
+        async with client.stream("GET", "/api/v1/events") as answer:
+            lines = answer.aiter_lines()
+            while await anext(lines) != ": connected":
+                pass
+            opened.release()
+            stream = Stream(lines)
+            seen.append([(await stream.event())["id"] for _ in range(2)])
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as all_of_them:
+        for _ in range(count):
+            all_of_them.create_task(listen())
+        for _ in range(count):
+            await opened.acquire()
+        ids = [await world.happened(acme, State.UNVERIFIED)]
+        ids.append(await world.happened(acme, State.AVAILABLE, before=State.UNVERIFIED))
+    assert seen == [[str(one) for one in ids]] * count
+
+
 async def test_who_was_away_too_long_is_told_to_read_anew(world, monkeypatch):
     monkeypatch.setattr("monitor.web.live_events._KEPT", 3)
     acme = world.target()
