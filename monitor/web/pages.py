@@ -89,7 +89,8 @@ def _made_once(handler: _Handler) -> _Handler:
         name = (request.path_qs, visitor_of(request))  # who may write gets forms
         async with snapshot.making.setdefault(name, asyncio.Lock()):
             if name not in pages:
-                made = await handler(request)
+                async with snapshot.turns:
+                    made = await handler(request)
                 if len(pages) < _PAGES_MOST and made.status == 200:
                     pages[name] = made.body, made.headers.get("X-Title")
                 return made

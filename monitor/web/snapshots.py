@@ -45,6 +45,10 @@ class Snapshot:
     pages: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
     #: held while a page is made: who asks for it meanwhile gets the same one
     making: dict[Any, asyncio.Lock] = field(default_factory=dict, repr=False, compare=False)
+    #: held while any page is made: all at once would all be late, and each of them needs a thread
+    turns: asyncio.Semaphore = field(
+        default_factory=partial(asyncio.Semaphore, _THREADS), repr=False, compare=False
+    )
 
     @staticmethod
     def of(status: Status, pools: Sequence[str], at: datetime) -> "Snapshot":
