@@ -1,6 +1,5 @@
 """The API: every page's data as JSON, in the shapes of the command line; writes go to the daemon's inbox."""
 
-import hashlib
 import json
 from collections import deque
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from monitor.store.liveness import trouble
 from monitor.store.records import NotificationState, as_json
 from monitor.web import page_values as values
 from monitor.web import shapes
+from monitor.web.json_answers import answer, answer_with, text_of
 from monitor.web.openapi import Described, Parameter, document
 from monitor.web.permissions import RefusedError
 from monitor.web.requests import told
@@ -59,55 +59,6 @@ def routes() -> list[web.AbstractRouteDef]:
         *(web.route(one.method, BASE + one.path, one.handler) for one in DESCRIBED),
         web.get(f"{BASE}/openapi.json", openapi),
     ]
-
-
-def problem(status: int, why: str) -> web.Response:
-    """An error as RFC 9457 has it."""
-    body = {
-        "type": "about:blank",
-        "title": _TITLES.get(status, "Error"),
-        "status": status,
-        "detail": why,
-    }
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    return web.Response(
-        text=json.dumps(body),
-        status=status,
-        content_type="application/problem+json",
-        headers=headers,
-    )
-
-
-_TITLES = {
-    400: "Bad request", 401: "Unauthorized", 403: "Forbidden", 404: "Not found", 405: "Method not allowed",
-    413: "Too large", 421: "Misdirected", 429: "Too many requests", 500: "Internal error",
-    503: "Not available",
-}  # fmt: skip
-
-
-def answer(request: web.Request, value: Any) -> web.Response:
-    """JSON with an ETag: who has it already gets 304."""
-    return answer_with(request, _text_of(value).encode())
-
-
-def _text_of(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
-
-
-def answer_with(request: web.Request, body: bytes) -> web.Response:
-    """The same, of JSON that was made already."""
-    tag = hashlib.sha256(body).hexdigest()[:32]
-    response = web.Response(
-        body=body,
-        content_type="application/json",
-        charset="utf-8",
-        headers={"Cache-Control": "no-cache"},
-    )
-    response.etag = tag
-    given = request.if_none_match
-    if given and any(one.value in (tag, "*") for one in given):
-        return web.Response(status=304, headers={"ETag": f'"{tag}"', "Cache-Control": "no-cache"})
-    return response
 
 
 # --- reading ---
@@ -162,10 +113,10 @@ def _propagation(database: Path) -> bytes:
         if isinstance(one, Opening):
             newest.append(one)
         else:
-            waiting.append(_text_of(as_json(one)))
+            waiting.append(text_of(as_json(one)))
     # text by text: as one value it would take ten times the memory of its text
-    groups = [_text_of(as_json(group)) for group in samples.summaries()]
-    openings = [_text_of(as_json(one) | {"wait_s": one.wait_s}) for one in newest]
+    groups = [text_of(as_json(group)) for group in samples.summaries()]
+    openings = [text_of(as_json(one) | {"wait_s": one.wait_s}) for one in newest]
     named = {"groups": groups, "openings": openings, "waiting": waiting}
     lists = (f'"{name}":[{",".join(texts)}]' for name, texts in named.items())
     return f"{{{','.join(lists)}}}".encode()
@@ -180,7 +131,7 @@ def _routes(database: Path) -> bytes:
     """In a thread, and kept: the runs of a week of thousands of targets take most of a second."""
     since = datetime.now(UTC) - _COMPARED
     made = {"since": since, "routes": queries.routes(database, since=since)}
-    return _text_of(as_json(made)).encode()
+    return text_of(as_json(made)).encode()
 
 
 async def notifications(request: web.Request) -> web.Response:

@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from monitor.config import Settings
 from monitor.config.web_section import Address, Right, Web
 from monitor.store.errors import StoreError
-from monitor.web import api, metrics, pages, rendering
+from monitor.web import api, json_answers, metrics, pages, rendering
 from monitor.web.live_events import LiveEvents
 from monitor.web.permissions import (
     HashedToken,
@@ -195,7 +195,9 @@ async def _send(request: web.Request, response: web.StreamResponse) -> None:
 
 def _failed(request: web.Request, status: int, why: str) -> web.Response:
     made = (
-        api.problem(status, why) if is_api(request) else rendering.error_page(request, status, why)
+        json_answers.problem(status, why)
+        if is_api(request)
+        else rendering.error_page(request, status, why)
     )
     if status == 503:
         made.headers["Retry-After"] = "5"
