@@ -29,7 +29,7 @@ from bench_lab import Lab, Machine, lab, many, memory_mb, percentile, processor_
 from bench_lab import machine as machine_of
 from bench_lab import scenario as scenario_of
 from bench_lab import settings as settings_of
-from bench_table import Line
+from bench_table import AT_LEAST, Line
 from page_database import EVENTS_LEAST, LARGE, Sizes, busiest, fill, settings, watched
 
 from monitor.access.events import Event
@@ -310,7 +310,7 @@ def others_of(found: dict[str, Any]) -> Iterator[Line]:
     """The figures that are of no single page."""
     large = found["page"]
     mixed, streamed = large["mixed"], large["streamed"]
-    yield "a mix: requests a second (negative: at least)", -mixed["a_second"], "", -0.98 * RATE
+    yield f"a mix: requests a second{AT_LEAST}", -mixed["a_second"], "", -0.98 * RATE
     yield "a mix: late answer, 95 %", mixed["p95_ms"], "ms", 150
     yield "a mix: processor", 100 * mixed["cpu_share"], "% of a core", 100
     yield f"{STREAMS} streams: events a second", streamed["a_second"], "", None

@@ -9,6 +9,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "running.md"
 Found = Mapping[str, Mapping[str, Any]]
 #: A figure, its unit, and what was promised.
 Line = tuple[str, float, str, float | None]
+#: Ends what is better the more it is: its figure and what was promised are negative.
+AT_LEAST = " (negative: at least)"
 
 
 def write(found: Found) -> None:
@@ -113,9 +115,11 @@ def _others(lines: Iterable[Line]) -> Iterator[str]:
     yield "| what | figure | promised |"
     yield "| --- | --- | --- |"
     for what, value, unit, most in lines:
+        sign, words = (-1, "least") if what.endswith(AT_LEAST) else (1, "most")
         digits = 1 if abs(value) < 10 else 0
-        promised = "" if most is None else f"at most {most:g} {unit}".strip()
-        yield f"| {what} | {value:,.{digits}f} {unit}".rstrip() + f" | {promised} |"
+        promised = "" if most is None else f"at {words} {sign * most:g} {unit}".strip()
+        figure = f"{sign * value:,.{digits}f} {unit}".strip()
+        yield f"| {what.removesuffix(AT_LEAST)} | {figure} | {promised} |"
 
 
 def _times(*seconds: float) -> str:
