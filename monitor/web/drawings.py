@@ -56,8 +56,11 @@ class Axis:
 
     def x(self, at: datetime) -> float:
         """The place of a time, 0 to 1000; what is outside is at the edge."""
-        share = (at - self.start) / (self.end - self.start)
-        return round(min(max(share, 0.0), 1.0) * _WIDE, 1)
+        if at <= self.start:
+            return 0.0
+        if at >= self.end:
+            return _WIDE
+        return round((at - self.start) / (self.end - self.start) * _WIDE, 1)
 
     def ticks(self) -> list[tuple[float, str]]:
         """Places in percent, and words, for the axis: at round times."""
@@ -95,7 +98,7 @@ def timeline(
     seen, and is drawn as a part of what follows: thousands of changes must not make a page of megabytes.
     """
     places: dict[State, list[str]] = {}
-    begun = None
+    begun, reached, end = None, axis.start, 0.0
     narrow = finest / _WIDE * (axis.end - axis.start)
     for number, one in enumerate(spans, 1):
         state, start, until = one
@@ -103,7 +106,8 @@ def timeline(
         is_last = number == len(spans)
         if until - begun < narrow and not is_last:
             continue
-        x, end = axis.x(begun), axis.x(until)
+        x, end = end if begun == reached else axis.x(begun), axis.x(until)
+        reached = until
         if is_last:  # the present one is seen however short it is
             x = max(min(x, end - finest), 0.0)
         high = _HEIGHTS[state]
