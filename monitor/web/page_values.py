@@ -1,6 +1,6 @@
 """What the pages say, from what the database has. Pure: values in, words and rows out."""
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -120,12 +120,12 @@ class Silenced:
         return [one for one in self._silences if one.touches(target.target, target.organization)]
 
 
-def headline(snapshot: Snapshot, lights: Mapping[str, datetime]) -> str:
+def headline(snapshot: Snapshot) -> str:
     """The answer, in one sentence: how many are open, and who is opening."""
     targets = snapshot.status.targets
     if not targets:
         return "Nothing is watched yet"
-    count = sum(one.state is State.AVAILABLE for one in targets)
+    count = sum(counts[State.AVAILABLE] for counts in snapshot.counts.values())
     whole = "1 target is" if len(targets) == 1 else f"{len(targets):,} targets are"
     if count == len(targets):
         said = f"All {whole} open" if count > 1 else "The target is open"
@@ -134,7 +134,7 @@ def headline(snapshot: Snapshot, lights: Mapping[str, datetime]) -> str:
     else:
         said = f"{count:,} of {whole} open"
     opening: dict[str, datetime] = {}
-    for name, at in lights.items():
+    for name, at in snapshot.lights.items():
         one = snapshot.by_name[name]
         who = one.organization or one.key
         opening[who] = min(at, opening.get(who, at))
@@ -172,10 +172,9 @@ def in_state(one: TargetStatus, state: str) -> bool:
     return not state or (one.blocker is not None if state == "blocked" else one.state == state)
 
 
-def counts_of(targets: Iterable[TargetStatus]) -> str:
+def counts_of(counts: Mapping[State, int]) -> str:
     """`2 available, 1 unverified`."""
-    counts = Counter(str(one.state) for one in targets)
-    return ", ".join(f"{counts[word]} {word}" for word in State if counts[word])
+    return ", ".join(f"{counts[word]} {word}" for word in State if counts.get(word))
 
 
 def spans_of(

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
@@ -126,31 +126,20 @@ async def overview(request: web.Request) -> web.Response:
         )
         row = values.Row(one, answer, following, drawn, silenced.of(one))
         groups.setdefault(name, []).append(row)
-    everything = {**snapshot.organizations, **snapshot.pools}
     pools = [] if chosen.pool else [
-        (name, f"{name}: {values.counts_of(targets) or 'no targets'}")
-        for name, targets in snapshot.pools.items()
+        (name, f"{name}: {values.counts_of(snapshot.counts[name]) or 'no targets'}")
+        for name in snapshot.pools
     ]  # fmt: skip
-    said = values.headline(snapshot, await _lights(request, snapshot))
+    said = values.headline(snapshot)
     return await page(
         request, "overview.html", "Overview", said, snapshot=snapshot, chosen=chosen,
         groups=[
-            values.Group(name, values.counts_of(everything[name]), rows)
+            values.Group(name, values.counts_of(snapshot.counts[name]), rows)
             for name, rows in groups.items()
         ],
         pools=pools, pages={"number": number, "last": last, "count": len(found)},
         time_axis=axis, states=[*State, "blocked"],
     )  # fmt: skip
-
-
-async def _lights(request: web.Request, snapshot: Snapshot) -> Mapping[str, datetime]:
-    opening = [one for one in snapshot.status.targets if one.state is State.PROPAGATING][:500]
-    if not opening:
-        return {}
-    since = min(one.since for one in opening)
-    return await site_of(request).reader.ask(
-        page_queries.first_lights, [one.target for one in opening], since
-    )
 
 
 @_made_once

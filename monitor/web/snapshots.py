@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from monitor.access.target import pool_name_of
-from monitor.store import status_queries
+from monitor.access.words import State
+from monitor.store import page_queries, status_queries
 from monitor.store.records import Status, TargetStatus
 
 #: Queries at a time; others wait for their turn.
@@ -25,6 +26,8 @@ _FRESH, _COST = 1.0, 10.0
 _AHEAD = 2 / 3
 #: The same when something was recorded meanwhile: who is told of it asks at once, and must not see the old.
 _COST_OF_NEWS = 4.0
+#: Targets that propagate of which the first light is looked for.
+_LIGHTS_MOST = 500
 #: Results of different queries that are kept; the one that was not asked for longest gives way.
 _KEPT_MOST = 32
 
@@ -41,6 +44,10 @@ class Snapshot:
     by_name: Mapping[str, TargetStatus] = field(repr=False)
     organizations: Mapping[str, Sequence[TargetStatus]] = field(repr=False)
     pools: Mapping[str, Sequence[TargetStatus]] = field(repr=False)
+    #: how many targets of each organization and pool are in which state
+    counts: Mapping[str, Counter[State]] = field(repr=False)
+    #: when those that propagate saw their first light
+    lights: Mapping[str, datetime] = field(repr=False)
     #: the pages that were made of it, by address and visitor: they end with it
     pages: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
     #: held while a page is made: who asks for it meanwhile gets the same one
@@ -51,8 +58,10 @@ class Snapshot:
     )
 
     @staticmethod
-    def of(status: Status, pools: Sequence[str], at: datetime) -> "Snapshot":
-        """Sort the targets of a status. A key without an organization is one of its own."""
+    def of(
+        status: Status, pools: Sequence[str], lights: Mapping[str, datetime], at: datetime
+    ) -> "Snapshot":
+        """Sort and count the targets of a status. A key without an organization is one of its own."""
         organizations: dict[str, list[TargetStatus]] = {}
         by_pool: dict[str, list[TargetStatus]] = {name: [] for name in pools}
         for target in status.targets:
@@ -62,7 +71,10 @@ class Snapshot:
             else:
                 organizations.setdefault(target.organization or target.key, []).append(target)
         by_name = {one.target: one for one in status.targets}
-        return Snapshot(at, status, by_name, dict(sorted(organizations.items())), by_pool)
+        groups = {**organizations, **by_pool}
+        counts = {name: Counter(one.state for one in targets) for name, targets in groups.items()}
+        ordered = dict(sorted(organizations.items()))
+        return Snapshot(at, status, by_name, ordered, by_pool, counts, lights)
 
 
 class Reader:
@@ -138,9 +150,17 @@ class Reader:
     def _targets(self, database: Path) -> Snapshot:
         now = datetime.now(UTC)
         status = status_queries.status(database, now=now, known=self._known)
-        snapshot = Snapshot.of(status, self._pools, now)
+        snapshot = Snapshot.of(status, self._pools, _lights(database, status), now)
         self._known = snapshot.by_name
         return snapshot
+
+
+def _lights(database: Path, status: Status) -> Mapping[str, datetime]:
+    opening = [one for one in status.targets if one.state is State.PROPAGATING][:_LIGHTS_MOST]
+    if not opening:
+        return {}
+    since = min(one.since for one in opening)
+    return page_queries.first_lights(database, [one.target for one in opening], since)
 
 
 def _take_error(reading: asyncio.Task[None]) -> None:
