@@ -25,7 +25,7 @@ from monitor.access.words import Contract, State
 from monitor.store.page_queries import Timelines, Transition
 from monitor.store.records import TargetStatus
 from monitor.web.drawings import GAPS, Axis, Mark, Span, curve, gaps_drawn, timeline
-from monitor.web.snapshots import Snapshot
+from monitor.web.snapshots import Snapshot, TargetGroup
 
 RANGES = {
     "24h": timedelta(hours=24),
@@ -125,7 +125,8 @@ def headline(snapshot: Snapshot) -> str:
     targets = snapshot.status.targets
     if not targets:
         return "Nothing is watched yet"
-    count = sum(counts[State.AVAILABLE] for counts in snapshot.counts.values())
+    groups = chain(snapshot.organizations.values(), snapshot.pools.values())
+    count = sum(group.counts[State.AVAILABLE] for group in groups)
     whole = "1 target is" if len(targets) == 1 else f"{len(targets):,} targets are"
     if count == len(targets):
         said = f"All {whole} open" if count > 1 else "The target is open"
@@ -144,26 +145,25 @@ def headline(snapshot: Snapshot) -> str:
     return "; ".join([said, *parts])
 
 
-def chosen_targets(snapshot: Snapshot, chosen: Chosen) -> list[tuple[str, TargetStatus]]:
+def chosen_targets(snapshot: Snapshot, chosen: Chosen) -> list[tuple[TargetGroup, TargetStatus]]:
     """The targets that an address asks for, with the organization or pool that they are shown under.
 
     Targets of pools come only when their pool is opened, or something is searched.
     """
+    pools, groups = snapshot.pools.values(), list(snapshot.organizations.values())
     if chosen.pool:
-        groups = {chosen.pool: snapshot.pools.get(chosen.pool, ())}
+        groups = [pool for pool in pools if pool.name == chosen.pool]
     elif chosen.q or chosen.state:
-        groups = {**snapshot.organizations, **snapshot.pools}
-    else:
-        groups = dict(snapshot.organizations)
+        groups += pools
     if chosen.organization:
-        groups = {chosen.organization: groups.get(chosen.organization, ())}
+        groups = [group for group in groups if group.name == chosen.organization]
     words = chosen.q.casefold()
     return [
-        (name, one)
-        for name, targets in groups.items()
-        for one in targets
+        (group, one)
+        for group in groups
+        for one in group.targets
         if in_state(one, chosen.state)
-        and (not words or words in one.target.casefold() or words in name.casefold())
+        and (not words or words in one.target.casefold() or words in group.name.casefold())
     ]
 
 

@@ -35,7 +35,7 @@ from monitor.web.site import (
     site_of,
     visitor_of,
 )
-from monitor.web.snapshots import Snapshot
+from monitor.web.snapshots import Snapshot, TargetGroup
 from monitor.web.target_facts import evidence_of, target_named
 
 _Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -117,25 +117,25 @@ async def overview(request: web.Request) -> web.Response:
     axis = values.axis_of(chosen, lines.began, snapshot.at)
     silenced = values.Silenced(snapshot.status.silences)
     drawer = values.Drawer(lines, axis, finest=_COARSE)
-    groups: dict[str, list[values.Row]] = {}
-    for name, one in shown:
+    groups: dict[TargetGroup, list[values.Row]] = {}
+    for group, one in shown:
         drawn = drawer.draw(one)
         answer, following = (
             values.last_answer(one),
             next_probe_text(one.next_probe_at, one.held_by, snapshot.at),
         )
         row = values.Row(one, answer, following, drawn, silenced.of(one))
-        groups.setdefault(name, []).append(row)
+        groups.setdefault(group, []).append(row)
     pools = [] if chosen.pool else [
-        (name, f"{name}: {values.counts_of(snapshot.counts[name]) or 'no targets'}")
-        for name in snapshot.pools
+        (name, f"{name}: {values.counts_of(pool.counts) or 'no targets'}")
+        for name, pool in snapshot.pools.items()
     ]  # fmt: skip
     said = values.headline(snapshot)
     return await page(
         request, "overview.html", "Overview", said, snapshot=snapshot, chosen=chosen,
         groups=[
-            values.Group(name, values.counts_of(snapshot.counts[name]), rows)
-            for name, rows in groups.items()
+            values.Group(group.name, values.counts_of(group.counts), rows)
+            for group, rows in groups.items()
         ],
         pools=pools, pages={"number": number, "last": last, "count": len(found)},
         time_axis=axis, states=[*State, "blocked"],

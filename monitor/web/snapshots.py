@@ -35,6 +35,21 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TargetGroup:
+    """The targets of an organization or of a pool; the two may have the same name."""
+
+    name: str
+    targets: Sequence[TargetStatus]
+    #: how many are in which state
+    counts: Mapping[State, int]
+
+    @staticmethod
+    def of(name: str, targets: Sequence[TargetStatus]) -> "TargetGroup":
+        """Count the targets."""
+        return TargetGroup(name, targets, Counter(one.state for one in targets))
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All active targets as of one moment (UTC): those of pools by pool, the others by organization."""
@@ -42,10 +57,8 @@ class Snapshot:
     at: datetime
     status: Status
     by_name: Mapping[str, TargetStatus] = field(repr=False)
-    organizations: Mapping[str, Sequence[TargetStatus]] = field(repr=False)
-    pools: Mapping[str, Sequence[TargetStatus]] = field(repr=False)
-    #: how many targets of each organization and pool are in which state
-    counts: Mapping[str, Counter[State]] = field(repr=False)
+    organizations: Mapping[str, TargetGroup] = field(repr=False)
+    pools: Mapping[str, TargetGroup] = field(repr=False)
     #: when those that propagate saw their first light
     lights: Mapping[str, datetime] = field(repr=False)
     #: the pages that were made of it, by address and visitor: they end with it
@@ -71,10 +84,11 @@ class Snapshot:
             else:
                 organizations.setdefault(target.organization or target.key, []).append(target)
         by_name = {one.target: one for one in status.targets}
-        groups = {**organizations, **by_pool}
-        counts = {name: Counter(one.state for one in targets) for name, targets in groups.items()}
-        ordered = dict(sorted(organizations.items()))
-        return Snapshot(at, status, by_name, ordered, by_pool, counts, lights)
+        ordered = {
+            name: TargetGroup.of(name, found) for name, found in sorted(organizations.items())
+        }
+        pooled = {name: TargetGroup.of(name, found) for name, found in by_pool.items()}
+        return Snapshot(at, status, by_name, ordered, pooled, lights)
 
 
 class Reader:

@@ -11,6 +11,8 @@ import pytest
 from monitor.access.events import Event
 from monitor.access.target import Capability
 from monitor.access.words import Code, Contract, EventKind, Reason, State, Surface
+from monitor.config import Pool
+from monitor.config.pools import PoolFile
 from monitor.store import page_queries
 from monitor.store.records import Change, as_json
 from monitor.web import snapshots
@@ -308,3 +310,20 @@ async def test_a_page_that_is_renewed_after_an_event_of_the_stream_shows_it(worl
             if line.startswith("event: transition"):
                 break
         assert "The target is open" in (await client.get("/")).text
+
+
+async def test_an_organization_and_a_pool_of_one_name_keep_their_own_targets(world):
+    world.pools = (Pool(name="bulk", secrets=PoolFile("file:bulk.keys", None), watch=()),)
+    pooled = world.target("bulk-0000000a", organization=None)
+    own = world.target("acme-prod", organization="bulk")
+    await world.watch(own, pooled)
+    await world.happened(own, State.AVAILABLE)
+    await world.happened(pooled, State.LOCKED)
+    client = await world.browse()
+    page = (await client.get("/")).text
+    assert "<h1>1 of 2 targets are open</h1>" in page
+    assert "bulk <small>1 available</small>" in page
+    assert "bulk: 1 locked" in page
+    found = (await client.get("/?q=bulk")).text
+    assert "bulk <small>1 available</small>" in found
+    assert "bulk <small>1 locked</small>" in found
