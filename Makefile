@@ -15,6 +15,7 @@ help: ## this list
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "access-monitor needs Python 3.11 or newer; try: make PYTHON=python3.12" >&2; exit 2; }
+	@echo "installing into $(VENV): about a minute, once"
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -256,6 +256,12 @@ def wait(
         fail(f"--timeout {timeout!r} {error}")
     settings = load_settings(config)
     targets = select_targets(settings, names)
+    needed = settings.confirmation.confirmation_span
+    if limit < needed:
+        note(
+            f"--timeout {timeout} is too short for available: granted answers must span"
+            f" {duration(needed.total_seconds())} (confirmation.confirmation_span)"
+        )
     times = probes_to_settle(settings.cadence, settings.confirmation)
     agree(_announce_cost(settings, targets, times=times), yes=yes)
     prices: dict[str, list[float]] = {}

@@ -271,8 +271,9 @@ def _states(folder: Path) -> str:
     except StoreError:
         return "starting"
     counts = Counter(str(target.state) for target in found.targets)
-    counts["blocked"] = sum(target.blocker is not None for target in found.targets)
-    return ", ".join(f"{number} {state}" for state, number in sorted(counts.items()) if number)
+    blocked = sum(target.blocker is not None for target in found.targets)
+    states = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
+    return states + (f" ({blocked} blocked)" if blocked else "")
 
 
 async def _stop(daemon: asyncio.subprocess.Process) -> int:

@@ -187,9 +187,10 @@ class HealthReporter:
 
 def status_line(watches: Watches, waiting: Mapping[str, int]) -> str:
     """The status line for `systemctl status`; `waiting` counts notifications by state."""
-    order = [*State, "blocked"]
-    counts = sorted(watches.counts().items(), key=lambda item: order.index(item[0]))
-    states = ", ".join(f"{count} {word}" for word, count in counts)
+    counts = watches.counts()
+    states = ", ".join(f"{counts[word]} {word}" for word in State if word in counts)
+    # beside their state, not instead of it
+    states += f" ({counts['blocked']} blocked)" if "blocked" in counts else ""
     pending, dead = waiting.get("pending", 0), waiting.get("dead", 0)
     given_up = f", {dead} undeliverable" if dead else ""
     return f"{many(len(watches), 'target')}: {states}; {many(pending, 'alert')} pending{given_up}"

@@ -164,15 +164,18 @@ def _require_replaceable(source: Path, destination: Path) -> None:
             f"{destination}: this is no regular file; name one that may be replaced"
         )
     # such as the settings, named by mistake
-    if destination.exists() and _beginning(destination) not in (b"", _SQLITE):
+    if is_foreign(destination):
         raise DestinationError(
             f"{destination}: this file is no database; name an older copy, or a file that does not exist"
         )
 
 
-def _beginning(path: Path) -> bytes:
+def is_foreign(path: Path) -> bool:
+    """Whether a file is there that is neither empty nor of SQLite. Raises OSError when it cannot be read."""
+    if not path.exists():
+        return False
     with path.open("rb") as file:
-        return file.read(len(_SQLITE))
+        return file.read(len(_SQLITE)) not in (b"", _SQLITE)
 
 
 def _write_copy(original: sqlite3.Connection, destination: Path) -> None:

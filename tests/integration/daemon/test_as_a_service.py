@@ -36,6 +36,15 @@ async def heard(end, wanted):
     return lines
 
 
+def test_what_is_blocked_stands_beside_the_states():
+    class Watched(list):
+        def counts(self):
+            return {"locked": 1, "blocked": 2, "unknown": 2}
+
+    line = health_reporter.status_line(Watched([1, 2, 3]), {"pending": 1})
+    assert line == "3 targets: 2 unknown, 1 locked (2 blocked); 1 alert pending"
+
+
 async def test_the_service_manager_hears_ready_then_how_it_goes_then_the_end(
     bench, key, simulated, manager
 ):
