@@ -42,8 +42,8 @@ _MODES: Mapping[Surface, str] = {
 }
 
 _COLUMNS = (
-    "target", "state", "since", "blocker", "key", "reference", "pool", "line", "fingerprint", "organization",
-    "project", "route", "contract", "base_url", "model", "surface",
+    "target", "state", "since", "blocker", "last_probe_at", "key", "reference", "pool", "line", "fingerprint",
+    "organization", "project", "route", "contract", "base_url", "model", "surface",
 )  # fmt: skip
 
 _StatesOption = Annotated[
@@ -74,12 +74,14 @@ def export(
     """
     from monitor.config.problems import suggestion
     from monitor.store import status_queries
+    from monitor.store.liveness import trouble
 
-    settings = load_settings(config, reading=True)
+    settings, now = load_settings(config, reading=True), datetime.now(UTC)
     if states is None and output is ExportFormat.LITELLM:
         states = [State.AVAILABLE]
     with plain_errors():
-        found = status_queries.status(settings.database, now=datetime.now(UTC)).targets
+        status = status_queries.status(settings.database, now=now)
+    found = status.targets
     watched = {
         one.model for keys in (settings.keys, settings.pools) for k in keys for one in k.watch
     }
@@ -87,19 +89,24 @@ def export(
     for model in models or ():  # a program that reads this would take none for nothing open
         if model not in known:
             fail(f"--model {model!r}: no target is of this model; {suggestion(model, known)}")
-    rows = [
-        _row(one, settings)
-        for one in found
-        if (not states or one.state in states) and (not models or one.model in models)
+    if old := trouble(status.daemon, now):
+        note(f"the states may be old: {old}")
+    rows = [_row(one, settings) for one in found]
+    chosen = [
+        row
+        for row in rows
+        if (not states or row["state"] in states) and (not models or row["model"] in models)
     ]
     if output is ExportFormat.JSON:
-        print_json({"targets": rows})
+        print_json({"targets": chosen})
     elif output is ExportFormat.CSV:
         written = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
         written.writeheader()
-        written.writerows(rows)
+        written.writerows(chosen)
     else:
-        _litellm(rows)
+        # of all keys, whatever is open now: a name that changed its key would send one as another
+        own = {key.secret.reference for key in settings.keys}
+        _litellm([row for row in chosen if _usable(row, settings)], _variables(rows, own))
 
 
 def _row(target: "TargetStatus", settings: "Settings") -> dict[str, Any]:
@@ -111,6 +118,7 @@ def _row(target: "TargetStatus", settings: "Settings") -> dict[str, Any]:
         "state": target.state,
         "since": rfc3339(target.since),
         "blocker": target.blocker,
+        "last_probe_at": target.last_probe_at and rfc3339(target.last_probe_at),
         "key": target.key,
         "reference": pool.secrets.reference if pool else key and key.secret.reference,
         "pool": pool and pool.name,
@@ -134,9 +142,24 @@ def _key(name: str, settings: "Settings") -> "Key | None":
         return None
 
 
-def _litellm(rows: Sequence[Mapping[str, Any]]) -> None:
+def _usable(row: Mapping[str, Any], settings: "Settings") -> bool:
+    """Whether requests with its key can be sent; says why not."""
+    keys = settings.pool_of(row["key"]) or _key(row["key"], settings)
+    if row["blocker"]:
+        note(f"{row['target']} is left out: it is blocked, {row['blocker']}")
+    elif keys is None or keys.route != row["route"] or not row["base_url"]:
+        # without its own route its key would go to the address of another
+        note(
+            f"{row['target']} is left out: the settings no longer have its key on route"
+            f" {row['route']}; the daemon has not read them yet"
+        )
+    else:
+        return True
+    return False
+
+
+def _litellm(rows: Sequence[Mapping[str, Any]], variables: Mapping[str, str]) -> None:
     """Print a `model_list`, and say which variables it expects that are not the settings' own."""
-    variables = _variables(rows)
     deployments: dict[tuple[str, str, str], Mapping[str, Any]] = {}
     for row in rows:
         if mode := _MODES.get(row["surface"]):
@@ -156,10 +179,13 @@ def _litellm(rows: Sequence[Mapping[str, Any]]) -> None:
             note(f"{variables[row['key']]}: set it to what {row['reference']} names")
 
 
-def _variables(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """By key the environment variable that holds it for LiteLLM: the settings' own, else one by its name."""
+def _variables(rows: Sequence[Mapping[str, Any]], own: Iterable[str]) -> dict[str, str]:
+    """By key the environment variable that holds it for LiteLLM: the settings' own, else one by its name.
+
+    `own` are the references of the settings, whose variables are taken.
+    """
     names = {row["key"]: _plain(row["key"]) for row in rows}
-    times = Counter(names.values())
+    times = Counter(names.values()) + Counter(one.removeprefix("env:") for one in own)
     found = {}
     for row in rows:
         key, name = row["key"], names[row["key"]]
@@ -189,7 +215,17 @@ def _deployment(row: Mapping[str, Any], mode: str, variable: str) -> dict[str, A
         "organization": row["organization"],
         "extra_headers": row["project"] and {"OpenAI-Project": row["project"]},
     }
-    about = ("state", "since", "route", "contract", "reference", "pool", "line", "fingerprint")
+    about = (
+        "state",
+        "since",
+        "last_probe_at",
+        "route",
+        "contract",
+        "reference",
+        "pool",
+        "line",
+        "fingerprint",
+    )
     info = {"id": row["target"], "mode": mode, **{name: row[name] for name in about}}
     return {
         "model_name": row["model"],
@@ -199,9 +235,13 @@ def _deployment(row: Mapping[str, Any], mode: str, variable: str) -> dict[str, A
 
 
 def _yaml(deployment: Mapping[str, Any]) -> Iterator[str]:
-    """Block style; each scalar is written as JSON, which YAML reads as it is."""
-    yield f"  - model_name: {json.dumps(deployment['model_name'])}"
+    """Block style; each scalar is written as JSON, which YAML reads as it is but for escaped surrogates."""
+    yield f"  - model_name: {_scalar(deployment['model_name'])}"
     for part in ("litellm_params", "model_info"):
         yield f"    {part}:"
         for name, value in deployment[part].items():
-            yield f"      {name}: {json.dumps(value)}"
+            yield f"      {name}: {_scalar(value)}"
+
+
+def _scalar(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -148,6 +148,29 @@ async def test_targets_are_exported_by_state_with_references_only(lab, fast):
     assert "ACCESS_MONITOR_KEY_ACME_FILE: set it to what file:secret.key names" in said
     assert "ACCESS_MONITOR_KEY_POOL_A_…: set them to the lines of file:pool.keys" in said
 
+    assert "the states may be old: the daemon is stopped" in said
+    # the same names, whatever is open
+    shut, _ = await export("--format", "litellm", "--state", "unverified")
+    assert '"os.environ/SHUT_KEY"' in shut
+    assert found["acme-prod/gpt-image-2:images"]["model_info"]["last_probe_at"]
+
+    # a key goes to its own route only: the file has another by now, which no daemon has read
+    settings = lab.settings.read_text()
+    other = '[routes.other]\nbase_url = "https://relay.example/v1"\ncontract = "provider"\n'
+    lab.settings.write_text(
+        settings.replace('route = "sim"', 'route = "other"', 1).replace(
+            "[[keys]]", other + "[[keys]]", 1
+        )
+    )
+    text, said = await export("--format", "litellm")
+    assert "acme-prod" not in text
+    assert "relay.example" not in text
+    assert (
+        "acme-prod/gpt-image-2:images is left out: the settings no longer have its key on route sim"
+        in said
+    )
+    lab.settings.write_text(settings)
+
     # the lines are not known where the file cannot be read, and nothing else changes
     (lab.folder / "pool.keys").unlink()
     again = json.loads((await export())[0])["targets"]
