@@ -8,7 +8,7 @@ import importlib
 import re
 import smtplib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -75,7 +75,8 @@ def bound_answers() -> None:
         if not stream:
             response._content = _read(response)  # noqa: SLF001 - what `content` returns from here on
         if of_thread.waits is not None and response.status_code in (429, 503):
-            of_thread.waits.append(_requested_wait(response))
+            headers = {str(name).lower(): str(value) for name, value in response.headers.items()}
+            of_thread.waits.append(requested_wait(headers, response._content or b""))  # noqa: SLF001
         return response
 
     send.bounded = True  # type: ignore[attr-defined]
@@ -148,10 +149,9 @@ def _read(response: Any) -> bytes:
     return bytes(body[:ANSWER_CAP])
 
 
-def _requested_wait(response: Any) -> float:
+def requested_wait(headers: Mapping[str, str], body: bytes = b"") -> float:
     """Seconds that an answer asks to wait, at most `WAIT_MOST`; 0 if it asks for none."""
-    headers = {str(name).lower(): str(value) for name, value in response.headers.items()}
     said = retry_after(headers, ())
-    if said is None and (found := _IN_BODY.search(response._content or b"")):  # noqa: SLF001
+    if said is None and (found := _IN_BODY.search(body)):
         said = float(found[1])
     return min(said or 0.0, WAIT_MOST)

@@ -51,14 +51,22 @@ class ChannelHealth:
         return inf if self.gone else max(self._held_until, self._trial_at if self.down else now)
 
     def succeeded(self) -> bool:
-        """A message was delivered. Returns True if the channel was down."""
-        was, self.down, self.gone = self.down, False, False
+        """A message was delivered. Returns True if the channel was down.
+
+        A message that was under way when the service asked for no more does not end that.
+        """
+        was, self.down = self.down, self.gone
         self._failed.clear()
         self._trials = 0
-        return was
+        return was and not self.gone
 
-    def failed(self, group: Hashable, now: float, spread: float) -> bool:
-        """A message failed. Returns True if the channel counts as down from now on."""
+    def failed(self, group: Hashable, now: float, spread: float, *, asked: float = 0.0) -> bool:
+        """A message failed; `asked` are the seconds that the service asks to wait, which counts alone.
+
+        Returns True if the channel counts as down from now on.
+        """
+        if asked:
+            return self.hold(now + asked)
         if not self._failed:
             self._since = now
         if len(self._failed) < DOWN_GROUPS:
@@ -78,9 +86,17 @@ class ChannelHealth:
         if self.down:
             self._trial_at = min(self._trial_at, max(now, self._tried_at + DOWN_AFTER))
 
-    def hold(self, until: float) -> None:
-        """The service asks for no messages before `until`; infinity if it wants none any more."""
-        if until == inf:
-            self.down = self.gone = True
-        else:
+    def hold(self, until: float) -> bool:
+        """The service asks for no messages before `until`; infinity if it wants none any more.
+
+        Returns True if the channel counts as down from now on.
+        """
+        if until < inf:
             self._held_until = max(self._held_until, until)
+            return False
+        became, self.down, self.gone = not self.down, True, True
+        return became
+
+    def ask_again(self) -> None:
+        """Somebody asks for messages: a service that wanted none is tried again."""
+        self.gone = False

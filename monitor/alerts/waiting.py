@@ -16,6 +16,9 @@ from monitor.alerts.render import Message
 #: After STUBBORN failures a group is split into PIECES: one of its rows may be the cause.
 STUBBORN, PIECES = 3, 8
 
+#: With `separate`, rows of one order that are held at a time: one that is stuck must leave room for others.
+ORDER_MOST = 200
+
 #: The window of first lights, as a fraction of the window of other rows.
 _LIGHTS_WAIT = 0.25
 
@@ -66,7 +69,9 @@ class Waiting:
     go, those with first lights go first. A failed group is retried unchanged, at its own time, and holds
     back only the later rows of its targets.
 
-    With `separate` each row goes alone, at once, when no earlier row of its scope is left.
+    With `separate` each row goes alone, at once, when no earlier row of its organization is left. A key
+    without an organization is one of its own, and what has no target is in the order of its scope. Of each
+    order `ORDER_MOST` rows are taken; `has_left_out` says when the rest is wanted.
     """
 
     def __init__(self, group_within: float, *, separate: bool = False) -> None:
@@ -83,6 +88,8 @@ class Waiting:
         self._ready: list[tuple[bool, int, Group | Hashable]] = []
         #: due groups, held back by an earlier row of a target
         self._held: list[Group] = []
+        #: orders of which rows were left out, as they had their most
+        self._left_out: set[Hashable] = set()
         self._number = count()
 
     def __len__(self) -> int:
@@ -91,14 +98,32 @@ class Waiting:
     def __contains__(self, id_: int) -> bool:
         return id_ in self._rows
 
-    def add(self, rows: Iterable[Notification]) -> None:
-        """Add rows, in the order in which they happened. Known rows are skipped."""
+    def add(self, rows: Iterable[Notification]) -> list[Notification]:
+        """Add rows, in the order in which they happened, and return them without those known or left out."""
+        added: list[Notification] = []
         for row in rows:
             if row.id in self._rows:
                 continue
+            order = self._order(row.event)
+            # what follows one that was left out is left out, too: else it would be sent before
+            if self._separate and (
+                order in self._left_out or len(self._orders.get(order, ())) >= ORDER_MOST
+            ):
+                self._left_out.add(order)
+                continue
             self._rows[row.id] = row
-            self._orders.setdefault(self._order(row.event), deque()).append(row.id)
+            self._orders.setdefault(order, deque()).append(row.id)
             self._enter(row)
+            added.append(row)
+        return added
+
+    def has_left_out(self) -> bool:
+        """Whether rows that were left out have room now, and must be added again, from the first one on."""
+        half = ORDER_MOST // 2
+        if not any(len(self._orders.get(order, ())) <= half for order in self._left_out):
+            return False
+        self._left_out.clear()
+        return True
 
     def take(
         self, now: float, most: int, *, flush: bool = False, together: bool = False
@@ -142,7 +167,7 @@ class Waiting:
 
     def sent(self, group: Group, now: float) -> None:
         """The group was sent: its windows begin now, and its rows are removed."""
-        lit = {_scope(row) for row in group.rows if _is_light(row)}
+        lit = {self._scope(row) for row in group.rows if _is_light(row)}
         for key, opens in group.scopes.items():
             if scope := self._scopes.get(key):
                 if opens:
@@ -179,7 +204,7 @@ class Waiting:
             return
         left: dict[Hashable, list[Notification]] = {}
         for row in rest:
-            left.setdefault(_scope(row), []).append(row)
+            left.setdefault(self._scope(row), []).append(row)
         for key, rows in left.items():
             scope = self._scopes.setdefault(key, _Scope())
             scope.rows = rows + scope.rows
@@ -254,12 +279,12 @@ class Waiting:
         return groups
 
     def _enter(self, row: Notification) -> None:
-        self._scopes.setdefault(_scope(row), _Scope()).rows.append(row)
+        self._scopes.setdefault(self._scope(row), _Scope()).rows.append(row)
         self._call(row)
 
     def _call(self, row: Notification) -> None:
         """Schedule a check of the row's scope for when the row may go."""
-        key = _scope(row)
+        key = self._scope(row)
         if scope := self._scopes.get(key):
             self._schedule(key, scope, _free_at(scope, light=_is_light(row)))
 
@@ -321,6 +346,9 @@ class Waiting:
 
     def _free(self, rows: Sequence[Notification]) -> tuple[list[Notification], list[Notification]]:
         """The rows that may go, and the rows held back by an earlier row that does not go with them."""
+        if self._separate:
+            first = bool(rows) and self._orders[self._order(rows[0].event)][0] == rows[0].id
+            return list(rows[:first]), list(rows[first:])
         free: list[Notification] = []
         held: list[Notification] = []
         places: dict[Hashable, int] = {}
@@ -328,19 +356,24 @@ class Waiting:
             order = self._order(row.event)
             place = places.get(order, 0)
             if self._orders[order][place] == row.id:
-                places[order] = place + (not self._separate)
+                places[order] = place + 1
                 free.append(row)
             else:
                 held.append(row)
         return free, held
 
     def _order(self, event: Event) -> Hashable:
-        return (not self._separate and event.target) or ("scope", event.scope)
+        if not self._separate:
+            return event.target or ("scope", event.scope)
+        if organization := event.facts.get("organization"):
+            return str(organization)
+        return ("key", event.target.partition("/")[0]) if event.target else ("scope", event.scope)
 
-
-def _scope(row: Notification) -> Hashable:
-    """Rows of one scope share messages; a row without a scope goes alone."""
-    return row.event.scope or ("alone", row.id)
+    def _scope(self, row: Notification) -> Hashable:
+        """Rows of one scope share messages; a row without a scope goes alone."""
+        if self._separate:
+            return self._order(row.event)
+        return row.event.scope or ("alone", row.id)
 
 
 def _free_at(scope: _Scope, *, light: bool) -> float:

@@ -15,9 +15,8 @@ from uuid import uuid4
 import httpx
 
 from monitor import __version__
-from monitor.access.diagnosis.answer import retry_after
 from monitor.access.signatures import signatures, signing_key
-from monitor.alerts.bounds import ANSWER_CAP, KEPT_S, WAIT_MOST
+from monitor.alerts.bounds import ANSWER_CAP, KEPT_S, requested_wait
 from monitor.alerts.facts import clean
 from monitor.alerts.fitting import MessageLimits
 from monitor.alerts.interfaces import REASON_CAP, DeliveryError
@@ -59,6 +58,7 @@ class WebhookChannel:
         self._redact = redact
         self._hidden = sorted((*named_in(url), *secrets), key=len, reverse=True)
         self._client: httpx.AsyncClient | None = None
+        self._opening = asyncio.Lock()
 
     async def message_limits(self) -> MessageLimits:
         """None: a body is bounded whatever the event is."""
@@ -108,15 +108,14 @@ class WebhookChannel:
             "webhook-timestamp": str(now),
             "webhook-signature": signatures(self._keys, id_, now, body),
         }
-        client = self._opened()
+        client = await self._opened()
         client.cookies.clear()
         request = httpx.Request("POST", self._url, headers=headers, content=body)
         response = await client.send(request, stream=True)
         try:
             answer.status = response.status_code
             if not answer.taken:
-                asked = retry_after(response.headers, ()) or 0.0
-                answer.wait = inf if answer.status == 410 else min(asked, WAIT_MOST)
+                answer.wait = inf if answer.status == 410 else requested_wait(response.headers)
             size = 0
             async for chunk in response.aiter_raw():
                 size += len(chunk)
@@ -126,15 +125,17 @@ class WebhookChannel:
         finally:
             await response.aclose()  # closes the connection if there is more
 
-    def _opened(self) -> httpx.AsyncClient:
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                verify=_trusted(),
-                timeout=None,  # noqa: S113 - the attempt is bounded as a whole
-                limits=httpx.Limits(max_connections=self.parallel, keepalive_expiry=KEPT_S),
-                follow_redirects=False,
-            )
-        return self._client
+    async def _opened(self) -> httpx.AsyncClient:
+        async with self._opening:
+            if self._client is None:
+                self._client = httpx.AsyncClient(
+                    # reading the certificates takes 50 ms, in which no probe could begin
+                    verify=await asyncio.to_thread(_trusted),
+                    timeout=None,  # noqa: S113 - the attempt is bounded as a whole
+                    limits=httpx.Limits(max_connections=self.parallel, keepalive_expiry=KEPT_S),
+                    follow_redirects=False,
+                )
+            return self._client
 
     def _presentable(self, reason: str) -> str:
         return clean(self._redact(hide(reason, self._hidden)), REASON_CAP)
@@ -168,7 +169,11 @@ def _trusted() -> ssl.SSLContext:
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         if named := os.environ.get(name):
             folder = Path(named).is_dir()
-            return ssl.create_default_context(
-                cafile=None if folder else named, capath=named if folder else None
-            )
+            try:
+                return ssl.create_default_context(
+                    cafile=None if folder else named, capath=named if folder else None
+                )
+            except OSError as error:
+                reason = f"{name} names no certificates that can be read: {named} ({error})"
+                raise OSError(reason) from None
     return httpx.create_ssl_context()

@@ -89,7 +89,8 @@ class ChannelWorker:
     def wake(self, *, from_start: bool = False) -> None:
         """Read the outbox now: it may hold new rows. `from_start` reads all of it again."""
         if from_start:
-            self._read_to, self._health.gone = 0, False
+            self._read_to = 0
+            self._health.ask_again()
         self._read_all = False
         self._wakes += 1
         self._wake.set()
@@ -161,9 +162,9 @@ class ChannelWorker:
                 await self._mark()
             await self._read()
             now = self._clock()
+            self._return_old(now)
             if self._health.down and (old := self._too_old(self._waiting.idle())):
                 await self._give_up(old, self._health.why, now)
-            self._return_old(now)
             self._begin()
             most = self._may_claim(now)
             if most <= 0:
@@ -196,7 +197,9 @@ class ChannelWorker:
         return self._channel.parallel - len(self._sends)
 
     async def _read(self) -> None:
-        if self._clock() - self._read_at >= IDLE_S:
+        if from_start := self._waiting.has_left_out():
+            self._read_to = 0
+        if from_start or self._clock() - self._read_at >= IDLE_S:
             self._read_all = False
         while not self._read_all and len(self._waiting) < MEMORY_MOST:
             if not len(self._waiting):
@@ -216,13 +219,12 @@ class ChannelWorker:
                 self._read_to = rows[-1].event.id
 
     def _take_in(self, rows: Sequence[Notification], now: datetime, at: float) -> None:
-        new = [row for row in rows if row.id not in self._waiting]
+        new = self._waiting.add(rows)
         if new:
             self._health.retry_soon(at)
         for row in new:
             left = self._delivery.give_up_after - (now - row.created_at)
             self._expires[row.id] = at + left.total_seconds()
-        self._waiting.add(new)
 
     async def _claim(self, groups: Sequence[Group]) -> None:
         for group in groups:
@@ -263,8 +265,8 @@ class ChannelWorker:
             task.add_done_callback(self._sent)
 
     def _return_old(self, now: float) -> None:
-        """Put back groups whose claim has become too old because the channel went down."""
-        while self._claimed and self._claimed[0].claimed_until <= now:
+        """Put back groups that will not be sent, or whose claim became too old while the channel was down."""
+        while self._claimed and (self._health.gone or self._claimed[0].claimed_until <= now):
             self._waiting.retry(self._claimed.popleft(), now)
 
     async def _compose(self, group: Group) -> None:
@@ -338,9 +340,7 @@ class ChannelWorker:
 
     async def _failed(self, group: Group, error: DeliveryError, started: float) -> None:
         now = self._clock()
-        if error.wait:
-            self._health.hold(now + error.wait)
-        elif self._health.failed(group.ids[0], now, self._spread()):
+        if self._health.failed(group.ids[0], now, self._spread(), asked=error.wait):
             log.error("channel.down", channel=self._channel.name, reason=error.reason)
         wait = max(self._health.backoff(group.failures + 1, self._spread()), error.wait)
         reason = error.reason + (" (it may have been delivered)" if error.maybe_delivered else "")

@@ -3,12 +3,14 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from math import inf
 
 import pytest
+import structlog
 
 from monitor.access.events import Recorded
 from monitor.access.limits import Delivery
-from monitor.alerts import worker
+from monitor.alerts import waiting, worker
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.fitting import MessageLimits
 from monitor.alerts.interfaces import DeliveryError, Sender
@@ -217,4 +219,65 @@ async def test_what_was_claimed_and_not_begun_is_free_after_a_halt(outbox, light
     await halting
     assert channel.taken == outbox.states().count("delivered") == 2
     assert not any(row.lease_until for row in outbox.rows.values())
+    await end(task)
+
+
+class Receiver(Sender):
+    """Takes events one by one; refuses those of an organization while it is stuck."""
+
+    name, parallel, separate = "ops", 8, True
+
+    def __init__(self, stuck: str = "") -> None:
+        self.stuck, self.taken = stuck, []
+
+    async def send(self, message) -> None:
+        (event,) = message.events
+        if event.facts["organization"] == self.stuck:
+            raise DeliveryError("refused")
+        self.taken.append(event.id)
+
+
+async def test_an_organization_that_is_stuck_leaves_room_for_the_others(outbox, light, monkeypatch):
+    monkeypatch.setattr(worker, "MEMORY_MOST", 30)
+    monkeypatch.setattr(waiting, "ORDER_MOST", 10)
+    stuck = {"organization": "org-stuck"}
+    first = [outbox.add("ops", light(facts=stuck, target=f"key-{n}/a:images")) for n in range(100)]
+    others = [outbox.add("ops", light()) for _ in range(3)]
+    channel = Receiver("org-stuck")
+    _, task = await running(outbox, channel)
+    await outbox.until(lambda: outbox.states()[-3:] == ["delivered"] * 3)
+    assert len(channel.taken) == 3
+    channel.stuck = ""
+    await outbox.until(lambda: set(outbox.states()) == {"delivered"})
+    of_row = [outbox.rows[one].event.id for one in (*others, *first)]
+    assert channel.taken == of_row  # each once, and those that waited in their order
+    await end(task)
+
+
+async def test_a_service_that_wants_no_more_gets_no_more_though_others_are_under_way(outbox, light):
+    class Gone(Receiver):
+        def __init__(self) -> None:
+            super().__init__()
+            self.begun, self.said = 0, asyncio.Event()
+
+        async def send(self, message) -> None:
+            self.begun += 1
+            if self.begun == 1:
+                raise DeliveryError("HTTP 410", wait=inf)
+            await self.said.wait()
+
+    channel = Gone()
+    for n in range(60):
+        outbox.add("ops", light(facts={"organization": f"org-{n}"}))
+    with structlog.testing.capture_logs() as logs:
+        dispatcher, task = await running(outbox, channel)
+        await outbox.until(lambda: outbox.states().count("dead") == 53)  # but those under way
+        channel.said.set()
+        await outbox.until(lambda: outbox.states().count("delivered") == 7)
+        outbox.add("ops", light())
+        dispatcher.wake()
+        await outbox.until(lambda: outbox.states()[-1] == "dead")
+    assert channel.begun == 8
+    said = [one["event"] for one in logs if one["event"].startswith("channel.")]
+    assert said == ["channel.down"]
     await end(task)

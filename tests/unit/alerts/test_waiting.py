@@ -21,8 +21,9 @@ class Row:
     created_at: datetime = AT
 
 
-def row(id_, target="a", scope="org-acme", kind=EventKind.BLOCKED):
-    return Row(id_, Event(kind, Reason.GATED, AT, target=target, scope=scope))
+def row(id_, target="a", scope="org-acme", kind=EventKind.BLOCKED, **facts):
+    facts = {"organization": scope, **facts} if scope and target else facts
+    return Row(id_, Event(kind, Reason.GATED, AT, target=target, scope=scope, facts=facts))
 
 
 def ids(groups):
