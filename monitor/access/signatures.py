@@ -7,7 +7,8 @@ import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 
-_PREFIX = "whsec_"
+#: What a secret begins with.
+PREFIX = "whsec_"
 
 #: Fewest and most bytes of a secret.
 LEAST, MOST = 24, 64
@@ -20,15 +21,17 @@ def signing_key(secret: str) -> bytes:
         ValueError: with a text for people that does not show the secret.
 
     """
-    if not secret.startswith(_PREFIX):
-        raise ValueError(f"must begin with {_PREFIX}, and go on with base64")
-    text = secret.removeprefix(_PREFIX)
+    if not secret.startswith(PREFIX):
+        raise ValueError(f"must begin with {PREFIX}, and go on with base64")
+    text = secret.removeprefix(PREFIX)
     try:
         key = b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError:
-        raise ValueError(f"has no base64 after {_PREFIX}: copy it again") from None
+        raise ValueError(
+            f"is not standard base64 after {PREFIX} (letters, digits, + and /)"
+        ) from None
     if not LEAST <= len(key) <= MOST:
-        raise ValueError(f"is of {len(key)} bytes: it must be of {LEAST} to {MOST}")
+        raise ValueError(f"has {len(key)} bytes; it must have {LEAST} to {MOST}")
     return key
 
 

@@ -58,7 +58,7 @@ EventData = TypedDict(
         "request_id": Annotated[str | None, about("The request id of the answer")],
         "page": Annotated[str | None, about("The address of the target's page")],
         "details": Annotated[Details, about("What events of some kinds have besides")],
-        "left_out": Annotated[list[str], about("Details that did not fit")],
+        "left_out": Annotated[list[str], about("Details that did not fit, or not whole")],
     },
 )
 EventData.__doc__ = "The event. What does not apply is null."
@@ -121,6 +121,7 @@ def body_of(event: Event, redact: Callable[[Any], Any]) -> bytes:
     model, surface = split_capability(capability)
     parts = {"key": key or None, "model": model or None, "surface": surface}
     lifted = {name: facts.get(name, parts.get(name)) for name in TargetFacts.__annotations__}
+    details = {name: facts[name] for name in _DETAILS if name in facts}
     data = {
         **lifted,
         "id": event.id,
@@ -132,8 +133,8 @@ def body_of(event: Event, redact: Callable[[Any], Any]) -> bytes:
         "reason": event.reason,
         "diagnosis": event.diagnosis,
         "request_id": event.request_id,
-        "details": {name: facts[name] for name in _DETAILS if name in facts},
-        "left_out": [],
+        "details": details,
+        "left_out": [name for name, value in details.items() if _is_cut(value)],
     }
     told = {"type": event.kind, "timestamp": rfc3339(event.at), "data": data}
     return _fitting(redact(_bounded(told)))
@@ -167,15 +168,21 @@ def _bounded(value: Any) -> Any:
     return value
 
 
+def _is_cut(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) > _LIST_MOST
+
+
 def _fitting(told: dict[str, Any]) -> bytes:
     """As JSON, without the longest details where they do not fit."""
     details, left_out = told["data"]["details"], told["data"]["left_out"]
     while len(body := _json(told)) > BODY_MOST and details:
         longest = max(details, key=lambda name: len(_json(details[name])))
         del details[longest]
-        left_out.append(longest)
+        if longest not in left_out:
+            left_out.append(longest)
     return body
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    # a sign takes 4 bytes at most, escaped it would take 12
+    return json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()

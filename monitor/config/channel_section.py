@@ -41,6 +41,8 @@ def _secrets(value: tuple[Secret, ...], info: ValidationInfo) -> tuple[Secret, .
             except ValueError as error:
                 text = f"what {shown(secret.reference)} names {error}"
                 raise refuse(text, below=(place,)) from None
+        if len({secret.reveal() for secret in value}) < len(value):
+            raise refuse("is the same secret as the first: name the new one", below=(1,))
     return value
 
 
@@ -61,8 +63,8 @@ class Channel:
         SecretReference,
         AfterValidator(_url),
         about(
-            "By reference: any Apprise URL (mailtos://…, https://hooks.slack.com/…, jsons://…), "
-            "or the address that a webhook is posted to"
+            "Any Apprise URL (mailtos://…, https://hooks.slack.com/…, jsons://…), or the address that "
+            "a webhook is posted to, by reference"
         ),
     ]
     secrets: Annotated[tuple[SecretReference, ...], AfterValidator(_secrets)] = setting(

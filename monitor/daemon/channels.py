@@ -4,6 +4,7 @@ import sys
 from typing import TextIO
 
 from monitor.access.limits import Delivery
+from monitor.access.signatures import PREFIX
 from monitor.access.words import DEFAULT_EVENTS, EventKind
 from monitor.alerts.apprise_channel import AppriseChannel
 from monitor.alerts.dispatcher import Subscription
@@ -35,7 +36,7 @@ def learn(redactor: Redactor, settings: Settings) -> None:
     keys += [one.admin_key.reveal() for one in settings.organizations.values()]
     # with and without what all begin with
     signing = [one.reveal() for channel in settings.channels for one in channel.secrets]
-    keys += [*signing, *(one.removeprefix("whsec_") for one in signing)]
+    keys += [*signing, *(one.removeprefix(PREFIX) for one in signing)]
     redactor.learn(
         [*keys, *(part for url in urls for part in url_secrets(url))],
         [whole for url in urls for whole in whole_urls(url)],

@@ -33,9 +33,9 @@ def test_padding_may_be_missing() -> None:
     ("secret", "said"),
     [
         ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "must begin with whsec_"),
-        ("whsec_not*base64*at*all*CANARY00", "no base64"),
-        ("whsec_" + b64encode(b"short CANARY").decode(), "12 bytes: it must be of 24 to 64"),
-        ("whsec_" + b64encode(b"long CANARY" * 9).decode(), "99 bytes: it must be of 24 to 64"),
+        ("whsec_not*base64*at*all*CANARY00", "is not standard base64"),
+        ("whsec_" + b64encode(b"short CANARY").decode(), "12 bytes; it must have 24 to 64"),
+        ("whsec_" + b64encode(b"long CANARY" * 9).decode(), "99 bytes; it must have 24 to 64"),
     ],
 )
 def test_what_is_no_secret_is_refused_without_being_shown(secret: str, said: str) -> None:

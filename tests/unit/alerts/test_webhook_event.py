@@ -111,6 +111,20 @@ def test_what_is_long_is_cut_and_what_does_not_fit_is_named() -> None:
     assert set(data["details"]) == {"direct_shut", "probes"}
 
 
+def test_a_list_that_is_cut_is_named() -> None:
+    stale = [f"acme-{n}/gpt-image-2:images" for n in range(80)]
+    data = told(replace(LIGHT, facts={"stale": stale}))["data"]
+    assert data["details"]["stale"] == stale[:50]
+    assert data["left_out"] == ["stale"]
+    assert told(replace(LIGHT, facts={"stale": stale[:50]}))["data"]["left_out"] == []
+
+
+def test_texts_of_the_largest_signs_fit() -> None:
+    large = "\U0001f680" * 900
+    names = ("organization", "project", "key", "pool", "model", "message")
+    told(replace(LIGHT, facts=dict.fromkeys(names, large)))
+
+
 def test_the_redactor_has_the_last_word() -> None:
     body = body_of(LIGHT, lambda value: {**value, "type": "hidden"})
     assert json.loads(body)["type"] == "hidden"
