@@ -20,7 +20,7 @@ from monitor.store.errors import (
     require_head,
 )
 
-_IS_MIGRATED = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
+IS_MIGRATED = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
 
 # used only where `detect_types` asks for it: the types of the tables' columns, and `"name [datetime]"` for
 # what is computed
@@ -91,7 +91,7 @@ def writing_connection(path: Path, *, foreign_keys: bool = True) -> sqlite3.Conn
 
 
 def _revision(connection: sqlite3.Connection) -> str | None:
-    if connection.execute(_IS_MIGRATED).fetchone() is None:
+    if connection.execute(IS_MIGRATED).fetchone() is None:
         return None
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.pool import NullPool
 
-from monitor.store.connections import writing_connection
+from monitor.store.connections import IS_MIGRATED, writing_connection
 from monitor.store.database_files import (
     FileLock,
     as_store_errors,
@@ -80,8 +80,7 @@ class CommitWatch:
 
 def revision(connection: Connection) -> str | None:
     """The revision of the tables, or None before the first migration."""
-    named = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
-    if connection.exec_driver_sql(named).first() is None:
+    if connection.exec_driver_sql(IS_MIGRATED).first() is None:
         return None
     return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
 

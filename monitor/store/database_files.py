@@ -89,6 +89,7 @@ class FileLock:
 
     def release(self) -> None:
         """Release the file for another instance."""
+        self.note(refusing=False)  # nobody is left who could say so when it ends
         os.close(self._file)
 
 

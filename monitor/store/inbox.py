@@ -22,8 +22,8 @@ def submit(path: Path, kind: str, payload: Mapping[str, Any], now: datetime) -> 
 
     Raises StoreError when there is no database yet, it has another revision, or it stays locked.
     """
+    row = kind, json.dumps(dict(payload)), stored(now)
     with writing(path) as connection:
-        row = kind, json.dumps(dict(payload)), stored(now)
         (id_,) = connection.execute(
             "INSERT INTO inbox (kind, payload, created_at) VALUES (?, ?, ?) RETURNING id", row
         ).fetchone()

@@ -227,9 +227,6 @@ class _Hidden:
         changed = []
         for row in connection.execute(_COMPARED, {"silence": silence.id, "to": channel}).mappings():
             target, blocker = row["name"], _blocker(row)
-            # of what another silence covers as well the channel is told at the end of that one
-            if target not in self.before:
-                continue
             # who was told nothing knows of no change from what was before
             told = row["told"] or self.before[target] or row["state"]
             if (told, blocker) != (row["state"], row["blocker"]):

@@ -30,7 +30,7 @@ BASE = "/api/v1"
 #: Rows of one answer, unless fewer are asked for.
 LIMIT = 500
 #: The time over which routes are compared.
-_COMPARED = timedelta(days=7)
+COMPARED = timedelta(days=7)
 
 
 def _one_of(*words: str) -> dict[str, Any]:
@@ -129,7 +129,7 @@ async def compared(request: web.Request) -> web.Response:
 
 def _routes(database: Path) -> bytes:
     """In a thread, and kept: the runs of a week of thousands of targets take most of a second."""
-    since = datetime.now(UTC) - _COMPARED
+    since = datetime.now(UTC) - COMPARED
     made = {"since": since, "routes": queries.routes(database, since=since)}
     return text_of(as_json(made)).encode()
 

@@ -4,10 +4,12 @@ import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
 from monitor.access.events import Event
 from monitor.store.errors import StoreError
@@ -85,40 +87,43 @@ class LiveEvents:
             await response.prepare(request)
             if request.transport is not None:
                 request.transport.set_write_buffer_limits(_WAITING_MOST)
-            with suppress(ConnectionError, TimeoutError):
+            out = _Out(response, request.writer)
+            with suppress(ConnectionError, TimeoutError, StoreError):  # who comes again is told why
                 known = min(whole(last), self._last) if last else self._last
-                await self._tell(response, known)
+                await self._tell(out, known)
         finally:
             self._streams -= 1
         return response
 
-    async def _tell(self, response: web.StreamResponse, last: int) -> None:
-        await _write(response, f"retry: 3000\nid: {last}\n: connected\n\n".encode())
-        told = 0
-        while last < self._last and not (self._events and self._events[0][0] <= last + 1):
-            # some at a time: hundreds of streams may be behind
-            missed = await self._reader.ask(events_after, last, min(_AT_ONCE, _KEPT - told))
-            if not missed:
-                break
-            last = await _send(response, _said(missed), last)
-            told += len(missed)
-            if told >= _KEPT:
-                await _write(response, _RESET)
-                last = self._last
-        database = self._databases
+    async def _tell(self, out: "_Out", last: int) -> None:
+        await out.write(f"retry: 3000\nid: {last}\n: connected\n\n".encode())
+        database, behind = self._databases, 0
         while not self._ended:
             if database != self._databases:
                 database, last = self._databases, self._last
-                await _write(response, _RESET)
-            news = [one for one in self._events if one[0] > last]
-            if news:
-                last = await _send(response, news, last)
-                continue
-            try:
-                async with asyncio.timeout(_SIGN_OF_LIFE), self._news:
-                    await self._news.wait_for(partial(self._has_news, last, database))
-            except TimeoutError:
-                await _write(response, b": alive\n\n")
+                await out.write(_RESET)
+            elif self._is_behind(last):
+                # some at a time: hundreds of streams may be behind
+                most = min(_AT_ONCE, _KEPT - behind)
+                missed = await self._reader.ask(events_after, last, most) if most else ()
+                behind += len(missed)
+                if missed:
+                    last = await out.send(_said(missed), last)
+                else:
+                    last, behind = self._last, 0
+                    await out.write(_RESET)
+            elif news := [one for one in self._events if one[0] > last]:
+                last, behind = await out.send(news, last), 0
+            else:
+                try:
+                    async with asyncio.timeout(_SIGN_OF_LIFE), self._news:
+                        await self._news.wait_for(partial(self._has_news, last, database))
+                except TimeoutError:
+                    await out.write(b": alive\n\n")
+
+    def _is_behind(self, last: int) -> bool:
+        """Whether events are missing between the last one that was told and those that are kept."""
+        return last < self._last and not (self._events and self._events[0][0] <= last + 1)
 
     def _has_news(self, last: int, database: int) -> bool:
         return self._ended or self._last > last or self._databases != database
@@ -156,23 +161,29 @@ def _said(events: Sequence[Event]) -> list[tuple[int, bytes]]:
     return [(event.id, sse_of(event).encode()) for event in events]
 
 
-async def _send(
-    response: web.StreamResponse, events: Sequence[tuple[int, bytes]], last: int
-) -> int:
-    """Write events, some at a time. Returns the id of the last."""
-    for first in range(0, len(events), _AT_ONCE):
-        some = events[first : first + _AT_ONCE]
-        await _write(response, b"".join(said for _, said in some))
-        last = some[-1][0]
-    return last
+@dataclass(frozen=True, slots=True)
+class _Out:
+    """What a reader is sent. Raises TimeoutError when it takes nothing, ConnectionError when it is gone."""
+
+    response: web.StreamResponse
+    writer: AbstractStreamWriter
+
+    async def write(self, said: bytes) -> None:
+        """Write, and wait until little is left to be sent: the library waits for each 64 KiB only."""
+        async with asyncio.timeout(_SLOW):
+            await self.response.write(said)
+            await self.writer.drain()
+
+    async def send(self, events: Sequence[tuple[int, bytes]], last: int) -> int:
+        """Write events, some at a time. Returns the id of the last."""
+        for first in range(0, len(events), _AT_ONCE):
+            some = events[first : first + _AT_ONCE]
+            await self.write(b"".join(said for _, said in some))
+            last = some[-1][0]
+        return last
 
 
 def sse_of(event: Event) -> str:
     """An event of the stream, in the shape of the history's JSON without who was told."""
     data = json.dumps(event_as_json(event), separators=(",", ":"))
     return f"id: {event.id}\nevent: {event.entry}\ndata: {data}\n\n"
-
-
-async def _write(response: web.StreamResponse, said: bytes) -> None:
-    async with asyncio.timeout(_SLOW):
-        await response.write(said)

@@ -24,7 +24,9 @@ async def metrics(request: web.Request) -> web.Response:
     asked = frozenset(request.query.getall("pool", []))
     if unknown := asked - pools:
         raise RefusedError(400, f"no pool is named {min(unknown)[:500]!r}")
-    found = await site.reader.lately(figures, pools, asked)
+    reader = site.reader
+    # each set of pools would be kept with all its targets
+    found = await (reader.ask if asked else reader.lately)(figures, pools, asked)
     body, form = await asyncio.to_thread(
         exposition, found, site.settings, request.headers.get("Accept", "")
     )

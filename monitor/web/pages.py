@@ -21,7 +21,7 @@ from monitor.store import page_queries, queries
 from monitor.store.records import NotificationState, RouteOfModel, TargetStatus
 from monitor.store.target_record import TargetRecord, target_record
 from monitor.web import page_values as values
-from monitor.web.api import DESCRIBED
+from monitor.web.api import COMPARED, DESCRIBED
 from monitor.web.page_values import Chosen
 from monitor.web.permissions import RefusedError, TooManyTriesError
 from monitor.web.rendering import page, static
@@ -49,7 +49,6 @@ _PAGES_MOST = 16
 #: The narrowest change in a timeline among fifty, in its units: about a pixel.
 _COARSE = 2.0
 #: The time over which the routes to a model are compared.
-_COMPARED = timedelta(days=7)
 
 
 def routes() -> list[web.AbstractRouteDef]:
@@ -190,7 +189,7 @@ async def _of_target(
 
 
 def _compared(database: Path, model: str, surface: str) -> list[RouteOfModel]:
-    since = datetime.now(UTC) - _COMPARED
+    since = datetime.now(UTC) - COMPARED
     return queries.routes(database, since=since, of=(model, surface))
 
 
@@ -284,7 +283,7 @@ async def api_page(request: web.Request) -> web.Response:
 
 
 #: A page of this site and what it is asked for, from its root: no other site can be named so.
-_PLACE = re.compile(r"[a-z]*(\?[!-~]{0,2000})?")
+_PLACE = re.compile(r"[a-z]{0,20}(\?[!-~]{0,2000})?")
 
 
 async def login(request: web.Request) -> web.Response:

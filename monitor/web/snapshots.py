@@ -18,8 +18,8 @@ from monitor.store.records import Status, TargetStatus
 
 #: Queries at a time; others wait for their turn.
 _THREADS = 2
-#: Seconds for which the same is not read again, and how many times as long as reading it takes:
-#: the reading of thousands of targets must not take the time of the pages.
+#: What was read counts as new for so many seconds, or for so many times as long as reading it took, whichever
+#: is longer: the reading of thousands of targets must not take the time of the pages.
 _FRESH, _COST = 1.0, 10.0
 #: From this share of that time on it is read anew while who asks still gets the present one: on one core a
 #: page that had to wait for thousands of targets would take three times as long.
@@ -151,7 +151,9 @@ class Reader:
         lasts = max(_FRESH, _COST * (ended - began))
         kept.began = began
         kept.ahead_at, kept.stale_at = ended + _AHEAD * lasts, ended + lasts
-        kept.soonest = ended + _COST_OF_NEWS * (ended - began)
+        # what came during the reading may be missing from it, and who was told of it has asked already
+        rest = 0.0 if self._heard_at >= began else _COST_OF_NEWS * (ended - began)
+        kept.soonest = ended + rest
 
     def heard(self) -> None:
         """Something was recorded: what was read before is not true any more."""
@@ -185,7 +187,7 @@ def _take_error(reading: asyncio.Task[None]) -> None:
 
 @dataclass(slots=True)
 class _Kept:
-    """What was read and when (monotonic), and until when it is not read again, also if there are news."""
+    """What was read and when (monotonic), and until when it is not read again, even if there is news."""
 
     value: Any = None
     began: float = 0.0

@@ -76,6 +76,24 @@ async def test_who_is_told_of_something_new_does_not_see_the_old(reader):
     assert await reader.lately(query) == 2
 
 
+async def test_what_comes_while_it_is_read_is_seen_by_who_asks_next(reader):
+    asked, reading, go_on = [], threading.Event(), threading.Event()
+
+    def query(_):
+        asked.append(1)
+        if len(asked) == 1:
+            reading.set()
+            go_on.wait(30)
+        return len(asked)
+
+    first = asyncio.create_task(reader.lately(query))
+    await asyncio.to_thread(reading.wait, 30)
+    reader.heard()
+    go_on.set()
+    await first
+    assert await reader.lately(query) == 2
+
+
 async def test_what_is_nearly_old_is_read_anew_while_who_asks_gets_the_present_one(reader):
     """A page that waits for thousands of targets takes three times as long."""
     asked, go_on = [], threading.Event()
