@@ -97,10 +97,19 @@ def error_page(request: web.Request, status: int, why: str) -> web.Response:
     }.get(status, "Something went wrong" if status >= 500 else "Not understood")  # fmt: skip
     text = _templates().get_template("error.html").render(
         layout="base.html", title=heading, heading=heading, why=why, here=None, live=False,
-        retry=status == 503 and request.method == "GET", root=root_of(request),
+        retry="5" if status == 503 and request.method == "GET" else "", root=root_of(request),
         visitor=request.get(VISITOR), offer_sign_in=False,
     )  # fmt: skip
     return web.Response(text=text, content_type="text/html", status=status)
+
+
+def own_page(request: web.Request) -> web.Response:
+    """A page of this site that asks for the same address anew, now with the session if there is one."""
+    text = _templates().get_template("error.html").render(
+        layout="base.html", title="One moment", heading="One moment", why="This page is asked for anew.",
+        here=None, live=False, retry="0", root=root_of(request), visitor=None, offer_sign_in=False,
+    )  # fmt: skip
+    return web.Response(text=text, content_type="text/html")
 
 
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

@@ -219,6 +219,9 @@ async def _admitted(request: web.Request, handler: Handler) -> web.StreamRespons
     if visitor is None and not request.path.startswith(_PUBLIC):
         if is_api(request):
             raise RefusedError(401, "needs a token: Authorization: Bearer …")
+        if request.method == "GET" and request.headers.get("Sec-Fetch-Site") == "cross-site":
+            # browsers withhold the session from a link on another site, such as an alert in a web mail
+            return rendering.own_page(request)
         asked = request.path_qs.removeprefix("/") if request.method == "GET" else ""
         to = "?" + urlencode({"to": asked}) if asked else ""
         return see_other(root_of(request) + "login" + to)

@@ -165,6 +165,19 @@ async def test_who_signs_in_sees_the_page_that_was_asked_for(world, tokens, aske
     assert ("locked" in place) == ("state=locked" in str(shown.url))
 
 
+async def test_an_unknown_visitor_from_another_site_is_shown_nothing(world):
+    target = world.target()
+    await world.watch(target)
+    client = await world.browse("")
+    answer = await client.get("/target?name=x", headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 200
+    assert "<h1>One moment</h1>" in answer.text
+    assert '<meta http-equiv="refresh" content="0">' in answer.text
+    assert target.name not in answer.text
+    api = await client.get("/api/v1/status", headers={"Sec-Fetch-Site": "cross-site"})
+    assert api.status_code == 401
+
+
 @pytest.mark.parametrize(
     "to",
     [

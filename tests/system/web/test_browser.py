@@ -102,6 +102,23 @@ async def test_the_walk_of_a_person_at_night(site, viewer, tokens, signed_in, ta
     await expect(page).to_have_title("Sign in · access-monitor")
 
 
+async def test_a_link_on_another_site_leads_in_with_the_session_there_is(
+    site, viewer, tokens, signed_in, target
+):
+    """A browser withholds the cookie from it: as from an alert in a web mail."""
+    await site.watch(tokens=True)
+    await site.serve()
+    context = await viewer.context()
+    for known in (False, True):
+        other = await viewer.open("about:blank", context=context)
+        await other.set_content(f'<a href="{site.url}target?name={target}">the alert</a>')
+        await other.get_by_role("link", name="the alert").click()
+        if not known:
+            await expect(other).to_have_title("Sign in · access-monitor")
+            await signed_in(other, tokens["read"])
+        await expect(other.locator("h1")).to_have_text(f"{target} is unverified")
+
+
 async def test_a_gate_opens_and_the_open_pages_say_so_without_being_loaded_again(
     site, viewer, target, opened
 ):
