@@ -16,19 +16,24 @@ ANSWERED = (0, 10, 11, 12, 13, 14, 124)
 
 
 def settings() -> str:
-    """The settings file; JSON's strings are TOML's, too. The key itself stays in the environment."""
+    """The settings file. The key itself stays in the environment."""
     url = os.environ["INPUT_BASE_URL"].strip()
     key = {"name": "key", "secret": "env:INPUT_KEY"}
     for name in ("organization", "project"):
         if value := os.environ[f"INPUT_{name.upper()}"].strip():
             key[name] = value
-    lines = ["[[keys]]", *(f"{name} = {json.dumps(value)}" for name, value in key.items())]
-    lines.append(f"watch = {json.dumps(os.environ['INPUT_TARGETS'].split())}")
+    lines = ["[[keys]]", *(f"{name} = {toml(value)}" for name, value in key.items())]
+    lines.append(f"watch = {toml(os.environ['INPUT_TARGETS'].split() or ['gpt-image-2'])}")
     if url:
         contract = "direct" if urlsplit(url).hostname == "api.openai.com" else "provider"
         lines.append('route = "asked"')
-        lines += ["[routes.asked]", f"base_url = {json.dumps(url)}", f'contract = "{contract}"']
+        lines += ["[routes.asked]", f"base_url = {toml(url)}", f'contract = "{contract}"']
     return "\n".join(lines) + "\n"
+
+
+def toml(value: object) -> str:
+    """A text or a list of texts: JSON has the same form, but for surrogates."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def call(*words: str) -> str:
@@ -43,9 +48,10 @@ def call(*words: str) -> str:
     return done.stdout
 
 
-def plain(text: object) -> str:
-    """The text in a cell of a table, none of it read as Markdown or HTML."""
-    return re.sub(r"([\\`*_{}\[\]()#+!|~<>&])", r"\\\1", " ".join(str(text or "-").split()))
+def code(text: object) -> str:
+    """The text in a cell of a table, as code: no Markdown, HTML, link or formula is read in it."""
+    words = " ".join(str(text or "-").split()).replace("`", "'")
+    return f"`{words}`".replace("|", "\\|")
 
 
 def append(variable: str, text: str) -> None:
@@ -61,17 +67,18 @@ def summary(answers: list[dict[str, str]]) -> str:
     for one in answers:
         name = one["target"].partition("/")[2]
         words = (one["diagnosis"], one["message"], one["request_id"])
-        rows.append(f"| {plain(name)} | **{one['effect']}** | {' | '.join(map(plain, words))} |")
+        rows.append(f"| {code(name)} | **{one['effect']}** | {' | '.join(map(code, words))} |")
     shut = dict.fromkeys(
         (one["diagnosis"], one["advice"]) for one in answers if one["effect"] != "granted"
     )
-    steps = [f"* **{plain(code)}**: {plain(advice)}" for code, advice in shut]
+    steps = [f"* {code(diagnosis)}: {advice}" for diagnosis, advice in shut]
     return "\n".join([*rows, "", *steps, ""])
 
 
 def main() -> None:
     """Ask, and end with 1 where an answer is one to fail on."""
-    fails = re.findall(r"\w+", os.environ["INPUT_FAIL_ON"])
+    # a variable that is not set is an empty text, and must not let everything pass
+    fails = re.findall(r"\w+", os.environ["INPUT_FAIL_ON"]) or list(EFFECTS[1:])
     if unknown := set(fails) - {*EFFECTS[1:], "never"}:
         sys.exit(
             f"::error::fail-on: {' '.join(sorted(unknown))}: write some of {' '.join(EFFECTS[1:])}, or never"

@@ -13,8 +13,13 @@ def main() -> None:
 
     with streams.prepared():
         import gc
+        import os
 
+        from monitor.cli import completing
         from monitor.cli.commands import app
+
+        if os.environ.get("_ACCESS_MONITOR_COMPLETE") == "complete_bash":
+            completing.join_at_colons(os.environ)
 
         # a command ends before there is garbage worth a search; the daemon sets its own
         gc.set_threshold(50_000, 20, 20)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from monitor.access.readable import duration, many
-from monitor.access.words import Code, Contract, DeclarationKind, Effect, State
+from monitor.access.words import Contract, DeclarationKind, Effect, State
 from monitor.cli import completing
 from monitor.cli.common import (
     ConfigOption,
@@ -50,7 +50,7 @@ _TargetsArgument = Annotated[
     typer.Argument(
         metavar="[TARGET]…",
         help="KEY, KEY/MODEL or KEY/MODEL:SURFACE.",
-        autocompletion=completing.targets,
+        shell_complete=completing.targets,
     ),
 ]
 _Wanted = Annotated[
@@ -58,7 +58,7 @@ _Wanted = Annotated[
     typer.Argument(
         metavar="TARGET…",
         help="KEY, KEY/MODEL or KEY/MODEL:SURFACE.",
-        autocompletion=completing.targets,
+        shell_complete=completing.targets,
     ),
 ]
 
@@ -365,24 +365,23 @@ def _missing(monitor: "Monitor") -> str:
 def _waited(target: "Target", memory: "TargetState", seconds: float) -> Case:
     from monitor.access.diagnosis import advise
 
-    last = memory.blocker or {State.LOCKED: Code.VERIFICATION_LOCKED}.get(memory.state)
     effect = {
         State.AVAILABLE: Effect.GRANTED,
         State.LOCKED: Effect.LOCKED,
         State.UNKNOWN: Effect.INCONCLUSIVE,
     }.get(memory.state, Effect.GATED)
     effect = Effect.BLOCKED if memory.blocker else effect
-    code = last or (Code.VERIFICATION_REQUIRED if effect is Effect.GATED else Code.UNRECOGNIZED)
-    advice = advise(code)
-    what = f"still {memory.state} after {seconds:.0f} s" + (f", {last}" if last else "")
+    code = memory.blocker or memory.last_diagnosis
+    advice = advise(code) if code else None
+    what = f"{memory.state} after {seconds:.0f} s, {f'last answer: {code}' if code else 'no answer yet'}"
     return Case(
         target.name,
         target.route,
         seconds,
         effect,
-        last or memory.state,
-        advice.advice,
-        f"{what}\n{advice.meaning}",
+        code or memory.state,
+        advice.advice if advice else "",
+        f"{what}\n{advice.meaning}" if advice else what,
     )
 
 

@@ -6,35 +6,52 @@ file that is not there, or cannot be read, completes nothing: there is no place 
 
 import os
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
 from typer import Context
 
-#: What completes an argument: from the context and the word so far, the words that it may become.
-Complete = Callable[[Context, str], list[str]]
 #: The most that are offered.
 _MOST = 1_000
+#: What bash keeps of the word before its cursor; the rest is what it replaces.
+_kept = ""
 
 
-def targets(context: Context, word: str) -> list[str]:
+def join_at_colons(environ: MutableMapping[str, str]) -> None:
+    """Make one word again of what bash has broken at colons, which targets have."""
+    global _kept  # noqa: PLW0603 - a process completes once
+    at = int(environ["COMP_CWORD"])
+    words: list[str] = []
+    before = ""
+    for word in environ["COMP_WORDS"].split("\n")[: at + 1]:
+        broken = bool(words) and ":" in (word[:1], before)
+        _kept = words[-1] + (":" if word == ":" else "") if broken else ""
+        if broken:
+            words[-1] += word
+        else:
+            words.append(word)
+        before = word
+    environ["COMP_WORDS"], environ["COMP_CWORD"] = "\n".join(words), str(len(words) - 1)
+
+
+def targets(context: Context, _parameter: object, word: str) -> list[str]:
     """The keys, and after a key and a slash its models as they are watched."""
     return _offer(word, _targets(_read(context), word))
 
 
-def keys(context: Context, word: str) -> list[str]:
+def keys(context: Context, _parameter: object, word: str) -> list[str]:
     """The names of the keys."""
     return _offer(word, _names(_read(context), "keys"))
 
 
-def organizations_and_keys(context: Context, word: str) -> list[str]:
+def organizations_and_keys(context: Context, _parameter: object, word: str) -> list[str]:
     """The organizations, and the names of the keys."""
     settings = _read(context)
     return _offer(word, [*_organizations(settings), *_names(settings, "keys")])
 
 
-def silenced(context: Context, word: str) -> list[str]:
+def silenced(context: Context, _parameter: object, word: str) -> list[str]:
     """What a silence may name: targets, pools, organizations and channels."""
     settings = _read(context)
     channels = (f"channel:{name}" for name in _names(settings, "channels"))
@@ -42,14 +59,14 @@ def silenced(context: Context, word: str) -> list[str]:
     return _offer(word, [*_targets(settings, word), *more])
 
 
-def channels(context: Context, word: str) -> list[str]:
+def channels(context: Context, _parameter: object, word: str) -> list[str]:
     """The names of the channels."""
     return _offer(word, _names(_read(context), "channels"))
 
 
 def _offer(word: str, names: "Iterator[str] | list[str]") -> list[str]:
     found = dict.fromkeys(name for name in names if name.startswith(word) and name.isprintable())
-    return list(found)[:_MOST]
+    return [name.removeprefix(_kept) for name in list(found)[:_MOST]]
 
 
 def _read(context: Context) -> dict[str, Any]:
@@ -59,12 +76,14 @@ def _read(context: Context) -> dict[str, Any]:
     try:
         given = context.params.get("config")
         path = find(Path(given).expanduser() if given else None, os.environ)
+        if path is not None and not path.is_file():
+            return {}  # a pipe would be waited for
         if path is None:
             # without a file there is one key, of the environment
             return {"keys": [{"name": "default", "watch": ["gpt-image-2"]}]}
         with path.open("rb") as file:
             return tomllib.loads(file.read(FILE_CAP).decode())
-    except (OSError, SettingsError, ValueError, RecursionError):
+    except (OSError, SettingsError, ValueError, RuntimeError):
         return {}
 
 

@@ -137,7 +137,7 @@ async def test_check_and_wait_print_junit_reports_that_say_what_to_do(sim):
     ended = await sim.call("wait", "open", "gated", "--timeout", "4s", "--format", "junit")
     assert ended.status == 124
     cases = report_of(ended.out)
-    assert cases["gated/gpt-image-2:images"][0][:2] == ("failure", "unverified")
+    assert cases["gated/gpt-image-2:images"][0][:2] == ("failure", "verification_required")
     assert "Gate is shut: gpt-image-2:images (gated)" in ended.err or "Not verified" in ended.err
     ended = await sim.call("wait", "locked", "--timeout", "20s", "--format", "junit")
     assert (ended.status, len(report_of(ended.out))) == (12, 1)

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import pty
+import re
 import shlex
 import shutil
 import sys
@@ -23,7 +25,7 @@ contract = "provider"
 name = "acme-prod"
 secret = "env:NOT_SET_FAKE"
 organization = "org-acmeFAKE0001"
-watch = ["gpt-image-2", "gpt-5.1"]
+watch = ["gpt-image-2", "gpt-5.1:summary", "gpt-5.1:stream"]
 [[keys]]
 name = "acme-lab"
 secret = "file:/nowhere/key"
@@ -78,8 +80,13 @@ async def test_names_of_the_settings_are_completed_in_bash_and_no_secret_is_need
     )
     assert found == [
         ["check"],
-        ["acme-prod", "acme-prod/gpt-image-2", "acme-prod/gpt-5.1"],
-        ["acme-prod/gpt-5.1"],
+        [
+            "acme-prod",
+            "acme-prod/gpt-image-2",
+            "acme-prod/gpt-5.1:summary",
+            "acme-prod/gpt-5.1:stream",
+        ],
+        ["acme-prod/gpt-5.1:summary", "acme-prod/gpt-5.1:stream"],
         ["org-acmeFAKE0001", "acme-prod", "acme-lab"],
         ["acme-prod", "acme-lab"],
         ["ops-slack"],
@@ -91,3 +98,58 @@ async def test_names_of_the_settings_are_completed_in_bash_and_no_secret_is_need
     assert await completed(lab, "access-monitor check acme") == [[]]
     lab.settings.unlink()
     assert await completed(lab, "access-monitor check d") == [["default", "default/gpt-image-2"]]
+
+
+async def typed(lab, *lines: str) -> list[str]:
+    """What stands in an interactive bash after a tab at the end of each line."""
+    ours, its = pty.openpty()
+    environ = lab.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TERM": "dumb", "PS1": "",
+    }  # fmt: skip
+    process = await asyncio.create_subprocess_exec(
+        "bash", "--noprofile", "--norc", "-i", cwd=lab.folder, env=environ,
+        stdin=its, stdout=its, stderr=its, start_new_session=True,
+    )  # fmt: skip
+    os.close(its)
+    said = ""
+    try:
+        os.write(ours, b"source ~/.bashrc\n")
+        for line in lines:  # Ctrl-A goes to the line's beginning
+            os.write(ours, f"{line}\t\x01echo it is \n".encode())
+        os.write(ours, b"exit\n")
+        while process.returncode is None or said.count("\nit is ") < len(lines):
+            said += (await asyncio.to_thread(os.read, ours, 10_000)).decode().replace("\r", "")
+    except OSError:  # bash has ended
+        pass
+    finally:
+        os.close(ours)
+        await process.wait()
+    return re.findall(r"(?m)^it is (.*?) *$", said)
+
+
+async def test_what_has_a_colon_is_completed_at_a_real_prompt(lab):
+    lab.settings.write_text(SETTINGS)
+    (lab.folder / "out").touch()  # a file that bash would take instead
+    await bash(lab, "access-monitor --install-completion; true")
+    assert await typed(
+        lab,
+        "access-monitor check acme-prod/gpt-5.1:su",
+        "access-monitor check acme-prod/gpt-5.1:s",
+        "access-monitor silence add channel:o",
+        "access-monitor silence add channel:",
+        "access-monitor wait acme-prod/gpt-im",
+    ) == [
+        "access-monitor check acme-prod/gpt-5.1:summary",
+        "access-monitor check acme-prod/gpt-5.1:s",  # or stream
+        "access-monitor silence add channel:ops-slack",
+        "access-monitor silence add channel:ops-slack",
+        "access-monitor wait acme-prod/gpt-image-2",
+    ]
+
+
+async def test_what_cannot_be_read_completes_nothing_and_says_nothing(lab):
+    lab.settings.write_text(SETTINGS)
+    os.mkfifo(lab.folder / "pipe")
+    await bash(lab, "access-monitor --install-completion; true")
+    lines = [f"access-monitor check --config {path} acme" for path in ("pipe", "~nouser/x", ".")]
+    assert await completed(lab, *lines) == [[]] * 3
