@@ -38,7 +38,7 @@ _IdsArgument = Annotated[
 _NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[CHANNEL]…", help="Channels; all without.", shell_complete=completing.channels
+        metavar="[CHANNEL]…", help="Channels; all without.", autocompletion=completing.channels
     ),
 ]
 

@@ -1,6 +1,7 @@
 """The command line: `access-monitor COMMAND`."""
 
 import sys
+from contextlib import nullcontext
 
 from monitor.daemon import signals
 
@@ -18,9 +19,9 @@ def main() -> None:
         from monitor.cli import completing
         from monitor.cli.commands import app
 
-        if os.environ.get("_ACCESS_MONITOR_COMPLETE") == "complete_bash":
-            completing.join_at_colons(os.environ)
+        in_bash = os.environ.get("_ACCESS_MONITOR_COMPLETE") == "complete_bash"
 
         # a command ends before there is garbage worth a search; the daemon sets its own
         gc.set_threshold(50_000, 20, 20)
-        app()
+        with completing.words_with_colons(os.environ) if in_bash else nullcontext():
+            app()

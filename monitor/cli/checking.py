@@ -50,7 +50,7 @@ _TargetsArgument = Annotated[
     typer.Argument(
         metavar="[TARGET]…",
         help="KEY, KEY/MODEL or KEY/MODEL:SURFACE.",
-        shell_complete=completing.targets,
+        autocompletion=completing.targets,
     ),
 ]
 _Wanted = Annotated[
@@ -58,7 +58,7 @@ _Wanted = Annotated[
     typer.Argument(
         metavar="TARGET…",
         help="KEY, KEY/MODEL or KEY/MODEL:SURFACE.",
-        shell_complete=completing.targets,
+        autocompletion=completing.targets,
     ),
 ]
 

@@ -4,9 +4,11 @@ Of the file only names are read: no reference is resolved, so no secret is read,
 file that is not there, or cannot be read, completes nothing: there is no place to say why.
 """
 
+import io
 import os
 import tomllib
 from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +16,52 @@ from typer import Context
 
 #: The most that are offered.
 _MOST = 1_000
-#: What bash keeps of the word before its cursor; the rest is what it replaces.
-_kept = ""
 
 
-def join_at_colons(environ: MutableMapping[str, str]) -> None:
-    """Make one word again of what bash has broken at colons, which targets have."""
-    global _kept  # noqa: PLW0603 - a process completes once
+@contextmanager
+def words_with_colons(environ: MutableMapping[str, str]) -> Iterator[None]:
+    """Complete words that bash breaks at their colons, as targets are.
+
+    They are made one word again, and of what is printed meanwhile bash gets what is behind the last colon: it
+    keeps the rest.
+    """
     at = int(environ["COMP_CWORD"])
     words: list[str] = []
-    before = ""
+    before = kept = ""
     for word in environ["COMP_WORDS"].split("\n")[: at + 1]:
         broken = bool(words) and ":" in (word[:1], before)
-        _kept = words[-1] + (":" if word == ":" else "") if broken else ""
+        kept = words[-1] + (":" if word == ":" else "") if broken else ""
         if broken:
             words[-1] += word
         else:
             words.append(word)
         before = word
     environ["COMP_WORDS"], environ["COMP_CWORD"] = "\n".join(words), str(len(words) - 1)
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said):
+            yield
+    finally:
+        print("\n".join(line.removeprefix(kept) for line in said.getvalue().splitlines()))
 
 
-def targets(context: Context, _parameter: object, word: str) -> list[str]:
+def targets(context: Context, word: str) -> list[str]:
     """The keys, and after a key and a slash its models as they are watched."""
     return _offer(word, _targets(_read(context), word))
 
 
-def keys(context: Context, _parameter: object, word: str) -> list[str]:
+def keys(context: Context, word: str) -> list[str]:
     """The names of the keys."""
     return _offer(word, _names(_read(context), "keys"))
 
 
-def organizations_and_keys(context: Context, _parameter: object, word: str) -> list[str]:
+def organizations_and_keys(context: Context, word: str) -> list[str]:
     """The organizations, and the names of the keys."""
     settings = _read(context)
     return _offer(word, [*_organizations(settings), *_names(settings, "keys")])
 
 
-def silenced(context: Context, _parameter: object, word: str) -> list[str]:
+def silenced(context: Context, word: str) -> list[str]:
     """What a silence may name: targets, pools, organizations and channels."""
     settings = _read(context)
     channels = (f"channel:{name}" for name in _names(settings, "channels"))
@@ -59,14 +69,14 @@ def silenced(context: Context, _parameter: object, word: str) -> list[str]:
     return _offer(word, [*_targets(settings, word), *more])
 
 
-def channels(context: Context, _parameter: object, word: str) -> list[str]:
+def channels(context: Context, word: str) -> list[str]:
     """The names of the channels."""
     return _offer(word, _names(_read(context), "channels"))
 
 
 def _offer(word: str, names: "Iterator[str] | list[str]") -> list[str]:
     found = dict.fromkeys(name for name in names if name.startswith(word) and name.isprintable())
-    return [name.removeprefix(_kept) for name in list(found)[:_MOST]]
+    return list(found)[:_MOST]
 
 
 def _read(context: Context) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def declare(
         typer.Argument(
             metavar="ORGANIZATION|KEY",
             help="As in the settings.",
-            shell_complete=completing.organizations_and_keys,
+            autocompletion=completing.organizations_and_keys,
         ),
     ],
     at: Annotated[
@@ -203,7 +203,7 @@ def probe(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="TARGET…", help="As `status` shows them.", shell_complete=completing.targets
+            metavar="TARGET…", help="As `status` shows them.", autocompletion=completing.targets
         ),
     ],
     config: ConfigOption = None,

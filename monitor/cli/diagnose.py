@@ -39,7 +39,7 @@ def diagnose(
     key: Annotated[
         str,
         typer.Argument(
-            metavar="KEY", help="The name of a key of the settings.", shell_complete=completing.keys
+            metavar="KEY", help="The name of a key of the settings.", autocompletion=completing.keys
         ),
     ],
     *,
@@ -167,7 +167,7 @@ def evidence(
         typer.Argument(
             metavar="TARGET",
             help="KEY, KEY/MODEL or KEY/MODEL:SURFACE.",
-            shell_complete=completing.targets,
+            autocompletion=completing.targets,
         ),
     ],
     config: ConfigOption = None,

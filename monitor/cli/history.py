@@ -46,7 +46,7 @@ def history(
         typer.Argument(
             metavar="[TARGET]",
             help="KEY, KEY/MODEL, KEY/MODEL:SURFACE, or a pattern with * and ?.",
-            shell_complete=completing.targets,
+            autocompletion=completing.targets,
         ),
     ] = None,
     since: Annotated[str | None, typer.Option(help="2d, 90m, or a time.")] = None,

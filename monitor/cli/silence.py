@@ -41,7 +41,7 @@ def add(
         list[str],
         typer.Argument(
             metavar="PATTERN…",
-            shell_complete=completing.silenced,
+            autocompletion=completing.silenced,
             help="KEY, KEY/MODEL:SURFACE, a pattern with * and ?, a pool, an organization,"
             " channel:NAME, event:KIND.",
         ),
