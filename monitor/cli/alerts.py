@@ -59,7 +59,8 @@ def list_(
 ) -> None:
     """List notifications and their state, oldest first; say how many are left out."""
     from monitor.store import queries
-    from monitor.store.records import NotificationState, as_json
+    from monitor.store.record_forms import as_json
+    from monitor.store.records import NotificationState
 
     if state is not None and state not in set(NotificationState):
         fail(f"--state {state!r} is none of {', '.join(NotificationState)}")

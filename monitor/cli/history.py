@@ -56,7 +56,7 @@ def history(
     """Show what happened, oldest first, and who was told; of one target the last message in full, too."""
     from monitor.config import find, named_database
     from monitor.store import queries
-    from monitor.store.records import as_json
+    from monitor.store.record_forms import as_json
 
     start = _since(since, datetime.now(UTC)) if since else None
     with plain_errors():
@@ -152,7 +152,7 @@ def propagation(config: ConfigOption = None, output: FormatOption = Format.TEXT)
     """Show how long openings took, by model and organization, direct and provider routes apart."""
     from monitor.access.wait_times import summaries
     from monitor.store.queries import propagation as read
-    from monitor.store.records import as_json
+    from monitor.store.record_forms import as_json
 
     settings = load_settings(config, reading=True)
     with plain_errors():

@@ -96,7 +96,7 @@ def list_(
 ) -> None:
     """List the silences in force, the first to end first."""
     from monitor.store import queries
-    from monitor.store.records import as_json
+    from monitor.store.record_forms import as_json
 
     settings = load_settings(config, reading=True)
     now = datetime.now(UTC)

@@ -47,7 +47,7 @@ def status(
     With --routes: for each model and route the states, how fast it answered, and what, in 7 days.
     """
     from monitor.store import status_queries
-    from monitor.store.records import as_json
+    from monitor.store.record_forms import as_json
 
     settings = load_settings(config, reading=True)
     now = datetime.now(UTC)
@@ -132,7 +132,7 @@ def gone(settings: "Settings", money: "Money") -> list[str]:
 def _routes(settings: "Settings", now: datetime, output: Format) -> None:
     """Print each route separately: provider access is never added to OpenAI access."""
     from monitor.store import queries
-    from monitor.store.records import as_json
+    from monitor.store.record_forms import as_json
 
     with plain_errors():
         found = queries.routes(settings.database, since=now - _COMPARED)

@@ -35,8 +35,9 @@ from monitor.daemon.watches import Watches
 from monitor.logs.redaction import Redactor
 from monitor.probing import Prober, ping
 from monitor.store.errors import GoneError, StoreError
+from monitor.store.record_forms import as_json
 from monitor.store.recorder import Recorder
-from monitor.store.records import Change, as_json
+from monitor.store.records import Change
 
 log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ from monitor.store import tables
 from monitor.store.database import migrate, writing_engine
 from monitor.store.database_files import FileLock, as_store_errors, make_file
 from monitor.store.inbox import read_reply
-from monitor.store.records import value_of
+from monitor.store.record_forms import value_of
 from monitor.store.transaction import Memo, Transaction
 
 _its = tables.inbox.c

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from monitor.access.events import Event, Notification
 from monitor.store import tables
-from monitor.store.records import NotificationState, value_of
+from monitor.store.record_forms import value_of
+from monitor.store.records import NotificationState
 from monitor.store.transaction import Transaction
 from monitor.store.write_queue import WriteQueue
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from monitor.access.events import Event
 from monitor.access.words import EventKind, State
 from monitor.store.connections import reading, stored
-from monitor.store.records import Declaration, as_json, value_of
+from monitor.store.record_forms import as_json, value_of
+from monitor.store.records import Declaration
 
 #: Transitions of one target that a timeline is made of, the newest.
 _TRANSITIONS = 1000

@@ -18,10 +18,11 @@ from monitor.access.memory import from_json
 from monitor.access.silences import Silence
 from monitor.access.target import Capability, Target
 from monitor.access.wait_times import OngoingWait, Opening, waiting_of
-from monitor.access.words import Contract, State
+from monitor.access.words import Contract, ProbeKind, State
 from monitor.store import inbox
 from monitor.store.connections import reading, stored
 from monitor.store.latencies import from_text, percentile
+from monitor.store.record_forms import value_of
 from monitor.store.records import (
     AlertRow,
     AnswersOfOne,
@@ -31,7 +32,6 @@ from monitor.store.records import (
     NotificationState,
     RouteOfModel,
     SpendRow,
-    value_of,
 )
 
 #: Most rows of a result, the newest, unless the caller asks for more.
@@ -265,7 +265,7 @@ _RUNS = """
         SELECT model, surface, r.route, contract, r.diagnosis, r.status IS NOT NULL AS answered, latencies,
             answers, reused, fresh, connect_ms, tls_ms, first_byte_ms
         FROM runs r JOIN targets t ON t.id = r.target_id
-        WHERE {wanted} AND r.kind = 'full' AND r.last_at >= :since AND r.route = t.route
+        WHERE {wanted} AND r.kind = :full AND r.last_at >= :since AND r.route = t.route
         ORDER BY r.id DESC LIMIT :limit
     )
     GROUP BY 1, 2, 3, 4, 5, 6, 7
@@ -285,6 +285,7 @@ def routes(path: Path, *, since: datetime, of: tuple[str, str] | None = None) ->
         "model": model,
         "surface": surface,
         "since": stored(since),
+        "full": ProbeKind.FULL,
         "limit": _RECENT if of else -1,
     }
     found = dict[_Place, _Compared]()

@@ -30,14 +30,8 @@ from monitor.store.database_files import (
 from monitor.store.errors import HEAD, StoreError, damage_report
 from monitor.store.inbox import WAITING_MOST
 from monitor.store.outbox import Outbox, release_leases
-from monitor.store.records import (
-    Change,
-    DaemonRow,
-    Declaration,
-    InboxItem,
-    SpendRow,
-    value_of,
-)
+from monitor.store.record_forms import value_of
+from monitor.store.records import Change, DaemonRow, Declaration, InboxItem, SpendRow
 from monitor.store.silences import Silences, hid_anything, not_ended
 from monitor.store.tally import COUNTED, Tally
 from monitor.store.transaction import Hide, Memo, Transaction

@@ -3,19 +3,15 @@
 All datetimes are aware UTC.
 """
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from functools import cache
-from types import NoneType
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar
 
 from monitor.access.events import Event
 from monitor.access.holds import NOTHING, Posting
 from monitor.access.memory import TargetState
-from monitor.access.readable import rfc3339
 from monitor.access.silences import Silence
 from monitor.access.wait_times import Opening
 from monitor.access.words import (
@@ -29,11 +25,6 @@ from monitor.access.words import (
     State,
     Surface,
 )
-
-if TYPE_CHECKING:  # the health check and `status` are to start without SQLAlchemy
-    import sqlite3
-
-    from sqlalchemy import RowMapping
 
 T = TypeVar("T")
 
@@ -292,115 +283,3 @@ class RouteOfModel:
     reused: int
     fresh: int
     by_diagnosis: Mapping[str, AnswersOfOne] = field(default_factory=dict)
-
-
-# --- forms ---
-
-
-def value_of(form: Callable[..., T], row: "RowMapping | sqlite3.Row", **given: Any) -> T:
-    """A dataclass of this form: its fields are `given`, or read from the columns of their names.
-
-    Enumerations are stored as their words, mappings and tuples as JSON. Raises ValueError or TypeError
-    for what this program has not written.
-    """
-    columns = tuple(row.keys())
-    readers, others = _columns_of(form, columns)
-    # all at once: to find a column by its name takes longer than to read it
-    stored = row.values() if isinstance(row, Mapping) else row
-    read = dict(zip(columns, stored, strict=True))
-    for name, reader in readers:
-        read[name] = reader(read[name])
-    for name in others:
-        del read[name]
-    return form(**(read | given) if given else read)
-
-
-@cache
-def _columns_of(
-    form: Callable[..., Any], columns: tuple[str, ...]
-) -> tuple[list[tuple[str, Callable[[Any], Any]]], list[str]]:
-    """What reads those columns that are not stored as they are, and the columns that are no fields."""
-    hints = get_type_hints(form)
-    readers = [(name, _reader(hints[name])) for name in columns if name in hints]
-    return (
-        [(name, reader) for name, reader in readers if reader is not None],
-        [name for name in columns if name not in hints],
-    )
-
-
-def _reader(hint: Any) -> Callable[[Any], Any] | None:
-    if get_origin(hint) is Mapping:
-        return json.loads
-    if get_origin(hint) is tuple:
-        return lambda stored: tuple(json.loads(stored))
-    word, *optional = get_args(hint) or (hint,)
-    if not (isinstance(word, type) and issubclass(word, StrEnum)):
-        return None
-    return _Words(word, {None: None, "": None} if optional else {}).__getitem__
-
-
-class _Words(dict[Any, Any]):
-    """The words of an enumeration: looking one up takes a fifth of the time of calling the enumeration."""
-
-    def __init__(self, form: type[StrEnum], others: Mapping[Any, Any]) -> None:
-        super().__init__({**others, **{str(word): word for word in form}})
-        self._form = form
-
-    def __missing__(self, stored: Any) -> Any:
-        return self._form(stored)  # raises ValueError
-
-
-_PLAIN = (str, int, float, NoneType)
-
-
-def as_json(value: Any) -> Any:
-    """The value as JSON values; times are RFC 3339 in UTC, to the millisecond."""
-    if isinstance(value, _PLAIN):
-        return value
-    if isinstance(value, datetime):
-        return rfc3339(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, list | tuple):
-        return [as_json(item) for item in value]
-    if isinstance(value, Status):
-        counts = ("pending", "dead", "silenced", "oldest_pending_s")
-        return {
-            "targets": as_json(value.targets),
-            "notifications": {name: getattr(value, name) for name in counts},
-            "silences": as_json(value.silences),
-        }
-    if isinstance(value, HistoryRow):
-        value = _history(value)
-    elif names := _fields_of(value.__class__):
-        unheld = isinstance(value, TargetStatus) and value.held_by is None
-        value = {name: getattr(value, name) for name in names if not (unheld and name == "held_by")}
-    return {
-        name: item if isinstance(item, _PLAIN) else as_json(item) for name, item in value.items()
-    }
-
-
-@cache
-def _fields_of(form: Any) -> tuple[str, ...]:
-    """The names of a dataclass's fields; none of anything else."""
-    return tuple(field.name for field in fields(form)) if is_dataclass(form) else ()
-
-
-def _history(row: HistoryRow) -> dict[str, Any]:
-    return event_as_json(row.event) | {"notifications": row.notifications}
-
-
-def event_as_json(event: Event) -> dict[str, Any]:
-    """An event as the history shows it, without who was told."""
-    return {
-        "id": event.id,
-        "kind": event.entry,
-        "event": event.kind,
-        "target": event.target,
-        "from": event.before,
-        "to": event.after,
-        "at": as_json(event.at),
-        "reason": event.reason,
-        "diagnosis": event.diagnosis,
-        "request_id": event.request_id,
-    }

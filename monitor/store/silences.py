@@ -16,11 +16,12 @@ from monitor.access.events import Event, Recorded
 from monitor.access.silences import IN_FORCE_MOST, Silence, silenced_by
 from monitor.access.words import Code, EventKind, Reason
 from monitor.store import tables
-from monitor.store.records import NotificationState, value_of
+from monitor.store.record_forms import value_of
+from monitor.store.records import NotificationState
 from monitor.store.transaction import Transaction
 from monitor.store.write_queue import WriteQueue
 
-#: Most targets that the message of an end names.
+#: Most targets that the message of an end names, the first by name.
 _NAMED_MOST = 20
 
 _silences = tables.silences.c

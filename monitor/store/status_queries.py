@@ -9,7 +9,8 @@ from pathlib import Path
 from monitor.access.silences import Silence
 from monitor.access.words import Code
 from monitor.store.connections import reading
-from monitor.store.records import DaemonRow, NotificationState, Status, TargetStatus, value_of
+from monitor.store.record_forms import value_of
+from monitor.store.records import DaemonRow, NotificationState, Status, TargetStatus
 
 _DAEMON = "SELECT pid, started_at, progress_at, stopped_at, status FROM daemon"
 

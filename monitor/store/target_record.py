@@ -7,19 +7,21 @@ from datetime import datetime
 from pathlib import Path
 
 from monitor.access.memory import TargetState, from_json
+from monitor.access.words import Code, ProbeKind
 from monitor.store.connections import reading, stored
 from monitor.store.errors import StoreError
 from monitor.store.latencies import from_text, percentile
-from monitor.store.records import Declaration, Run, TargetStatus, value_of
+from monitor.store.record_forms import value_of
+from monitor.store.records import Declaration, Run, TargetStatus
 
 #: Most runs, and most other targets, in a record.
 _RUNS = 40
 _BESIDE = 20
 
 _OF_TARGET = "target_id = :id AND route = :route"
-_SINCE = f"{_OF_TARGET} AND kind = 'full' AND last_at >= :since"
-_ACCEPTED = "kind = 'listing' AND diagnosis IS NULL"
-_GRANTED = "kind = 'full' AND diagnosis = 'access_granted'"
+_SINCE = f"{_OF_TARGET} AND kind = '{ProbeKind.FULL}' AND last_at >= :since"
+_ACCEPTED = f"kind = '{ProbeKind.LISTING}' AND diagnosis IS NULL"
+_GRANTED = f"kind = '{ProbeKind.FULL}' AND diagnosis = '{Code.ACCESS_GRANTED}'"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from monitor.access.wait_times import Opening
 from monitor.access.words import State
 from monitor.store import tables
 from monitor.store.queries import OPENINGS_MOST
-from monitor.store.records import Declaration, value_of
+from monitor.store.record_forms import value_of
+from monitor.store.records import Declaration
 from monitor.store.transaction import Known, Transaction, memory_columns
 
 log = structlog.get_logger()

@@ -16,7 +16,8 @@ from monitor.access.words import State
 from monitor.config.problems import suggestion
 from monitor.store import page_queries, queries
 from monitor.store.liveness import trouble
-from monitor.store.records import NotificationState, as_json
+from monitor.store.record_forms import as_json
+from monitor.store.records import NotificationState
 from monitor.web import page_values as values
 from monitor.web import shapes
 from monitor.web.json_answers import answer, answer_with, text_of

@@ -27,7 +27,7 @@ from monitor.store.tally import Histogram, Tally
 _PREFIX = "access_monitor_"
 #: Targets that have series of their own: seven each, and one more while they are blocked.
 TARGETS_MOST = 5_000
-#: Series of any other metric; of a histogram, its label sets.
+#: Series of any other metric; histograms have one for each route and step only.
 SERIES_MOST = 5_000
 
 

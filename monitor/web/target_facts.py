@@ -6,7 +6,8 @@ from typing import Any
 from monitor.access.diagnosis.advice import advise
 from monitor.config import Settings
 from monitor.oneshot.evidence_bundle import Asked, bundle
-from monitor.store.records import TargetStatus, as_json
+from monitor.store.record_forms import as_json
+from monitor.store.records import TargetStatus
 from monitor.store.target_record import target_record
 from monitor.web.permissions import RefusedError
 from monitor.web.site import Site

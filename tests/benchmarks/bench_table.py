@@ -119,6 +119,8 @@ def _others(lines: Iterable[Line]) -> Iterator[str]:
         digits = 1 if abs(value) < 10 else 0
         promised = "" if most is None else f"at {words} {sign * most:g} {unit}".strip()
         figure = f"{sign * value:,.{digits}f} {unit}".strip()
+        if most is not None and value > most:
+            promised += ": **not kept**"
         yield f"| {what.removesuffix(AT_LEAST)} | {figure} | {promised} |"
 
 

@@ -13,7 +13,7 @@ from monitor.daemon.service import Monitor
 from monitor.daemon.service_manager import ServiceManager
 from monitor.store import page_queries, status_queries
 from monitor.store.liveness import trouble
-from monitor.store.records import as_json
+from monitor.store.record_forms import as_json
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from quick_time import quick_clock, quick_wall
 from monitor.access.words import Code, DeclarationKind, Hold
 from monitor.daemon.schedule import reschedule_lost
 from monitor.store import status_queries
-from monitor.store.records import as_json
+from monitor.store.record_forms import as_json
 
 pytestmark = pytest.mark.anyio
 

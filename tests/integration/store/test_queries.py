@@ -19,7 +19,8 @@ from monitor.store import queries, status_queries
 from monitor.store.connections import reading
 from monitor.store.errors import StoreError
 from monitor.store.inbox import submit_declaration
-from monitor.store.records import Change, NotificationState, as_json
+from monitor.store.record_forms import as_json
+from monitor.store.records import Change, NotificationState
 from monitor.store.target_record import target_record
 
 pytestmark = pytest.mark.anyio

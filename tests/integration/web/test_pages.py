@@ -14,7 +14,8 @@ from monitor.access.words import Code, Contract, EventKind, Reason, State, Surfa
 from monitor.config import Pool
 from monitor.config.pools import PoolFile
 from monitor.store import page_queries
-from monitor.store.records import Change, as_json
+from monitor.store.record_forms import as_json
+from monitor.store.records import Change
 from monitor.web import snapshots
 
 pytestmark = pytest.mark.anyio
