@@ -12,7 +12,7 @@ from monitor.access.target import pool_name_of
 from monitor.store.connections import reading
 from monitor.store.liveness import is_refusing
 from monitor.store.records import DaemonRow, NotificationState
-from monitor.store.status_queries import daemon_row, oldest_pending
+from monitor.store.status_queries import Money, daemon_row, money_of, oldest_pending
 
 
 class TargetRow(NamedTuple):
@@ -33,13 +33,8 @@ class TargetRow(NamedTuple):
 
 _TARGETS = f"SELECT {', '.join(TargetRow._fields)} FROM targets WHERE active"  # noqa: S608 - its names
 _COUNTS = "SELECT channel, count(*) FROM notifications WHERE state = ? GROUP BY channel"
-_SPENT = "SELECT key, sum(settled_usd) FROM spend GROUP BY key"
-_USED = """
-    SELECT key, sum(usd) FROM (
-        SELECT key, settled_usd usd FROM spend WHERE day >= :day
-        UNION ALL SELECT key, usd FROM holds WHERE day >= :day
-    ) GROUP BY key
-"""
+#: Rounded: days that are folded into one may sum up to less by the last bit, and a counter never falls.
+_SPENT = "SELECT key, round(sum(settled_usd), 9) FROM spend GROUP BY key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +54,8 @@ class Figures:
     oldest: datetime | None
     #: booked since the database began, by key
     spent: Mapping[str, float]
-    #: booked and held: this month, and today by key
-    month: float
-    today: Mapping[str, float]
+    #: the use of the budgets
+    money: Money
     #: whether the daemon says that the database refuses results
     refusing: bool
 
@@ -89,13 +83,12 @@ def figures(path: Path, pools: Collection[str], asked: Collection[str]) -> Figur
             dead=_by_name(connection, _COUNTS, (NotificationState.DEAD,)),
             oldest=oldest_pending(connection),
             spent=_by_name(connection, _SPENT),
-            month=sum(_by_name(connection, _USED, {"day": f"{now:%Y-%m}-01"}).values()),
-            today=_by_name(connection, _USED, {"day": f"{now:%Y-%m-%d}"}),
+            money=money_of(connection, now),
             refusing=is_refusing(path),
         )
 
 
 def _by_name(
-    connection: sqlite3.Connection, query: str, given: tuple[str, ...] | dict[str, str] = ()
+    connection: sqlite3.Connection, query: str, given: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     return {name: number for name, number in connection.execute(query, given)}  # noqa: C416 - rows

@@ -58,14 +58,19 @@ class Money:
 
 def money(path: Path, *, now: datetime) -> Money:
     """The use of the budgets in the day and month of `now`. Raises StoreError as `queries` do."""
-    month, today, held = 0.0, dict[str, float](), dict[str, float]()
     with reading(path) as connection:
-        rows = connection.execute(f"{_BOOKED} UNION ALL {_HELD}", (f"{now:%Y-%m}-01",) * 2)
-        for key, day, usd, of_it in rows:
-            month += usd
-            if day == now.date():
-                today[key] = today.get(key, 0.0) + usd
-                held[key] = held.get(key, 0.0) + of_it
+        return money_of(connection, now)
+
+
+def money_of(connection: sqlite3.Connection, now: datetime) -> Money:
+    """The same over a connection."""
+    month, today, held = 0.0, dict[str, float](), dict[str, float]()
+    rows = connection.execute(f"{_BOOKED} UNION ALL {_HELD}", (f"{now:%Y-%m}-01",) * 2)
+    for key, day, usd, of_it in rows:
+        month += usd
+        if day == now.date():
+            today[key] = today.get(key, 0.0) + usd
+            held[key] = held.get(key, 0.0) + of_it
     return Money(month, today, held)
 
 

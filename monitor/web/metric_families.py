@@ -217,12 +217,12 @@ class Reading(Collector):
             spent[pool_name_of(key, self._pools) or key] += usd
         self._put("spent_usd_total", [((key,), usd) for key, usd in sorted(spent.items())])
         self._put("budget_usd", [((), budget.per_month)])
-        self._put("budget_remaining_usd", [((), max(budget.per_month - figures.month, 0.0))])
+        self._put("budget_remaining_usd", [((), max(budget.per_month - figures.money.month, 0.0))])
         keys = {target.key for pool, target in figures.targets if not pool}
         day = budget.per_key_per_day
         self._put(
             "key_budget_remaining_usd",
-            [((key,), max(day - figures.today.get(key, 0.0), 0.0)) for key in sorted(keys)],
+            [((key,), max(day - figures.money.today.get(key, 0.0), 0.0)) for key in sorted(keys)],
         )
 
     def _take_health(self) -> None:

@@ -14,6 +14,7 @@ from monitor.config.pools import PoolFile
 from monitor.config.settings import Pool
 from monitor.store.metric_queries import Figures, TargetRow
 from monitor.store.records import DaemonRow
+from monitor.store.status_queries import Money
 from monitor.store.tally import COUNTED, Tally
 from monitor.web import metric_families
 from monitor.web.metric_families import FAMILIES, Reading, exposition
@@ -49,7 +50,7 @@ def figures(*targets: TargetRow, asked=(), tally=None, status=None, **values) ->
             shown.append((of, one))
     told = {
         "at": NOW, "counts": counts, "targets": shown, "daemon": DaemonRow(1, NOW, NOW, None, noted),
-        "pending": {}, "dead": {}, "oldest": None, "spent": {}, "month": 0.0, "today": {},
+        "pending": {}, "dead": {}, "oldest": None, "spent": {}, "money": Money(0.0, {}, {}),
         "refusing": False,
     }  # fmt: skip
     return Figures(**(told | values))
@@ -115,9 +116,9 @@ def test_what_is_above_the_bounds_is_left_out_and_counted(monkeypatch):
 
 def test_money_of_a_pool_is_summed_and_nothing_remains_below_zero():
     shown = samples(
-        target("acme-prod"), pool(1), pool(2), month=7.0,
+        target("acme-prod"), pool(1), pool(2),
         spent={"acme-prod": 0.25, "bulk-00000001": 0.5, "bulk-00000002": 0.25, "gone": 1.0},
-        today={"acme-prod": 0.04, "bulk-00000001": 0.5},
+        money=Money(7.0, {"acme-prod": 0.04, "bulk-00000001": 0.5}, {}),
     )  # fmt: skip
     assert shown["spent_usd_total"] == {("acme-prod",): 0.25, ("bulk",): 0.75, ("gone",): 1.0}
     assert shown["budget_usd"] == {(): 5.0}
