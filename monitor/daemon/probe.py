@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from monitor.access.diagnosis.equal_words import equal_words
+from monitor.access.diagnosis.equal_words import equal_message
 from monitor.access.holds import NOTHING, Posting, Reservation
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Code, ProbeKind
@@ -62,7 +62,7 @@ def answer_of(probe: Probe, now: datetime) -> AnswerRecord:
         status=observation.status,
         at=now,
         gate=diagnosis.gate if diagnosis else None,
-        message=_message(diagnosis, probe.watch.target.capability.model) if diagnosis else "",
+        message=equal_message(diagnosis, probe.watch.target.capability.model) if diagnosis else "",
         request_id=diagnosis.request_id if diagnosis else None,
         headers=observation.headers,
         latency_ms=observation.timings.total,
@@ -88,9 +88,3 @@ def count(tally: Tally, probe: Probe) -> None:
             "total": took.total,
         },
     )
-
-
-def _message(diagnosis: Diagnosis, model: str) -> str:
-    # A gate's words have no figures but those of models. Why no answer came is in words of our own.
-    whole = diagnosis.effect.conclusive or diagnosis.code is Code.NETWORK_ERROR
-    return equal_words(diagnosis.message, None if whole else model)

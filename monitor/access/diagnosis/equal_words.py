@@ -3,6 +3,9 @@
 import re
 from functools import lru_cache
 
+from monitor.access.observation import Diagnosis
+from monitor.access.words import Code
+
 # What differs between answers that are otherwise equal: ids, and the figures of a rate limit.
 _IDS = re.compile(
     r"\b(?:req_\w+|[0-9a-f]{16,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{12,}\w*)\b"
@@ -11,6 +14,13 @@ _IDS = re.compile(
 )
 _FIGURES = re.compile(r"\d+(?:\.\d+)?")
 _WORDS = re.compile(r"[a-z][\w.-]*|[\d.]+", re.IGNORECASE | re.ASCII)
+
+
+def equal_message(diagnosis: Diagnosis, model: str) -> str:
+    """The words of a diagnosis as `equal_words` has them."""
+    # A gate's words have no figures but those of models. Why no answer came is in words of our own.
+    whole = diagnosis.effect.conclusive or diagnosis.code is Code.NETWORK_ERROR
+    return equal_words(diagnosis.message, None if whole else model)
 
 
 @lru_cache(maxsize=512)

@@ -2,7 +2,9 @@
 
 import pytest
 
-from monitor.access.diagnosis.equal_words import equal_words
+from monitor.access.diagnosis.equal_words import equal_message, equal_words
+from monitor.access.observation import Diagnosis
+from monitor.access.words import Code
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,16 @@ from monitor.access.diagnosis.equal_words import equal_words
 )
 def test_figures_go_and_those_of_a_models_name_stay(message, model, kept):
     assert equal_words(message, model) == kept
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [
+        (Code.VERIFICATION_REQUIRED, "port 8443, in 15 minutes"),
+        (Code.NETWORK_ERROR, "port 8443, in 15 minutes"),
+        (Code.RATE_LIMITED, "port …, in … minutes"),
+    ],
+)
+def test_a_gates_words_and_our_own_keep_their_figures(code, kept):
+    said = Diagnosis(code, code.owner, "a_rule", message="port 8443, in 15 minutes")
+    assert equal_message(said, "gpt-5.1") == kept
