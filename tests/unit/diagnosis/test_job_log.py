@@ -3,11 +3,12 @@
 import json
 import random
 import textwrap
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from monitor.access.diagnosis import job_log
+from monitor.access.diagnosis import job_log, log_lines
 from monitor.access.diagnosis.job_log import JobLog, answers_in, is_log
 from monitor.access.words import Code, Gate
 
@@ -37,9 +38,40 @@ NODE = f"""PermissionDeniedError: 403 {WORDS}
     message: '{WORDS}',
     type: 'invalid_request_error'
   }}"""
+#: as Node prints the exception of the AI SDK
+INSPECTED = f"""Error [AI_APICallError]: {WORDS}
+  statusCode: 403,
+  responseBody: '{{\\n' +
+    '  "error": {{\\n' +
+    '    "message": "{WORDS}",\\n' +
+    '    "type": "invalid_request_error"\\n' +
+    '  }}\\n' +
+    '}}',"""
 COLOURED = PRETTY.replace('"error"', '\x1b[0m\x1b[34;1m"error"\x1b[0m\x1b[1;39m').replace(
     "{", "\x1b[1;39m{\x1b[0m"
 )
+TERMINATED = {
+    "error": {
+        "message": "Your access was terminated due to violation of our policies.",
+        "type": "access_terminated",
+    }
+}
+#: an error's fields by themselves
+MISMATCHED = {
+    "message": "OpenAI-Project header should match project for API key",
+    "type": "invalid_request_error",
+    "code": "mismatched_project",
+}
+REGION = {
+    "code": "unsupported_country_region_territory",
+    "message": "Country, region, or territory not supported",
+    "param": None,
+    "type": "request_forbidden",
+}
+
+
+def refused(message: str, **fields: object) -> str:
+    return json.dumps({"error": {"message": message} | fields})
 
 
 def read(text: str) -> JobLog:
@@ -80,6 +112,14 @@ def before_each(prefix: str, text: str) -> str:
         (before_each("2026-11-20T14:05:00.1234567Z ", "\n".join(textwrap.wrap(RAISED, 80))), 1),
         (PRETTY.replace('    "type"', 'Downloading 10 %\n    "type"'), 1),
         (json.dumps({"error": {"message": f"relay: {json.dumps(GATE)}", "type": "relay"}}), 1),
+        # cut, or with another program's line among its own
+        (PRETTY.replace('    "type"', '+ echo "done"\n    "type"'), 1),
+        ("\n".join(PRETTY.split("\n")[:4]), 1),
+        (json.dumps({"error": {**GATE["error"], "details": [*range(80)]}}, indent=1), 1),
+        (f"openai.PermissionDeniedError: {PRETTY}", 1),
+        (f"openai.PermissionDeniedError: {json.dumps(GATE)}", 1),
+        (INSPECTED, 1),
+        (NODE.replace("message: '", "message:\n      '"), 1),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -111,6 +151,27 @@ def test_the_gate_is_found_once_in_every_form(text: str, line: int) -> None:
             '[{"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}]',
             Code.INVALID_CREDENTIALS,
         ),
+        # a body that was not told is not an empty one, which would be an edge's
+        ("openai.PermissionDeniedError: Error code: 403", Code.UNRECOGNIZED),
+        (
+            f"openai.RateLimitError: {json.dumps(TERMINATED, indent=4)}",
+            Code.ACCOUNT_DEACTIVATED,
+        ),
+        (
+            refused("Insufficient credits. Add more using https://x.example", code=402),
+            Code.QUOTA_EXHAUSTED,
+        ),
+        (
+            refused("Requests under Azure OpenAI API have exceeded call rate limit", code="429"),
+            Code.RATE_LIMITED,
+        ),
+        (refused("User's credit limit is 0", code="insufficient_user_quota"), Code.QUOTA_EXHAUSTED),
+        (
+            refused("Rate limit reached for gpt-image-2 on input-images per min: Limit 5"),
+            Code.RATE_LIMITED,
+        ),
+        (json.dumps(MISMATCHED), Code.ORGANIZATION_MISMATCH),
+        (json.dumps(REGION), Code.REGION_BLOCKED),
     ],
 )
 def test_what_else_the_clients_say_is_found(text: str, code: Code) -> None:
@@ -137,6 +198,20 @@ def test_what_else_the_clients_say_is_found(text: str, code: Code) -> None:
         "GET /v1/models 403 Forbidden",
         'assert body == {"error": None}',
         '{"object": "response", "status": "completed", "error": null}',
+        # programs' own exceptions, as they log them
+        '{"error":{"type":"java.net.SocketTimeoutException","message":"Read timed out","stack_trace":"x"}}',
+        '{"error":{"type":"java.net.SocketTimeoutException","message":"Read timed out","code":"x',
+        '{"error":{"type":"timeout","message":"Read timed out","stack_trace":"cut',
+        '{"error":{"type":"TimeoutError","message":"Navigation timeout of 30000 ms exceeded"}}',
+        '{"error":{"message":"connect ECONNREFUSED 127.0.0.1:5432","type":"Error"}}',
+        '{"error":{"message":"User not found","type":"NOT_FOUND","path":["a"]}}',
+        '{"error":{"type":"TypeError","message":"Cannot read properties of undefined","stack":"x"}}',
+        '{"error":{"type":"AssertionError","message":"expected 403 to equal 200"}}',
+        '{"message":"connect ECONNREFUSED","type":"system","code":"ECONNREFUSED"}',
+        '{"message":"Rate limit exceeded","type":"request","code":"rate_limit_exceeded","user":"a"}',
+        "MyAppError: Error code: 404",
+        "KafkaError: Error code: 503 - broker gone",
+        "botocore.ClientError: Error code: 403",
     ],
 )
 def test_what_is_no_answer_of_the_api_is_not_found(text: str) -> None:
@@ -154,6 +229,48 @@ def test_equal_answers_are_one_and_others_of_a_line_are_told_apart() -> None:
     assert rate.diagnosis.retry_after == 20
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Your organization must be verified to use the model gpt-image-2. Pl...",
+        "Invalid {', 'type': 'x'}}",
+    ],
+)
+def test_an_answer_that_is_cut_or_has_a_bracket_in_its_words_takes_nothing_of_the_next(
+    message,
+) -> None:
+    first = f"a: Error code: 403 - {{'error': {{'message': '{message} b: "
+    found = read(f"{first}Error code: 429 - {RATE!r}").answers
+    gated = message.startswith("Your")
+    assert [(one.diagnosis.code, one.count) for one in found] == [
+        (Code.VERIFICATION_REQUIRED if gated else Code.UNRECOGNIZED, 1),
+        (Code.RATE_LIMITED, 1),
+    ]
+
+
+def test_a_printed_answer_that_is_cut_takes_nothing_of_the_next_one() -> None:
+    cut = "\n".join(PRETTY.split("\n")[:4])
+    found = read(f"{cut}\nthe rest was lost\n{json.dumps(RATE, indent=2)}").answers
+    assert [(one.diagnosis.code, one.lines) for one in found] == [
+        (Code.VERIFICATION_REQUIRED, [1]),
+        (Code.RATE_LIMITED, [6]),
+    ]
+
+
+def test_what_follows_on_the_last_line_of_an_answer_is_read() -> None:
+    wrapped = "\n".join(textwrap.wrap(RAISED, 80))
+    found = read(f"{wrapped}; b: Error code: 429 - {RATE!r}").answers
+    assert [(one.diagnosis.code, one.lines) for one in found] == [
+        (Code.VERIFICATION_REQUIRED, [1]),
+        (Code.RATE_LIMITED, [wrapped.count("\n") + 1]),
+    ]
+
+
+def test_a_sentence_of_the_gate_takes_nothing_of_the_next_answer_on_its_line() -> None:
+    found = read(f"a: {WORDS} b: Error code: 429 - {RATE!r}").answers
+    assert [one.diagnosis.code for one in found] == [Code.VERIFICATION_REQUIRED, Code.RATE_LIMITED]
+
+
 def test_an_answer_that_a_summary_cuts_is_the_same_answer() -> None:
     cut = "FAILED test_a.py::test_a - openai.PermissionDeniedError: Error code: 403 - {'error': {'message': "
     (one,) = read(f"E   {RAISED}\n====\n{cut}'Your organization must be ver...").answers
@@ -165,6 +282,74 @@ def test_answers_in_a_line_without_end_are_all_found() -> None:
     parts = (line[at : at + 10_000] for at in range(0, len(line), 10_000))
     (one,) = answers_in(parts).answers
     assert (one.count, set(one.lines)) == (20, {1})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f"HTTP 403: {json.dumps(GATE)} ",
+        RAISED,
+        json.dumps({"error": {"message": f"relay: {json.dumps(GATE)}", "type": "relay"}}),
+        f"except {RAISED.partition(' Error code')[0]} {json.dumps(GATE)}",
+    ],
+    ids=["object", "raised", "nested", "quoted"],
+)
+def test_an_answer_across_the_pieces_of_a_line_is_one_at_every_place(
+    answer: str, monkeypatch
+) -> None:
+    seam = 1_000
+    monkeypatch.setattr(log_lines, "PIECE", 1_900)
+    monkeypatch.setattr(log_lines, "ANSWER_CAP", 900)
+    (alone,) = read(answer).answers
+    for place in range(seam - len(answer) - 20, seam + 220):
+        found = answers_in([" " * place + answer + " " * 2_000]).answers
+        assert [(one.diagnosis, one.count) for one in found] == [(alone.diagnosis, 1)], place
+
+
+def test_colours_do_not_move_the_pieces_of_a_line() -> None:
+    one = "\x1b[31mx\x1b[0m" * 40 + RAISED
+    line = one * 300
+    # a part may end within a colour's sign
+    parts = (line[at : at + 10_007] for at in range(0, len(line), 10_007))
+    (found,) = answers_in(parts).answers
+    assert found.count == 300
+
+
+def seconds(text: str) -> float:
+    """Of the processor, to read it."""
+    begun = time.process_time()
+    read(text)
+    return time.process_time() - begun
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        '"error":{',
+        '"error": {"message": "',
+        f'{{"message": {"x" * 300}' + '"error":{' * 800,
+        '"error": {\n',
+        '{"error":' * 800 + "\n",
+        '{"error":' * 300 + '{"message":""}' + "}" * 300 + "\n",
+        '"error": {' + '\\"' * 3_500 + "\n",
+        "openai.APIError: <\n",
+        "openai.APIError: <\n" + "<p>\n" * 5,
+        "Error code: 403 - {'error': {'message': 'x",
+        "Error code: 403 - {'error': {'message': 'x\n",
+        'a({"error":{f:function(){return 1}}});',
+        '{"message":"a","type":"b","code":"c","d":{',
+    ],
+    ids=lambda unit: unit[:40],
+)
+def test_text_that_only_looks_like_answers_costs_little_more_than_answers(unit: str) -> None:
+    size = 25_000
+    once, fourfold = (unit * (length // len(unit) + 1) for length in (size, 4 * size))
+    answers = "\n".join(
+        RAISED.replace("gpt-image-2", f"m{n}") for n in range(4 * size // len(RAISED))
+    )
+    spent = seconds(fourfold)
+    assert spent < 20 * seconds(answers)
+    assert spent < 10 * seconds(once)
 
 
 def test_what_is_kept_is_bounded_and_the_rest_is_counted(monkeypatch) -> None:
