@@ -5,6 +5,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NoReturn
 
@@ -82,9 +83,13 @@ def explain(
     try:
         with _open(file, optional=optional) as source:
             body = source.read(READ_CAP + 1)
-            if log or (log is None and not given and _is_log(body)):
-                _explain_log(body, source, output)
-                return
+            searched = log or (log is None and not given and _is_log(body))
+            if searched:
+                found = _search(body, source)
+                # a long paste of one answer may have none of a log's forms
+                if log or found.answers or len(body) > READ_CAP:
+                    _print_found(found, output)
+                    return
     except OSError as error:
         fail(f"{printable(str(file or '-'))}: {error.strerror or error}")
     if len(body) > READ_CAP:
@@ -95,6 +100,9 @@ def explain(
     from monitor.access.diagnosis.explaining import explain as explain_text
 
     explained = explain_text(body[:READ_CAP], Given(status, headers, surface, model))
+    if searched:
+        one = "that it is one answer: as the log of a job it has none"
+        explained = replace(explained, assumed=(one, *explained.assumed))
     if output is Format.JSON:
         for assumed in explained.assumed:
             note(f"assumed: {printable(_hidden(assumed))}")
@@ -120,11 +128,14 @@ def _is_log(body: bytes) -> bool:
     return is_log(decode(body), cut=len(body) > READ_CAP)
 
 
-def _explain_log(head: bytes, source: BinaryIO, output: Format) -> None:
-    """Print every answer of a log of which `head` was read; the rest is read a part at a time."""
+def _search(head: bytes, source: BinaryIO) -> "JobLog":
+    """Every answer of a log of which `head` was read; the rest is read a part at a time."""
     from monitor.access.diagnosis.job_log import answers_in
 
-    found = answers_in(_parts(head, source))
+    return answers_in(_parts(head, source))
+
+
+def _print_found(found: "JobLog", output: Format) -> None:
     if output is Format.JSON:
         rows = [(_as_json(one.diagnosis), one) for one in found.answers]
         print_json([row | {"count": one.count, "lines": one.lines} for row, one in rows])
@@ -135,14 +146,14 @@ def _explain_log(head: bytes, source: BinaryIO, output: Format) -> None:
 
 
 def _parts(head: bytes, source: BinaryIO) -> Iterator[str]:
-    """The text of a log, a line at a time, or a part of a very long one."""
+    """The text of a log, a part at a time."""
     # PowerShell writes UTF-16
     utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     decoder = codecs.getincrementaldecoder("utf-16" if utf16 else "utf-8")("replace")
     for start in range(0, len(head), _PART):
-        yield from io.StringIO(decoder.decode(head[start : start + _PART]))
+        yield decoder.decode(head[start : start + _PART])
     while part := source.read(_PART):
-        yield from io.StringIO(decoder.decode(part))
+        yield decoder.decode(part)
     yield decoder.decode(b"", final=True)
 
 

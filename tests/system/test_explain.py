@@ -263,3 +263,41 @@ async def test_it_starts_without_what_the_other_commands_need():
     )
     out, _ = await process.communicate()
     assert out.decode().splitlines()[-1] == "[]"
+
+
+def long_traceback(last: str) -> str:
+    return "Traceback (most recent call last):\n" + '  File "x.py", line 1, in f\n' * 250 + last
+
+
+@pytest.mark.parametrize(
+    ("paste", "code"),
+    [
+        (
+            long_traceback(
+                "litellm.exceptions.RateLimitError: RateLimitError: OpenAIException - Request too large for"
+                " gpt-5 on tokens per min (TPM): Limit 30000, Requested 40000."
+            ),
+            "rate_limited",
+        ),
+        (
+            long_traceback(
+                'requests.exceptions.HTTPError: 401 Client Error: {"message":"You have insufficient'
+                ' permissions for this operation. Missing scopes: api.responses.write."}'
+            ),
+            "missing_scope",
+        ),
+        (
+            "* Connected\n> POST /v1/images HTTP/2\n>\n< HTTP/2 502 \n< server: cloudflare\n<\n"
+            "<html><title>502 Bad gateway</title>\n" + "<p>Bad gateway</p>\n" * 220,
+            "edge_error",
+        ),
+    ],
+    ids=["litellm", "requests", "curl"],
+)
+async def test_a_long_paste_that_has_no_answer_of_a_log_is_explained_as_one(paste, code):
+    status, out, err = await explain("--format", "json", stdin=paste)
+    assert (status, json.loads(out)["diagnosis"]) == (0, code)
+    assert "assumed: that it is one answer" in err
+    # as a log it is asked for, and the form is a log's
+    _, out, _ = await explain("--log", "--format", "json", stdin=paste)
+    assert json.loads(out) == []
