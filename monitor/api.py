@@ -58,6 +58,10 @@ class Answer:
     lines: tuple[int, ...]
 
 
+#: Headers in which a client sends its key: the official one, and those for Azure, Anthropic and Google.
+_KEY_HEADERS = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
+
+
 @runtime_checkable
 class Response(Protocol):
     """A response as httpx, requests and the official client have it."""
@@ -130,16 +134,19 @@ def explain(
     return _diagnosis(explain_text(_bytes(text), _given(status, headers, model, surface)).diagnosis)
 
 
-def explain_log(lines: str | Iterable[str]) -> list[Answer]:
+def explain_log(lines: str | bytes | Iterable[str | bytes]) -> list[Answer]:
     """The answers of the API in the log of a job, in the order in which each is first there.
 
-    `lines` is the log, or its lines, such as an open file: of a large one little is held at a time. Equal
-    answers are one. A success in a log is not looked for.
+    `lines` is the log, or its lines, such as a file opened as `open(path, "rb")`: of a large one little is
+    held at a time. Bytes are read as UTF-8. A line ends with a newline only: a file opened as text without
+    `newline="\\n"` ends one at each step of a progress bar, too. Equal answers are one. A success in a log
+    is not looked for.
     """
     from monitor.access.diagnosis.job_log import answers_in
 
-    given = lines.split("\n") if isinstance(lines, str) else lines
-    whole = (line if line.endswith("\n") else line + "\n" for line in given)
+    given = [lines] if isinstance(lines, str | bytes) else lines
+    text = (line if isinstance(line, str) else str(line, "utf-8", "replace") for line in given)
+    whole = (line if line.endswith("\n") else line + "\n" for line in text)
     found = answers_in(whole).answers
     return [Answer(_diagnosis(one.diagnosis), one.count, tuple(one.lines)) for one in found]
 
@@ -169,6 +176,8 @@ def _bytes(body: bytes | str | Mapping[str, Any] | None) -> bytes:
 
 def _body_of(response: Response) -> bytes:
     """What was read of it; a stream that was not read, or is closed, has nothing to say."""
+    if getattr(response, "_content_consumed", True) is False:
+        return b""  # requests would read it from the network now
     try:
         content = getattr(response, "content", b"")
     except Exception:  # noqa: BLE001 - each library has its own, and this runs in somebody's `except`
@@ -196,9 +205,10 @@ def _mask_of(response: Response) -> "Callable[[str], str]":
     from monitor.access.masking import Mask, mask_patterns
 
     request = _request_of(response)
-    sent = request.headers.get("authorization", "") if request is not None else ""
-    secret = str(sent).partition(" ")[2].strip()
-    return Mask([secret]).text if secret else mask_patterns
+    headers = {} if request is None else request.headers
+    sent = (str(headers.get(name) or "").split() for name in _KEY_HEADERS)
+    secrets = [words[-1] for words in sent if words]
+    return Mask(secrets).text if secrets else mask_patterns
 
 
 def _diagnosis(found: "_Found") -> Diagnosis:

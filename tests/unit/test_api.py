@@ -1,12 +1,16 @@
 """The Python API: what it takes, what it gives, and what it does without."""
 
+import io
 import json
+import socket
 import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 
 import httpx
 import pytest
+import requests
 
 from monitor import api
 
@@ -71,6 +75,46 @@ def test_a_response_of_httpx_is_enough_and_its_key_is_not_repeated() -> None:
     assert api.diagnose(httpx.Response(403, json=GATE)).gate is api.Gate.MODEL
 
 
+@pytest.mark.parametrize("header", ["Authorization", "api-key", "X-Api-Key", "x-goog-api-key"])
+def test_a_key_is_not_repeated_whatever_header_it_was_sent_in(header: str) -> None:
+    key = "0123456789abcdefFAKE0123456789"
+    body = {"error": {"code": "401", "message": f"Access denied due to invalid key {key}"}}
+    request = httpx.Request("POST", "https://acme.example/openai", headers={header: key})
+    found = api.diagnose(httpx.Response(401, json=body, request=request))
+    assert found.message == "Access denied due to invalid key [hidden]"
+
+
+def test_a_stream_of_requests_is_not_read_from_the_network() -> None:
+    diagnosed = threading.Event()
+    before_the_body = []
+
+    def stall() -> None:
+        taken, _ = server.accept()
+        with taken:
+            taken.recv(65_536)
+            taken.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\n")
+            before_the_body.append(diagnosed.wait(20))
+            taken.sendall(b"{}")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=stall)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/v1/images/edits"
+        with requests.get(url, stream=True, timeout=60) as response:
+            api.diagnose(response)
+            diagnosed.set()
+            thread.join()
+    assert before_the_body == [True]
+
+
+def test_a_response_of_requests_that_was_read_is_diagnosed() -> None:
+    response = requests.Response()
+    response.status_code = 403
+    response.raw = io.BytesIO(json.dumps(GATE).encode())
+    assert response.content
+    assert api.diagnose(response).gate is api.Gate.MODEL
+
+
 def test_a_response_that_was_not_read_or_knows_little_is_no_error() -> None:
     unread = httpx.Response(403, stream=httpx.ByteStream(b"x"))
     assert api.diagnose(unread).effect is not api.Effect.GRANTED
@@ -91,6 +135,19 @@ def test_a_paste_is_explained_and_a_log_searched() -> None:
     for given in (log, log.splitlines(), log.splitlines(keepends=True)):
         (answer,) = api.explain_log(given)
         assert (answer.diagnosis.gate, answer.count, answer.lines) == ("model", 2, (2, 4))
+
+
+def test_a_log_may_be_bytes_and_its_lines_end_with_newlines_only(tmp_path) -> None:
+    path = tmp_path / "job.log"
+    text = f"10 %\r20 %\r30 %\nError code: 403 - {GATE!r}\n"
+    path.write_bytes(b"\xff" + text.encode())
+    with (
+        path.open("rb") as as_bytes,
+        path.open(newline="\n", errors="replace") as as_text,
+    ):
+        for given in (as_bytes, as_text, path.read_bytes(), text):
+            (answer,) = api.explain_log(given)
+            assert (answer.diagnosis.gate, answer.lines) == ("model", (2,))
 
 
 def test_what_it_has_is_kept() -> None:
