@@ -52,6 +52,9 @@ ANCHOR: Final = re.compile(
 _SIGN: Final = re.compile(r"rror(?: code: [45]\d\d|: [45]\d\d |\\{0,15}[\"']\s{0,8}:\s{0,8}\{)")
 _SIGNS: Final = ("openai.", "organization must be verified to ")
 _BARE: Final = frozenset(("code", "message", "type"))
+_BARE_CODE: Final = re.compile(
+    r"code\\{0,15}[\"']\s{0,8}:\s{0,8}(?:null|None|\\{0,15}[\"'][a-z]{1,40}_)"
+)
 #: Where the next answer begins behind one that is cut: the gate's sentence stands within one, an error
 #: object within what is raised.
 _RAISED: Final = re.compile(r"Error code: [45]\d\d\b|\bopenai\.\w{1,60}Error: ")
@@ -114,7 +117,7 @@ def may_have_answers(text: str) -> bool:
     return (
         _SIGN.search(text) is not None
         or any(sign in text for sign in _SIGNS)
-        or all(name in text for name in _BARE)
+        or (all(name in text for name in _BARE) and _BARE_CODE.search(text) is not None)
     )
 
 
@@ -130,8 +133,8 @@ def answer_at(anchor: re.Match[str], lines: Lines) -> Found | None:
     if anchor["raised"] and text[end] in "[{":
         stated = status_in(anchor[0])
         return _with_body(anchor, stated[0] if stated else None, lines)
-    # in words: to the next answer or the end of the line, of which a page has more
-    after = _RAISED.search(text, end, end + _WORDS_CAP)
+    # in words: to the end of the line, of which a page has more; what is raised may quote another answer
+    after = _RAISED.search(text, end, end + _WORDS_CAP) if anchor["gate"] else None
     words = text[anchor.start() : after.start() if after else end + _WORDS_CAP]
     end = anchor.start() + len(words)
     if anchor["raised"] and text[anchor.end()] == "<":
@@ -292,19 +295,31 @@ def _body(text: str, start: int, lines: Lines, *, raised: bool = False) -> _Body
 
 
 def _joined(said: str, starts: list[int], lines: Lines, *, printed: bool) -> str:
-    """The text with the next lines, without what a runner writes before each; tells where each starts."""
-    parts, size = [said], len(said)
+    """The text with the next lines, without what a runner writes before each; tells where each starts.
+
+    It goes on until as many brackets are closed as are opened; those in strings may mislead it, and what is
+    cut then counts as cut.
+    """
+    parts, size, depth = [said], len(said), _depth(said)
+    cap = lines.cap
     for line in lines.ahead(ANSWER_LINES if printed else _WRAPPED_LINES):
         if printed:
-            part = _JSON_PART.search(line.text, 0, lines.cap)
-            starts.append(part.start() if part else len(line.text))
+            found = _JSON_PART.search(line.text, 0, cap)
+            start = found.start() if found else len(line.text)
         else:
-            starts.append(_runner_end(line.text))
-        parts.append(line.text[starts[-1] :][: lines.cap])
-        size += len(parts[-1]) + 1
-        if size > lines.cap:
+            start = _runner_end(line.text)
+        part = line.text[start : start + cap]
+        starts.append(start)
+        parts.append(part)
+        size += len(part) + 1
+        depth += _depth(part)
+        if depth <= 0 or size > cap:
             break
     return "\n".join(parts)
+
+
+def _depth(text: str) -> int:
+    return text.count("{") + text.count("[") - text.count("}") - text.count("]")
 
 
 def _end_of_cut(said: str) -> int:

@@ -91,7 +91,8 @@ class Lines:
 
 def _pieces(parts: Iterable[str]) -> Iterator[Line]:
     number, begin, rest = 1, 0, ""
-    end = PIECE - ANSWER_CAP
+    # an answer that begins before is whole, with what makes it one
+    end = PIECE - ANSWER_CAP - BEFORE
     for part in parts:
         text = rest + part
         # before it is cut: places count without colours, and a part's end may break a colour's sign

@@ -291,14 +291,15 @@ def test_answers_in_a_line_without_end_are_all_found() -> None:
         RAISED,
         json.dumps({"error": {"message": f"relay: {json.dumps(GATE)}", "type": "relay"}}),
         f"except {RAISED.partition(' Error code')[0]} {json.dumps(GATE)}",
+        RAISED[:200],
     ],
-    ids=["object", "raised", "nested", "quoted"],
+    ids=["object", "raised", "nested", "quoted", "cut"],
 )
 def test_an_answer_across_the_pieces_of_a_line_is_one_at_every_place(
     answer: str, monkeypatch
 ) -> None:
-    seam = 1_000
-    monkeypatch.setattr(log_lines, "PIECE", 1_900)
+    seam = 800
+    monkeypatch.setattr(log_lines, "PIECE", 1_900)  # less 900, and 200 before an answer
     monkeypatch.setattr(log_lines, "ANSWER_CAP", 900)
     (alone,) = read(answer).answers
     for place in range(seam - len(answer) - 20, seam + 220):
