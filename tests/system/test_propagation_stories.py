@@ -150,9 +150,13 @@ async def test_five_stories_have_exactly_the_tables_transitions_and_cost_what_wa
         ("unverified", "propagating", "verified_declared"),
         ("propagating", "unverified", "gave_up"),
     ]
-    assert events(history, "never/gpt-image-2:images") == [
-        "unverified", "propagating", "overdue", "overdue", "overdue", "overdue", "unverified",
+    told = events(history, "never/gpt-image-2:images")
+    # of several deadlines that pass between two answers, only the latest is told
+    assert 1 <= told.count("overdue") <= 4
+    assert [event for event in told if event != "overdue"] == [
+        "unverified", "propagating", "unverified",
     ]  # fmt: skip
+    assert told[-1] == "unverified"
     assert moves(history, "revoked/gpt-image-2:images") == [
         ("unknown", "unverified", "gated"),
         ("unverified", "propagating", "first_granted"),

@@ -229,11 +229,13 @@ async def test_what_somebody_types_is_not_lost_when_something_happens(
     await site.lab.replay(opened)
     await site.reaches("available")
     async with page.expect_event("console", lambda message: message.text == "an event came"):
+        # a stream begins with what happens after it was opened
         await page.evaluate(
-            """() => {
+            """() => new Promise((opened) => {
                 const events = new EventSource("api/v1/events");
                 events.addEventListener("transition", () => console.log("an event came"));
-            }"""
+                events.addEventListener("open", opened);
+            })"""
         )
         await site.lab.replay(opened.replace('open = "always"', "locked = 0", 1))
     await expect(page.get_by_role("textbox", name="at", exact=True)).to_have_value("14:05")
