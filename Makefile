@@ -31,11 +31,13 @@ test: $(READY) ## unit and integration tests and a dozen of the installed comman
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not system"
 
 # They wait for processes much of their time: twice as many as there are cores keep those busy.
+SPREAD = -n $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )) --dist worksteal
+
 test-system: $(READY) ## the installed command as processes, with real servers and faults
-	@$(BIN)/python -m pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )) --dist worksteal -m system --durations=25 tests/system
+	@$(BIN)/python -m pytest $(SPREAD) -m system --durations=25 tests/system
 
 torture: $(READY) ## the long versions of the fault tests, up to 20 min; fills the table in tests/README.md
-	@$(BIN)/python -m pytest --torture tests/system
+	@$(BIN)/python -m pytest $(SPREAD) --torture tests/system
 
 # In an environment of its own: it brings more along than the monitor has. Strict, as it would pass over
 # what the advisory service does not know, and call that no vulnerability.

@@ -1,8 +1,9 @@
 """What every test may use."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,8 +19,10 @@ README = Path(__file__).with_name("README.md")
 #: Where the fault tests are; a run of less than all of them makes no table.
 FAULTS = README.parent / "system"
 BEGIN, END = "<!-- faults: made by `make torture` -->", "<!-- end of faults -->"
-_ROWS = pytest.StashKey[dict[str, list[tuple[str, ...]]]]()
+#: The tests that were collected, by all workers.
 _WANTED = pytest.StashKey[set[str]]()
+#: How a row of the table is named among a report's properties, which the workers hand on.
+_ROW = "fault"
 
 
 @pytest.fixture
@@ -36,7 +39,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_ROWS] = {}
     config.stash[_WANTED] = set()
 
 
@@ -52,6 +54,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[_WANTED] = {item.nodeid for item in items}
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None:
+    """Where workers collect, the process that makes the table learns it from them."""
+    node.config.stash[_WANTED] |= set(ids)
+
+
 @pytest.fixture
 def torture(request: pytest.FixtureRequest) -> bool:
     """Whether to go on for minutes instead of seconds."""
@@ -62,10 +70,10 @@ def torture(request: pytest.FixtureRequest) -> bool:
 def fault(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Note a row of the table in tests/README.md: what was done, how often, promised, seen."""
     # a test may try several
-    rows = request.config.stash[_ROWS].setdefault(request.node.nodeid, [])
+    properties = request.node.user_properties
 
     def note(done: str, times: int | str, promised: str, seen: str) -> None:
-        rows.append((done, str(times), promised, seen))
+        properties.append((_ROW, (done, str(times), promised, seen)))
 
     return note
 
@@ -74,7 +82,17 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Print the faults that were tried; after a whole `--torture` keep them in tests/README.md."""
-    rows = [row for _, several in sorted(config.stash[_ROWS].items()) for row in several]
+    reports = {
+        report.nodeid: report
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, ())
+    }
+    rows = [
+        row
+        for _, report in sorted(reports.items())
+        for name, row in report.user_properties
+        if name == _ROW
+    ]
     if not rows:
         return
     lines = ["| what was done | times | promised | seen |", "| --- | --- | --- | --- |"]
@@ -84,7 +102,7 @@ def pytest_terminal_summary(
         terminalreporter.write_line(line)
     if not config.getoption("--torture"):
         return
-    passed = {report.nodeid for report in terminalreporter.stats.get("passed", ())}
+    passed = {nodeid for nodeid, report in reports.items() if report.passed}
     named = {(config.invocation_params.dir / name).resolve() for name in config.args}
     missing = config.stash[_WANTED] - passed
     if missing or not named & {FAULTS, README.parent}:
