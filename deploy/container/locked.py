@@ -1,6 +1,6 @@
-"""Print the part of a lock that something needs: `locked.py requirements.lock NAME`.
+"""Print the part of a lock that something needs: `locked.py requirements.lock NAME…`.
 
-The lock names for each package who asked for it (`# via`); NAME and all that it asks for, and they in
+The lock names for each package who asked for it (`# via`); each NAME and all that it asks for, and they in
 turn, are printed with their hashes. A package too many does no harm, and one too few fails the
 installation, which takes nothing without a hash.
 """
@@ -17,10 +17,10 @@ _ENTRY = re.compile(
 _ASKED_BY = re.compile(r"#(?: via)? +([\w.-]+)(?: \([^:)]*\))?$", re.MULTILINE)
 
 
-def needed(lock: str, name: str) -> list[str]:
-    """The entries of all that `name` needs, and its own if it has one, in the lock's order."""
+def needed(lock: str, *wanted: str) -> list[str]:
+    """The entries of all that these need, and their own if they have one, in the lock's order."""
     entries = list(_ENTRY.finditer(lock))
-    names, before = {name}, 0
+    names, before = set(wanted), 0
     while len(names) > before:
         before = len(names)
         names |= {one["name"] for one in entries if names & set(_ASKED_BY.findall(one["via"]))}
@@ -28,4 +28,4 @@ def needed(lock: str, name: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.writelines(needed(Path(sys.argv[1]).read_text(encoding="utf-8"), sys.argv[2]))
+    sys.stdout.writelines(needed(Path(sys.argv[1]).read_text(encoding="utf-8"), *sys.argv[2:]))

@@ -273,7 +273,7 @@ def wait(
         alone = _only(settings, targets, Path(folder) / "wait.db")
 
         def costs(holds: "Sequence[Reservation]") -> "list[Cost]":
-            spent = queries.spent_by_key(alone.database) if alone.database.exists() else {}
+            spent = queries.spent_by_key(alone.database)
             return [Cost(hold, *spent.get(hold.key, (0.0, 0, False))) for hold in holds]
 
         asked = [Wanted("wait", key, usd) for key, usd in wanted.items() if usd]

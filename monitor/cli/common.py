@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from monitor.access.databases import Database
 from monitor.access.readable import printable
 from monitor.cli.streams import is_unicode, redact_output, redactor
 
@@ -133,7 +134,7 @@ def read_settings(config: Path | None, *, secrets: bool = True) -> "Settings":
 def _open_to_all(settings: "Settings") -> Iterator[str]:
     """Warnings of the settings file and the database, where every user can read or change them."""
     for path in (settings.source, settings.database):
-        mode = path.stat().st_mode & 0o7777 if path and path.exists() else 0
+        mode = path.stat().st_mode & 0o7777 if isinstance(path, Path) and path.exists() else 0
         if mode & 0o006:
             what = "change" if mode & 0o002 else "read"
             yield f"{path}: every user can {what} it (mode {mode:04o}): chmod o= {path}"
@@ -266,7 +267,7 @@ def who() -> str:
         return f"user {os.geteuid()}"
 
 
-def handed(database: Path, item: int) -> dict[str, Any] | None:
+def handed(database: Database, item: int) -> dict[str, Any] | None:
     """Wait for the reply to what was handed to a daemon, and return it.
 
     None when none comes, which is said: no daemon runs, or it is slow. Raises StoreError.

@@ -1,6 +1,7 @@
 """`config check|show|schema|example`."""
 
 from contextlib import suppress
+from pathlib import Path
 
 import typer
 
@@ -16,7 +17,7 @@ def check(config: ConfigOption = None) -> None:
     from monitor.alerts.apprise_channel import check_url
     from monitor.config import month
     from monitor.config.channel_section import ChannelType
-    from monitor.store.database_files import is_foreign
+    from monitor.store.connections import is_foreign
 
     settings = load_settings(config)
     wrong = [
@@ -25,7 +26,7 @@ def check(config: ConfigOption = None) -> None:
         if channel.type is ChannelType.APPRISE and (problem := check_url(channel.url.reveal()))
     ]
     with suppress(OSError):  # it may be for the service's user alone
-        if is_foreign(settings.database):
+        if isinstance(settings.database, Path) and is_foreign(settings.database):
             wrong.append(f"monitor.database: {settings.database} is no database; name another file")
     if wrong:
         fail("\n".join(wrong), Exit.USAGE)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.access.databases import Server
 from monitor.access.readable import ago, many, printable
 from monitor.access.words import Contract, DeclarationKind, State
 from monitor.cli import completing
@@ -249,6 +250,11 @@ def backup(
     if not file.name:
         fail(f"FILE {str(file)!r} names no file")
     settings = load_settings(config, reading=True)
+    if isinstance(settings.database, Server):
+        fail(
+            f"{settings.database} is a PostgreSQL, which has tools of its own for this:"
+            " pg_dump --format=custom --file=FILE ADDRESS"
+        )
     with plain_errors():
         try:
             copy(settings.database, file)

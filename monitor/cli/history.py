@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.access.databases import Database
 from monitor.access.readable import printable, utc
 from monitor.cli import completing
 from monitor.cli.common import (
@@ -97,7 +98,7 @@ def _print_message(row: "HistoryRow") -> None:
         print(printable(Redactor().text(line)))
 
 
-def _pattern(database: Path, target: str, config: Path | None) -> str:
+def _pattern(database: Database, target: str, config: Path | None) -> str:
     """What selects the targets that are meant; ends the command when there are none."""
     from monitor.config import SettingsError
     from monitor.config.problems import shown, suggestion

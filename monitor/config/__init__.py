@@ -10,7 +10,7 @@ from monitor.config.loading import (
 )
 from monitor.config.outlook import month, price_of
 from monitor.config.problems import SettingsError
-from monitor.config.references import Secret
+from monitor.config.references import Secret, server_at
 from monitor.config.schema import example, schema, show
 from monitor.config.settings import Key, Pool, Route, Settings
 
@@ -31,5 +31,6 @@ __all__ = [
     "named_listen",
     "price_of",
     "schema",
+    "server_at",
     "show",
 ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationInfo
 
+from monitor.access.databases import SCHEMES, Database
 from monitor.access.diagnosis.own_rule import OwnRule
 from monitor.access.fields import refuse, text_of
 from monitor.access.limits import Cadence
@@ -21,7 +22,14 @@ from monitor.access.words import Contract, Surface
 from monitor.catalog import Catalog
 from monitor.config.pools import PoolFile, read_pool
 from monitor.config.problems import looks_secret, shown, suggestion
-from monitor.config.references import Secret, UnresolvedError, resolve, unresolved
+from monitor.config.references import (
+    Secret,
+    UnresolvedError,
+    is_reference,
+    resolve,
+    server_at,
+    unresolved,
+)
 
 if TYPE_CHECKING:  # `settings` imports these checks
     from monitor.config.settings import Key, Organization, Pool
@@ -251,8 +259,22 @@ def matches_a_target(value: Any, info: ValidationInfo) -> str:
     return pattern
 
 
-def database(value: Any, info: ValidationInfo) -> Path:
-    """`sqlite:////absolute/path`, or `sqlite:///path` from the settings file's folder."""
+def database(value: Any, info: ValidationInfo) -> Database:
+    """`sqlite:////absolute/path`, `sqlite:///path` from the settings file's folder, or a PostgreSQL.
+
+    Of that the address, or a reference to it: it needs one where it has a password.
+    """
+    if not isinstance(value, str):
+        raise refuse("must be text")
+    if is_reference(value) or value.startswith(SCHEMES):
+        context = Context.of(info)
+        try:  # it is looked for even where no secret is
+            server, warning = server_at(value, context.environ, context.folder)
+        except ValueError as error:
+            raise refuse(str(error), hidden=True) from None
+        if warning:
+            context.warn(warning)
+        return server
     text = text_of(value)
     if (
         not text.startswith("sqlite:///")
@@ -261,7 +283,8 @@ def database(value: Any, info: ValidationInfo) -> Path:
         or not text.isprintable()
     ):
         raise refuse(
-            "must be an SQLite file, as in sqlite:////var/lib/access-monitor/access-monitor.db"
+            "must be an SQLite file, as in sqlite:////var/lib/access-monitor/access-monitor.db,"
+            " or a PostgreSQL: env:DATABASE_URL"
         )
     path = text.removeprefix("sqlite:///")
     if path == ":memory:":

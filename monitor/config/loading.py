@@ -11,13 +11,14 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
+from monitor.access.databases import Database
 from monitor.catalog import builtin
 from monitor.config import outlook
 from monitor.config.checks import Context
 from monitor.config.lines import find_lines, line_of
 from monitor.config.problems import Path as Place
 from monitor.config.problems import Problem, SettingsError, place
-from monitor.config.references import UnreadableError, read_file
+from monitor.config.references import UnreadableError, read_file, server_at
 from monitor.config.schema import form
 from monitor.config.settings import OPENAI, OPENAI_URL, File, Settings
 from monitor.config.urls import is_openai
@@ -70,7 +71,7 @@ def load(
 
 
 def default_from_environment(
-    environ: Mapping[str, str], database: Path | None = None, *, now: datetime | None = None
+    environ: Mapping[str, str], database: Database | None = None, *, now: datetime | None = None
 ) -> Settings:
     """What is watched without a settings file: `gpt-image-2` for the key in `OPENAI_API_KEY`.
 
@@ -131,19 +132,26 @@ def default_database(environ: Mapping[str, str]) -> Path:
     return state / "access-monitor" / "access-monitor.db"
 
 
-def named_database(path: Path | None, environ: Mapping[str, str]) -> Path:
+def named_database(path: Path | None, environ: Mapping[str, str]) -> Database:
     """The database by the settings file (None: by the environment), whatever else the file says.
 
     For who judges a running monitor: a file that it refused to reload is not its illness.
 
     Raises:
-        SettingsError: when the file cannot be read at all.
+        SettingsError: when the file cannot be read at all, or names a database that is not there to be read.
 
     """
-    url = _setting(path, "monitor", "database")
-    if path and isinstance(url, str) and url.startswith("sqlite:///"):
-        return path.parent.absolute() / url.removeprefix("sqlite:///")
-    return default_database(environ)
+    named = _setting(path, "monitor", "database")
+    if path is None or not isinstance(named, str):
+        return default_database(environ)
+    if named.startswith("sqlite:///"):
+        return path.parent.absolute() / named.removeprefix("sqlite:///")
+    try:
+        return server_at(named, environ, path.parent.absolute())[0]
+    except ValueError as error:
+        problem = Problem("monitor.database", None, str(error))
+    # Outside of the handler: the parser's error may hold the address.
+    raise SettingsError([problem], str(path))
 
 
 def named_listen(path: Path | None) -> Address:
@@ -236,7 +244,7 @@ def _settings(
     reading: _Reading,
     *,
     path: Path | None = None,
-    database: Path | None = None,
+    database: Database | None = None,
     now: datetime | None = None,
     secrets: bool = True,
     pool_files: bool = True,
@@ -281,7 +289,7 @@ def _settings(
     raise SettingsError(sorted(problems, key=lambda one: one.line or 0), reading.source)
 
 
-def _resolved(file: File, context: Context, path: Path | None, database: Path) -> Settings:
+def _resolved(file: File, context: Context, path: Path | None, database: Database) -> Settings:
     sections = {one.name: getattr(file, one.name) for one in fields(file)}
     for text in outlook.model_warnings(
         (*file.keys, *file.pools),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from monitor.access.databases import Server
 from monitor.config.problems import shown
 
 #: Bytes of a secret's file that are read; a longer file is no secret.
@@ -107,6 +108,36 @@ def read_reference(
         f"is not a reference, and a secret has no place in this file: write {_FORMS} "
         "(if it was a real secret, replace it: it has been in a file in clear)"
     )
+
+
+def is_reference(text: str) -> bool:
+    """Whether a text has the form of a reference."""
+    return text.partition(":")[0] in ("env", "file", "credential") and ":" in text
+
+
+def server_at(named: str, environ: Mapping[str, str], folder: Path) -> tuple[Server, str | None]:
+    """The PostgreSQL at an address without a password, or at one that a reference names; beside it a warning.
+
+    Raises:
+        ValueError: with what is wrong, never with the address.
+
+    """
+    address, what, warning = named, "it", None
+    if is_reference(named):
+        secret, warning = resolve(named, environ, folder)
+        address, what = secret.reveal(), f"what {shown(named)} names"
+    try:
+        server = Server(address)
+    except ValueError:
+        raise ValueError(
+            f"must be a PostgreSQL: {what} is no postgresql://USER@HOST/NAME"
+        ) from None
+    if server.password and address is named:
+        raise ValueError(
+            "has a password, which has no place here: put the address into a variable, and name that:"
+            " env:DATABASE_URL (if it was a real one, replace it: others may have seen it)"
+        )
+    return server, warning
 
 
 def unresolved(reference: str) -> Secret:

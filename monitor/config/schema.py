@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from monitor.access.databases import Server
 from monitor.access.fields import format_duration
 from monitor.access.target import Capability
 from monitor.access.words import EventKind
@@ -137,7 +138,7 @@ def _plain(value: Any) -> Any:
                 "secrets": value.reference,
                 "keys": None if value.keys is None else len(value.keys),
             }
-        case Capability() | Path():
+        case Capability() | Path() | Server():
             return str(value)
         case timedelta():
             return format_duration(value)

@@ -21,6 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from monitor.access.databases import Database
 from monitor.access.diagnosis.own_rule import OwnRule
 from monitor.access.fields import Duration, Number, Text, Whole, about, setting
 from monitor.access.limits import Budget, Cadence, Confirmation, Deadlines, Delivery
@@ -66,10 +67,12 @@ _Moment = Annotated[
     PlainValidator(checks.moment),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-_DatabaseFile = Annotated[
-    Path,
+_Database = Annotated[
+    Database,
     PlainValidator(checks.database),
-    WithJsonSchema({"type": "string", "pattern": "^sqlite:///."}),
+    WithJsonSchema(
+        {"type": "string", "pattern": "^(sqlite:///|postgres(ql)?://|env:|file:|credential:)."}
+    ),
 ]
 _BaseUrl = Annotated[
     str,
@@ -93,10 +96,11 @@ _LogEvery = Annotated[
 class Monitor:
     """The monitor itself."""
 
-    database: _DatabaseFile | None = setting(
+    database: _Database | None = setting(
         None,
         "The SQLite file: sqlite:////absolute/path, or sqlite:///path from this file's folder. "
-        "Default: in $STATE_DIRECTORY, else in the XDG state folder",
+        "Default: in $STATE_DIRECTORY, else in the XDG state folder. "
+        "Or a PostgreSQL: a reference such as env:DATABASE_URL, or postgresql://HOST/NAME without a password",
     )
     log_format: LogFormat = setting(
         LogFormat.AUTO,
@@ -307,7 +311,7 @@ class Settings(File):
     #: None when they came from the environment alone
     source: Path | None
     #: the SQLite file
-    database: Path
+    database: Database
     #: what is usable, but should be checked by a person
     warnings: tuple[str, ...] = ()
     _by_name: Mapping[str, Key] = field(init=False, repr=False, compare=False)

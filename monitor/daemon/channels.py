@@ -3,6 +3,7 @@
 import sys
 from typing import TextIO
 
+from monitor.access.databases import Server
 from monitor.access.limits import Delivery
 from monitor.access.signatures import PREFIX
 from monitor.access.words import DEFAULT_EVENTS, EventKind
@@ -33,6 +34,9 @@ def learn(redactor: Redactor, settings: Settings) -> None:
     if settings.heartbeat.url:
         urls.append(settings.heartbeat.url.reveal())
     keys = [key.secret.reveal() for key in settings.keys]
+    if isinstance(settings.database, Server):
+        urls.append(settings.database.reveal())
+        keys.append(settings.database.password)
     keys += [one.admin_key.reveal() for one in settings.organizations.values()]
     # with and without what all begin with
     signing = [one.reveal() for channel in settings.channels for one in channel.secrets]

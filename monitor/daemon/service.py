@@ -136,12 +136,12 @@ class Monitor:
     async def run(self) -> None:
         """Handle all that no answer triggers: the clock, the inbox, deadlines. Runs until cancelled.
 
-        Raises GoneError when the database was deleted or replaced. `stop` then saves its contents.
+        Raises GoneError when the database is no longer this monitor's. `stop` then saves its contents.
         """
         while True:
             await asyncio.sleep(BEAT)
             try:
-                self._recorder.require_files()
+                self._recorder.require_own()
                 async with self._turn:
                     await self._beat()
             except GoneError:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
+from monitor.access.databases import Database
 from monitor.access.holds import Fate, Need, Posting, Reservation
 from monitor.access.spending import BudgetLedger
 from monitor.config import Settings
@@ -182,7 +182,7 @@ def reply_of(reserved: Reserved) -> str:
 
 def _reserved(settings: Settings, wanted: Sequence[Wanted], *, over: bool) -> Reserved:
     """Hold it under the lock, or have the daemon do it that has the lock."""
-    path, item, now = settings.database, None, datetime.now(UTC)
+    database, item, now = settings.database, None, datetime.now(UTC)
     payload = {
         "wanted": [[one.account, one.key, one.usd] for one in wanted],
         "day": f"{now:%Y-%m-%d}",
@@ -192,9 +192,9 @@ def _reserved(settings: Settings, wanted: Sequence[Wanted], *, over: bool) -> Re
     while time.monotonic() < began + _PATIENCE:
         try:
             ledger = BudgetLedger(settings.budget)
-            with open_books(path, ledger, now) as books:
+            with open_books(database, ledger, now) as books:
                 if item is not None and (reply := withdraw(books, item)) is not None:
-                    return _replied(path, reply)
+                    return _replied(database, reply)
                 # no monitor runs: nobody waits
                 reserved, posting = take(ledger, wanted, now.date(), Need.ANSWERED, over=over)
                 books.post(posting)
@@ -202,19 +202,19 @@ def _reserved(settings: Settings, wanted: Sequence[Wanted], *, over: bool) -> Re
         except LockedError:
             # another command has it for a moment, a daemon for as long as it lives
             if item is None and time.monotonic() > began + _A_MOMENT:
-                item = submit(path, RESERVE, payload, now)
-            if item is not None and (reply := reply_to(path, item)) is not None:
-                return _replied(path, reply)
+                item = submit(database, RESERVE, payload, now)
+            if item is not None and (reply := reply_to(database, item)) is not None:
+                return _replied(database, reply)
         time.sleep(_AGAIN)
-    raise StoreError(f"{path}: the daemon does not answer")
+    raise StoreError(f"{database}: the daemon does not answer")
 
 
-def _replied(path: Path, reply: Mapping[str, Any]) -> Reserved:
+def _replied(database: Database, reply: Mapping[str, Any]) -> Reserved:
     try:
         holds = tuple(map(_hold_of, reply.get("held", ())))
         left = {str(key): _number(usd) for key, usd in dict(reply.get("left", {})).items()}
     except (TypeError, ValueError, OverflowError) as error:
-        raise StoreError(f"{path}: the daemon's reply cannot be read") from error
+        raise StoreError(f"{database}: the daemon's reply cannot be read") from error
     return Reserved(holds, left, _number(reply.get("left_of_month")))
 
 

@@ -2,15 +2,21 @@
 
 The page has little memory, and commands such as `status` and the health check are to start fast: to import
 SQLAlchemy takes 24 MB, and longer than all the rest.
+
+Queries are written in the SQL that both databases know, with SQLite's placeholders; times and days are bound
+as text, which PostgreSQL reads as UTC.
 """
 
 import errno
+import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any, Protocol
 
+from monitor.access.databases import Database, Server
 from monitor.store.errors import (
     BUSY_TIMEOUT,
     StoreError,
@@ -21,6 +27,9 @@ from monitor.store.errors import (
 )
 
 IS_MIGRATED = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
+
+#: What a database's file begins with (sqlite.org/fileformat.html, 1.3).
+_SQLITE = b"SQLite format 3\0"
 
 # used only where `detect_types` asks for it: the types of the tables' columns, and `"name [datetime]"` for
 # what is computed
@@ -34,19 +43,82 @@ sqlite3.register_converter("boolean", lambda stored: stored != b"0")
 _TYPES = sqlite3.PARSE_DECLTYPES | sqlite3.PARSE_COLNAMES
 
 
+class Row(Protocol):
+    """A row: its columns by position and by name."""
+
+    def keys(self) -> Sequence[str]:
+        """The names of the columns."""
+
+    def __getitem__(self, column: Any, /) -> Any: ...
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Rows(Protocol):
+    """What a statement returned."""
+
+    def fetchone(self) -> Any:
+        """The next row; None after the last one."""
+
+    def fetchall(self) -> list[Any]:
+        """The rest of the rows."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """A connection of either database, in a transaction."""
+
+    def execute(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = (), /) -> Rows:
+        """Run a statement with values for its placeholders."""
+
+
 def stored(at: datetime) -> str:
-    """A time in its stored form, to compare with. Raises ValueError for one without a zone."""
+    """A time as queries name it: SQLite stores it like this. Raises ValueError for one without a zone."""
     if at.tzinfo is None:
         raise ValueError("a time without a zone")
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
+def exists(database: Database) -> bool:
+    """Whether there may be a database. A server is asked when it is read."""
+    return isinstance(database, Server) or database.exists()
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a file is there that is neither empty nor of SQLite. Raises OSError when it cannot be read."""
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE)) not in (b"", _SQLITE)
+
+
+def glob(database: Database, pattern: str) -> tuple[str, str]:
+    """The operator by which a text is compared with a pattern of the settings, and the pattern for it."""
+    if not isinstance(database, Server):
+        # it differs from fnmatch only in the sign of a negated set
+        return "GLOB", pattern.replace("[!", "[^")
+    signs = {"*": ".*", "?": "."}
+    parts = re.findall(r"\[[!^]?\]?[^\]]*\]|.", pattern, re.DOTALL)
+    regex = "".join(
+        re.sub(r"^\[!", "[^", part) if len(part) > 1 else signs.get(part, re.escape(part))
+        for part in parts
+    )
+    return "~", f"^({regex})$"
+
+
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading(database: Database) -> Iterator[Connection]:
     """A read-only connection in one transaction: all reads see the same moment.
 
     Raises StoreError when there is no database of this program's revision, or it cannot be read.
     """
+    if isinstance(database, Server):
+        from monitor.store import postgres
+
+        with postgres.reading(database) as connection:
+            yield connection
+        return
+    path = database
     require(path)
     with sqlite_errors(path), closing(read_only(path, detect_types=_TYPES)) as connection:
         connection.row_factory = sqlite3.Row
@@ -56,11 +128,18 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection in a transaction that holds the write lock, and is committed at the end.
+def writing(database: Database) -> Iterator[Connection]:
+    """A connection in a transaction that is committed at the end; SQLite's holds the write lock meanwhile.
 
     Raises StoreError as `reading` does, and when another process holds the lock for long.
     """
+    if isinstance(database, Server):
+        from monitor.store import postgres
+
+        with postgres.writing(database) as connection:
+            yield connection
+        return
+    path = database
     require(path)
     with sqlite_errors(path), closing(writing_connection(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -107,7 +186,7 @@ def sqlite_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         refused = isinstance(error, PermissionError) or error.errno == errno.EROFS
         hint = (
-            "; let this user write there, or name another place: [monitor] database"
+            "; let this user write there, or name another database: [monitor] database"
             if refused
             else ""
         )

@@ -1,4 +1,4 @@
-"""Opens the database for its one writer: makes or migrates it, and connects to it.
+"""Opens a database for its writers: makes or migrates it, and connects to it.
 
 Alembic is imported only for a migration: it takes 11 MB and as long as the rest of a start. A new
 database is made from the tables of the code.
@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.pool import NullPool
 
-from monitor.store.connections import IS_MIGRATED, writing_connection
+from monitor.access.databases import Database, Server
+from monitor.store.connections import writing_connection
 from monitor.store.database_files import (
     FileLock,
     as_store_errors,
@@ -39,15 +40,25 @@ _REVISION_TABLE = (
 )
 
 
-def writing_engine(path: Path, *, foreign_keys: bool = True) -> Engine:
-    """An engine whose every transaction begins with `BEGIN IMMEDIATE`.
+def writing_engine(database: Database, *, foreign_keys: bool = True) -> Engine:
+    """An engine that connects anew each time, and to SQLite begins every transaction with `BEGIN IMMEDIATE`.
 
-    A plain BEGIN takes the write lock at the first write, and fails at once if another process wrote in
+    A plain BEGIN takes SQLite's write lock at the first write, and fails at once if another process wrote in
     between. Connecting raises StoreError where WAL is not available.
     """
+    if isinstance(database, Server):
+        from monitor.store import postgres
+
+        return create_engine(
+            "postgresql+psycopg://",
+            creator=partial(postgres.connect, database),
+            poolclass=NullPool,
+            hide_parameters=True,
+            use_native_hstore=False,
+        )
     engine = create_engine(
         "sqlite://",
-        creator=partial(writing_connection, path, foreign_keys=foreign_keys),
+        creator=partial(writing_connection, database, foreign_keys=foreign_keys),
         poolclass=NullPool,
         hide_parameters=True,  # bound values stay out of exceptions
     )
@@ -80,60 +91,96 @@ class CommitWatch:
 
 def revision(connection: Connection) -> str | None:
     """The revision of the tables, or None before the first migration."""
-    if connection.exec_driver_sql(IS_MIGRATED).first() is None:
+    if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
 
 
 def damage(connection: Connection) -> str:
-    """The first damage that SQLite finds in the file, in SQLite's words; empty if the file is sound."""
+    """The first damage that SQLite finds in the file, in SQLite's words; empty if the file is sound.
+
+    PostgreSQL says itself what it cannot read.
+    """
+    if connection.dialect.name != "sqlite":
+        return ""
     found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
     connection.rollback()
     return "" if found == "ok" else " ".join(str(found).split())
 
 
-def migrate(path: Path) -> str | None:
-    """Migrate the database, which may be an empty file, to HEAD in one transaction.
+def keep_log_short(connection: Connection, pages: int) -> None:
+    """Have SQLite copy its write-ahead log into the database after so many pages."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint = {pages}")
 
-    A database with tables is first copied to `NAME.before-REVISION`. Returns the revision found before.
-    Raises StoreError for a database of an unknown revision, and when the migration fails: the file is then
-    unchanged.
+
+def migrate(database: Database) -> str | None:
+    """Migrate the database, which may be empty, to HEAD in one transaction.
+
+    A file with tables is first copied to `NAME.before-REVISION`. Returns the revision found before. Raises
+    StoreError for a database of an unknown revision, and when the migration fails: it is then unchanged.
     """
     # foreign keys off: a migration that rebuilds a table drops it for a moment
-    engine = writing_engine(path, foreign_keys=False)
-    with as_store_errors(path):
+    engine = writing_engine(database, foreign_keys=False)
+    with as_store_errors(database):
         with engine.connect() as connection:
             found = revision(connection)
-            tables = connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar()
+            tables = inspect(connection).get_table_names()
         if found == HEAD:
             return found
         if not tables:
-            with engine.begin() as connection:
-                metadata.create_all(connection)
-                connection.execute(text(_REVISION_TABLE))
-                connection.execute(
-                    text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD}
-                )
+            _make_tables(engine)
             return found
         from alembic import command
 
         config = _config()
-        _require_known(path, found, config)
-        backup(path, path.with_name(f"{path.name}.before-{HEAD}"))
+        _require_known(database, found, config)
+        if not isinstance(database, Server):
+            backup(database, database.with_name(f"{database.name}.before-{HEAD}"))
         with engine.begin() as connection:
+            _keep_others_out(connection)
+            if revision(connection) == HEAD:
+                return HEAD
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-            if connection.execute(text("PRAGMA foreign_key_check")).first():
-                raise StoreError(f"{path}: the migration to {HEAD} would break references")
+            if _breaks_references(connection):
+                raise StoreError(f"{database}: the migration to {HEAD} would break references")
     return found
 
 
-def create(path: Path) -> None:
+def _make_tables(engine: Engine) -> None:
+    with engine.begin() as connection:
+        _keep_others_out(connection)
+        if revision(connection) is None:
+            metadata.create_all(connection)
+            connection.execute(text(_REVISION_TABLE))
+            connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
+
+
+def _keep_others_out(connection: Connection) -> None:
+    """Let others who migrate wait until the transaction ends; of a file there is only one who does."""
+    if connection.dialect.name == "postgresql":
+        # of this transaction only: a lock of a session is lost behind a pooler. The number is any.
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4203174201)")
+
+
+def _breaks_references(connection: Connection) -> bool:
+    """Whether a row refers to none, in SQLite, which does not look while tables are rebuilt."""
+    if connection.dialect.name != "sqlite":
+        return False
+    return connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None
+
+
+def create(database: Database) -> None:
     """Make the database if there is none, as the first start of a daemon does.
 
-    It gets the owner of its folder if that is not root. Raises StoreError when it cannot be made, or
+    A file gets the owner of its folder if that is not root. Raises StoreError when it cannot be made, or
     when another process is making it and does not finish.
     """
+    if isinstance(database, Server):
+        migrate(database)
+        return
+    path = database
     until = time.monotonic() + BUSY_TIMEOUT
     while not path.exists() or not path.stat().st_size:
         make_file(path)
@@ -168,15 +215,15 @@ def _config() -> "Config":
     return config
 
 
-def _require_known(path: Path, found: str | None, config: "Config") -> None:
+def _require_known(database: Database, found: str | None, config: "Config") -> None:
     if found is None:
-        raise StoreError(f"{path}: this is a database of another program")
+        raise StoreError(f"{database}: this is a database of another program")
     from alembic.script import ScriptDirectory
 
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if found not in known:
         raise StoreError(
-            f"{path}: the database is of revision {found}, which this version of access-monitor"
+            f"{database}: the database is of revision {found}, which this version of access-monitor"
             f" does not know (its newest is {HEAD}): a newer version has migrated it."
             " Start that version, or restore the copy it made"
         )

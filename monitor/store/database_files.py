@@ -12,12 +12,15 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from monitor.store.connections import sqlite_errors
+from monitor.access.databases import Database, Server
+from monitor.store.connections import is_foreign, sqlite_errors
 from monitor.store.errors import (
     DestinationError,
     GoneError,
     LockedError,
+    StoreError,
     of_sqlite,
+    one_line,
     read_only,
     require,
 )
@@ -25,25 +28,32 @@ from monitor.store.liveness import ACCEPTS, REFUSES
 
 log = structlog.get_logger()
 
-#: What a database's file begins with (sqlite.org/fileformat.html, 1.3).
-_SQLITE = b"SQLite format 3\0"
 #: Suffixes of a database's own files: the database, SQLite's logs, and the lock.
 _ENDINGS = ("", "-wal", "-shm", "-journal", ".lock")
 
 
 @contextmanager
-def as_store_errors(path: Path) -> Iterator[None]:
-    """Turn the library's exceptions into a StoreError that names the file and the cause."""
-    with sqlite_errors(path):
+def as_store_errors(database: Database) -> Iterator[None]:
+    """Turn the libraries' exceptions into a StoreError that names the database and the cause."""
+    if isinstance(database, Server):
+        from monitor.store import postgres
+
+        with postgres.errors(database):
+            try:
+                yield
+            except SQLAlchemyError as error:
+                raise StoreError(f"{database}: {cause(error)}") from error
+        return
+    with sqlite_errors(database):
         try:
             yield
         except SQLAlchemyError as error:
-            raise of_sqlite(path, getattr(error, "orig", None) or error) from error
+            raise of_sqlite(database, getattr(error, "orig", None) or error) from error
 
 
 def cause(error: Exception) -> str:
-    """The database's own error text, without the statement."""
-    return str(getattr(error, "orig", None) or error)
+    """The database's own error text in one line, without the statement."""
+    return one_line(str(getattr(error, "orig", None) or error))
 
 
 def make_file(path: Path) -> None:
@@ -169,14 +179,6 @@ def _require_replaceable(source: Path, destination: Path) -> None:
         raise DestinationError(
             f"{destination}: this file is no database; name an older copy, or a file that does not exist"
         )
-
-
-def is_foreign(path: Path) -> bool:
-    """Whether a file is there that is neither empty nor of SQLite. Raises OSError when it cannot be read."""
-    if not path.exists():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(_SQLITE)) not in (b"", _SQLITE)
 
 
 def _write_copy(original: sqlite3.Connection, destination: Path) -> None:

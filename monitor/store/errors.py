@@ -7,8 +7,10 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from monitor.access.databases import Database
+
 #: The newest revision in `migrations/versions`.
-HEAD = "0002"
+HEAD = "0003"
 
 #: Seconds that a connection waits for another process's transaction.
 BUSY_TIMEOUT = 5.0
@@ -43,10 +45,15 @@ def of_sqlite(path: Path, error: Exception) -> StoreError:
     return StoreError(damage_report(path, str(error)) if damaged else f"{path}: {error}")
 
 
-def damage_report(path: Path, words: str) -> str:
+def one_line(words: str) -> str:
+    """The words of a database in one line, without the statement that PostgreSQL adds."""
+    return " ".join(words.partition("\nLINE ")[0].split())
+
+
+def damage_report(database: Database, words: str) -> str:
     """What is said of a damaged file, with SQLite's words for the damage."""
     return (
-        f"{path}: the database is damaged ({words}). Restore a copy made by `access-monitor backup`,"
+        f"{database}: the database is damaged ({words}). Restore a copy made by `access-monitor backup`,"
         " or move it away to begin anew; what it remembers is then forgotten"
     )
 
@@ -57,13 +64,13 @@ def require(path: Path) -> None:
         raise StoreError(f"{path}: there is no database yet; start `access-monitor run` first")
 
 
-def require_head(path: Path, found: str | None) -> None:
+def require_head(database: Database, found: str | None) -> None:
     """Raise StoreError when `found`, the revision of the tables, is not this program's; None: no tables."""
     if found is None:
-        raise StoreError(f"{path}: the database is empty; start `access-monitor run` first")
+        raise StoreError(f"{database}: the database is empty; start `access-monitor run` first")
     if found != HEAD:
         raise StoreError(
-            f"{path}: the database is of revision {found}, this program of {HEAD};"
+            f"{database}: the database is of revision {found}, this program of {HEAD};"
             " the daemon runs another version, or has yet to be restarted with this one"
         )
 

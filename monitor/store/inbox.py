@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from monitor.access.databases import Database
 from monitor.access.words import DeclarationKind
 from monitor.store.connections import reading, stored, writing
 
@@ -17,25 +17,38 @@ WAITING_MOST = 1000
 _ASKER_CAP = 100
 
 
-def submit(path: Path, kind: str, payload: Mapping[str, Any], now: datetime) -> int:
+def submit(database: Database, kind: str, payload: Mapping[str, Any], now: datetime) -> int:
     """Insert a request to the daemon, from any process. Returns its id. The daemon reads it within 2 s.
 
     Raises StoreError when there is no database yet, it has another revision, or it stays locked.
     """
     row = kind, json.dumps(dict(payload)), stored(now)
-    with writing(path) as connection:
+    with writing(database) as connection:
         (id_,) = connection.execute(
             "INSERT INTO inbox (kind, payload, created_at) VALUES (?, ?, ?) RETURNING id", row
         ).fetchone()
     return int(id_)
 
 
+def is_waiting(database: Database) -> bool:
+    """Whether a request was not taken yet. Raises StoreError as `submit` does."""
+    with reading(database) as connection:
+        query = "SELECT 1 FROM inbox WHERE taken_at IS NULL LIMIT 1"
+        return connection.execute(query).fetchone() is not None
+
+
 def submit_declaration(
-    path: Path, kind: DeclarationKind, subject: str, at: datetime, now: datetime, *, by: str = ""
+    database: Database,
+    kind: DeclarationKind,
+    subject: str,
+    at: datetime,
+    now: datetime,
+    *,
+    by: str = "",
 ) -> int:
     """Insert a declaration, as `submit` does."""
     said = {"kind": str(kind), "subject": subject, "at": at.isoformat(), "by": by}
-    return submit(path, DECLARE, said, now)
+    return submit(database, DECLARE, said, now)
 
 
 def asker(payload: Mapping[str, Any]) -> str:
@@ -71,9 +84,9 @@ def read_declaration(payload: Mapping[str, Any]) -> tuple[DeclarationKind, str, 
     return kind, subject, at.astimezone(UTC)
 
 
-def reply_to(path: Path, item: int) -> dict[str, Any] | None:
+def reply_to(database: Database, item: int) -> dict[str, Any] | None:
     """The daemon's reply to a request in the inbox; None until the daemon takes the request."""
-    with reading(path) as connection:
+    with reading(database) as connection:
         row = connection.execute(
             "SELECT reply FROM inbox WHERE id = ? AND taken_at IS NOT NULL", (item,)
         ).fetchone()

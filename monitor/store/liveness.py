@@ -4,8 +4,8 @@ The one rule: for `healthcheck`, and for all else that shows it or relies on it.
 """
 
 from datetime import datetime, timedelta
-from pathlib import Path
 
+from monitor.access.databases import Database, Server
 from monitor.store.records import DaemonRow
 
 #: In the lock's file, of equal length: whether the database takes results.
@@ -37,10 +37,15 @@ def trouble(daemon: DaemonRow | None, now: datetime) -> str | None:
     return None
 
 
-def is_refusing(path: Path) -> bool:
-    """Whether the daemon of a database says that it refuses results, or said so last."""
+def is_refusing(database: Database) -> bool:
+    """Whether the daemon of a database says that it refuses results, or said so last.
+
+    Of a server it can say so nowhere.
+    """
+    if isinstance(database, Server):
+        return False
     try:
-        words = path.with_name(f"{path.name}.lock").read_bytes().split()
+        words = database.with_name(f"{database.name}.lock").read_bytes().split()
     except OSError:
         return False
     return words[1:] == [REFUSES]

@@ -1,15 +1,14 @@
 """What the metrics show, as of one moment."""
 
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from monitor.access.databases import Database
 from monitor.access.target import pool_name_of
-from monitor.store.connections import reading
+from monitor.store.connections import Connection, reading
 from monitor.store.liveness import is_refusing
 from monitor.store.records import DaemonRow, NotificationState
 from monitor.store.status_queries import Money, daemon_row, money_of, oldest_pending
@@ -33,8 +32,7 @@ class TargetRow(NamedTuple):
 
 _TARGETS = f"SELECT {', '.join(TargetRow._fields)} FROM targets WHERE active"  # noqa: S608 - its names
 _COUNTS = "SELECT channel, count(*) FROM notifications WHERE state = ? GROUP BY channel"
-#: Rounded: days that are folded into one may sum up to less by the last bit, and a counter never falls.
-_SPENT = "SELECT key, round(sum(settled_usd), 9) FROM spend GROUP BY key"
+_SPENT = "SELECT key, sum(settled_usd) FROM spend GROUP BY key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +58,13 @@ class Figures:
     refusing: bool
 
 
-def figures(path: Path, pools: Collection[str], asked: Collection[str]) -> Figures:
+def figures(database: Database, pools: Collection[str], asked: Collection[str]) -> Figures:
     """The figures of now, with each target of the pools `asked` for. Raises StoreError as `queries` do.
 
     The others of `pools` are counted only: their rows are not kept in memory.
     """
     now = datetime.now(UTC)
-    with reading(path) as connection:
+    with reading(database) as connection:
         counts: defaultdict[tuple[str, str, str, str], Counter[str]] = defaultdict(Counter)
         shown = []
         for row in map(TargetRow._make, connection.execute(_TARGETS)):
@@ -82,13 +80,12 @@ def figures(path: Path, pools: Collection[str], asked: Collection[str]) -> Figur
             pending=_by_name(connection, _COUNTS, (NotificationState.PENDING,)),
             dead=_by_name(connection, _COUNTS, (NotificationState.DEAD,)),
             oldest=oldest_pending(connection),
-            spent=_by_name(connection, _SPENT),
+            # days that are folded into one may sum up to less by the last bit, and a counter never falls
+            spent={key: round(usd, 9) for key, usd in connection.execute(_SPENT)},
             money=money_of(connection, now),
-            refusing=is_refusing(path),
+            refusing=is_refusing(database),
         )
 
 
-def _by_name(
-    connection: sqlite3.Connection, query: str, given: tuple[str, ...] = ()
-) -> dict[str, Any]:
+def _by_name(connection: Connection, query: str, given: tuple[str, ...] = ()) -> dict[str, Any]:
     return {name: number for name, number in connection.execute(query, given)}  # noqa: C416 - rows

@@ -1,17 +1,16 @@
 """The queries of the page and its API. As those of `queries`: read-only, of one moment, and bounded."""
 
 import json
-import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from monitor.access.databases import Database
 from monitor.access.events import Event
 from monitor.access.words import EventKind, State
-from monitor.store.connections import reading, stored
+from monitor.store.connections import Connection, reading, stored
 from monitor.store.record_forms import as_json, value_of
 from monitor.store.records import Declaration
 
@@ -55,9 +54,9 @@ class Timelines:
     began: datetime | None
 
 
-def timelines(path: Path, targets: Sequence[str], since: datetime) -> Timelines:
+def timelines(database: Database, targets: Sequence[str], since: datetime) -> Timelines:
     """What the timelines of these targets are made of, since a time (UTC)."""
-    with reading(path) as connection:
+    with reading(database) as connection:
         first = connection.execute("SELECT at FROM events ORDER BY id LIMIT 1").fetchone()
         return Timelines(
             {target: _transitions(connection, target, since) for target in targets},
@@ -67,7 +66,7 @@ def timelines(path: Path, targets: Sequence[str], since: datetime) -> Timelines:
         )
 
 
-def _transitions(connection: sqlite3.Connection, target: str, since: datetime) -> list[Transition]:
+def _transitions(connection: Connection, target: str, since: datetime) -> list[Transition]:
     values = {"target": target, "since": stored(since)}
     rows = connection.execute(_SINCE, {**values, "limit": _TRANSITIONS}).fetchall()
     complete = len(rows) < _TRANSITIONS
@@ -82,7 +81,7 @@ def _transitions(connection: sqlite3.Connection, target: str, since: datetime) -
     return found
 
 
-def _gaps(connection: sqlite3.Connection, since: datetime) -> list[tuple[datetime, datetime]]:
+def _gaps(connection: Connection, since: datetime) -> list[tuple[datetime, datetime]]:
     """Each start says since when no daemon had lived."""
     rows = connection.execute(
         # such events have no target: the index of targets and times finds them
@@ -101,19 +100,18 @@ def _gaps(connection: sqlite3.Connection, since: datetime) -> list[tuple[datetim
 
 
 def _declarations(
-    connection: sqlite3.Connection, targets: Sequence[str], since: datetime
+    connection: Connection, targets: Sequence[str], since: datetime
 ) -> dict[str, list[Declaration]]:
     rows = connection.execute(
-        """
+        f"""
         WITH shown AS (
-            SELECT key, organization FROM targets WHERE name IN (SELECT value FROM json_each(:targets))
+            SELECT key, organization FROM targets WHERE name IN ({_any(targets)})
         )
         SELECT * FROM declarations
-        WHERE at >= :since
-            AND subject IN (SELECT key FROM shown UNION SELECT organization FROM shown)
-        ORDER BY at DESC, id DESC LIMIT :limit
+        WHERE subject IN (SELECT key FROM shown UNION SELECT organization FROM shown) AND at >= ?
+        ORDER BY at DESC, id DESC LIMIT ?
         """,
-        {"targets": json.dumps(targets), "since": stored(since), "limit": _DECLARED},
+        (*targets, stored(since), _DECLARED),
     )
     found = defaultdict[str, list[Declaration]](list)
     for row in reversed(rows.fetchall()):
@@ -121,39 +119,46 @@ def _declarations(
     return found
 
 
-def last_event(path: Path) -> int:
+def _any(values: Sequence[str]) -> str:
+    """Placeholders for these values in a list, which may have none."""
+    return ", ".join("?" * len(values)) or "NULL"
+
+
+def last_event(database: Database) -> int:
     """The id of the newest event, 0 without one."""
-    with reading(path) as connection:
+    with reading(database) as connection:
         (last,) = connection.execute("SELECT max(id) FROM events").fetchone()
         return last or 0
 
 
-def events_after(path: Path, last: int, limit: int) -> list[Event]:
+def events_after(database: Database, last: int, limit: int) -> list[Event]:
     """The first `limit` events with higher ids, in the order in which they were recorded."""
-    with reading(path) as connection:
+    with reading(database) as connection:
         rows = connection.execute(
             "SELECT * FROM events WHERE id > ? ORDER BY id LIMIT ?", (last, limit)
         )
         return [value_of(Event, row) for row in rows]
 
 
-def first_lights(path: Path, targets: Sequence[str], since: datetime) -> dict[str, datetime]:
+def first_lights(
+    database: Database, targets: Sequence[str], since: datetime
+) -> dict[str, datetime]:
     """When the first light of each of these targets was seen, if since that time."""
-    with reading(path) as connection:
+    with reading(database) as connection:
         rows = connection.execute(
-            """
+            f"""
             SELECT target, max(at) AS "at [datetime]" FROM events
-            WHERE target IN (SELECT value FROM json_each(?)) AND at >= ? AND kind = ?
+            WHERE target IN ({_any(targets)}) AND at >= ? AND kind = ?
             GROUP BY target
             """,
-            (json.dumps(targets), stored(since), EventKind.FIRST_LIGHT),
+            (*targets, stored(since), EventKind.FIRST_LIGHT),
         )
         return dict(rows.fetchall())
 
 
-def request(path: Path, number: int) -> dict[str, Any] | None:
+def request(database: Database, number: int) -> dict[str, Any] | None:
     """What became of a request in the inbox, as JSON values; None when there is no such request."""
-    with reading(path) as connection:
+    with reading(database) as connection:
         row = connection.execute(
             "SELECT id, kind, created_at, taken_at, reply FROM inbox WHERE id = ?", (number,)
         ).fetchone()

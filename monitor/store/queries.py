@@ -5,14 +5,14 @@ limit. All raise StoreError when there is no database yet or it cannot be read.
 """
 
 import json
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import groupby
-from pathlib import Path
+from typing import Any
 
+from monitor.access.databases import Database
 from monitor.access.events import Event
 from monitor.access.memory import from_json
 from monitor.access.silences import Silence
@@ -20,7 +20,7 @@ from monitor.access.target import Capability, Target
 from monitor.access.wait_times import OngoingWait, Opening, waiting_of
 from monitor.access.words import Contract, ProbeKind, State
 from monitor.store import inbox
-from monitor.store.connections import reading, stored
+from monitor.store.connections import Connection, Row, exists, glob, reading, stored
 from monitor.store.latencies import from_text, percentile
 from monitor.store.record_forms import value_of
 from monitor.store.records import (
@@ -40,16 +40,18 @@ LIMIT = 1000
 OPENINGS_MOST = 10_000
 #: Runs of one model and surface by which its routes are compared: the newest.
 _RECENT = 500
+#: More rows than a database has.
+_ALL = 2**62
 #: Ended silences, the newest.
 _ENDED = 50
 
 #: Model, surface, route, contract.
-_Place = tuple[str, str, str, str]
+_Served = tuple[str, str, str, str]
 
 
-def declared(path: Path) -> dict[str, Declaration]:
+def declared(database: Database) -> dict[str, Declaration]:
     """The latest declaration of each organization and key, by subject; those still in the inbox included."""
-    with reading(path) as connection:
+    with reading(database) as connection:
         rows = connection.execute("SELECT * FROM declarations ORDER BY at, id")
         told = [value_of(Declaration, row) for row in rows]
         waiting = connection.execute(
@@ -64,7 +66,7 @@ def declared(path: Path) -> dict[str, Declaration]:
 
 
 def history(
-    path: Path,
+    database: Database,
     target: str | None = None,
     *,
     since: datetime | None = None,
@@ -75,12 +77,11 @@ def history(
 
     `target` is a name, or a pattern with `*`, `?` or `[…]`, as in the settings.
     """
-    wanted, values = ["true"], dict[str, str | int]({"limit": limit})
+    wanted, values = ["true"], dict[str, Any]({"limit": limit})
     if target is not None:
         is_pattern = any(sign in target for sign in "*?[")
-        # GLOB differs from fnmatch only in the sign of a negated set
-        values["target"] = target.replace("[!", "[^") if is_pattern else target
-        wanted.append("target GLOB :target" if is_pattern else "target = :target")
+        operator, values["target"] = glob(database, target) if is_pattern else ("=", target)
+        wanted.append(f"target {operator} :target")
     if since is not None:
         values["since"] = stored(since)
         wanted.append("at >= :since")
@@ -90,7 +91,7 @@ def history(
     # a page of all is found by its ids: by time, all newer events would be passed over
     order = "at DESC, id DESC" if before is None or target is not None else "id DESC"
     newest = f"SELECT id FROM events WHERE {' AND '.join(wanted)} ORDER BY {order} LIMIT :limit"
-    with reading(path) as connection:
+    with reading(database) as connection:
         events = connection.execute(
             f"SELECT * FROM events WHERE id IN ({newest}) ORDER BY at, id", values
         ).fetchall()
@@ -105,33 +106,33 @@ def history(
         return [HistoryRow(value_of(Event, row), told.get(row["id"], ())) for row in events]
 
 
-def names(path: Path) -> list[str]:
+def names(database: Database) -> list[str]:
     """The names of all targets, past and present."""
-    with reading(path) as connection:
+    with reading(database) as connection:
         return [name for (name,) in connection.execute("SELECT name FROM targets ORDER BY name")]
 
 
 def alerts(
-    path: Path,
+    database: Database,
     state: NotificationState | None = None,
     *,
     limit: int = LIMIT,
     before: int | None = None,
 ) -> list[AlertRow]:
     """Notifications of a state, or all, oldest first: the newest `limit` of those with ids below `before`."""
-    with reading(path) as connection:
+    with reading(database) as connection:
         return _newest_alerts(connection, state, limit, before)
 
 
 def alerts_and_older(
-    path: Path,
+    database: Database,
     state: NotificationState | None = None,
     *,
     limit: int = LIMIT,
     before: int | None = None,
 ) -> tuple[list[AlertRow], int]:
     """The same, and how many older ones there are: both as of one moment."""
-    with reading(path) as connection:
+    with reading(database) as connection:
         found = _newest_alerts(connection, state, limit, before)
         if not found:
             return found, 0
@@ -141,7 +142,7 @@ def alerts_and_older(
 
 
 def _newest_alerts(
-    connection: sqlite3.Connection, state: NotificationState | None, limit: int, before: int | None
+    connection: Connection, state: NotificationState | None, limit: int, before: int | None
 ) -> list[AlertRow]:
     # of each that is in the state the index tells the id, but only of these the whole row is needed
     earlier = "" if before is None else "AND id < :before"
@@ -167,18 +168,18 @@ def _listed(state: NotificationState | None) -> str:
     return "true" if state is None else "state = :state"
 
 
-def dead_alerts(path: Path) -> set[int]:
+def dead_alerts(database: Database) -> set[int]:
     """The ids of all notifications that were given up."""
-    with reading(path) as connection:
+    with reading(database) as connection:
         dead = connection.execute(
             "SELECT id FROM notifications WHERE state = ?", (NotificationState.DEAD,)
         )
         return {id_ for (id_,) in dead}
 
 
-def silences(path: Path, now: datetime) -> tuple[list[Silence], list[Silence]]:
+def silences(database: Database, now: datetime) -> tuple[list[Silence], list[Silence]]:
     """The silences in force, the first to end first; and the newest of those that are over."""
-    with reading(path) as connection:
+    with reading(database) as connection:
         rows = connection.execute(
             "SELECT * FROM silences WHERE ended_at IS NOT NULL ORDER BY ended_at DESC, id DESC LIMIT ?",
             (_ENDED,),
@@ -191,38 +192,38 @@ def silences(path: Path, now: datetime) -> tuple[list[Silence], list[Silence]]:
     return in_force, [one for one in reversed(open_) if not one.in_force(now)] + over
 
 
-def spend(path: Path, day: date) -> list[SpendRow]:
+def spend(database: Database, day: date) -> list[SpendRow]:
     """The spending of each key on a UTC day."""
-    with reading(path) as connection:
+    with reading(database) as connection:
         rows = connection.execute(
             "SELECT * FROM spend WHERE day = ? ORDER BY key", (day.isoformat(),)
         )
         return [value_of(SpendRow, row) for row in rows]
 
 
-def spent_by_key(path: Path) -> dict[str, tuple[float, int, bool]]:
+def spent_by_key(database: Database) -> dict[str, tuple[float, int, bool]]:
     """By key: the total spending with holds included, the number of probes, whether it is an estimate.
 
     Empty if there is no database.
     """
-    if not path.exists():
+    if not exists(database):
         return {}
-    with reading(path) as connection:
+    with reading(database) as connection:
         rows = connection.execute(
             """
-            SELECT key, sum(usd), sum(probes), max(estimated) FROM (
-                SELECT key, settled_usd AS usd, probes, estimated FROM spend
-                UNION ALL SELECT key, usd, 1, 0 FROM holds
-            ) GROUP BY key
+            SELECT key, sum(usd), sum(probes), sum(estimated) FROM (
+                SELECT key, settled_usd AS usd, probes, CASE WHEN estimated THEN 1 ELSE 0 END AS estimated
+                FROM spend UNION ALL SELECT key, usd, 1, 0 FROM holds
+            ) AS spent GROUP BY key
             """
         )
         return {key: (usd, probes, bool(estimated)) for key, usd, probes, estimated in rows}
 
 
-def propagation(path: Path, *, now: datetime) -> tuple[list[Opening], list[OngoingWait]]:
+def propagation(database: Database, *, now: datetime) -> tuple[list[Opening], list[OngoingWait]]:
     """The openings, oldest first, and the active targets that wait at `now`."""
     openings, waits = list[Opening](), list[OngoingWait]()
-    for one in openings_and_waits(path, now=now):
+    for one in openings_and_waits(database, now=now):
         if isinstance(one, Opening):
             openings.append(one)
         else:
@@ -230,13 +231,13 @@ def propagation(path: Path, *, now: datetime) -> tuple[list[Opening], list[Ongoi
     return openings, waits
 
 
-def openings_and_waits(path: Path, *, now: datetime) -> Iterator[Opening | OngoingWait]:
+def openings_and_waits(database: Database, *, now: datetime) -> Iterator[Opening | OngoingWait]:
     """The same one by one, as they are read."""
-    with reading(path) as connection:
+    with reading(database) as connection:
         yield from (
             value_of(Opening, row)
             for row in connection.execute(
-                "SELECT * FROM (SELECT * FROM openings ORDER BY id DESC LIMIT ?) ORDER BY id",
+                "SELECT * FROM (SELECT * FROM openings ORDER BY id DESC LIMIT ?) AS newest ORDER BY id",
                 (OPENINGS_MOST,),
             )
         )
@@ -247,7 +248,7 @@ def openings_and_waits(path: Path, *, now: datetime) -> Iterator[Opening | Ongoi
         yield from (wait for row in rows if (wait := _waiting(row, now)))
 
 
-def _waiting(row: sqlite3.Row, now: datetime) -> OngoingWait | None:
+def _waiting(row: Row, now: datetime) -> OngoingWait | None:
     target = value_of(Target, row, capability=value_of(Capability, row))
     try:
         return waiting_of(target, from_json(json.loads(row["memory"])), now)
@@ -267,12 +268,14 @@ _RUNS = """
         FROM runs r JOIN targets t ON t.id = r.target_id
         WHERE {wanted} AND r.kind = :full AND r.last_at >= :since AND r.route = t.route
         ORDER BY r.id DESC LIMIT :limit
-    )
+    ) AS newest
     GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
 
 
-def routes(path: Path, *, since: datetime, of: tuple[str, str] | None = None) -> list[RouteOfModel]:
+def routes(
+    database: Database, *, since: datetime, of: tuple[str, str] | None = None
+) -> list[RouteOfModel]:
     """The active targets by model, surface and route, direct routes first.
 
     Counts the full probes of runs whose last answer came at `since` or later; a run that began
@@ -286,10 +289,10 @@ def routes(path: Path, *, since: datetime, of: tuple[str, str] | None = None) ->
         "surface": surface,
         "since": stored(since),
         "full": ProbeKind.FULL,
-        "limit": _RECENT if of else -1,
+        "limit": _RECENT if of else _ALL,
     }
-    found = dict[_Place, _Compared]()
-    with reading(path) as connection:
+    found = dict[_Served, _Compared]()
+    with reading(database) as connection:
         states = connection.execute(
             f"""
             SELECT model, surface, route, contract, state, count(*) FROM targets WHERE {wanted}
@@ -297,16 +300,16 @@ def routes(path: Path, *, since: datetime, of: tuple[str, str] | None = None) ->
             """,
             values,
         )
-        for *place, state, count in states:
-            found.setdefault(tuple(place), _Compared()).states[state] = count
+        for *served, state, count in states:
+            found.setdefault(tuple(served), _Compared()).states[state] = count
         for row in connection.execute(_RUNS.format(wanted=wanted), values):
             found[tuple(row)[:4]].add(row)
-    return [compared.as_route(place) for place, compared in found.items()]
+    return [compared.as_route(served) for served, compared in found.items()]
 
 
 @dataclass(slots=True)
 class _Compared:
-    """One place, added up row by row: a week of thousands of targets has tens of thousands of runs."""
+    """One database, added up row by row: a week of thousands of targets has tens of thousands of runs."""
 
     states: dict[str, int] = field(default_factory=dict)
     answers: Counter[str] = field(default_factory=Counter)
@@ -315,7 +318,7 @@ class _Compared:
     connections: Counter[str] = field(default_factory=Counter)
     slowest: dict[str, float] = field(default_factory=dict)
 
-    def add(self, row: sqlite3.Row) -> None:
+    def add(self, row: Row) -> None:
         diagnosis = row["diagnosis"]
         self.answers[diagnosis] += row["answers"]
         for bucket, count in from_text(row["latencies"]).items():
@@ -328,8 +331,8 @@ class _Compared:
             if row[phase] is not None:
                 self.slowest[phase] = max(row[phase], self.slowest.get(phase, 0.0))
 
-    def as_route(self, place: _Place) -> RouteOfModel:
-        model, surface, route, contract = place
+    def as_route(self, served: _Served) -> RouteOfModel:
+        model, surface, route, contract = served
         return RouteOfModel(
             model=model,
             surface=surface,

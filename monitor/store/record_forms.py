@@ -14,14 +14,14 @@ from monitor.access.readable import rfc3339
 from monitor.store.records import HistoryRow, Status, TargetStatus
 
 if TYPE_CHECKING:  # the health check and `status` are to start without SQLAlchemy
-    import sqlite3
-
     from sqlalchemy import RowMapping
+
+    from monitor.store.connections import Row
 
 T = TypeVar("T")
 
 
-def value_of(form: Callable[..., T], row: "RowMapping | sqlite3.Row", **given: Any) -> T:
+def value_of(form: Callable[..., T], row: "RowMapping | Row", **given: Any) -> T:
     """A dataclass of this form: its fields are `given`, or read from the columns of their names.
 
     Enumerations are stored as their words, mappings and tuples as JSON. Raises ValueError or TypeError

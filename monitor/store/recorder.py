@@ -4,15 +4,15 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, date, datetime, time
-from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Select, func, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite takes it, too
 
+from monitor.access.databases import Database
 from monitor.access.holds import Reservation
 from monitor.access.memory import TargetState
 from monitor.access.silences import Silence
@@ -20,16 +20,12 @@ from monitor.access.target import Target
 from monitor.access.wait_times import Opening
 from monitor.access.words import DeclarationKind, EventKind
 from monitor.store import runs, tables, targets
-from monitor.store.database import CommitWatch, damage, migrate, writing_engine
-from monitor.store.database_files import (
-    DatabaseFiles,
-    FileLock,
-    as_store_errors,
-    make_file,
-)
-from monitor.store.errors import HEAD, StoreError, damage_report
+from monitor.store.database import damage, keep_log_short, migrate, writing_engine
+from monitor.store.database_files import as_store_errors
+from monitor.store.errors import HEAD, GoneError, StoreError, damage_report
 from monitor.store.inbox import WAITING_MOST
 from monitor.store.outbox import Outbox, release_leases
+from monitor.store.ownership import Ownership, ownership_of
 from monitor.store.record_forms import value_of
 from monitor.store.records import Change, DaemonRow, Declaration, InboxItem, SpendRow
 from monitor.store.silences import Silences, hid_anything, not_ended
@@ -56,9 +52,7 @@ class Recorder:
     def __init__(
         self,
         queue: WriteQueue,
-        lock: FileLock,
-        files: DatabaseFiles,
-        commits: CommitWatch,
+        ownership: Ownership,
         before: DaemonRow | None,
         *,
         silences: Iterable[Silence],
@@ -67,9 +61,7 @@ class Recorder:
         self.queue = queue
         self.outbox = Outbox(queue)
         self.silences = Silences(queue, silences)
-        self._lock = lock
-        self._files = files
-        self._commits = commits
+        self._ownership = ownership
         #: the last commit before the inbox was found empty
         self._inbox_empty_at: int | None = None
         self._pruned_to = 0
@@ -85,7 +77,7 @@ class Recorder:
     @classmethod
     async def open(
         cls,
-        path: Path,
+        database: Database,
         *,
         clock: Callable[[], datetime],
         hide: Hide = lambda said: said,
@@ -95,21 +87,18 @@ class Recorder:
 
         `clock` returns aware UTC and `hide` removes secrets from words of servers; both are called in the
         writer's thread. `most` is the limit of the write queue. Raises StoreError when another instance has
-        the file, a newer version migrated it, it is damaged, or its file system cannot keep a WAL.
+        the database, a newer version migrated it, it is damaged, or its file system cannot keep a WAL.
         """
-        lock, connection, commits, memo, before = await asyncio.to_thread(_open, path, clock())
-        files = DatabaseFiles(path)
-        writer = Writer(connection, memo, clock, files.save, hide)
-        return cls(
-            WriteQueue(writer, most=most), lock, files, commits, before, silences=memo.silences
-        )
+        ownership, connection, memo, before = await asyncio.to_thread(_open, database, clock())
+        writer = Writer(connection, memo, clock, ownership, hide)
+        queue = WriteQueue(writer, most=most)
+        return cls(queue, ownership, before, silences=memo.silences)
 
     async def aclose(self) -> None:
         """Write what waits, record the stop, and release the file for another instance."""
         if self._closed:
             return
         self._closed = True
-        self._commits.close()  # before the writer: only the last connection empties the write-ahead log
         try:
             text = self._status_text()
 
@@ -117,13 +106,17 @@ class Recorder:
                 row = update(tables.daemon).values(stopped_at=transaction.now, status=text)
                 transaction.flush().execute(row)
 
-            await self.queue.aclose(note_stop)
+            with suppress(GoneError):  # it is another's now
+                await self.queue.aclose(note_stop)
         finally:
-            self._lock.release()
+            self._ownership.release()
 
-    def require_files(self) -> None:
-        """Raise GoneError when the file was deleted or replaced. `aclose` then saves its contents."""
-        self._files.require()
+    def require_own(self) -> None:
+        """Raise GoneError when the database is no longer this recorder's.
+
+        A file was deleted or replaced: `aclose` then saves its contents. Or another daemon has taken it.
+        """
+        self._ownership.require()
 
     async def prune(self, now: datetime) -> int:
         """Delete the next portion of what is too old; see `runs`. Returns the number of runs deleted."""
@@ -158,7 +151,7 @@ class Recorder:
             targets.register(transaction, active)
             # With few targets the log stays small; with many it is seldom copied into the database.
             pages = min(max(len(active) // 4, _LOG_LEAST), _LOG_MOST)
-            transaction.flush().exec_driver_sql(f"PRAGMA wal_autocheckpoint = {pages}")
+            keep_log_short(transaction.flush(), pages)
 
         await self.queue.do(register, after_all=True)
 
@@ -183,11 +176,11 @@ class Recorder:
     def say_refusing(self) -> None:
         """Tell other processes when the database begins or ceases to refuse results.
 
-        It may refuse this, too, so it goes into the lock's file.
+        It may refuse this, too, so it goes elsewhere.
         """
         refusing = self.queue.refusing is not None
         if refusing != self._said_refusing:
-            self._lock.note(refusing=refusing)
+            self._ownership.note(refusing=refusing)
             self._said_refusing = refusing
 
     async def openings(self) -> list[Opening]:
@@ -199,8 +192,10 @@ class Recorder:
     async def inbox(self) -> list[InboxItem]:
         """The requests of other processes that are not settled yet, in order."""
         # A read waits for its turn in the writer's thread; the daemon asks every second.
-        last = self._commits.version()
+        last = self._ownership.commits()
         if last is not None and last == self._inbox_empty_at:
+            return []
+        if last is None and not await asyncio.to_thread(self._ownership.has_requests):
             return []
         found = await self._do(_waiting)
         self._inbox_empty_at = None if found else last
@@ -265,32 +260,33 @@ class Recorder:
 
 
 def _open(
-    path: Path, now: datetime
-) -> tuple[FileLock, Connection, CommitWatch, Memo, DaemonRow | None]:
-    make_file(path)
+    database: Database, now: datetime
+) -> tuple[Ownership, Connection, Memo, DaemonRow | None]:
+    ownership = ownership_of(database)
     with ExitStack() as undo:
-        lock = FileLock(path)
-        undo.callback(lock.release)
-        found = migrate(path)
+        undo.callback(ownership.release)
+        found = migrate(database)
         if found != HEAD:
             log.info("database_migrated", before=found, after=HEAD)
-        with as_store_errors(path):
-            connection = writing_engine(path).connect()
+        with as_store_errors(database):
+            connection = writing_engine(database).connect()
             undo.callback(connection.close)
             if words := damage(connection):  # what is written to it would be lost sooner or later
-                raise StoreError(damage_report(path, words))
+                raise StoreError(damage_report(database, words))
             with connection.begin():
-                before = connection.execute(select(tables.daemon)).mappings().one_or_none()
-                _note_start(connection, now, value_of(DaemonRow, before) if before else None)
+                ownership.take(connection)
+                row = connection.execute(select(tables.daemon)).mappings().one_or_none()
+                before = value_of(DaemonRow, row) if row else None
+                _note_start(connection, now, before)
                 release_leases(connection)
                 memo = Memo(
                     targets=targets.load_known(connection),
                     silences=not_ended(connection),
                     hides=hid_anything(connection),
                 )
-            commits = CommitWatch(path)
+            ownership.opened()
         undo.pop_all()
-    return lock, connection, commits, memo, value_of(DaemonRow, before) if before else None
+    return ownership, connection, memo, before
 
 
 def _waiting(connection: Connection) -> list[InboxItem]:

@@ -13,15 +13,17 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     bindparam,
+    case,
     delete,
     exists,
     func,
     insert,
     literal,
+    or_,
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite takes it, too
 
 from monitor.access.words import Code, Gate, ProbeKind
 from monitor.store import tables
@@ -47,15 +49,16 @@ _inbox = tables.inbox.c
 _spend = tables.spend.c
 _holds = tables.holds.c
 
+_ms = bindparam("ms", type_=_runs.latency_sum_ms.type)
 INSERT_RUN = insert(tables.runs)
 UPDATE_RUN = (
     update(tables.runs)
     .where(_runs.id == bindparam("row"))
     .values(
         answers=_runs.answers + 1,
-        latency_sum_ms=_runs.latency_sum_ms + bindparam("ms"),
-        latency_min_ms=func.min(_runs.latency_min_ms, bindparam("ms")),
-        latency_max_ms=func.max(_runs.latency_max_ms, bindparam("ms")),
+        latency_sum_ms=_runs.latency_sum_ms + _ms,
+        latency_min_ms=case((_ms < _runs.latency_min_ms, _ms), else_=_runs.latency_min_ms),
+        latency_max_ms=case((_ms > _runs.latency_max_ms, _ms), else_=_runs.latency_max_ms),
         connect_ms=func.coalesce(bindparam("connect"), _runs.connect_ms),
         tls_ms=func.coalesce(bindparam("tls"), _runs.tls_ms),
         first_byte_ms=func.coalesce(bindparam("first_byte"), _runs.first_byte_ms),
@@ -120,8 +123,8 @@ def first_answer(run_key: RunKey, key: RunContents, answer: AnswerRecord) -> dic
         "tls_ms": answer.tls_ms,
         "first_byte_ms": answer.first_byte_ms,
         "cost_usd": answer.cost_usd,
-        "reused": answer.reused is True,
-        "fresh": answer.reused is False,
+        "reused": int(answer.reused is True),
+        "fresh": int(answer.reused is False),
     }
 
 
@@ -134,8 +137,8 @@ def further_answer(id_: int, answer: AnswerRecord) -> dict[str, Any]:
         "tls": answer.tls_ms,
         "first_byte": answer.first_byte_ms,
         "cost": answer.cost_usd,
-        "over_old": answer.reused is True,
-        "over_new": answer.reused is False,
+        "over_old": int(answer.reused is True),
+        "over_new": int(answer.reused is False),
     }
 
 
@@ -175,7 +178,7 @@ def _fold_spending(connection: Connection, before: date) -> None:
     old = (_spend.day > EARLIER, _spend.day < before)
     total = select(
         _spend.key, literal(EARLIER), func.sum(_spend.settled_usd), func.sum(_spend.probes),
-        func.max(_spend.estimated),
+        func.max(case((_spend.estimated, 1), else_=0)) == 1,
     ).where(*old).group_by(_spend.key)  # fmt: skip
     new = upsert(tables.spend).from_select([column.name for column in _spend], total)
     its = new.excluded
@@ -185,7 +188,7 @@ def _fold_spending(connection: Connection, before: date) -> None:
             set_={
                 "settled_usd": _spend.settled_usd + its.settled_usd,
                 "probes": _spend.probes + its.probes,
-                "estimated": func.max(_spend.estimated, its.estimated),
+                "estimated": or_(_spend.estimated, its.estimated),
             },
         )
     )

@@ -33,7 +33,7 @@ _HIDDEN = (
     select(tables.events, _notifications.id.label("notification_id"), _notifications.channel)
     .join_from(tables.notifications, tables.events)
     .where(_notifications.silence_id == bindparam("silence"))
-    .order_by(_notifications.event_id)
+    .order_by(_notifications.event_id, _notifications.id)
 )
 _MOVE = (
     update(tables.notifications)
@@ -118,7 +118,8 @@ class Silences:
                 return None
             said = work.hide(reason), work.hide(by)
             new = Silence(0, tuple(patterns), *said, work.now, expires_at)
-            row = asdict(new) | {"id": None, "patterns": json.dumps(new.patterns)}
+            row = asdict(new) | {"patterns": json.dumps(new.patterns)}
+            del row["id"]
             key = work.flush().execute(insert(tables.silences), row).inserted_primary_key
             assert key is not None  # noqa: S101  it is None only for several rows at once
             new = replace(new, id=int(key[0]))

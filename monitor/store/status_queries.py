@@ -1,14 +1,14 @@
 """The queries of `status` and `healthcheck`."""
 
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from itertools import groupby
 
+from monitor.access.databases import Database
 from monitor.access.silences import Silence
 from monitor.access.words import Code
-from monitor.store.connections import reading
+from monitor.store.connections import Connection, reading
 from monitor.store.record_forms import value_of
 from monitor.store.records import DaemonRow, NotificationState, Status, TargetStatus
 
@@ -24,11 +24,9 @@ _TARGETS = """
 
 #: Why no answer came, by the message of each target's last run, with the targets.
 _NO_ANSWER = """
-    SELECT message, group_concat(name, ', ') FROM (
-        SELECT r.message, t.name FROM targets t
-        JOIN runs r ON r.id = (SELECT max(id) FROM runs WHERE target_id = t.id AND diagnosis = ?)
-        WHERE active AND last_diagnosis = ? ORDER BY t.name LIMIT 100
-    ) GROUP BY message
+    SELECT r.message, t.name FROM targets t
+    JOIN runs r ON r.id = (SELECT max(id) FROM runs WHERE target_id = t.id AND diagnosis = ?)
+    WHERE active AND last_diagnosis = ? ORDER BY r.message, t.name LIMIT 100
 """
 
 _BOOKED = "SELECT key, day, settled_usd, 0.0 FROM spend WHERE day >= ?"
@@ -56,13 +54,13 @@ class Money:
     held: Mapping[str, float]
 
 
-def money(path: Path, *, now: datetime) -> Money:
+def money(database: Database, *, now: datetime) -> Money:
     """The use of the budgets in the day and month of `now`. Raises StoreError as `queries` do."""
-    with reading(path) as connection:
+    with reading(database) as connection:
         return money_of(connection, now)
 
 
-def money_of(connection: sqlite3.Connection, now: datetime) -> Money:
+def money_of(connection: Connection, now: datetime) -> Money:
     """The same over a connection."""
     month, today, held = 0.0, dict[str, float](), dict[str, float]()
     rows = connection.execute(f"{_BOOKED} UNION ALL {_HELD}", (f"{now:%Y-%m}-01",) * 2)
@@ -74,27 +72,32 @@ def money_of(connection: sqlite3.Connection, now: datetime) -> Money:
     return Money(month, today, held)
 
 
-def daemon(path: Path) -> DaemonRow | None:
+def daemon(database: Database) -> DaemonRow | None:
     """The daemon that has the database, or had it last. Raises StoreError as `queries` do."""
-    with reading(path) as connection:
+    with reading(database) as connection:
         return daemon_row(connection)
 
 
-def no_answer_reasons(path: Path) -> list[tuple[str, str]]:
+def no_answer_reasons(database: Database) -> list[tuple[str, str]]:
     """The reasons why last probes got no answer, each with the names of its targets."""
-    with reading(path) as connection:
-        code = str(Code.NETWORK_ERROR)
-        return [(str(why), str(who)) for why, who in connection.execute(_NO_ANSWER, (code, code))]
+    with reading(database) as connection:
+        rows = connection.execute(_NO_ANSWER, (Code.NETWORK_ERROR,) * 2)
+        return [
+            (str(why), ", ".join(str(name) for _, name in found))
+            for why, found in groupby(rows, lambda row: row[0])
+        ]
 
 
-def status(path: Path, *, now: datetime, known: Mapping[str, TargetStatus] | None = None) -> Status:
+def status(
+    database: Database, *, now: datetime, known: Mapping[str, TargetStatus] | None = None
+) -> Status:
     """The active targets by name, notifications, silences and the daemon, as of `now`.
 
     Of the targets in `known`, from an earlier call, those that did not change are used again.
     Raises StoreError as `queries` do.
     """
     states = NotificationState.PENDING, NotificationState.DEAD
-    with reading(path) as connection:
+    with reading(database) as connection:
         targets = connection.execute(_TARGETS, (f"{now:%Y-%m-%d}",))
         found = tuple(_known(value_of(TargetStatus, row), known or {}) for row in targets)
         counts = dict(connection.execute(_WAITING, states).fetchall())
@@ -118,14 +121,14 @@ def _known(one: TargetStatus, known: Mapping[str, TargetStatus]) -> TargetStatus
     return before if before is not None and before == one else one
 
 
-def oldest_pending(connection: sqlite3.Connection) -> datetime | None:
+def oldest_pending(connection: Connection) -> datetime | None:
     """When the oldest pending notification was made (UTC)."""
     oldest: datetime | None
     (oldest,) = connection.execute(_OLDEST, (NotificationState.PENDING,)).fetchone()
     return oldest
 
 
-def daemon_row(connection: sqlite3.Connection) -> DaemonRow | None:
+def daemon_row(connection: Connection) -> DaemonRow | None:
     """The daemon that has the database, or had it last."""
     row = connection.execute(_DAEMON).fetchone()
     return value_of(DaemonRow, row) if row else None

@@ -7,10 +7,11 @@ database refuses values that its readers do not know. Times are UTC (SQLModel's 
 from collections.abc import Iterable
 from datetime import date, datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, Index, MetaData, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, Integer, MetaData, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
+from sqlmodel.sql.sqltypes import AutoString
 
 from monitor.access.wait_times import Began
 from monitor.access.words import (
@@ -25,6 +26,7 @@ from monitor.access.words import (
     State,
     Surface,
 )
+from monitor.store.column_types import NUMBER, TEXT
 from monitor.store.records import NotificationState
 
 metadata = MetaData(
@@ -41,6 +43,11 @@ metadata = MetaData(
 def _one_of(column: str, values: type[StrEnum] | Iterable[str]) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def _only(condition: str) -> dict[str, Any]:
+    """An index has the rows only that meet the condition."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
 class Table(SQLModel):
@@ -189,7 +196,7 @@ class SilenceTable(NumberedTable, table=True):
     __tablename__ = "silences"
     __table_args__ = (
         # those whose end was not told yet
-        Index("ix_silences_not_ended", "id", sqlite_where=text("ended_at IS NULL")),
+        Index("ix_silences_not_ended", "id", **_only("ended_at IS NULL")),
         CheckConstraint("reason <> ''", name="reason"),
         {"sqlite_autoincrement": True},
     )
@@ -211,9 +218,7 @@ class NotificationTable(NumberedTable, table=True):
         # a channel's pending rows in order, and the counts of pending and dead
         Index(None, "state", "channel", "event_id"),
         # what a silence hid
-        Index(
-            "ix_notifications_silenced", "silence_id", sqlite_where=text("silence_id IS NOT NULL")
-        ),
+        Index("ix_notifications_silenced", "silence_id", **_only("silence_id IS NOT NULL")),
         _one_of("state", NotificationState),
         CheckConstraint("channel <> ''", name="channel"),
         CheckConstraint("(state = 'silenced') = (silence_id IS NOT NULL)", name="silenced"),
@@ -254,7 +259,7 @@ class InboxTable(NumberedTable, table=True):
     __tablename__ = "inbox"
     __table_args__ = (
         # read every two seconds; has only waiting requests
-        Index("ix_inbox_waiting", "id", sqlite_where=text("taken_at IS NULL")),
+        Index("ix_inbox_waiting", "id", **_only("taken_at IS NULL")),
         CheckConstraint("kind <> ''", name="kind"),
     )
 
@@ -295,6 +300,21 @@ class HoldTable(NumberedTable, table=True):
     usd: float
 
 
+class FenceTable(NumberedTable, table=True):
+    """Who may write to a database that has no lock for that: the one of the epoch; the table has one row.
+
+    `sequence` is the number of the owner's transactions, the last of them at `seen_at`.
+    """
+
+    __tablename__ = "fences"
+    __table_args__ = (CheckConstraint("id = 1", name="single"),)
+
+    epoch: int
+    sequence: int
+    holder: str | None
+    seen_at: datetime
+
+
 class DaemonTable(NumberedTable, table=True):
     """The daemon that has the database, or had it last; the table has one row."""
 
@@ -307,6 +327,15 @@ class DaemonTable(NumberedTable, table=True):
     stopped_at: datetime | None
     status: str
 
+
+for _table in metadata.tables.values():
+    for _column in _table.columns:
+        if isinstance(_column.type, AutoString):
+            _column.type = TEXT
+        elif isinstance(_column.type, Integer) and (
+            _column.primary_key or _column.foreign_keys or _column.name == "sequence"
+        ):
+            _column.type = NUMBER
 
 targets = metadata.tables["targets"]
 runs = metadata.tables["runs"]

@@ -1,14 +1,13 @@
 """Everything that is known of one target, as its page shows it and support may ask for it."""
 
 import json
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
+from monitor.access.databases import Database
 from monitor.access.memory import TargetState, from_json
 from monitor.access.words import Code, ProbeKind
-from monitor.store.connections import reading, stored
+from monitor.store.connections import Connection, Row, reading, stored
 from monitor.store.errors import StoreError
 from monitor.store.latencies import from_text, percentile
 from monitor.store.record_forms import value_of
@@ -54,17 +53,19 @@ class TargetRecord:
     beside: tuple[Granted, ...]
 
 
-def target_record(path: Path, target: str, *, for_support: bool = True) -> TargetRecord:
+def target_record(database: Database, target: str, *, for_support: bool = True) -> TargetRecord:
     """The record of the active target with this name; `identity` and `beside` only `for_support`.
 
     Raises StoreError when the database cannot be read, or no daemon has watched the target yet.
     """
-    with reading(path) as connection:
+    with reading(database) as connection:
         row = connection.execute(
             "SELECT * FROM targets WHERE name = ? AND active", (target,)
         ).fetchone()
         if row is None:
-            raise StoreError(f"{path}: nothing is known of {target} yet; `run` has not watched it")
+            raise StoreError(
+                f"{database}: nothing is known of {target} yet; `run` has not watched it"
+            )
         memory = from_json(json.loads(row["memory"]))
         start = memory.declared_at or row["since"]
         values = {"id": row["id"], "route": row["route"], "since": stored(start), "limit": _RUNS}
@@ -92,7 +93,7 @@ def target_record(path: Path, target: str, *, for_support: bool = True) -> Targe
         )
 
 
-def run_of(row: sqlite3.Row, target: str) -> Run:
+def run_of(row: Row, target: str) -> Run:
     """The run of a row of `runs`, of the target with this name."""
     requests = json.loads(row["request_ids"])
     counts = from_text(row["latencies"])
@@ -112,11 +113,11 @@ def run_of(row: sqlite3.Row, target: str) -> Run:
     )
 
 
-def _status(row: sqlite3.Row) -> TargetStatus:
+def _status(row: Row) -> TargetStatus:
     return value_of(TargetStatus, row, target=row["name"], spend_today_usd=0.0)
 
 
-def _last_run(connection: sqlite3.Connection, target: sqlite3.Row, condition: str) -> Run | None:
+def _last_run(connection: Connection, target: Row, condition: str) -> Run | None:
     """The newest run of a target over its present route that meets the condition."""
     row = connection.execute(
         f"SELECT * FROM runs WHERE {_OF_TARGET} AND {condition} ORDER BY id DESC LIMIT 1",
@@ -125,7 +126,7 @@ def _last_run(connection: sqlite3.Connection, target: sqlite3.Row, condition: st
     return run_of(row, target["name"]) if row else None
 
 
-def _beside(connection: sqlite3.Connection, target: sqlite3.Row) -> tuple[Granted, ...]:
+def _beside(connection: Connection, target: Row) -> tuple[Granted, ...]:
     """The neighbours on the same route: what another route grants says nothing about this one."""
     rows = connection.execute(
         """

@@ -20,11 +20,13 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite takes it, too
+from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.elements import ClauseElement
 
 from monitor.access.events import Event, Notification, Recorded
@@ -50,8 +52,6 @@ from monitor.store.runs import (
     last_run,
 )
 
-_DIALECT = sqlite.dialect(paramstyle="named")
-
 _targets = tables.targets.c
 _UPDATE_TARGET = (
     update(tables.targets)
@@ -66,7 +66,7 @@ _SPEND = _INSERT_SPEND.on_conflict_do_update(
     set_={
         "settled_usd": _spend.settled_usd + _INSERT_SPEND.excluded.settled_usd,
         "probes": _spend.probes + _INSERT_SPEND.excluded.probes,
-        "estimated": func.max(_spend.estimated, _INSERT_SPEND.excluded.estimated),
+        "estimated": or_(_spend.estimated, _INSERT_SPEND.excluded.estimated),
     },
 )
 
@@ -352,30 +352,32 @@ def _run_many(connection: Connection, statement: Executable, rows: Sequence[_Row
     """Run a statement that returns no rows once for each of `rows`, in the connection's transaction.
 
     All rows name the same columns and parameters. Raises StoreError for a value that cannot be written,
-    and sqlite3's own errors.
+    and the driver's own errors.
     """
-    sql, bound = _compiled(statement, tuple(rows[0]))
+    sql, bound = _compiled(statement, tuple(rows[0]), connection.dialect)
     driver = connection.connection.driver_connection
     assert driver is not None  # noqa: S101  it is None only once the connection was given back
     try:
         values = [bound(row) for row in rows]
     except (TypeError, ValueError) as error:
         raise StoreError(f"a value cannot be written: {type(error).__name__}") from error
-    driver.executemany(sql, values)
+    driver.cursor().executemany(sql, values)
 
 
 @lru_cache(maxsize=32)
 def _compiled(
-    statement: ClauseElement, names: tuple[str, ...]
+    statement: ClauseElement, names: tuple[str, ...], dialect: Dialect
 ) -> tuple[str, Callable[[_Row], dict[str, Any]]]:
     """The statement's SQL for rows with these names, and what turns a row into the values to bind."""
-    compiled = statement.compile(dialect=_DIALECT, column_keys=list(names))
+    # placeholders with names, whatever the dialect is used to
+    named = sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect
+    compiled = statement.compile(dialect=named, column_keys=list(names))
     # what the statement itself binds, such as the 1 in `answers + 1`
     constants = {name: value for name, value in compiled.params.items() if name not in names}
     writers = {
         name: writer
         for bind, name in compiled.bind_names.items()  # type: ignore[attr-defined]
-        if (writer := bind.type.dialect_impl(_DIALECT).bind_processor(_DIALECT))
+        if (writer := bind.type.dialect_impl(dialect).bind_processor(dialect))
     }
 
     def bound(row: _Row) -> dict[str, Any]:

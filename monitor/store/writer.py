@@ -2,7 +2,6 @@
 
 import asyncio
 import queue
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,12 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from monitor.access.events import Recorded
 from monitor.store.database import damage
 from monitor.store.database_files import cause
-from monitor.store.errors import StoreError, UnavailableError
+from monitor.store.errors import GoneError, StoreError, UnavailableError
+from monitor.store.ownership import Ownership
 from monitor.store.records import Change
 from monitor.store.transaction import Hide, Memo, Transaction
 
@@ -52,11 +52,21 @@ class Outcome:
     error: Exception | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Unsure:
+    """A transaction that was committed or not, with the outcomes of the entries that will come again."""
+
+    number: int
+    transaction: Transaction
+    outcomes: dict[Entry, Outcome]
+
+
 class Writer:
     """Runs groups of work in the order in which they came, and calls `done` on the loop with the outcomes.
 
     When an entry fails, the group is rolled back and each entry is tried alone, so that a bad row cannot stop
-    the others. `ending` gets the connection before it is closed, and must not raise.
+    the others. A commit may end without an answer, when the connection is cut. What became of it is learned
+    at the next transaction, and its entries are not written twice.
     """
 
     def __init__(
@@ -64,13 +74,18 @@ class Writer:
         connection: Connection,
         memo: Memo,
         clock: Callable[[], datetime],
-        ending: Callable[[Connection], None] = lambda _: None,
+        ownership: Ownership,
         hide: Hide = lambda said: said,
     ) -> None:
         self._connection = connection
         self._clock = clock
         self._memo = memo
-        self._ending = ending
+        self._ownership = ownership
+        self._number = 0
+        #: a commit that ended without an answer, until it is known whether it was made
+        self._unsure: _Unsure | None = None
+        #: entries that were written by such a commit, and will come again
+        self._made: dict[Entry, Outcome] = {}
         self._hide = hide
         self._groups: queue.SimpleQueue[Sequence[Entry] | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
@@ -97,25 +112,62 @@ class Writer:
                 self._loop.call_soon_threadsafe(self._done, group, outcomes)
             except RuntimeError:
                 break  # the loop is closed, so nobody waits
-        self._ending(self._connection)
+        self._ownership.ending(self._connection)
         self._connection.close()
 
     def _carry_out(self, group: Sequence[Entry]) -> list[Outcome]:
         try:
             begun = self._connection.begin()
-        except SQLAlchemyError as error:  # another process holds the lock: every entry would fail
-            return [Outcome(error=_plain(error)) for _ in group]
+        except SQLAlchemyError as error:  # another process holds the lock, or the server is gone
+            plain = self._judged(error)
+            return [Outcome(error=plain) for _ in group]
+        transaction: Transaction | None = None
+        outcomes: list[Outcome] = []
+        committing = False
         try:
             with begun:
+                self._enter()
                 transaction = Transaction(self._connection, self._memo, self._clock(), self._hide)
-                outcomes = [Outcome(entry.work(transaction)) for entry in group]
+                outcomes = [
+                    self._made.get(entry) or Outcome(entry.work(transaction)) for entry in group
+                ]
                 transaction.flush()
+                committing = True
         except Exception as error:  # noqa: BLE001  the caller gets every error
-            if len(group) == 1:
-                return [Outcome(error=self._judged(error))]
+            cut = self._is_cut_off()
+            if cut and committing and transaction:
+                again = {
+                    entry: outcome
+                    for entry, outcome in zip(group, outcomes, strict=True)
+                    if entry.kept
+                }
+                self._unsure = _Unsure(self._number, transaction, again)
+            if len(group) == 1 or cut or isinstance(error, GoneError):
+                plain = self._judged(error, cut=cut)
+                return [Outcome(error=plain) for _ in group]
             return self._each_alone(group)
         transaction.committed()
+        for entry in group:
+            self._made.pop(entry, None)
         return outcomes
+
+    def _enter(self) -> None:
+        """Begin as the owner, and learn what became of the last commit if that is not known."""
+        number = self._ownership.enter(self._connection)
+        unsure, self._unsure = self._unsure, None
+        if unsure and number == unsure.number + 1:
+            unsure.transaction.committed()
+            self._made.update(unsure.outcomes)
+        self._number = number
+
+    def _is_cut_off(self) -> bool:
+        """Whether the connection is lost. The next transaction then begins with a new one."""
+        if not self._connection.invalidated:
+            driver = self._connection.connection.driver_connection
+            if not getattr(driver, "closed", False):
+                return False
+            self._connection.invalidate()  # the driver was called past SQLAlchemy
+        return True
 
     def _each_alone(self, group: Sequence[Entry]) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -130,33 +182,36 @@ class Writer:
             outcomes.append(outcome)
         return outcomes
 
-    def _judged(self, error: Exception) -> Exception:
+    def _judged(self, error: Exception, *, cut: bool = False) -> Exception:
         """The error for the caller: in a damaged file a good row may fail like a bad one."""
-        plain = _plain(error)
-        if isinstance(plain, UnavailableError):
+        plain = self._plain(error, cut=cut)
+        if isinstance(plain, UnavailableError | GoneError):
             return plain
         try:
             found = damage(self._connection)
         except SQLAlchemyError as trouble:
-            return _plain(trouble)
+            return self._plain(trouble)
         if found:
             plain = UnavailableError(f"the database is damaged: {found}")
             plain.__cause__ = error
         return plain
 
-
-def _plain(error: Exception) -> Exception:
-    if isinstance(error, ValueError | TypeError | LookupError):
-        # this program wrote the value, so it is damaged; SQLite does not detect damage within a value
-        plain: Exception = StoreError("the database is damaged (a value cannot be read)")
-    elif isinstance(error, SQLAlchemyError | sqlite3.Error):
-        # the other classes of the driver mean that the statement is at fault
-        of_the_file = isinstance(error, OperationalError | sqlite3.OperationalError) or type(
-            error
-        ) in (DatabaseError, sqlite3.DatabaseError)
-        kind = UnavailableError if of_the_file else StoreError
-        plain = kind(f"the database refused it: {cause(error)}")
-    else:
-        return error
-    plain.__cause__ = error
-    return plain
+    def _plain(self, error: Exception, *, cut: bool = False) -> Exception:
+        driver = self._connection.dialect.loaded_dbapi
+        of_driver = getattr(error, "orig", None) or error
+        if isinstance(error, ValueError | TypeError | LookupError):
+            # this program wrote the value, so it is damaged; SQLite does not detect damage within a value
+            plain: Exception = StoreError("the database is damaged (a value cannot be read)")
+        elif cut or isinstance(of_driver, SQLAlchemyError | driver.Error):
+            # the other classes of the driver mean that the statement is at fault
+            unavailable = (
+                cut
+                or isinstance(of_driver, driver.OperationalError | driver.InternalError)
+                or type(of_driver) is driver.DatabaseError
+            )
+            kind = UnavailableError if unavailable else StoreError
+            plain = kind(f"the database refused it: {cause(error)}")
+        else:
+            return error
+        plain.__cause__ = error
+        return plain

@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from monitor.access.databases import Database
 from monitor.access.readable import utc
 from monitor.access.wait_times import Opening, Samples
 from monitor.access.words import State
@@ -106,7 +106,7 @@ async def propagation(request: web.Request) -> web.Response:
     return answer_with(request, await site_of(request).reader.lately(_propagation))
 
 
-def _propagation(database: Path) -> bytes:
+def _propagation(database: Database) -> bytes:
     """In a thread: thousands of groups and openings take longer than other answers may wait."""
     samples, newest, waiting = Samples(), deque[Opening](maxlen=LIMIT), []
     for one in queries.openings_and_waits(database, now=datetime.now(UTC)):
@@ -128,7 +128,7 @@ async def compared(request: web.Request) -> web.Response:
     return answer_with(request, await site_of(request).reader.lately(_routes))
 
 
-def _routes(database: Path) -> bytes:
+def _routes(database: Database) -> bytes:
     """In a thread, and kept: the runs of a week of thousands of targets take most of a second."""
     since = datetime.now(UTC) - COMPARED
     made = {"since": since, "routes": queries.routes(database, since=since)}

@@ -7,12 +7,12 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import wraps
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
 
+from monitor.access.databases import Database
 from monitor.access.diagnosis.advice import advise
 from monitor.access.readable import next_probe_text
 from monitor.access.words import DeclarationKind, State
@@ -188,7 +188,7 @@ async def _of_target(
     }
 
 
-def _compared(database: Path, model: str, surface: str) -> list[RouteOfModel]:
+def _compared(database: Database, model: str, surface: str) -> list[RouteOfModel]:
     since = datetime.now(UTC) - COMPARED
     return queries.routes(database, since=since, of=(model, surface))
 
@@ -229,7 +229,7 @@ async def propagation(request: web.Request) -> web.Response:
     )  # fmt: skip
 
 
-def _waits(database: Path) -> values.Waits:
+def _waits(database: Database) -> values.Waits:
     found = queries.openings_and_waits(database, now=datetime.now(UTC))
     return values.waits_of(found, groups=_GROUPS, newest=_OPENINGS)
 

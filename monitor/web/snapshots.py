@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from monitor.access.databases import Database
 from monitor.access.target import pool_name_of
 from monitor.access.words import State
 from monitor.store import page_queries, status_queries
@@ -94,7 +94,7 @@ class Snapshot:
 class Reader:
     """Reads the database for the pages. Raises StoreError as the queries do."""
 
-    def __init__(self, database: Path, pools: Sequence[str]) -> None:
+    def __init__(self, database: Database, pools: Sequence[str]) -> None:
         self.database = database
         self._pools = pools
         self._threads = ThreadPoolExecutor(_THREADS, "query")
@@ -108,14 +108,14 @@ class Reader:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def ask(
-        self, query: Callable[Concatenate[Path, P], T], *args: P.args, **kwargs: P.kwargs
+        self, query: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """The result of a query of the store."""
         work = partial(query, self.database, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def lately(
-        self, query: Callable[Concatenate[Path, P], T], *args: P.args, **kwargs: P.kwargs
+        self, query: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """The same as of a moment ago: for what many pages show, takes long to read, and changes little."""
         name = (query, args, *sorted(kwargs.items()))
@@ -163,7 +163,7 @@ class Reader:
         """The targets as of a second ago at most; with thousands of them a little longer."""
         return await self.lately(self._targets)
 
-    def _targets(self, database: Path) -> Snapshot:
+    def _targets(self, database: Database) -> Snapshot:
         now = datetime.now(UTC)
         status = status_queries.status(database, now=now, known=self._known)
         snapshot = Snapshot.of(status, self._pools, _lights(database, status), now)
@@ -171,7 +171,7 @@ class Reader:
         return snapshot
 
 
-def _lights(database: Path, status: Status) -> Mapping[str, datetime]:
+def _lights(database: Database, status: Status) -> Mapping[str, datetime]:
     opening = [one for one in status.targets if one.state is State.PROPAGATING][:_LIGHTS_MOST]
     if not opening:
         return {}

@@ -2,15 +2,28 @@
 
 from pathlib import Path
 
+from monitor.access.databases import Database, Server
 from monitor.access.words import ProbeKind
 from monitor.store.connections import reading
 from monitor.store.records import Run
 from monitor.store.target_record import run_of
 
 
-def runs_of(path: Path, target: str, kind: ProbeKind = ProbeKind.FULL) -> list[Run]:
+def named(place: Database) -> str:
+    """What the settings say of a place."""
+    return place.reveal() if isinstance(place, Server) else f"sqlite:///{place}"
+
+
+def database_at(text: str) -> Database:
+    """The place that `named` named."""
+    if text.startswith("sqlite:///"):
+        return Path(text.removeprefix("sqlite:///"))
+    return Server(text)
+
+
+def runs_of(place: Database, target: str, kind: ProbeKind = ProbeKind.FULL) -> list[Run]:
     """The runs of equal answers of one target, oldest first."""
-    with reading(path) as connection:
+    with reading(place) as connection:
         rows = connection.execute(
             """
             SELECT r.* FROM runs r JOIN targets t ON t.id = r.target_id

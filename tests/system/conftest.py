@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from postgres_server import PostgresServer
 
 with warnings.catch_warnings():
     # aiosmtpd 1.4 imports what Python 3.11 deprecates.
@@ -204,6 +206,15 @@ class Lab:
         self.environ: dict[str, str] = {"PATH": os.environ["PATH"], "HOME": str(folder)}
         self.base_url = ""
         self._stack = stack
+        #: the PostgreSQL that the settings name, else a file of theirs
+        self.server: PostgresServer | None = None
+
+    def start_server(self) -> str:
+        """Start a PostgreSQL, and return what the settings say of it."""
+        self.server = PostgresServer(durable=True)
+        self._stack.callback(self.server.close)
+        self.environ["DATABASE_URL"] = self.server.url()
+        return "env:DATABASE_URL"
 
     @property
     def settings(self) -> Path:
@@ -357,6 +368,13 @@ class Lab:
 
         A command for each query would take what the daemon needs.
         """
+        if self.server:
+            with (
+                suppress(psycopg.Error),
+                psycopg.connect(self.server.url()) as connection,
+            ):
+                return connection.execute(query.replace("?", "%s"), values or None).fetchall()
+            return []
         text = self.settings.read_text() if self.settings.exists() else ""
         named = re.search(r'database = "sqlite:///([^"]+)"', text)
         path = self.folder / (named[1] if named else "monitor.db")

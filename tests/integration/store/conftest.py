@@ -1,13 +1,17 @@
-"""A real SQLite file per test, a clock that the test moves, and short ways to make values."""
+"""A real database per test, of each kind, a clock that the test moves, and short ways to make values."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from postgres_server import PostgresServer
 
+from monitor.access.databases import Database, Server
 from monitor.access.events import Event
 from monitor.access.holds import Posting, Spend
 from monitor.access.memory import TargetState
@@ -22,6 +26,7 @@ from monitor.access.words import (
     State,
     Surface,
 )
+from monitor.store import postgres
 from monitor.store.recorder import Recorder
 from monitor.store.records import AnswerRecord, Change
 
@@ -121,27 +126,60 @@ def make(clock: Clock) -> Make:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    """The place of a file, for what only SQLite has."""
     return tmp_path / "state" / "access-monitor.db"
 
 
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def place(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Where no database is yet: what is told of one is told of the other."""
+    if request.param == "SQLite":
+        yield request.getfixturevalue("path")
+        return
+    server = request.getfixturevalue("server")
+    name = f"test-{uuid4().hex[:12]}"
+    yield Server(server.make(name))
+    server.drop(name)
+
+
 @pytest.fixture
-async def recorder(path: Path, clock: Clock, make: Make) -> AsyncIterator[Recorder]:
+async def recorder(place: Database, clock: Clock, make: Make) -> AsyncIterator[Recorder]:
     """Open, and knows the target `make.target()`."""
-    recorder = await Recorder.open(path, clock=clock)
+    recorder = await Recorder.open(place, clock=clock)
     await recorder.register([make.target()])
     yield recorder
     await recorder.aclose()
 
 
 @pytest.fixture
-def ask(path: Path) -> Callable[..., list[tuple[object, ...]]]:
-    """Plain SQL on the file, past our own code."""
+def kill(place: Database, ask: Callable[..., object]) -> Callable[[Recorder], None]:
+    """Leave a recorder as a kill does: what it knew is lost, and another may have the database."""
+
+    def kill(recorder: Recorder) -> None:
+        if isinstance(place, Server):  # which waits for who may be alive
+            ask("UPDATE fences SET seen_at = seen_at - interval '1 minute'")
+        recorder._ownership.release()
+
+    return kill
+
+
+@pytest.fixture
+def ask(place: Database) -> Callable[..., list[tuple[object, ...]]]:
+    """Plain SQL on the database, past our own code."""
 
     def ask(sql: str, *values: object) -> list[tuple[object, ...]]:
-        connection = sqlite3.connect(path, isolation_level=None)
-        try:
+        if isinstance(place, Server):
+            with postgres.connect(place, autocommit=True) as connection:
+                found = connection.execute(sql.replace("?", "%s"), values)
+                return found.fetchall() if found.description else []
+        with closing(sqlite3.connect(place, isolation_level=None)) as connection:
             return connection.execute(sql, values).fetchall()
-        finally:
-            connection.close()
 
     return ask

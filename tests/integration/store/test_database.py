@@ -24,6 +24,11 @@ from monitor.store.recorder import Recorder
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture
+def place(path: Path) -> Path:
+    return path
+
+
 def mode(path: Path) -> str:
     return f"{path.stat().st_mode & 0o777:o}"
 
@@ -87,7 +92,7 @@ async def test_an_older_database_is_copied_aside_and_migrated(path, recorder, cl
     add_revision(monkeypatch, path.parent, "batch.add_column(sa.Column('note', sa.String()))")
     await (await Recorder.open(path, clock=clock)).aclose()
     assert "note" in columns(path)
-    copy = path.with_name(f"{path.name}.before-0003")
+    copy = path.with_name(f"{path.name}.before-0004")
     assert mode(copy) == "600"
     assert "note" not in columns(copy)
     with closing(sqlite3.connect(copy)) as connection:
@@ -218,12 +223,12 @@ def columns(path: Path) -> list[str]:
 
 
 def add_revision(patch: pytest.MonkeyPatch, folder: Path, steps: str) -> None:
-    """Let the program know a revision 0003 that changes `targets`."""
+    """Let the program know a revision 0004 that changes `targets`."""
     (folder / "versions").mkdir()
-    (folder / "versions" / "0003.py").write_text(
+    (folder / "versions" / "0004.py").write_text(
         "import sqlalchemy as sa\n"
         "from alembic import op\n"
-        "revision, down_revision = '0003', '0002'\n"
+        "revision, down_revision = '0004', '0003'\n"
         "def upgrade():\n"
         "    with op.batch_alter_table('targets', recreate='always') as batch:\n"
         f"        {steps.split('; ', maxsplit=1)[0]}\n"
@@ -239,4 +244,4 @@ def add_revision(patch: pytest.MonkeyPatch, folder: Path, steps: str) -> None:
         return made
 
     patch.setattr(database, "_config", config)
-    patch.setattr(database, "HEAD", "0003")
+    patch.setattr(database, "HEAD", "0004")

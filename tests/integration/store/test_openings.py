@@ -38,11 +38,11 @@ def opening(clock, make):
     )
 
 
-async def test_an_opening_is_read_back_as_it_was_written(path, recorder, clock, make, opening):
+async def test_an_opening_is_read_back_as_it_was_written(place, recorder, clock, make, opening):
     unseen = replace(opening, began=Began.UNSEEN, declared_at=None, started_at=None)
     await recorder.write([Change(target=opening.target, opening=one) for one in (opening, unseen)])
     assert await recorder.openings() == [opening, unseen]
-    assert propagation(path, now=clock.now)[0] == [opening, unseen]
+    assert propagation(place, now=clock.now)[0] == [opening, unseen]
 
 
 async def test_an_opening_needs_its_target(recorder, opening):
@@ -50,24 +50,24 @@ async def test_an_opening_needs_its_target(recorder, opening):
         await recorder.write([Change(opening=opening)])
 
 
-async def test_the_waiting_are_the_active_targets_that_propagate(path, recorder, clock, make):
+async def test_the_waiting_are_the_active_targets_that_propagate(place, recorder, clock, make):
     since = clock.now - timedelta(minutes=20)
     memory = TargetState(
         State.PROPAGATING, since, gated_seen=True, declared_at=since, clock_at=since
     )
     await recorder.write([Change(target=make.target().name, memory=memory)])
-    (waiting,) = propagation(path, now=clock.now)[1]
+    (waiting,) = propagation(place, now=clock.now)[1]
     assert (waiting.target, waiting.began, waiting.wait_s) == (
         make.target().name,
         Began.DECLARED,
         1200,
     )
     await recorder.register([])
-    assert propagation(path, now=clock.now)[1] == []
+    assert propagation(place, now=clock.now)[1] == []
 
 
-async def test_a_declaration_passes_through_the_inbox(path, recorder, clock):
-    submit_declaration(path, DeclarationKind.VERIFIED, "org-acme", clock.now, clock.now)
+async def test_a_declaration_passes_through_the_inbox(place, recorder, clock):
+    submit_declaration(place, DeclarationKind.VERIFIED, "org-acme", clock.now, clock.now)
     (item,) = await recorder.inbox()
     assert item.kind == "declare"
     assert read_declaration(item.payload) == (DeclarationKind.VERIFIED, "org-acme", clock.now)

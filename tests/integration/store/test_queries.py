@@ -1,15 +1,11 @@
 """Questions from other processes: their JSON forms, their limits, their plans."""
 
 import json
-import sqlite3
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
-from stored import runs_of
+from stored import named, runs_of
 from typer.testing import CliRunner
 
 from monitor.access.holds import Posting, Reservation, Spend
@@ -21,12 +17,11 @@ from monitor.store.errors import StoreError
 from monitor.store.inbox import submit_declaration
 from monitor.store.record_forms import as_json
 from monitor.store.records import Change, NotificationState
-from monitor.store.target_record import target_record
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_history_has_the_json_form_of_the_design(path, recorder, clock, make):
+async def test_history_has_the_json_form_of_the_design(place, recorder, clock, make):
     await recorder.write([make.change(make.target(), "ops", "mail")])
     ops = await recorder.outbox.pending("ops", 1)
     await recorder.outbox.claim([ops[0].id], clock.now + timedelta(seconds=30))
@@ -40,7 +35,7 @@ async def test_history_has_the_json_form_of_the_design(path, recorder, clock, ma
         request_id=None,
     )
     await recorder.write([Change(events=(started,))])
-    assert [json.loads(json.dumps(as_json(row))) for row in queries.history(path)] == [
+    assert [json.loads(json.dumps(as_json(row))) for row in queries.history(place)] == [
         {
             "id": 1,
             "kind": "transition",
@@ -78,17 +73,17 @@ async def test_history_has_the_json_form_of_the_design(path, recorder, clock, ma
     ]
 
 
-async def test_history_gives_the_facts_back(path, recorder, make):
+async def test_history_gives_the_facts_back(place, recorder, make):
     await recorder.write([make.change(make.target())])
-    assert [row.event for row in queries.history(path)] == [make.event(make.target())]
+    assert [row.event for row in queries.history(place)] == [make.event(make.target())]
 
 
-async def test_status_has_the_json_form_of_the_design(path, recorder, clock, make):
+async def test_status_has_the_json_form_of_the_design(place, recorder, clock, make):
     await recorder.write([make.change(make.target(), "ops")])
     today = clock.now.date()
     await recorder.write([make.spent(0.0017, today)])
     await recorder.write([make.spent(1.0, today - timedelta(days=1))])
-    status = as_json(status_queries.status(path, now=clock.move(seconds=41.5)))
+    status = as_json(status_queries.status(place, now=clock.move(seconds=41.5)))
     assert json.loads(json.dumps(status)) == {
         "targets": [
             {
@@ -114,29 +109,29 @@ async def test_status_has_the_json_form_of_the_design(path, recorder, clock, mak
     }
 
 
-async def test_status_shows_active_targets_only_and_the_daemon(path, recorder, clock, make):
+async def test_status_shows_active_targets_only_and_the_daemon(place, recorder, clock, make):
     await recorder.register([make.target("acme-dev")])
     await recorder.progress({"probes": 7})
-    status = status_queries.status(path, now=clock.now)
+    status = status_queries.status(place, now=clock.now)
     assert [target.key for target in status.targets] == ["acme-dev"]
-    assert status.daemon == status_queries.daemon(path)
+    assert status.daemon == status_queries.daemon(place)
     assert status.daemon.progress_at == clock.now
     assert as_json(status.daemon)["status"]["probes"] == 7
 
 
-async def test_targets_that_did_not_change_are_used_again(path, recorder, clock, make):
+async def test_targets_that_did_not_change_are_used_again(place, recorder, clock, make):
     first, second = make.target(), make.target("second")
     await recorder.register([first, second])
-    known = {one.target: one for one in status_queries.status(path, now=clock.now).targets}
+    known = {one.target: one for one in status_queries.status(place, now=clock.now).targets}
     await recorder.write([Change(second.name, make.gated)])
     now = {
-        one.target: one for one in status_queries.status(path, now=clock.now, known=known).targets
+        one.target: one for one in status_queries.status(place, now=clock.now, known=known).targets
     }
     assert now[first.name] is known[first.name]
     assert now[second.name].state == "unverified"
 
 
-async def test_money_is_counted_by_month_and_by_day_with_what_is_held(path, recorder, clock, make):
+async def test_money_is_counted_by_month_and_by_day_with_what_is_held(place, recorder, clock, make):
     today = clock.now.date()
     spends = [
         Spend("acme", day, usd)
@@ -148,13 +143,13 @@ async def test_money_is_counted_by_month_and_by_day_with_what_is_held(path, reco
     ]
     hold = Reservation(1, "acme/gpt-image-2:images", "acme", today, 0.01)
     await recorder.write([Change(posting=Posting(spends=tuple(spends), held=(hold,)))])
-    money = status_queries.money(path, now=clock.now)
+    money = status_queries.money(place, now=clock.now)
     assert money.month == pytest.approx(0.33)
     assert money.today == {"acme": pytest.approx(0.03)}
     assert money.held == {"acme": pytest.approx(0.01)}
 
 
-async def test_history_is_selected_by_target_pattern_time_and_number(path, recorder, clock, make):
+async def test_history_is_selected_by_target_pattern_time_and_number(place, recorder, clock, make):
     for key in ("acme-prod", "acme-dev", "example", "acme-prod"):
         await recorder.write(
             [Change(events=(replace(make.event(make.target(key)), channels=("ops",)),))]
@@ -162,7 +157,7 @@ async def test_history_is_selected_by_target_pattern_time_and_number(path, recor
         clock.move(hours=1)
 
     def ids(*args, **values) -> list[int]:
-        return [row.event.id for row in queries.history(path, *args, **values)]
+        return [row.event.id for row in queries.history(place, *args, **values)]
 
     assert ids() == [1, 2, 3, 4]
     assert ids("acme-prod/gpt-image-2:images") == [1, 4]
@@ -172,15 +167,15 @@ async def test_history_is_selected_by_target_pattern_time_and_number(path, recor
     assert ids(since=clock.now - timedelta(hours=2)) == [3, 4]
     assert ids("acme-*", since=clock.now - timedelta(hours=3)) == [2, 4]
     assert ids(limit=2) == [3, 4]
-    assert all(row.notifications for row in queries.history(path, limit=2))
+    assert all(row.notifications for row in queries.history(place, limit=2))
 
 
-async def test_alerts_come_page_by_page_and_what_is_left_out_is_counted(path, recorder, make):
+async def test_alerts_come_page_by_page_and_what_is_left_out_is_counted(place, recorder, make):
     for _ in range(5):
         await recorder.write([make.change(make.target(), "ops")])
 
     def page(*state, **bounds):
-        rows, older = queries.alerts_and_older(path, *state, **bounds)
+        rows, older = queries.alerts_and_older(place, *state, **bounds)
         return [row.id for row in rows], older
 
     assert page(limit=2) == ([4, 5], 3)
@@ -189,171 +184,61 @@ async def test_alerts_come_page_by_page_and_what_is_left_out_is_counted(path, re
     await recorder.outbox.dead([1, 3], "gave up", make.clock.now)
     assert page(NotificationState.DEAD, limit=1) == ([3], 1)
     assert page(NotificationState.DEAD, before=3) == ([1], 0)
-    assert queries.dead_alerts(path) == {1, 3}
+    assert queries.dead_alerts(place) == {1, 3}
 
 
-async def test_alerts_and_spend_have_json_forms_too(path, recorder, clock, make):
+async def test_alerts_and_spend_have_json_forms_too(place, recorder, clock, make):
     await recorder.write([make.change(make.target(), "ops")])
-    (row,) = queries.alerts(path, NotificationState.PENDING)
+    (row,) = queries.alerts(place, NotificationState.PENDING)
     assert json.loads(json.dumps(as_json(row)))["transition_id"] == 1
-    assert queries.alerts(path, NotificationState.DEAD) == []
+    assert queries.alerts(place, NotificationState.DEAD) == []
     await recorder.write([make.spent(0.5)])
-    (row,) = queries.spend(path, clock.now.date())
+    (row,) = queries.spend(place, clock.now.date())
     assert as_json(row)["day"] == "2026-11-20"
-    (row,) = runs_of(path, make.target().name)
+    (row,) = runs_of(place, make.target().name)
     assert json.loads(json.dumps(as_json(row)))["request_ids"] == ["req_1"]
 
 
-async def test_a_reader_neither_writes_nor_disturbs_the_writer(path, recorder, make):
-    with reading(path) as reader:
+async def test_a_reader_neither_writes_nor_disturbs_the_writer(place, recorder, make):
+    with reading(place) as reader:
         before = reader.execute("SELECT count(*) FROM events").fetchone()[0]
         assert await recorder.write([make.change(make.target())]) == [1]
         assert reader.execute("SELECT count(*) FROM events").fetchone()[0] == before == 0
-        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        with pytest.raises(Exception, match=r"read-?only"):
             reader.execute("DELETE FROM events")
-    assert len(queries.history(path)) == 1
+    assert len(queries.history(place)) == 1
 
 
-async def test_a_database_at_rest_can_be_read(path, recorder, make):
+async def test_a_database_at_rest_can_be_read(place, recorder, make):
     await recorder.write([make.change(make.target())])
     await recorder.aclose()
-    assert len(queries.history(path)) == 1
+    assert len(queries.history(place)) == 1
 
 
-async def test_without_a_database_it_says_what_to_start(path, clock):
-    with pytest.raises(StoreError, match="start `access-monitor run` first"):
-        status_queries.status(path, now=clock.now)
-    path.parent.mkdir()
-    path.touch()
-    with pytest.raises(StoreError, match="start `access-monitor run` first"):
-        queries.history(path)
-
-
-async def test_a_database_of_another_revision_is_not_guessed_at(path, recorder, ask):
+async def test_a_database_of_another_revision_is_not_guessed_at(place, recorder, ask):
     ask("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(StoreError, match="9999"):
-        queries.history(path)
+        queries.history(place)
 
 
-async def test_a_value_that_this_program_never_wrote_is_said_to_be_damage(
-    path, recorder, clock, make, ask
-):
-    await recorder.write([make.change(make.target())])
-    ask("UPDATE targets SET since = '2026-damaged'")
-    ask("UPDATE events SET facts = '{dam'")
-    ask("UPDATE daemon SET status = '{dam'")
-    for read in (
-        lambda: status_queries.status(path, now=clock.now),
-        lambda: queries.history(path),
-        lambda: status_queries.daemon(path),
-    ):
-        with pytest.raises(StoreError, match=f"^{path}: the database is damaged"):
-            read()
-    with pytest.raises(StoreError, match="the database is damaged"):
-        await recorder.register([make.target()])
-
-
-async def test_every_query_of_a_damaged_file_says_to_restore_a_copy(path, recorder, clock, make):
-    await recorder.write([make.change(make.target())])
-    await recorder.aclose()
-    with path.open("r+b") as file:  # the head says where the tables are, and stays
-        file.seek(4096)
-        file.write(b"damaged " * ((path.stat().st_size - 4096) // 8))
-    for read in (
-        lambda: status_queries.status(path, now=clock.now),
-        lambda: status_queries.daemon(path),
-        lambda: queries.history(path),
-    ):
-        with pytest.raises(StoreError, match=f"^{path}: the database is damaged .* Restore a copy"):
-            read()
-
-
-@contextmanager
-def kept_statements():
-    """The statements that are executed meanwhile, with their parameters."""
-    statements = {}
-
-    def keep(connection, cursor, statement, parameters, context, executemany) -> None:
-        if statement.startswith(("SELECT", "UPDATE")) and not executemany:
-            statements[statement] = parameters
-
-    def traced(*args, **kwargs) -> sqlite3.Connection:
-        made = connect(*args, **kwargs)
-        made.set_trace_callback(lambda text: keep(None, None, text.strip(), (), None, False))
-        return made
-
-    connect = sqlite3.connect
-    event.listen(Engine, "before_cursor_execute", keep)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sqlite3, "connect", traced)
-        yield statements
-    event.remove(Engine, "before_cursor_execute", keep)
-
-
-async def test_no_query_reads_a_large_table_whole(path, recorder, clock, make, ask):
-    with kept_statements() as statements:
-        queries.history(path, make.target().name, since=clock.now)
-        queries.history(path, since=clock.now)
-        queries.history(path)
-        queries.alerts(path)
-        queries.alerts(path, NotificationState.DEAD)
-        target_record(path, make.target().name)
-        queries.spend(path, clock.now.date())
-        await recorder.write([make.change(make.target())])
-        await recorder.outbox.pending("ops", 10)
-        await recorder.outbox.claim([1], clock.now)
-        await recorder.inbox()
-        await recorder.spend_since(clock.now.date())
-        await recorder.outbox.release([1])
-    large = ("runs", "events", "notifications", "inbox", "spend")
-    seen = set()
-    for statement, parameters in statements.items():
-        for row in ask(f"EXPLAIN QUERY PLAN {statement}", *parameters):
-            step = str(row[3])
-            seen.add(step)
-            scanned = step.startswith("SCAN") and step.split()[1] in large
-            assert not scanned or "INDEX" in step or "LIMIT" in statement, (step, statement)
-    text = "\n".join(sorted(seen))
-    assert "ix_events_target_at (target=? AND at>?)" in text
-    assert "ix_events_at (at>?)" in text
-    assert "ix_inbox_waiting" in text
-    assert "ix_runs_target_id_kind (target_id=? AND kind=?)" in text
-    assert "ix_notifications_state_channel_event_id (state=? AND channel=?" in text
-
-
-async def test_a_far_page_passes_over_nothing_that_is_newer(path, recorder, make, ask):
-    """Nearly all notifications are delivered: to sort a million of them for each page takes seconds."""
-    with kept_statements() as statements:
-        queries.alerts(path, NotificationState.DELIVERED, before=100)
-        queries.history(path, before=100)
-    steps = {
-        str(row[3])
-        for statement, parameters in statements.items()
-        for row in ask(f"EXPLAIN QUERY PLAN {statement}", *parameters)
-    }
-    assert "SEARCH events USING INTEGER PRIMARY KEY (rowid<?)" in steps
-    assert "SEARCH notifications USING INTEGER PRIMARY KEY (rowid<?)" in steps
-    assert not any("ix_events_at" in step or "(state=?" in step for step in steps)
-
-
-async def test_the_latest_declaration_of_each_subject_counts_taken_or_not(path, recorder, clock):
+async def test_the_latest_declaration_of_each_subject_counts_taken_or_not(place, recorder, clock):
     await recorder.declare(DeclarationKind.VERIFIED, "org-acme", clock.now, "settings")
     await recorder.declare(DeclarationKind.REJECTED, "org-acme", clock.move(minutes=2), "inbox 1")
     await recorder.declare(DeclarationKind.VERIFIED, "acme-prod", clock.now, "settings")
     later = clock.move(minutes=3)
-    submit_declaration(path, DeclarationKind.CLEARED, "acme-prod", later, later)
-    found = queries.declared(path)
+    submit_declaration(place, DeclarationKind.CLEARED, "acme-prod", later, later)
+    found = queries.declared(place)
     assert {name: (str(one.kind), one.at) for name, one in found.items()} == {
         "org-acme": ("rejected", clock.now - timedelta(minutes=3)),
         "acme-prod": ("cleared", later),
     }
 
 
-async def test_a_history_that_is_cut_says_so(path, recorder, make):
+async def test_a_history_that_is_cut_says_so(place, recorder, make, tmp_path):
     told = Change(events=(make.event(make.target()),))
     await recorder.write([told] * queries.LIMIT)
-    config = path.parent / "access-monitor.toml"
-    config.write_text(f'[monitor]\ndatabase = "sqlite:///{path}"\n')
+    config = tmp_path / "access-monitor.toml"
+    config.write_text(f'[monitor]\ndatabase = "{named(place)}"\n')
 
     def shown(*target: str) -> str:
         return CliRunner().invoke(app, ["history", *target, "--config", str(config)]).output

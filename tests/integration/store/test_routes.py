@@ -11,7 +11,7 @@ from monitor.store.records import Change
 pytestmark = pytest.mark.anyio
 
 
-async def test_routes_are_compared_and_never_merged(path, recorder, make, clock):
+async def test_routes_are_compared_and_never_merged(place, recorder, make, clock):
     here, second = make.target(), make.target("second")
     relay = make.target("relay", route="relay", contract=Contract.PROVIDER)
     await recorder.register([here, second, relay])
@@ -28,7 +28,7 @@ async def test_routes_are_compared_and_never_merged(path, recorder, make, clock)
             )
         ]
     )
-    direct, provider = queries.routes(path, since=clock.now)
+    direct, provider = queries.routes(place, since=clock.now)
     assert (direct.route, direct.contract, dict(direct.states)) == (
         "openai",
         Contract.DIRECT,
@@ -50,11 +50,11 @@ async def test_routes_are_compared_and_never_merged(path, recorder, make, clock)
     assert provider.by_diagnosis["access_granted"].latency_p95_ms == pytest.approx(9000, rel=0.05)
 
 
-async def test_old_answers_and_those_over_another_route_do_not_count(path, recorder, make, clock):
+async def test_old_answers_and_those_over_another_route_do_not_count(place, recorder, make, clock):
     name = make.target().name
     await recorder.write([Change(name, answer=make.answer())])
-    (one,) = queries.routes(path, since=clock.now + timedelta(seconds=1))
+    (one,) = queries.routes(place, since=clock.now + timedelta(seconds=1))
     assert (one.answers, one.latency_median_ms, one.by_diagnosis) == (0, None, {})
     await recorder.register([make.target(route="relay", contract=Contract.PROVIDER)])
-    (one,) = queries.routes(path, since=clock.now)
+    (one,) = queries.routes(place, since=clock.now)
     assert (one.route, one.answers) == ("relay", 0)

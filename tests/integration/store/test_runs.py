@@ -1,6 +1,5 @@
 """A run of equal answers is one row, and keeps their latencies."""
 
-import asyncio
 import random
 from dataclasses import replace
 
@@ -16,7 +15,7 @@ from monitor.store.records import Change
 pytestmark = pytest.mark.anyio
 
 
-async def test_equal_answers_stay_one_row(path, recorder, clock, make):
+async def test_equal_answers_stay_one_row(place, recorder, clock, make):
     first = clock.now
     for number, latency in enumerate([120.0, 80.0, 250.0, 110.0, 100.0, 90.0]):
         answer = make.answer(
@@ -28,7 +27,7 @@ async def test_equal_answers_stay_one_row(path, recorder, clock, make):
         )
         await recorder.write([Change(make.target().name, answer=answer)])
         clock.move(seconds=25)
-    (run,) = runs_of(path, make.target().name)
+    (run,) = runs_of(place, make.target().name)
     assert (run.count, run.first_at, run.last_at) == (6, first, answer.at)
     assert (run.latency_min_ms, run.latency_mean_ms, run.latency_max_ms) == (80.0, 125.0, 250.0)
     assert run.request_ids == ("req_1", "req_2", "req_3", "req_4", "req_5")
@@ -47,59 +46,49 @@ async def test_equal_answers_stay_one_row(path, recorder, clock, make):
         {"message": "Other words."},
     ],
 )
-async def test_an_answer_that_differs_begins_another_row(path, recorder, make, other):
+async def test_an_answer_that_differs_begins_another_row(place, recorder, make, other):
     name = make.target().name
     for answer in (make.answer(), make.answer(**other), make.answer(**other), make.answer()):
         await recorder.write([Change(name, answer=answer)])
-    assert [run.count for run in runs_of(path, name)] == [1, 2, 1]
+    assert [run.count for run in runs_of(place, name)] == [1, 2, 1]
 
 
-async def test_listings_and_full_probes_do_not_end_each_others_runs(path, recorder, make):
+async def test_listings_and_full_probes_do_not_end_each_others_runs(place, recorder, make):
     name = make.target().name
     for _ in range(3):
         await recorder.write([Change(name, answer=make.answer())])
         await recorder.write([Change(name, answer=make.answer(kind=ProbeKind.LISTING))])
-    assert [run.count for run in runs_of(path, name)] == [3]
-    assert [run.count for run in runs_of(path, name, ProbeKind.LISTING)] == [3]
+    assert [run.count for run in runs_of(place, name)] == [3]
+    assert [run.count for run in runs_of(place, name, ProbeKind.LISTING)] == [3]
 
 
-async def test_a_run_goes_on_after_a_restart(path, recorder, clock, make):
+async def test_a_run_goes_on_after_a_restart(place, recorder, clock, make):
     change = Change(make.target().name, answer=make.answer())
     await recorder.write([change])
     await recorder.aclose()
-    again = await Recorder.open(path, clock=clock)
+    again = await Recorder.open(place, clock=clock)
     await again.write([change])
     await again.aclose()
-    (run,) = runs_of(path, make.target().name)
+    (run,) = runs_of(place, make.target().name)
     assert (run.count, run.request_ids) == (2, ("req_1", "req_1"))
 
 
-async def test_a_run_never_goes_on_over_another_route(path, recorder, make):
+async def test_a_run_never_goes_on_over_another_route(place, recorder, make):
     change = Change(make.target().name, answer=make.answer())
     await recorder.write([change])
     await recorder.register([make.target(route="relay", contract=Contract.PROVIDER)])
     await recorder.write([change])
-    runs = runs_of(path, make.target().name)
+    runs = runs_of(place, make.target().name)
     assert [(run.route, run.count) for run in runs] == [("openai", 1), ("relay", 1)]
 
 
-async def test_a_run_begun_in_a_transaction_that_failed_was_never_begun(path, recorder, make):
+async def test_a_run_begun_in_a_transaction_that_failed_was_never_begun(place, recorder, make):
     change = Change(make.target().name, answer=make.answer())
     bad = replace(change, events=(replace(make.event(), channels=("",)),))
     with pytest.raises(StoreError):
         await recorder.write([bad])
     await recorder.write([change])
-    assert [run.count for run in runs_of(path, make.target().name)] == [1]
-
-
-async def test_ten_thousand_equal_answers_do_not_make_the_file_grow(path, recorder, make, ask):
-    change = Change(make.target().name, memory=make.gated, answer=make.answer())
-    await recorder.write([change])
-    pages = ask("PRAGMA page_count")
-    for _ in range(10):
-        await asyncio.gather(*(recorder.write([change]) for _ in range(1000)))
-    assert ask("PRAGMA page_count") == pages
-    assert [run.count for run in runs_of(path, make.target().name)] == [10_001]
+    assert [run.count for run in runs_of(place, make.target().name)] == [1]
 
 
 def test_percentiles_are_within_5_percent_and_the_text_stays_small():
@@ -123,7 +112,7 @@ def test_no_latency_has_no_percentile():
     assert percentile({}, 0.5) is None
 
 
-async def test_a_run_keeps_its_timings(path, recorder, make, clock):
+async def test_a_run_keeps_its_timings(place, recorder, make, clock):
     name = make.target().name
     for number in range(40):
         answer = make.answer(
@@ -136,7 +125,7 @@ async def test_a_run_keeps_its_timings(path, recorder, make, clock):
         )
         await recorder.write([Change(name, answer=answer)])
         clock.move(seconds=25)
-    (run,) = runs_of(path, name)
+    (run,) = runs_of(place, name)
     assert run.latency_median_ms == pytest.approx(120, rel=0.05)
     assert run.latency_p95_ms == pytest.approx(137, rel=0.05)
     assert 100 <= run.latency_median_ms <= run.latency_p95_ms <= run.latency_max_ms
@@ -146,13 +135,13 @@ async def test_a_run_keeps_its_timings(path, recorder, make, clock):
     assert len(run.request_times) == len(run.request_ids) == 5
 
 
-async def test_timings_go_on_after_a_restart(path, recorder, make, clock):
+async def test_timings_go_on_after_a_restart(place, recorder, make, clock):
     change = Change(make.target().name, answer=make.answer(reused=True))
     await recorder.write([change])
     await recorder.aclose()
-    again = await Recorder.open(path, clock=clock)
+    again = await Recorder.open(place, clock=clock)
     await again.write([change])
     await again.aclose()
-    (run,) = runs_of(path, make.target().name)
+    (run,) = runs_of(place, make.target().name)
     assert (run.count, run.reused) == (2, 2)
     assert run.latency_median_ms == pytest.approx(120, rel=0.05)

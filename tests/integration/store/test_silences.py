@@ -23,8 +23,8 @@ UNVERIFIED, PROPAGATING, LOCKED, AVAILABLE = (
 class Story:
     """A recorder with one target, what happens to it, and what each channel is told."""
 
-    def __init__(self, recorder, make, path, clock) -> None:
-        self.recorder, self.make, self.path, self.clock = recorder, make, path, clock
+    def __init__(self, recorder, make, place, clock) -> None:
+        self.recorder, self.make, self.place, self.clock = recorder, make, place, clock
         self.state = State.UNKNOWN
 
     async def moves(self, after, *channels, kind=None, target=None, **values) -> int:
@@ -40,7 +40,7 @@ class Story:
         return id_
 
     async def silence(self, *patterns, hours=2.0):
-        item = inbox.submit(self.path, "silence", {}, self.clock.now)
+        item = inbox.submit(self.place, "silence", {}, self.clock.now)
         until = self.clock.now + timedelta(hours=hours)
         return await self.recorder.silences.make(
             patterns or ("acme-prod/*",), "moving", "alice", until, item=item
@@ -54,23 +54,23 @@ class Story:
         """By event, each channel and the state of its notification."""
         return {
             row.event.id: {one.channel: str(one.state) for one in row.notifications}
-            for row in queries.history(self.path)
+            for row in queries.history(self.place)
         }
 
     def digests(self):
         return [
             row.event
-            for row in queries.history(self.path)
+            for row in queries.history(self.place)
             if row.event.kind is EventKind.SILENCE_ENDED
         ]
 
     def facts(self, id_: int):
-        return next(row.event.facts for row in queries.history(self.path) if row.event.id == id_)
+        return next(row.event.facts for row in queries.history(self.place) if row.event.id == id_)
 
 
 @pytest.fixture
-async def story(recorder, make, path, clock) -> Story:
-    return Story(recorder, make, path, clock)
+async def story(recorder, make, place, clock) -> Story:
+    return Story(recorder, make, place, clock)
 
 
 async def test_what_is_silenced_is_recorded_with_its_silence_and_never_claimed(story, ask):
@@ -86,7 +86,7 @@ async def test_what_is_silenced_is_recorded_with_its_silence_and_never_claimed(s
     ]
     pending = await story.recorder.outbox.pending("ops", 10)
     assert [row.event.id for row in pending] == [before]
-    (silenced,) = queries.alerts(story.path, NotificationState.SILENCED)
+    (silenced,) = queries.alerts(story.place, NotificationState.SILENCED)
     (id_,) = ask("SELECT id FROM notifications WHERE state = 'silenced'")[0]
     assert silenced.id == id_
     assert await story.recorder.outbox.claim([id_], story.clock.move(minutes=1)) == ([], [])
@@ -104,7 +104,7 @@ async def test_the_recorded_event_is_not_handed_to_a_silenced_channel(story):
 
 
 async def test_a_silence_and_its_request_are_one_transaction_with_a_reply(story, ask, monkeypatch):
-    item = inbox.submit(story.path, "silence", {}, story.clock.now)
+    item = inbox.submit(story.place, "silence", {}, story.clock.now)
     settle = Transaction.settle_inbox
 
     def fails(self, ids, reply=None):
@@ -117,11 +117,11 @@ async def test_a_silence_and_its_request_are_one_transaction_with_a_reply(story,
         with pytest.raises(OSError, match="the plug"):
             await story.recorder.silences.make(["a/*"], "x", "alice", until, item=item)
     assert ask("SELECT count(*) FROM silences") == [(0,)]
-    assert inbox.reply_to(story.path, item) is None
+    assert inbox.reply_to(story.place, item) is None
     hidden = await story.moves(LOCKED)
     assert story.rows()[hidden] == {"ops": "pending"}
     one = await story.recorder.silences.make(["a/*"], "x", "alice", until, item=item)
-    assert inbox.reply_to(story.path, item) == {"silence": one.id}
+    assert inbox.reply_to(story.place, item) == {"silence": one.id}
 
 
 async def test_the_end_is_one_transaction(story, ask, monkeypatch):
@@ -248,18 +248,18 @@ async def test_when_it_is_over_it_hides_nothing_more_before_its_end_is_told(stor
     assert story.rows()[told] == {"ops": "pending"}
 
 
-async def test_a_restart_keeps_the_silences_and_knows_the_expired(story, path, clock, make):
+async def test_a_restart_keeps_the_silences_and_knows_the_expired(story, place, clock, make):
     one = await story.silence(hours=1)
     hidden = await story.moves(LOCKED)
     await story.recorder.aclose()
     clock.move(minutes=30)
-    again = await Recorder.open(path, clock=clock)
+    again = await Recorder.open(place, clock=clock)
     story.recorder = again
     also = await story.moves(UNVERIFIED)
     assert {story.rows()[id_]["ops"] for id_ in (hidden, also)} == {"silenced"}
     await again.aclose()
     clock.move(hours=3)
-    later = await Recorder.open(path, clock=clock)
+    later = await Recorder.open(place, clock=clock)
     story.recorder = later
     assert [one.id for one in later.silences.expired(clock.now)] == [one.id]
     await story.end(one)
@@ -288,12 +288,12 @@ async def test_what_passes_says_until_when_the_rest_is_silenced(story):
     assert "silenced" not in story.facts(await story.moves(UNVERIFIED, "ops", "mail"))
 
 
-async def test_that_something_was_hidden_is_known_after_a_restart(story, path, clock):
+async def test_that_something_was_hidden_is_known_after_a_restart(story, place, clock):
     one = await story.silence()
     hidden = await story.moves(LOCKED)
     await story.end(one)
     await story.recorder.aclose()
-    story.recorder = await Recorder.open(path, clock=clock)
+    story.recorder = await Recorder.open(place, clock=clock)
     told = await story.moves(UNVERIFIED)
     assert story.facts(told)["hidden_before"] == {"ops": [hidden]}
     await story.recorder.aclose()
@@ -332,10 +332,10 @@ async def test_many_changed_targets_are_named_up_to_a_limit(story, make):
     assert (len(facts["changed"]), facts["changed_targets"]) == (20, 30)
 
 
-async def test_secrets_in_a_reason_are_hidden(path, clock):
+async def test_secrets_in_a_reason_are_hidden(place, clock):
     hide = lambda said: json.loads(json.dumps(said).replace("sk-FAKE", "***"))  # noqa: E731
-    recorder = await Recorder.open(path, clock=clock, hide=hide)
-    item = inbox.submit(path, "silence", {}, clock.now)
+    recorder = await Recorder.open(place, clock=clock, hide=hide)
+    item = inbox.submit(place, "silence", {}, clock.now)
     until = clock.now + timedelta(hours=1)
     one = await recorder.silences.make(["a/*"], "for sk-FAKE", "alice", until, item=item)
     assert one.reason == "for ***"

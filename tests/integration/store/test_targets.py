@@ -13,7 +13,7 @@ from monitor.store.target_record import target_record
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_first_answer_after_a_declaration_begins_a_run(path, recorder, make, clock):
+async def test_the_first_answer_after_a_declaration_begins_a_run(place, recorder, make, clock):
     name = make.target().name
     await recorder.write([Change(name, make.gated, make.answer())])
     declared = clock.move(minutes=1)
@@ -21,14 +21,14 @@ async def test_the_first_answer_after_a_declaration_begins_a_run(path, recorder,
     for _ in range(3):
         clock.move(seconds=25)
         await recorder.write([Change(name, memory, make.answer())])
-    assert [run.count for run in runs_of(path, name)] == [1, 3]
-    found = target_record(path, name)
+    assert [run.count for run in runs_of(place, name)] == [1, 3]
+    found = target_record(place, name)
     assert (found.start, found.declared) == (declared, True)
     assert [run.count for run in found.runs] == [3]
 
 
 async def test_a_record_has_the_target_its_declarations_and_its_neighbours(
-    path, recorder, make, clock
+    place, recorder, make, clock
 ):
     here = make.target()
     text = make.target(capability=Capability("o3", Surface.RESPONSES))
@@ -47,7 +47,7 @@ async def test_a_record_has_the_target_its_declarations_and_its_neighbours(
             Change(relay.name, answer=granted),
         ]
     )
-    found = target_record(path, here.name)
+    found = target_record(place, here.name)
     assert found.status.target == here.name
     assert found.memory == make.gated
     assert [(one.kind, one.subject) for one in found.declarations] == [("verified", "org-acme")]
@@ -56,19 +56,19 @@ async def test_a_record_has_the_target_its_declarations_and_its_neighbours(
     assert [(one.status.target, one.request_id) for one in found.beside] == [
         (text.name, "req_text")
     ]
-    assert target_record(path, relay.name).beside == ()
+    assert target_record(place, relay.name).beside == ()
 
 
-async def test_a_record_is_bounded_and_says_what_it_left_out(path, recorder, make):
+async def test_a_record_is_bounded_and_says_what_it_left_out(place, recorder, make):
     name = make.target().name
     await recorder.write(
         [Change(name, make.gated, make.answer(message=f"{number}")) for number in range(50)]
     )
-    found = target_record(path, name)
+    found = target_record(place, name)
     assert (len(found.runs), found.runs_left_out) == (40, 10)
     assert found.runs[-1].message == "49"
 
 
-async def test_a_target_that_was_never_watched_has_no_record(path, recorder, make):
+async def test_a_target_that_was_never_watched_has_no_record(place, recorder, make):
     with pytest.raises(StoreError, match="nothing is known of acme/x:chat yet"):
-        target_record(path, "acme/x:chat")
+        target_record(place, "acme/x:chat")

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from freezegun import freeze_time
 
+from monitor.access.databases import Server
 from monitor.access.limits import Budget, Cadence, Confirmation, Deadlines, Delivery
 from monitor.access.target import Capability, Target
 from monitor.access.words import DEFAULT_EVENTS, Contract, EventKind, Surface
-from monitor.config import Settings, SettingsError, load, schema
+from monitor.config import Settings, SettingsError, load, named_database, schema, show
 from monitor.config.loading import FILE_CAP
 
 KEY = '[[keys]]\nname = "acme-prod"\nsecret = "env:OPENAI_API_KEY"\nwatch = ["gpt-image-2"]\n'
@@ -328,3 +329,54 @@ def test_a_route_may_say_how_long_a_probe_may_take(settings_of: Load) -> None:
     assert plain.deadline is None  # the surface's own
     route = settings_of('[routes.openai]\ntimeout = "20s"\n' + KEY).routes["openai"]
     assert route.deadline == 20.0
+
+
+ADDRESS = "postgresql://monitor:FAKE-password-0001@db.example/monitor?sslmode=require"
+
+
+def with_database(named: str) -> str:
+    return f'[monitor]\ndatabase = "{named}"\n{KEY}'
+
+
+def test_a_server_is_named_by_reference_and_shown_without_its_password(
+    settings_of: Load, environ: dict[str, str]
+) -> None:
+    environ["DATABASE_URL"] = ADDRESS
+    settings = settings_of(with_database("env:DATABASE_URL"))
+    assert settings.database == Server(ADDRESS)
+    assert f"{settings.database}" == "postgresql://db.example/monitor"
+    assert "FAKE-password" not in f"{settings!r} {show(settings)}"
+    assert show(settings)["database"] == "postgresql://db.example/monitor"
+
+
+def test_a_server_without_a_password_may_stand_in_the_file(settings_of: Load) -> None:
+    settings = settings_of(with_database("postgres://db.example:6432/monitor"))
+    assert settings.database == Server("postgres://db.example:6432/monitor")
+
+
+def test_the_database_is_looked_for_also_where_no_secret_is(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "access-monitor.toml"
+    path.write_text(with_database("env:DATABASE_URL").replace("OPENAI_API_KEY", "NOT_THERE"))
+    with pytest.raises(SettingsError, match=r'line 2: .* "DATABASE_URL" is not set'):
+        load(path, environ, secrets=False)
+    with pytest.raises(SettingsError, match=r'monitor.database: .* "DATABASE_URL" is not set'):
+        named_database(path, environ)
+    environ["DATABASE_URL"] = ADDRESS
+    assert load(path, environ, secrets=False).database == Server(ADDRESS)
+    assert named_database(path, environ) == Server(ADDRESS)
+
+
+@pytest.mark.parametrize(
+    "address", ["mysql://db.example/monitor", "postgresql://[db.example/monitor"]
+)
+def test_what_is_no_address_is_not_shown(
+    settings_of: Load, environ: dict[str, str], address: str
+) -> None:
+    environ["DATABASE_URL"] = address
+    with pytest.raises(
+        SettingsError, match=r"must be a PostgreSQL: what .* names is no"
+    ) as refused:
+        settings_of(with_database("env:DATABASE_URL"))
+    assert "db.example" not in str(refused.value)

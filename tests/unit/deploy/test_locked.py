@@ -47,6 +47,16 @@ def test_a_package_of_the_lock_comes_with_what_it_needs(needed):
     assert names(needed(LOCK, "tool")) == ["beta", "gamma-x", "rest", "tool"]
 
 
+def test_what_several_need_comes_once(needed):
+    assert names(needed(LOCK, "the-project", "tool")) == [
+        "alpha",
+        "beta",
+        "gamma-x",
+        "rest",
+        "tool",
+    ]
+
+
 def test_entries_are_printed_whole_with_marker_and_hashes(needed):
     assert needed(LOCK, "beta")[0] == LOCK[LOCK.index("beta") : LOCK.index("gamma-x")]
 

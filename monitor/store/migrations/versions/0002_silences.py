@@ -1,8 +1,12 @@
 """Silences: the table of them, whose silence hid a notification, and the words of their ends."""
 
+from typing import Literal
+
 import sqlalchemy as sa
 from alembic import op
-from sqlmodel.sql.sqltypes import AutoString, UTCDateTime
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+from monitor.store.column_types import NUMBER, TEXT
 
 revision = "0002"
 down_revision = "0001"
@@ -67,12 +71,15 @@ DELIVERY = ("pending", "delivered", "dead", "silenced")
 
 
 def upgrade() -> None:
+    # SQLite alters a table by making it anew
+    on_sqlite = op.get_bind().dialect.name == "sqlite"
+    recreate: Literal["always", "never"] = "always" if on_sqlite else "never"
     op.create_table(
         "silences",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("patterns", AutoString(), nullable=False),
-        sa.Column("reason", AutoString(), nullable=False),
-        sa.Column("by", AutoString(), nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
+        sa.Column("patterns", TEXT, nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
+        sa.Column("by", TEXT, nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("expires_at", UTCDateTime(), nullable=False),
         sa.Column("ended_at", UTCDateTime(), nullable=True),
@@ -85,14 +92,15 @@ def upgrade() -> None:
         "silences",
         ["id"],
         sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
     )
     with op.batch_alter_table(
-        "events", recreate="always", table_kwargs={"sqlite_autoincrement": True}
+        "events", recreate=recreate, table_kwargs={"sqlite_autoincrement": True}
     ) as batch:
         takes(batch, "events", "kind", EVENTS)
         takes(batch, "events", "reason", REASONS)
-    with op.batch_alter_table("notifications", recreate="always") as batch:
-        batch.add_column(sa.Column("silence_id", sa.Integer(), nullable=True))
+    with op.batch_alter_table("notifications", recreate=recreate) as batch:
+        batch.add_column(sa.Column("silence_id", NUMBER, nullable=True))
         takes(batch, "notifications", "state", DELIVERY)
         batch.create_check_constraint(
             op.f("ck_notifications_silenced"),
@@ -105,6 +113,7 @@ def upgrade() -> None:
             "ix_notifications_silenced",
             ["silence_id"],
             sqlite_where=sa.text("silence_id IS NOT NULL"),
+            postgresql_where=sa.text("silence_id IS NOT NULL"),
         )
 
 

@@ -1,0 +1,181 @@
+"""PostgreSQL by psycopg: connections, and queries in the form that both databases know.
+
+Nothing here outlives a transaction but the time zone, which PgBouncer keeps for each client: it may share
+server connections between transactions. Therefore no prepared statements, and no locks of a session.
+"""
+
+import atexit
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from monitor.access.databases import Server
+from monitor.store.connections import Connection, Rows
+from monitor.store.errors import BUSY_TIMEOUT, StoreError, one_line, require_head
+
+try:
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+except ImportError as error:
+    raise StoreError(
+        f"PostgreSQL needs another package ({error}): pip install 'access-monitor[postgres]'"
+    ) from error
+
+#: What is asked of a connection unless the address says otherwise. One that is cut is noticed within 20 s.
+_USUAL = {
+    "connect_timeout": f"{BUSY_TIMEOUT:.0f}",
+    "application_name": "access-monitor",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "2",
+    "tcp_user_timeout": "20000",
+}
+#: Connections that are kept for the next reads of this process.
+_IDLE_MOST = 4
+
+_BEGIN = """
+    BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+    SELECT version_num FROM alembic_version
+"""
+_BEGIN_WRITING = f"""
+    BEGIN; SET LOCAL lock_timeout = '{BUSY_TIMEOUT:.0f}s';
+    SELECT version_num FROM alembic_version
+"""
+#: Text in quotes, a sign that psycopg reads, or a placeholder of SQLite's.
+_SIGNS = re.compile(r"'(?:[^']|'')*'|%|\?|(?<![:\w]):([a-z_][a-z_0-9]*)")
+
+_idle: dict[Server, deque[psycopg.Connection[Any]]] = {}
+
+
+@atexit.register
+def _close_idle() -> None:
+    for kept in _idle.values():
+        while kept:
+            kept.pop().close()
+
+
+def connect(server: Server, *, autocommit: bool = False) -> psycopg.Connection[Any]:
+    """A new connection, whose times are UTC. Raises psycopg's errors."""
+    given = conninfo_to_dict(server.reveal())
+    address = make_conninfo(
+        server.reveal(), **{name: usual for name, usual in _USUAL.items() if name not in given}
+    )
+    connection = psycopg.connect(address, autocommit=True, prepare_threshold=None)
+    connection.execute("SET TIME ZONE 'UTC'")
+    connection.autocommit = autocommit
+    return connection
+
+
+@contextmanager
+def reading(server: Server) -> Iterator[Connection]:
+    """As `connections.reading`."""
+    with _transaction(server, _BEGIN) as connection:
+        yield _Translating(connection)
+
+
+@contextmanager
+def writing(server: Server) -> Iterator[Connection]:
+    """As `connections.writing`; other writers are not kept out."""
+    with _transaction(server, _BEGIN_WRITING) as connection:
+        yield _Translating(connection)
+        connection.execute("COMMIT")
+
+
+@contextmanager
+def _transaction(server: Server, begin: str) -> Iterator[psycopg.Connection[Any]]:
+    kept = _idle.setdefault(server, deque(maxlen=_IDLE_MOST))
+    with errors(server):
+        connection, found = _begun(server, kept, begin)
+        try:
+            require_head(server, found)
+            yield connection
+            if connection.info.transaction_status:
+                connection.execute("ROLLBACK")
+        except BaseException:
+            connection.close()
+            raise
+        if len(kept) < _IDLE_MOST:
+            kept.append(connection)
+        else:
+            connection.close()
+
+
+def _begun(
+    server: Server, kept: "deque[psycopg.Connection[Any]]", begin: str
+) -> tuple[psycopg.Connection[Any], str | None]:
+    """A connection in a transaction, and the revision of the tables."""
+    while True:
+        try:
+            connection, used = kept.pop(), True
+        except IndexError:
+            connection, used = connect(server, autocommit=True), False
+        connection.row_factory = _rows
+        try:
+            cursor = connection.execute(begin.encode())
+            while cursor.nextset():
+                pass
+            row = cursor.fetchone()
+            return connection, str(row[0]) if row else None
+        except psycopg.errors.UndefinedTable:
+            connection.execute("ROLLBACK")
+            return connection, None
+        except psycopg.Error:
+            connection.close()
+            if not used:  # one that was kept may be of a server that is gone
+                raise
+
+
+@contextmanager
+def errors(server: Server) -> Iterator[None]:
+    """Turn psycopg's exceptions into a StoreError that names the database and the cause."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise StoreError(f"{server}: {one_line(str(error))}") from error
+    except (ValueError, TypeError, LookupError) as error:
+        raise StoreError(f"{server}: the database is damaged (a value cannot be read)") from error
+
+
+class _Translating:
+    """A connection that takes SQLite's placeholders."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = (), /) -> Rows:
+        return self._connection.execute(_translated(sql), values)
+
+
+@lru_cache(maxsize=256)
+def _translated(sql: str) -> bytes:
+    def sign(found: re.Match[str]) -> str:
+        text = found.group()
+        if text == "?":
+            return "%s"
+        return f"%({found[1]})s" if found[1] else text.replace("%", "%%")
+
+    return _SIGNS.sub(sign, sql).encode()
+
+
+def _rows(cursor: psycopg.Cursor[Any]) -> Any:
+    """Rows whose columns have positions and names, as SQLite's."""
+    return _form(tuple(column.name for column in cursor.description or ()))
+
+
+@lru_cache(maxsize=256)
+def _form(names: tuple[str, ...]) -> type[tuple[Any, ...]]:
+    places = {name: database for database, name in enumerate(names)}
+
+    class Found(tuple[Any, ...]):
+        __slots__ = ()
+
+        def keys(self) -> tuple[str, ...]:
+            return names
+
+        def __getitem__(self, column: Any) -> Any:
+            return tuple.__getitem__(self, places.get(column, column))
+
+    return Found

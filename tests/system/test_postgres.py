@@ -1,0 +1,83 @@
+"""A daemon on a PostgreSQL that goes away while a gate opens, and comes back."""
+
+import signal
+
+import pytest
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+
+PASSWORD = "FAKE-database-password-0001"
+KEYS = 3
+
+
+def scenario(*, opened: bool) -> str:
+    gate = '[keys.gate]\nopen = "always"\n' if opened else ""
+    return 'name = "server"\n' + "".join(
+        f'[[keys]]\nname = "key-{n}"\nsecret = "sk-sim-FAKE-{n}-0001"\norganization = "org-{n}"\n{gate}'
+        for n in range(KEYS)
+    )
+
+
+async def test_what_opens_while_the_server_is_away_is_told_once_and_no_text_has_its_password(
+    lab, fast, fault
+):
+    await lab.open_ends()
+    await lab.simulate(scenario(opened=False))
+    named = lab.start_server()
+    lab.environ["DATABASE_URL"] = lab.server.url().replace("monitor@", f"monitor:{PASSWORD}@")
+    lab.environ |= {f"KEY_{n}": f"sk-sim-FAKE-{n}-0001" for n in range(KEYS)}
+    lab.settings.write_text(
+        f'[monitor]\ndatabase = "{named}"\nlog_format = "json"\n'
+        f'[routes.sim]\nbase_url = "{lab.base_url}"\ncontract = "direct"\nrate = 500.0\n'
+        '[[channels]]\nname = "slack"\nurl = "env:SLACK_URL"\n'
+        + "".join(
+            f'[[keys]]\nname = "key-{n}"\nsecret = "env:KEY_{n}"\norganization = "org-{n}"\n'
+            'route = "sim"\nwatch = ["gpt-image-2"]\n'
+            for n in range(KEYS)
+        )
+        + fast
+    )
+    config = ["--config", str(lab.settings)]
+    daemon = await lab.daemon()
+    await lab.told("unverified", count=KEYS)
+    said = []
+    for round_ in range(1, 3):
+        lab.server.stop(signal.SIGQUIT)  # as if it had been killed
+        await lab.until(
+            lambda times=round_: len(lab.logged("database_refuses")) >= times, "it to be noticed"
+        )
+        if round_ == 1:
+            await lab.replay(scenario(opened=True))
+        for command in ("status", "healthcheck", "history"):
+            answer = await lab.call(command, *config)
+            said.append(answer.out + answer.err)
+            assert answer.status == 1, answer
+            assert "Traceback" not in said[-1]
+        lab.server.start()
+        await lab.until(
+            lambda times=round_: len(lab.logged("database_accepts_again")) >= times, "it to go on"
+        )
+    await lab.told("available", count=KEYS)
+    for command in ("status", "healthcheck", "history", "config show", "config check"):
+        answer = await lab.call(*command.split(), *config)
+        said.append(answer.out + answer.err)
+        assert answer.status == 0, answer
+    daemon.send_signal(signal.SIGTERM)
+    assert await daemon.wait() == 0
+
+    moves = [(row["target"], row["to"]) for row in await lab.history() if row["to"]]
+    assert sorted(moves) == sorted(
+        (f"key-{n}/gpt-image-2:images", state)
+        for n in range(KEYS)
+        for state in ("unverified", "propagating", "available")
+    )
+    texts = [*said, (lab.folder / "run.log").read_text(), *(one.text for one in lab.slack.arrivals)]
+    assert not [text for text in texts if PASSWORD in text]
+    owed = {id_ for (id_,) in lab.ask("SELECT event_id FROM notifications")}
+    assert owed == set(lab.slack.ids)
+    fault(
+        "the PostgreSQL server killed and started again while gates open", 2,
+        "what was learned is written when it is back; each transition is recorded and told once",
+        f"{len(moves)} transitions scripted and recorded, {len(owed)} events told,"
+        f" {len(lab.slack.ids) - len(set(lab.slack.ids))} twice",
+    )  # fmt: skip
