@@ -1,6 +1,7 @@
-"""`run`, `declare`, `probe` and `backup`: the daemon, what it is told, and a copy of what it knows."""
+"""`run`, `declare`, `probe`, `backup`, `migrate-to`: the daemon, what it is told, a copy of what it knows."""
 
 import asyncio
+import os
 import resource
 from datetime import UTC, datetime
 from pathlib import Path
@@ -261,3 +262,40 @@ def backup(
         except DestinationError as error:
             fail(str(error))
     note(f"{settings.database} is copied to {file}")
+
+
+def migrate_to(
+    address: Annotated[
+        str,
+        typer.Argument(
+            metavar="ADDRESS",
+            help="The PostgreSQL: a reference such as env:DATABASE_URL, or postgresql://HOST/NAME"
+            " without a password.",
+        ),
+    ],
+    config: ConfigOption = None,
+) -> None:
+    """Copy a stopped monitor's SQLite to a PostgreSQL, whole, and compare each row.
+
+    What is there is replaced if it is an earlier copy, and left alone if a daemon has used it. Then
+    name it in the settings, [monitor] database, and start the daemon.
+    """
+    from monitor.config import server_at
+    from monitor.store.copying import copy_to
+    from monitor.store.errors import DestinationError
+
+    settings = load_settings(config, reading=True)
+    if isinstance(settings.database, Server):
+        fail(f"{settings.database} is a PostgreSQL; to copy one, use pg_dump")
+    try:
+        server, _ = server_at(address, os.environ, Path.cwd())
+    except ValueError as error:
+        fail(f"ADDRESS {error}")
+    with plain_errors():
+        try:
+            copied = copy_to(settings.database, server)
+        except DestinationError as error:
+            fail(str(error))
+    rows = ", ".join(f"{number:,} {name}" for name, number in copied.items() if number)
+    note(f"{settings.database} is copied to {server}: {rows or 'no rows'}; all compared")
+    note(f'next: [monitor] database = "{address}", then start the daemon')

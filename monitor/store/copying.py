@@ -1,0 +1,106 @@
+"""Copies a stopped monitor from a file to a PostgreSQL, whole and verified."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, inspect, select, text
+
+from monitor.access.databases import Server
+from monitor.store import tables
+from monitor.store.database import migrate, writing_engine
+from monitor.store.database_files import FileLock, as_store_errors
+from monitor.store.errors import DestinationError, StoreError, require
+from monitor.store.ownership import writing_alone
+
+#: Rows that are read at once.
+_CHUNK = 5000
+
+
+def copy_to(source: Path, destination: Server) -> dict[str, int]:
+    """Copy all tables in one transaction, compare each row, and return the number of rows by table.
+
+    The destination is empty, or has an earlier copy, which is replaced. Both are kept from daemons meanwhile.
+    Raises DestinationError when a daemon has used it, and StoreError when a database cannot be read or
+    written, a daemon has one of them, or the copy differs: nothing is changed then.
+    """
+    require(source)
+    lock = FileLock(source)
+    try:
+        migrate(source)
+        with (
+            as_store_errors(source),
+            closing(writing_engine(source).connect()) as original,
+            writing_alone(destination) as copy,
+        ):
+            _require_unused(original, copy, destination)
+            return {table.name: _copy(original, copy, table) for table in _copied()}
+    finally:
+        lock.release()
+
+
+def _copied() -> list[Table]:
+    """The tables, each after those that it refers to. Who owns a database is no part of it."""
+    return [one for one in tables.metadata.sorted_tables if one is not tables.fences]
+
+
+def _require_unused(original: Connection, copy: Connection, destination: Server) -> None:
+    """Refuse what another daemon than the copied one wrote."""
+    started = select(tables.daemon.c.started_at)
+    used = copy.execute(started).scalar_one_or_none()
+    if used is not None and used != original.execute(started).scalar_one_or_none():
+        raise DestinationError(
+            f"{destination}: a daemon has used this database; name one that is empty"
+        )
+    for table in reversed(_copied()):
+        copy.execute(table.delete())
+
+
+def _copy(original: Connection, copy: Connection, table: Table) -> int:
+    columns = ", ".join(f'"{column.name}"' for column in table.columns)
+    driver = copy.connection.driver_connection
+    assert driver is not None  # noqa: S101  it is None only once the connection was given back
+    with (
+        driver.cursor() as cursor,
+        cursor.copy(f"COPY {table.name} ({columns}) FROM STDIN") as into,
+    ):
+        for row in _rows(original, table):
+            into.write_row(tuple(row))
+    if "id" in table.columns and table is not tables.daemon:
+        _continue_numbers(original, copy, table)
+    count, digest = _digest(copy, table)
+    if (count, digest) != _digest(original, table):
+        raise StoreError(f"{table.name}: the copy differs from the original")
+    return count
+
+
+def _continue_numbers(original: Connection, copy: Connection, table: Table) -> None:
+    """Let new rows have higher numbers than any before, those of deleted rows included."""
+    last = original.execute(select(func.max(table.c.id))).scalar() or 0
+    if inspect(original).has_table("sqlite_sequence"):
+        query = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+        last = max(last, original.execute(query, {"name": table.name}).scalar() or 0)
+    if last and table is not tables.holds:  # those have numbers of the ledger
+        sequence = text("SELECT setval(pg_get_serial_sequence(:name, 'id'), :last)")
+        copy.execute(sequence, {"name": table.name, "last": last})
+
+
+def _digest(connection: Connection, table: Table) -> tuple[int, str]:
+    """The number of rows, and a digest of all values in the order of the primary key."""
+    digest, count = hashlib.sha256(), 0
+    for row in _rows(connection, table):
+        digest.update(repr(tuple(map(_plain, row))).encode())
+        count += 1
+    return count, digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _rows(connection: Connection, table: Table) -> Iterator[Any]:
+    query = select(table).order_by(*table.primary_key.columns)
+    with connection.execute(query.execution_options(yield_per=_CHUNK)) as result:
+        yield from result

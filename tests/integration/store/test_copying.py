@@ -1,0 +1,108 @@
+"""From a file to a PostgreSQL: all of it, compared, and again if need be."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from postgres_server import PostgresServer
+
+from monitor.access.databases import Server
+from monitor.access.holds import Posting, Reservation
+from monitor.store import postgres, queries, status_queries
+from monitor.store.copying import copy_to
+from monitor.store.errors import DestinationError, LockedError, StoreError
+from monitor.store.inbox import submit
+from monitor.store.metric_queries import figures
+from monitor.store.recorder import Recorder
+from monitor.store.records import Change
+from monitor.store.target_record import target_record
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def destination(server: PostgresServer) -> Iterator[Server]:
+    name = f"test-{uuid4().hex[:12]}"
+    yield Server(server.make(name))
+    server.drop(name)
+
+
+@pytest.fixture
+async def stopped(path, clock, make) -> AsyncIterator[None]:
+    """A monitor that knows a little of everything, and is stopped."""
+    recorder = await Recorder.open(path, clock=clock)
+    await recorder.register([make.target(), make.target(key="é-\t\\N")])
+    for number in range(5):
+        changed = make.change(make.target(), "ops", "mail")
+        await recorder.write([changed, make.spent(0.01 + number / 3)])
+        clock.move(seconds=0.123457)
+    hold = Reservation(1, "acme-prod/x", "acme-prod", clock.now.date(), 0.1)
+    await recorder.write([Change(posting=Posting(held=(hold,)))])
+    item = submit(path, "silence", {"words": "tab\t and \\ and 'quotes'\n"}, clock.now)
+    expires_at = clock.now + timedelta(hours=1)
+    await recorder.silences.make(["*/*"], "a reason", "who", expires_at, item=item)
+    await recorder.write([make.change(make.target(), "ops")])
+    await recorder.aclose()
+
+
+def seen(place, clock, make) -> list[object]:
+    """All that anybody reads."""
+    name = make.target().name
+    of_daemon = status_queries.status(place, now=clock.now)
+    return [
+        of_daemon, queries.history(place), queries.alerts(place), queries.names(place),
+        queries.silences(place, clock.now), queries.spent_by_key(place), figures(place, (), ()).spent,
+        target_record(place, name), queries.routes(place, since=clock.now - timedelta(days=1)),
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("stopped")
+async def test_all_that_is_read_is_the_same_and_numbers_go_on(path, destination, clock, make):
+    copied = copy_to(path, destination)
+    assert {name: copied[name] for name in ("events", "notifications", "targets", "holds")} == {
+        "events": 6, "notifications": 11, "targets": 2, "holds": 1,
+    }  # fmt: skip
+    assert seen(destination, clock, make) == seen(path, clock, make)
+    assert copy_to(path, destination) == copied, "it can be done again"
+    recorder = await Recorder.open(destination, clock=clock)
+    await recorder.register([make.target()])
+    assert await recorder.write([make.change(make.target(), "ops")]) == [7]
+    assert submit(destination, "retry", {}, clock.now) == 2
+    await recorder.aclose()
+    assert len(queries.history(destination)) == 7
+    with pytest.raises(DestinationError, match="a daemon has used this database"):
+        copy_to(path, destination)
+    assert len(queries.history(destination)) == 7
+
+
+@pytest.mark.usefixtures("stopped")
+async def test_neither_may_have_a_daemon(path, destination, clock):
+    recorder = await Recorder.open(path, clock=clock)
+    with pytest.raises(LockedError, match="another instance has this database open"):
+        copy_to(path, destination)
+    await recorder.aclose()
+    recorder = await Recorder.open(destination, clock=clock)
+    with pytest.raises(LockedError, match="another instance has this database"):
+        copy_to(path, destination)
+    await recorder.aclose()
+
+
+@pytest.mark.usefixtures("stopped")
+async def test_a_copy_that_differs_is_refused_and_leaves_what_was_there(path, destination):
+    copied = copy_to(path, destination)
+    with postgres.connect(destination, autocommit=True) as connection:
+        connection.execute(
+            """
+            CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql
+            AS $$ BEGIN NEW.facts = '{}'; RETURN NEW; END $$
+            """
+        )
+        connection.execute(
+            "CREATE TRIGGER spoil BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION spoil()"
+        )
+    before = queries.history(destination)
+    with pytest.raises(StoreError, match="events: the copy differs from the original"):
+        copy_to(path, destination)
+    assert queries.history(destination) == before
+    assert len(before) == copied["events"]
