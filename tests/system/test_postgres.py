@@ -2,12 +2,17 @@
 
 import signal
 
+import httpx
 import pytest
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 PASSWORD = "FAKE-database-password-0001"
 KEYS = 3
+PAGES = (
+    "", "target?name=key-0/gpt-image-2:images", "propagation", "notifications", "silences", "metrics",
+    "api/v1/status", "api/v1/history", "api/v1/routes", "api/v1/propagation", "api/v1/notifications",
+)  # fmt: skip
 
 
 def scenario(*, opened: bool) -> str:
@@ -40,6 +45,7 @@ async def test_what_opens_while_the_server_is_away_is_told_once_and_no_text_has_
     config = ["--config", str(lab.settings)]
     daemon = await lab.daemon()
     await lab.told("unverified", count=KEYS)
+    page, address = await lab.page()
     said = []
     for round_ in range(1, 3):
         lab.server.stop(signal.SIGQUIT)  # as if it had been killed
@@ -53,11 +59,23 @@ async def test_what_opens_while_the_server_is_away_is_told_once_and_no_text_has_
             said.append(answer.out + answer.err)
             assert answer.status == 1, answer
             assert "Traceback" not in said[-1]
+        async with httpx.AsyncClient(base_url=address, trust_env=False) as browser:
+            seen = {path: await browser.get(path) for path in PAGES}
+        assert {path: one.status_code for path, one in seen.items()} == dict.fromkeys(PAGES, 503)
+        said += [one.text for one in seen.values()]
         lab.server.start()
         await lab.until(
             lambda times=round_: len(lab.logged("database_accepts_again")) >= times, "it to go on"
         )
     await lab.told("available", count=KEYS)
+    async with httpx.AsyncClient(base_url=address, trust_env=False) as browser:
+        seen = {path: await browser.get(path) for path in PAGES}
+    assert {path: one.status_code for path, one in seen.items()} == dict.fromkeys(PAGES, 200)
+    said += [one.text for one in seen.values()]
+    assert 'state="available"} 1' in seen["metrics"].text
+    page.send_signal(signal.SIGTERM)
+    assert await page.wait() == 0
+    said.append((lab.folder / "web.log").read_text())
     for command in ("status", "healthcheck", "history", "config show", "config check"):
         answer = await lab.call(*command.split(), *config)
         said.append(answer.out + answer.err)
