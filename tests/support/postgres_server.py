@@ -6,8 +6,11 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 
@@ -28,11 +31,10 @@ def binaries() -> Path:
 class PostgresServer:
     """One server with its data in a folder of its own; it listens on a socket there, and on no port."""
 
-    def __init__(self, *, durable: bool = False, port: int | None = None) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
         self._programs = binaries()
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
         self._data = self.folder / "data"
-        self._port = port
         # it refuses to run as root
         self._user = {"user": "nobody"} if os.geteuid() == 0 else {}
         if self._user:
@@ -43,19 +45,23 @@ class PostgresServer:
                   "--locale=C.UTF-8", "--no-sync", "--no-instructions")  # fmt: skip
         self.start()
 
-    def url(self, database: str = "postgres") -> str:
-        """The address of one of its databases."""
-        if self._port:
-            return f"postgresql://monitor@127.0.0.1:{self._port}/{database}"
-        return f"postgresql://monitor@/{database}?host={self.folder}"
+    def url(self, *, search_path: str = "public", port: int | None = None) -> str:
+        """The address of its database, or of one schema of it; through a port that passes it on."""
+        host = f"127.0.0.1&port={port}" if port else self.folder
+        return f"postgresql://monitor@/postgres?host={host}&options=-csearch_path%3D{search_path}"
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        where = ["-c", "listen_addresses="]
-        if self._port:
-            where = ["-c", "listen_addresses=127.0.0.1", "-p", str(self._port)]
-        command = [self._programs / "postgres", "-D", self._data, "-k", self.folder, *where]
-        command += ["-c", "max_connections=50", "-c", "timezone=Asia/Tokyo", *self._options]
+        command = [self._programs / "postgres", "-D", self._data, "-k", self.folder]
+        command += [
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "max_connections=500",
+            "-c",
+            "timezone=Asia/Tokyo",
+            *self._options,
+        ]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **self._user)
         until = time.monotonic() + 60
@@ -75,16 +81,17 @@ class PostgresServer:
         self._process.send_signal(sign)
         self._process.wait(60)
 
-    def make(self, database: str) -> str:
-        """A new database, and its address."""
+    @contextmanager
+    def empty(self) -> Iterator[str]:
+        """The address of an empty schema, which is gone afterwards: a database takes longer to make."""
+        name = f"test_{uuid4().hex[:12]}"
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{database}"')
-        return self.url(database)
-
-    def drop(self, database: str) -> None:
-        """Remove a database, whoever is connected."""
-        with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE "{database}" WITH (FORCE)')
+            connection.execute(f"CREATE SCHEMA {name}")
+        try:
+            yield self.url(search_path=name)
+        finally:
+            with psycopg.connect(self.url(), autocommit=True) as connection:
+                connection.execute(f"DROP SCHEMA {name} CASCADE")
 
     def close(self) -> None:
         """End it, and remove its data."""

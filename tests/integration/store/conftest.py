@@ -6,7 +6,6 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from postgres_server import PostgresServer
@@ -143,10 +142,8 @@ def place(request: pytest.FixtureRequest) -> Iterator[Database]:
     if request.param == "SQLite":
         yield request.getfixturevalue("path")
         return
-    server = request.getfixturevalue("server")
-    name = f"test-{uuid4().hex[:12]}"
-    yield Server(server.make(name))
-    server.drop(name)
+    with request.getfixturevalue("server").empty() as address:
+        yield Server(address)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 from postgres_server import PostgresServer
@@ -23,9 +22,8 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def destination(server: PostgresServer) -> Iterator[Server]:
-    name = f"test-{uuid4().hex[:12]}"
-    yield Server(server.make(name))
-    server.drop(name)
+    with server.empty() as address:
+        yield Server(address)
 
 
 @pytest.fixture

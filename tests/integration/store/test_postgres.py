@@ -4,7 +4,6 @@ import asyncio
 import signal
 import sys
 from collections.abc import Iterator
-from uuid import uuid4
 
 import pytest
 from alembic import command
@@ -23,9 +22,8 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def place(server: PostgresServer) -> Iterator[Server]:
-    name = f"test-{uuid4().hex[:12]}"
-    yield Server(server.make(name))
-    server.drop(name)
+    with server.empty() as address:
+        yield Server(address)
 
 
 @pytest.fixture
@@ -86,7 +84,7 @@ async def test_who_lost_the_database_records_nothing_more_and_says_so(
 async def test_what_is_learned_while_the_server_is_away_is_written_when_it_is_back(clock, make):
     server = PostgresServer(durable=True)
     try:
-        place = Server(server.make("monitor"))
+        place = Server(server.url())
         recorder = await Recorder.open(place, clock=clock)
         await recorder.register([make.target()])
         assert await recorder.write([make.change(make.target(), "ops")]) == [1]
@@ -113,10 +111,9 @@ async def test_what_is_learned_while_the_server_is_away_is_written_when_it_is_ba
 async def test_a_commit_without_an_answer_is_neither_lost_nor_made_twice(
     server, proxy, clock, make, ask, place, heard
 ):
-    name = str(place).rpartition("/")[2]
-    recorder = await Recorder.open(
-        Server(f"postgresql://monitor@127.0.0.1:{proxy.port}/{name}"), clock=clock
-    )
+    (schema,) = ask("SELECT current_schema()")
+    through = Server(server.url(search_path=schema[0], port=proxy.port))
+    recorder = await Recorder.open(through, clock=clock)
     await recorder.register([make.target()])
     proxy.heard = heard
     for number in range(1, 6):
@@ -148,20 +145,19 @@ async def test_migrations_make_the_tables_that_a_new_database_has(server, place)
             }  # fmt: skip
 
     database.migrate(place)
-    name = f"test-{uuid4().hex[:12]}"
-    migrated = Server(server.make(name))
     config = database._config()
-    with database.writing_engine(migrated).begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        connection.exec_driver_sql(
-            "INSERT INTO events (kind, at, reason, facts)"
-            " VALUES ('offline', '2026-11-20 12:00:00+00', 'all_routes_fail', '{}')"
-        )
-    assert database.migrate(migrated) == "0001"
-    assert len(queries.history(migrated)) == 1
-    assert tables(migrated) == tables(place)
-    server.drop(name)
+    with server.empty() as address:
+        migrated = Server(address)
+        with database.writing_engine(migrated).begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0001")
+            connection.exec_driver_sql(
+                "INSERT INTO events (kind, at, reason, facts)"
+                " VALUES ('offline', '2026-11-20 12:00:00+00', 'all_routes_fail', '{}')"
+            )
+        assert database.migrate(migrated) == "0001"
+        assert len(queries.history(migrated)) == 1
+        assert tables(migrated) == tables(place)
 
 
 async def test_many_that_make_the_tables_at_once_make_them_once(place):
