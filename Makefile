@@ -28,7 +28,7 @@ run: $(READY) ## the monitor itself, with access-monitor.toml or OPENAI_API_KEY
 	@$(BIN)/access-monitor run
 
 test: $(READY) ## unit and integration tests and a dozen of the installed command
-	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not system"
+	@$(BIN)/python -m pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist worksteal -m "not system"
 
 # They wait for processes much of their time: twice as many as there are cores keep those busy.
 SPREAD = -n $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )) --dist worksteal

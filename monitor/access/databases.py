@@ -1,38 +1,59 @@
 """Where a database is: in a file of SQLite, or on a server of PostgreSQL."""
 
+import re
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 #: What the address of a PostgreSQL begins with (libpq, 34.1.1.2 Connection URIs).
 SCHEMES = ("postgresql://", "postgres://")
+#: Signs that end a user and password in some readers and not in others, if they are not encoded.
+_AMBIGUOUS = re.compile(r"[/?#\[\]\s]|%(?![0-9A-Fa-f]{2})")
 
 
 class Server:
-    """A database of a PostgreSQL server. As text it is its address without user and password."""
+    """A database of a PostgreSQL server. As text it is its address without user, password and parameters."""
 
-    __slots__ = ("_url",)
+    __slots__ = ("_text", "_url", "passwords")
 
     def __init__(self, url: str) -> None:
-        """Take an address as libpq takes it. Raises ValueError when it is none."""
-        if not url.startswith(SCHEMES):
-            raise ValueError("no address of a PostgreSQL")
-        urlsplit(url)  # raises ValueError for what is no address at all
+        """Take an address as libpq takes it. Raises ValueError, with what is wrong, when it is none.
+
+        A password whose signs are not encoded is refused: libpq would take it, and another reader would
+        take a part of it for the host.
+        """
+        scheme = next((one for one in SCHEMES if url.startswith(one)), None)
+        if scheme is None:
+            raise ValueError("is no postgresql://USER@HOST/NAME")
+        user_info, at, _ = url.removeprefix(scheme).rpartition("@")
+        if at and _AMBIGUOUS.search(user_info):
+            raise ValueError(
+                "has a sign in its user or password that must be encoded, as %2F for /"
+            )
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise ValueError("is no postgresql://USER@HOST/NAME") from None
+        asked = parse_qs(parts.query)
         self._url = url
+        self._text = f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        #: all that is in the address; none may be shown
+        self.passwords = tuple(
+            word
+            for word in (
+                unquote(user_info.partition(":")[2]),
+                *asked.get("password", ()),
+                *asked.get("sslpassword", ()),
+            )
+            if word
+        )
 
     def reveal(self) -> str:
         """The address, which may hold a password; for the connection that needs it, never for a text."""
         return self._url
 
-    @property
-    def password(self) -> str:
-        """The password in the address; empty without one."""
-        user_info = urlsplit(self._url).netloc.rpartition("@")[0]
-        return unquote(user_info.partition(":")[2])
-
     def __str__(self) -> str:
-        parts = urlsplit(self._url)
-        return f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return self._text
 
     def __repr__(self) -> str:
         return f"Server({self})"

@@ -68,7 +68,8 @@ class ChannelWorker:
         self._one_round = asyncio.Lock()
         self._sends: set[asyncio.Task[None]] = set()
         self._claimed: deque[Group] = deque()
-        #: rows that failed and are still leased by this worker, because the outbox did not take the failure
+        #: rows that this worker may have leased itself: the outbox did not take that they failed, or a claim
+        #: ended without an answer
         self._leased: set[int] = set()
         self._stopping = self._halted = False
         #: loop time at which the service's pace allows the next message
@@ -235,8 +236,9 @@ class ChannelWorker:
         try:
             got, leased = map(set, await self._outbox.claim(ids, self._now() + lease))
             got |= leased & self._leased
-            self._leased -= got
+            self._leased -= set(ids)
         except BaseException:
+            self._leased.update(ids)  # perhaps: a claim may be made though its answer was cut off
             for group in groups:
                 self._waiting.retry(group, self._clock() + AGAIN_S)
             raise

@@ -277,7 +277,7 @@ def migrate_to(
 ) -> None:
     """Copy a stopped monitor's SQLite to a PostgreSQL, whole, and compare each row.
 
-    What is there is replaced if it is an earlier copy, and left alone if a daemon has used it. Then
+    What is there is replaced if it is an earlier copy, and left alone if it was used since. Then
     name it in the settings, [monitor] database, and start the daemon.
     """
     from monitor.config import server_at

@@ -128,11 +128,9 @@ def server_at(named: str, environ: Mapping[str, str], folder: Path) -> tuple[Ser
         address, what = secret.reveal(), f"what {shown(named)} names"
     try:
         server = Server(address)
-    except ValueError:
-        raise ValueError(
-            f"must be a PostgreSQL: {what} is no postgresql://USER@HOST/NAME"
-        ) from None
-    if server.password and address is named:
+    except ValueError as error:
+        raise ValueError(f"must be a PostgreSQL: {what} {error}") from None
+    if server.passwords and address is named:
         raise ValueError(
             "has a password, which has no place here: put the address into a variable, and name that:"
             " env:DATABASE_URL (if it was a real one, replace it: others may have seen it)"

@@ -36,7 +36,7 @@ def learn(redactor: Redactor, settings: Settings) -> None:
     keys = [key.secret.reveal() for key in settings.keys]
     if isinstance(settings.database, Server):
         urls.append(settings.database.reveal())
-        keys.append(settings.database.password)
+        keys += settings.database.passwords
     keys += [one.admin_key.reveal() for one in settings.organizations.values()]
     # with and without what all begin with
     signing = [one.reveal() for channel in settings.channels for one in channel.secrets]

@@ -22,6 +22,7 @@ from monitor.daemon.watches import Watch, Watches
 from monitor.oneshot.booking import (
     RESERVE,
     SPEND,
+    Reserved,
     booked,
     costs_of,
     joined,
@@ -29,7 +30,7 @@ from monitor.oneshot.booking import (
     take,
     wanted_of,
 )
-from monitor.store.errors import StoreError
+from monitor.store.errors import StoreError, UnansweredError
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change, InboxItem
 
@@ -228,15 +229,23 @@ class Payments:
             return False
         try:
             await self.recorder.write([change])
+        except UnansweredError:
+            # the command may have the money; if not, it is asked for again, and held twice for a while
+            if reserved:
+                self._lend(reserved)
+            raise
         except BaseException:
             self._ledger.unwritten(posting)
             for hold in reserved.holds if reserved else ():
                 self._ledger.dropped(hold)
             raise
         if reserved:
-            ends = asyncio.get_running_loop().time() + _LENT
-            self._lent += [(ends, hold) for hold in reserved.holds]
+            self._lend(reserved)
         return True
+
+    def _lend(self, reserved: Reserved) -> None:
+        ends = asyncio.get_running_loop().time() + _LENT
+        self._lent += [(ends, hold) for hold in reserved.holds]
 
     def _register(self, watch: Watch) -> None:
         """Register the target with the ledger again: its state, price or cadence may have changed."""

@@ -188,7 +188,8 @@ class Monitor:
         once. Raises ReloadError, with nothing changed, when the settings name another database, or when
         the database refuses writes.
         """
-        if settings.database != self._settings.database:
+        # a password may have changed: it is used from the next start on
+        if str(settings.database) != str(self._settings.database):
             raise ReloadError(
                 f"the database cannot change while it runs: {self._settings.database}; restart instead"
             )

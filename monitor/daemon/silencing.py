@@ -38,6 +38,7 @@ class Silencing:
 
     async def expire(self) -> None:
         """End the silences whose time is over, also those that ended while no daemon ran."""
+        await self.recorder.silences.refresh()
         for silence in self.recorder.silences.expired(self.clock.now()):
             await self._told(silence, Reason.SILENCE_EXPIRED)
 

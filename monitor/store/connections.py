@@ -97,13 +97,28 @@ def glob(database: Database, pattern: str) -> tuple[str, str]:
     if not isinstance(database, Server):
         # it differs from fnmatch only in the sign of a negated set
         return "GLOB", pattern.replace("[!", "[^")
-    signs = {"*": ".*", "?": "."}
     parts = re.findall(r"\[[!^]?\]?[^\]]*\]|.", pattern, re.DOTALL)
-    regex = "".join(
-        re.sub(r"^\[!", "[^", part) if len(part) > 1 else signs.get(part, re.escape(part))
-        for part in parts
-    )
+    regex = "".join(map(_regular, parts))
     return "~", f"^({regex})$"
+
+
+def _regular(part: str) -> str:
+    """A part of a pattern as a regular expression of PostgreSQL's, which finds what SQLite's GLOB finds."""
+    if part in "*?":
+        return {"*": ".*", "?": "."}[part]
+    if len(part) == 1:  # a set that does not end finds nothing
+        return "$." if part == "[" else re.escape(part)
+    inner = part[1:-1]
+    denied = inner[:1] in ("!", "^")
+    ranges = re.findall(r"(.)-(.)|(.)", inner[denied:], re.DOTALL)
+    signs = "".join(
+        f"\\U{ord(low or one):08x}-\\U{ord(high or one):08x}"
+        for low, high, one in ranges
+        if low <= high
+    )
+    if not signs:
+        return "." if denied else "$."
+    return f"[^{signs}]" if denied else f"[{signs}]"
 
 
 @contextmanager
@@ -186,7 +201,7 @@ def sqlite_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         refused = isinstance(error, PermissionError) or error.errno == errno.EROFS
         hint = (
-            "; let this user write there, or name another database: [monitor] database"
+            "; let this user write there, or name another place: [monitor] database"
             if refused
             else ""
         )

@@ -17,6 +17,12 @@ from monitor.store.ownership import writing_alone
 
 #: Rows that are read at once.
 _CHUNK = 5000
+#: What tells whether a database was used: every start is an event, and every command a request or spending.
+_TOLD = {
+    tables.events: (tables.events.c.id, tables.events.c.at, tables.events.c.kind),
+    tables.inbox: (tables.inbox.c.id, tables.inbox.c.created_at, tables.inbox.c.payload),
+    tables.spend: (tables.spend.c.key, tables.spend.c.day),
+}
 
 
 def copy_to(source: Path, destination: Server) -> dict[str, int]:
@@ -33,7 +39,7 @@ def copy_to(source: Path, destination: Server) -> dict[str, int]:
         with (
             as_store_errors(source),
             closing(writing_engine(source).connect()) as original,
-            writing_alone(destination) as copy,
+            writing_alone(destination, patient=True) as copy,
         ):
             _require_unused(original, copy, destination)
             return {table.name: _copy(original, copy, table) for table in _copied()}
@@ -47,13 +53,15 @@ def _copied() -> list[Table]:
 
 
 def _require_unused(original: Connection, copy: Connection, destination: Server) -> None:
-    """Refuse what another daemon than the copied one wrote."""
-    started = select(tables.daemon.c.started_at)
-    used = copy.execute(started).scalar_one_or_none()
-    if used is not None and used != original.execute(started).scalar_one_or_none():
-        raise DestinationError(
-            f"{destination}: a daemon has used this database; name one that is empty"
-        )
+    """Refuse to replace what is not in the original: a daemon or a command has used the destination."""
+    for table, columns in _TOLD.items():
+        query = select(*columns).order_by(*table.primary_key.columns)
+        known = {tuple(row) for row in original.execute(query)}
+        if any(tuple(row) not in known for row in copy.execute(query)):
+            raise DestinationError(
+                f"{destination}: this database was used since: its {table.name} are not those of the file."
+                " Name one that is empty"
+            )
     for table in reversed(_copied()):
         copy.execute(table.delete())
 

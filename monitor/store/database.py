@@ -28,6 +28,7 @@ from monitor.store.errors import (
     StoreError,
     read_only,
 )
+from monitor.store.fences import require_free
 from monitor.store.tables import metadata
 
 if TYPE_CHECKING:
@@ -139,8 +140,10 @@ def migrate(database: Database) -> str | None:
             backup(database, database.with_name(f"{database.name}.before-{HEAD}"))
         with engine.begin() as connection:
             _keep_others_out(connection)
-            if revision(connection) == HEAD:
-                return HEAD
+            if isinstance(database, Server):
+                if revision(connection) == HEAD:
+                    return HEAD
+                require_free(database, connection)  # a daemon of the older version may live
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             if _breaks_references(connection):

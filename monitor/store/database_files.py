@@ -52,8 +52,10 @@ def as_store_errors(database: Database) -> Iterator[None]:
 
 
 def cause(error: Exception) -> str:
-    """The database's own error text in one line, without the statement."""
-    return one_line(str(getattr(error, "orig", None) or error))
+    """The database's own error text in one line, without the statement and its values."""
+    own = getattr(error, "orig", None) or error
+    diagnosed = getattr(own, "diag", None)  # of psycopg: the words without the row
+    return one_line(getattr(diagnosed, "message_primary", None) or str(own))
 
 
 def make_file(path: Path) -> None:

@@ -27,6 +27,10 @@ class UnavailableError(StoreError):
     """The database is locked, full, read-only or damaged. The work is not at fault and may be retried."""
 
 
+class UnansweredError(UnavailableError):
+    """The connection was cut during the commit: the work is done or not, and who is told this cannot know."""
+
+
 class LockedError(StoreError):
     """Another process has the database: a daemon, or, for a moment, a command."""
 

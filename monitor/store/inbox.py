@@ -30,11 +30,12 @@ def submit(database: Database, kind: str, payload: Mapping[str, Any], now: datet
     return int(id_)
 
 
-def is_waiting(database: Database) -> bool:
-    """Whether a request was not taken yet. Raises StoreError as `submit` does."""
+def epoch_and_requests(database: Database) -> tuple[int, bool]:
+    """The epoch of the fence, and whether a request was not taken yet. Raises StoreError as `submit` does."""
     with reading(database) as connection:
-        query = "SELECT 1 FROM inbox WHERE taken_at IS NULL LIMIT 1"
-        return connection.execute(query).fetchone() is not None
+        query = "SELECT epoch, EXISTS (SELECT 1 FROM inbox WHERE taken_at IS NULL) FROM fences"
+        epoch, waiting = connection.execute(query).fetchone()
+        return epoch, bool(waiting)
 
 
 def submit_declaration(

@@ -1,43 +1,19 @@
 """Who writes to a database: one daemon at a time, and how each of the two databases sees to that."""
 
-import os
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Protocol
 
-import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from monitor.access.databases import Database, Server
+from monitor.store import fences
 from monitor.store.database import CommitWatch, migrate, writing_engine
 from monitor.store.database_files import DatabaseFiles, FileLock, as_store_errors, make_file
-from monitor.store.errors import BUSY_TIMEOUT, GoneError, LockedError
-from monitor.store.inbox import is_waiting
-from monitor.store.liveness import FRESH
-
-log = structlog.get_logger()
-
-# One row of `fences`. Its time is the server's: clocks of different machines are not compared.
-_MAKE = text("""
-    INSERT INTO fences (id, epoch, sequence, seen_at) VALUES (1, 0, 0, clock_timestamp())
-    ON CONFLICT DO NOTHING
-""")
-_ASK = text("""
-    SELECT holder, extract(epoch FROM clock_timestamp() - seen_at) AS age
-    FROM fences WHERE id = 1 FOR UPDATE
-""")
-_TAKE = text("""
-    UPDATE fences SET epoch = epoch + 1, sequence = 0, holder = :holder, seen_at = clock_timestamp()
-    WHERE id = 1 RETURNING epoch
-""")
-_ENTER = text("""
-    UPDATE fences SET sequence = sequence + 1, seen_at = clock_timestamp()
-    WHERE id = 1 AND epoch = :epoch RETURNING sequence
-""")
-_LEAVE = text("UPDATE fences SET holder = NULL WHERE id = 1 AND epoch = :epoch")
+from monitor.store.errors import GoneError, StoreError
+from monitor.store.inbox import epoch_and_requests
 
 
 class Ownership(Protocol):
@@ -54,6 +30,9 @@ class Ownership(Protocol):
 
         Raises GoneError when another has become the owner.
         """
+
+    def guarded(self, connection: Connection) -> AbstractContextManager[None]:
+        """End what is done meanwhile when the database does not answer for long."""
 
     def require(self) -> None:
         """Raise GoneError when what was opened is no longer the database, or another owns it."""
@@ -102,6 +81,10 @@ class FileOwnership:
         self._number += 1
         return self._number
 
+    def guarded(self, connection: Connection) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Do nothing: SQLite waits for a bounded time."""
+        return nullcontext()
+
     def require(self) -> None:
         """Raise GoneError when the file was deleted or replaced."""
         if self._files:
@@ -147,20 +130,25 @@ class ServerOwnership:
 
     def take(self, connection: Connection) -> None:
         """Begin the next epoch, unless the owner of the present one lives."""
-        _require_free(self._server, connection)
-        values = {"holder": _own_name()}
-        self._epoch = connection.execute(_TAKE, values).scalar_one()
+        fences.require_free(self._server, connection)
+        self._epoch = fences.take(connection)
 
     def opened(self) -> None:
         """Nothing is left to do."""
 
     def enter(self, connection: Connection) -> int:
         """Check the epoch."""
-        number = connection.execute(_ENTER, {"epoch": self._epoch}).scalar_one_or_none()
+        number = fences.enter(connection, self._epoch)
         if number is None:
             self._lost = True
             self.require()
         return int(number or 0)
+
+    def guarded(self, connection: Connection) -> AbstractContextManager[None]:
+        """Cut the connection: the server may hang, and its machine still acknowledge what is sent."""
+        from monitor.store import postgres
+
+        return postgres.cut_after(postgres.WRITE_MOST, connection.connection.driver_connection)
 
     def require(self) -> None:
         """Raise GoneError when another daemon has taken the database."""
@@ -174,33 +162,46 @@ class ServerOwnership:
         return None
 
     def has_requests(self) -> bool:
-        """Ask: nothing is written for that, as it would be in a transaction of the owner."""
-        return is_waiting(self._server)
+        """Ask, and whether it is still the owner: this writes nothing, as the writer would."""
+        try:
+            epoch, waiting = epoch_and_requests(self._server)
+        except StoreError:
+            return False  # the writer notices, and says so
+        self._lost |= epoch != self._epoch
+        return waiting
 
     def note(self, *, refusing: bool) -> None:
         """Do nothing: it could be noted in the database only."""
 
     def ending(self, connection: Connection) -> None:
         """Let another daemon have it at once."""
-        with suppress(SQLAlchemyError), connection.begin():
-            connection.execute(_LEAVE, {"epoch": self._epoch})
+        if connection.invalidated:
+            return  # the server is away, and a stop does not wait for it
+        with suppress(SQLAlchemyError), self.guarded(connection), connection.begin():
+            fences.leave(connection, self._epoch)
 
     def release(self) -> None:
         """Nothing is left to do: see `ending`."""
 
 
 @contextmanager
-def writing_alone(database: Database) -> Iterator[Connection]:
+def writing_alone(database: Database, *, patient: bool = False) -> Iterator[Connection]:
     """A transaction of a command while no daemon lives, which keeps daemons and other commands out.
 
-    Makes or migrates the database. Raises StoreError: `LockedError` when a daemon or, for a moment, another
-    command has it.
+    Makes or migrates the database. A server that does not answer is waited for only by the `patient`. Raises
+    StoreError: `LockedError` when a daemon or, for a moment, another command has it.
     """
     if isinstance(database, Server):
+        from monitor.store import postgres
+
         migrate(database)
         with as_store_errors(database), writing_engine(database).begin() as connection:
-            _require_free(database, connection)
-            yield connection
+            driver = connection.connection.driver_connection
+            most = None if patient else postgres.WRITE_MOST
+            with postgres.cut_after(most, driver):
+                fences.require_free(database, connection)
+                fences.take_away(connection)
+                yield connection
         return
     make_file(database)
     lock = FileLock(database)
@@ -210,44 +211,3 @@ def writing_alone(database: Database) -> Iterator[Connection]:
             yield connection
     finally:
         lock.release()
-
-
-def _require_free(server: Server, connection: Connection) -> None:
-    """Raise LockedError while another daemon lives. The row stays locked until the transaction ends."""
-    connection.execute(text(f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT:.0f}s'"))
-    connection.execute(_MAKE)
-    holder, age = connection.execute(_ASK).one()
-    if holder is None or age > FRESH.total_seconds() or _is_dead(holder):
-        return
-    raise LockedError(
-        f"{server}: another instance has this database ({holder.rpartition('/')[0]}, seen {age:.0f} s ago);"
-        f" if it was killed, it can be taken over after {FRESH.total_seconds():.0f} s"
-    )
-
-
-def _own_name() -> str:
-    return f"{socket.gethostname()}, process {os.getpid()}/{_started(os.getpid())}"
-
-
-def _started(process: int) -> str | None:
-    """When a process of this machine was started, in a form that is equal only for the same process.
-
-    None when there is no such process. Only Linux tells it.
-    """
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        # the name, in parentheses, may hold anything (proc_pid_stat(5))
-        about = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return f"{boot}-{about[19]}"
-
-
-def _is_dead(holder: str) -> bool:
-    """Whether the holder was a process of this machine, since it was started, and is gone."""
-    host, _, process = holder.rpartition(", process ")
-    number, _, started = process.partition("/")
-    own = _started(os.getpid())
-    if host != socket.gethostname() or own is None or started[:36] != own[:36]:
-        return False
-    return number.isdecimal() and _started(int(number)) != started

@@ -5,10 +5,13 @@ server connections between transactions. Therefore no prepared statements, and n
 """
 
 import atexit
+import os
 import re
+import socket
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -32,7 +35,10 @@ _USUAL = {
     "keepalives_interval": "5",
     "keepalives_count": "2",
     "tcp_user_timeout": "20000",
+    "target_session_attrs": "read-write",  # of several hosts the primary
 }
+#: Seconds that a read, or a transaction that writes, takes at most: a server may hang.
+READ_MOST, WRITE_MOST = 15.0, 30.0
 #: Connections that are kept for the next reads of this process.
 _IDLE_MOST = 4
 
@@ -59,10 +65,15 @@ def _close_idle() -> None:
 
 def connect(server: Server, *, autocommit: bool = False) -> psycopg.Connection[Any]:
     """A new connection, whose times are UTC. Raises psycopg's errors."""
-    given = conninfo_to_dict(server.reveal())
-    address = make_conninfo(
-        server.reveal(), **{name: usual for name, usual in _USUAL.items() if name not in given}
-    )
+    address = ""
+    with suppress(psycopg.Error):  # its words may hold the address
+        given = conninfo_to_dict(server.reveal())
+        usual = {name: value for name, value in _USUAL.items() if name not in given}
+        address = make_conninfo(server.reveal(), **usual)
+    if not address:
+        raise StoreError(
+            f"{server}: its address cannot be read; compare it with libpq's documentation"
+        )
     connection = psycopg.connect(address, autocommit=True, prepare_threshold=None)
     connection.execute("SET TIME ZONE 'UTC'")
     connection.autocommit = autocommit
@@ -72,28 +83,55 @@ def connect(server: Server, *, autocommit: bool = False) -> psycopg.Connection[A
 @contextmanager
 def reading(server: Server) -> Iterator[Connection]:
     """As `connections.reading`."""
-    with _transaction(server, _BEGIN) as connection:
+    with _transaction(server, _BEGIN, READ_MOST) as connection:
         yield _Translating(connection)
 
 
 @contextmanager
 def writing(server: Server) -> Iterator[Connection]:
     """As `connections.writing`; other writers are not kept out."""
-    with _transaction(server, _BEGIN_WRITING) as connection:
+    with _transaction(server, _BEGIN_WRITING, WRITE_MOST) as connection:
         yield _Translating(connection)
         connection.execute("COMMIT")
 
 
 @contextmanager
-def _transaction(server: Server, begin: str) -> Iterator[psycopg.Connection[Any]]:
+def cut_after(seconds: float | None, connection: psycopg.Connection[Any] | None) -> Iterator[None]:
+    """Cut the connection when what is done meanwhile takes longer; None: never.
+
+    Whoever waits for the server is told then that it has closed the connection.
+    """
+    if seconds is None or connection is None:
+        yield
+        return
+
+    def cut() -> None:
+        with (
+            suppress(OSError, psycopg.Error),
+            socket.socket(fileno=os.dup(connection.fileno())) as its,
+        ):
+            its.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def _transaction(server: Server, begin: str, most: float) -> Iterator[psycopg.Connection[Any]]:
     kept = _idle.setdefault(server, deque(maxlen=_IDLE_MOST))
     with errors(server):
-        connection, found = _begun(server, kept, begin)
+        connection, found = _begun(server, kept, begin, most)
         try:
-            require_head(server, found)
-            yield connection
-            if connection.info.transaction_status:
-                connection.execute("ROLLBACK")
+            with cut_after(most, connection):
+                require_head(server, found)
+                yield connection
+                if connection.info.transaction_status:
+                    connection.execute("ROLLBACK")
         except BaseException:
             connection.close()
             raise
@@ -104,7 +142,7 @@ def _transaction(server: Server, begin: str) -> Iterator[psycopg.Connection[Any]
 
 
 def _begun(
-    server: Server, kept: "deque[psycopg.Connection[Any]]", begin: str
+    server: Server, kept: "deque[psycopg.Connection[Any]]", begin: str, most: float
 ) -> tuple[psycopg.Connection[Any], str | None]:
     """A connection in a transaction, and the revision of the tables."""
     while True:
@@ -114,10 +152,11 @@ def _begun(
             connection, used = connect(server, autocommit=True), False
         connection.row_factory = _rows
         try:
-            cursor = connection.execute(begin.encode())
-            while cursor.nextset():
-                pass
-            row = cursor.fetchone()
+            with cut_after(most, connection):
+                cursor = connection.execute(begin.encode())
+                while cursor.nextset():
+                    pass
+                row = cursor.fetchone()
             return connection, str(row[0]) if row else None
         except psycopg.errors.UndefinedTable:
             connection.execute("ROLLBACK")
@@ -128,13 +167,18 @@ def _begun(
                 raise
 
 
+def said(error: psycopg.Error) -> str:
+    """What the server or the library says, in one line; the server's own words have no values."""
+    return one_line(error.diag.message_primary or str(error))
+
+
 @contextmanager
 def errors(server: Server) -> Iterator[None]:
     """Turn psycopg's exceptions into a StoreError that names the database and the cause."""
     try:
         yield
     except psycopg.Error as error:
-        raise StoreError(f"{server}: {one_line(str(error))}") from error
+        raise StoreError(f"{server}: {said(error)}") from error
     except (ValueError, TypeError, LookupError) as error:
         raise StoreError(f"{server}: the database is damaged (a value cannot be read)") from error
 

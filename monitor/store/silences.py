@@ -5,10 +5,10 @@ What a silence hides is decided in `transaction`, where the notifications are wr
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam, insert, or_, select, update
 
@@ -16,10 +16,13 @@ from monitor.access.events import Event, Recorded
 from monitor.access.silences import IN_FORCE_MOST, Silence, silenced_by
 from monitor.access.words import Code, EventKind, Reason
 from monitor.store import tables
+from monitor.store.errors import UnansweredError
 from monitor.store.record_forms import value_of
 from monitor.store.records import NotificationState
 from monitor.store.transaction import Transaction
 from monitor.store.write_queue import WriteQueue
+
+T = TypeVar("T")
 
 #: Most targets that the message of an end names, the first by name.
 _NAMED_MOST = 20
@@ -96,6 +99,21 @@ class Silences:
     def __init__(self, queue: WriteQueue, known: Iterable[Silence]) -> None:
         self._queue = queue
         self._known = {one.id: one for one in known}
+        #: a commit ended without an answer: what is known may be wrong
+        self._unsure = False
+
+    async def refresh(self) -> None:
+        """Learn what became of a commit that ended without an answer, if there was one."""
+        if self._unsure:
+            now = await self._queue.do(lambda work: work.silences)
+            self._known, self._unsure = {one.id: one for one in now}, False
+
+    async def _do(self, work: Callable[[Transaction], T]) -> T:
+        try:
+            return await self._queue.do(work)
+        except UnansweredError:
+            self._unsure = True
+            raise
 
     def expired(self, now: datetime) -> list[Silence]:
         """Those that are over and wait for their end to be told. From memory: it may be asked each second."""
@@ -127,7 +145,7 @@ class Silences:
             work.settle_inbox([item], json.dumps({"silence": new.id}))
             return new
 
-        made = await self._queue.do(make)
+        made = await self._do(make)
         if made:
             self._known[made.id] = made
         return made
@@ -147,7 +165,7 @@ class Silences:
                 work.settle_inbox([item], json.dumps({"silence": silence.id}))
             return recorded
 
-        recorded = await self._queue.do(end)
+        recorded = await self._do(end)
         self._known.pop(silence.id, None)
         return recorded
 

@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from monitor.access.events import Recorded
 from monitor.store.database import damage
 from monitor.store.database_files import cause
-from monitor.store.errors import GoneError, StoreError, UnavailableError
+from monitor.store.errors import GoneError, StoreError, UnansweredError, UnavailableError
 from monitor.store.ownership import Ownership
 from monitor.store.records import Change
 from monitor.store.transaction import Hide, Memo, Transaction
@@ -125,7 +125,7 @@ class Writer:
         outcomes: list[Outcome] = []
         committing = False
         try:
-            with begun:
+            with self._ownership.guarded(self._connection), begun:
                 self._enter()
                 transaction = Transaction(self._connection, self._memo, self._clock(), self._hide)
                 outcomes = [
@@ -135,7 +135,8 @@ class Writer:
                 committing = True
         except Exception as error:  # noqa: BLE001  the caller gets every error
             cut = self._is_cut_off()
-            if cut and committing and transaction:
+            unanswered = cut and committing and transaction is not None
+            if unanswered and transaction:
                 again = {
                     entry: outcome
                     for entry, outcome in zip(group, outcomes, strict=True)
@@ -144,6 +145,8 @@ class Writer:
                 self._unsure = _Unsure(self._number, transaction, again)
             if len(group) == 1 or cut or isinstance(error, GoneError):
                 plain = self._judged(error, cut=cut)
+                if unanswered:
+                    plain = _caused(UnansweredError(str(plain)), error)
                 return [Outcome(error=plain) for _ in group]
             return self._each_alone(group)
         transaction.committed()
@@ -153,7 +156,12 @@ class Writer:
 
     def _enter(self) -> None:
         """Begin as the owner, and learn what became of the last commit if that is not known."""
-        number = self._ownership.enter(self._connection)
+        try:
+            number = self._ownership.enter(self._connection)
+        except DBAPIError as error:  # whatever it is, no entry is at fault
+            raise _caused(
+                UnavailableError(f"the database refused it: {cause(error)}"), error
+            ) from error
         unsure, self._unsure = self._unsure, None
         if unsure and number == unsure.number + 1:
             unsure.transaction.committed()
@@ -203,15 +211,20 @@ class Writer:
             # this program wrote the value, so it is damaged; SQLite does not detect damage within a value
             plain: Exception = StoreError("the database is damaged (a value cannot be read)")
         elif cut or isinstance(of_driver, SQLAlchemyError | driver.Error):
-            # the other classes of the driver mean that the statement is at fault
-            unavailable = (
-                cut
-                or isinstance(of_driver, driver.OperationalError | driver.InternalError)
-                or type(of_driver) is driver.DatabaseError
+            # these mean that the statement is at fault; of a table that is missing SQLite does not say so
+            of_entry = isinstance(of_driver, driver.DataError | driver.IntegrityError) or (
+                self._connection.dialect.name == "sqlite"
+                and isinstance(of_driver, driver.ProgrammingError | driver.InterfaceError)
             )
-            kind = UnavailableError if unavailable else StoreError
+            kind = StoreError if of_entry and not cut else UnavailableError
+            if isinstance(of_driver, SQLAlchemyError) and not cut:
+                kind = StoreError
             plain = kind(f"the database refused it: {cause(error)}")
         else:
             return error
-        plain.__cause__ = error
-        return plain
+        return _caused(plain, error)
+
+
+def _caused(plain: Exception, error: Exception) -> Exception:
+    plain.__cause__ = error
+    return plain

@@ -48,6 +48,7 @@ class CuttingProxy:
                     self.word = None
                     self.cuts += 1
                     back.cancel()
+                    await asyncio.wait([back])
                     if self.heard:
                         to_server.write(data)
                         await server.read(65536)  # its answer, which goes nowhere

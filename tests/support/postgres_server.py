@@ -81,6 +81,16 @@ class PostgresServer:
         self._process.send_signal(sign)
         self._process.wait(60)
 
+    def pause(self) -> None:
+        """Let it take no new connection, nor refuse one."""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        assert self._process
+        self._process.send_signal(signal.SIGCONT)
+
     @contextmanager
     def empty(self) -> Iterator[str]:
         """The address of an empty schema, which is gone afterwards: a database takes longer to make."""

@@ -69,7 +69,7 @@ async def test_all_that_is_read_is_the_same_and_numbers_go_on(path, destination,
     assert submit(destination, "retry", {}, clock.now) == 2
     await recorder.aclose()
     assert len(queries.history(destination)) == 7
-    with pytest.raises(DestinationError, match="a daemon has used this database"):
+    with pytest.raises(DestinationError, match="this database was used since"):
         copy_to(path, destination)
     assert len(queries.history(destination)) == 7
 
@@ -104,3 +104,19 @@ async def test_a_copy_that_differs_is_refused_and_leaves_what_was_there(path, de
         copy_to(path, destination)
     assert queries.history(destination) == before
     assert len(before) == copied["events"]
+
+
+@pytest.mark.usefixtures("stopped")
+async def test_it_is_copied_again_after_it_went_on_and_not_after_the_copy_was_used(
+    path, destination, clock, make
+):
+    copy_to(path, destination)
+    recorder = await Recorder.open(path, clock=clock)
+    await recorder.register([make.target()])
+    await recorder.write([make.change(make.target(), "ops"), make.spent(0.5)])
+    await recorder.aclose()
+    copy_to(path, destination)
+    assert seen(destination, clock, make) == seen(path, clock, make)
+    submit(destination, "declare", {"of": "somebody"}, clock.now)
+    with pytest.raises(DestinationError, match="its inbox are not those of the file"):
+        copy_to(path, destination)

@@ -245,3 +245,26 @@ async def test_a_history_that_is_cut_says_so(place, recorder, make, tmp_path):
 
     assert f"These are the newest {queries.LIMIT:,}" in shown()
     assert "These are the newest" not in shown("acme-dev/*")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("k*", {"ka", "k5", "k[", "k-", "k\\"}),
+        ("k?", {"ka", "k5", "k[", "k-", "k\\"}),
+        ("k[a-z]", {"ka"}),
+        ("k[!a]", {"k5", "k[", "k-", "k\\"}),
+        ("k[^a-z0-9]", {"k[", "k-", "k\\"}),
+        ("k[[]", {"k["}),
+        ("k[\\d]", {"k\\"}),
+        ("k[z-a]", set()),
+        ("k[a-]", {"ka", "k-"}),
+        ("k[", set()),
+        ("*(", set()),
+        ("{1}*", set()),
+    ],
+)
+async def test_a_pattern_finds_the_same_in_each_database(place, recorder, make, pattern, found):
+    names = ["ka", "k5", "k[", "k-", "k\\", "other"]
+    await recorder.write([Change(events=(replace(make.event(), target=name),)) for name in names])
+    assert {row.event.target for row in queries.history(place, pattern)} == found
