@@ -34,7 +34,7 @@ from monitor.daemon.time_passing import ClockWatch, DeadlineCheck
 from monitor.daemon.watches import Watches
 from monitor.logs.redaction import Redactor
 from monitor.probing import Prober, ping
-from monitor.store.errors import GoneError, StoreError
+from monitor.store.errors import GoneError, StoreError, UnansweredError
 from monitor.store.record_forms import as_json
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change
@@ -212,6 +212,8 @@ class Monitor:
         except StoreError as error:
             for watch in leaving:
                 watch.leaving = False
+            if isinstance(error, UnansweredError):
+                await self._recorder.register(self._settings.targets(), again=True)
             self._deliveries.begin()
             self._start_helpers()
             raise ReloadError(str(error)) from error

@@ -160,11 +160,15 @@ class Outbox:
         )
 
     async def shift_pending(self, step: timedelta) -> None:
-        """Move the times of pending rows by the step of the clock, so that no row gets older by it."""
+        """Move the times of pending rows by the step of the clock, so that no row gets older by it.
+
+        It is done once, also when the database refuses it for a while.
+        """
         times = [_its.created_at, _its.next_attempt_at, _its.lease_until]
         new = {time: bindparam(f"new_{time.name}", type_=time.type) for time in times}
 
-        def shift(connection: Connection) -> None:
+        def shift(work: Transaction) -> None:
+            connection = work.flush()
             rows = [
                 {"row": id_}
                 | {
@@ -178,7 +182,7 @@ class Outbox:
                     update(_rows).where(_its.id == bindparam("row")).values(new), rows
                 )
 
-        await self._do(shift)
+        await self._queue.keep_work(shift)
 
     async def _mark(self, ids: Ids, error: str | None = None, **values: Any) -> None:
         """Release the leases of rows that are still pending, and set `values`."""

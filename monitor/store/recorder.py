@@ -141,10 +141,12 @@ class Recorder:
         """The holds on budgets, oldest first."""
         return await self._all(Reservation, select(tables.holds).order_by(tables.holds.c.id))
 
-    async def register(self, active: Sequence[Target]) -> None:
+    async def register(self, active: Sequence[Target], *, again: bool = False) -> None:
         """Make these the active targets; see `targets.register` for those that start anew.
 
         Waiting writes are written first: an old answer must not follow the row that replaces its target.
+        `again`: they were so before, and may be no more, as others were registered without an answer; it is
+        kept while the database refuses it.
         """
 
         def register(transaction: Transaction) -> None:
@@ -153,7 +155,7 @@ class Recorder:
             pages = min(max(len(active) // 4, _LOG_LEAST), _LOG_MOST)
             keep_log_short(transaction.flush(), pages)
 
-        await self.queue.do(register, after_all=True)
+        await (self.queue.keep_work(register) if again else self.queue.do(register, after_all=True))
 
     async def load_memories(self) -> dict[str, TargetState]:
         """The memories of the active targets, by name."""

@@ -113,6 +113,18 @@ class WriteQueue:
                 )
             await self._until(lambda: not self.full)
 
+    async def keep_work(self, work: Work) -> None:
+        """Run work once, in order with the results and however long the database refuses it.
+
+        Returns when it is done, or kept because the database refuses. Raises the error if it is at fault.
+        """
+        entry = Entry(work, ordered=True, kept=True, proves=True, urgent=True)
+        if self.refusing is None:
+            entry.future = self._loop.create_future()
+        self._add(entry)
+        if entry.future:
+            await entry.future
+
     async def write(self, changes: Sequence[Change], *, urgent: bool = True) -> list[int]:
         """Write changes after all earlier ones. Returns the ids of their events, in order.
 

@@ -360,6 +360,39 @@ async def test_money_that_was_lent_without_an_answer_stays_lent(
     await recorder.aclose()
 
 
+async def test_a_step_of_the_clock_without_an_answer_is_made_once(
+    server, proxy, place, clock, make, ask, monkeypatch
+):
+    monkeypatch.setattr(write_queue, "_AGAIN", 0.05)
+    recorder = await through(proxy, server, ask, clock)
+    await recorder.register([make.target()])
+    await recorder.write([make.change(make.target(), "ops")])
+    for heard in (True, False):
+        (before,) = await recorder.outbox.pending("ops", 10)
+        proxy.word, proxy.heard = b"COMMIT", heard
+        await recorder.outbox.shift_pending(timedelta(hours=20))
+        while recorder.queue.refusing:
+            await asyncio.sleep(0.02)
+        (moved,) = await recorder.outbox.pending("ops", 10)
+        assert moved.created_at == before.created_at + timedelta(hours=20)
+    assert proxy.cuts == 2
+    await recorder.aclose()
+
+
+async def test_targets_that_were_replaced_without_an_answer_are_so_again(
+    server, proxy, place, clock, make, ask
+):
+    recorder = await through(proxy, server, ask, clock)
+    await recorder.register([make.target()])
+    proxy.word = b"COMMIT"
+    with pytest.raises(UnansweredError):
+        await recorder.register([make.target(key="another")])
+    await recorder.register([make.target()], again=True)
+    await recorder.write([make.change(make.target())])
+    assert ask("SELECT key FROM targets WHERE active") == [(make.key,)]
+    await recorder.aclose()
+
+
 async def test_no_error_has_the_values_of_a_row(recorder, make, ask):
     ask("ALTER TABLE spend ADD CONSTRAINT few CHECK (probes < 0)")
     with pytest.raises(StoreError, match=r'violates check constraint "few"$') as refused:
