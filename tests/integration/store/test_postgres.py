@@ -371,8 +371,7 @@ async def test_a_step_of_the_clock_without_an_answer_is_made_once(
         (before,) = await recorder.outbox.pending("ops", 10)
         proxy.word, proxy.heard = b"COMMIT", heard
         await recorder.outbox.shift_pending(timedelta(hours=20))
-        while recorder.queue.refusing:
-            await asyncio.sleep(0.02)
+        await recorder.queue._until(lambda: recorder.queue.refusing is None)
         (moved,) = await recorder.outbox.pending("ops", 10)
         assert moved.created_at == before.created_at + timedelta(hours=20)
     assert proxy.cuts == 2
