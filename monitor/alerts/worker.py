@@ -68,8 +68,7 @@ class ChannelWorker:
         self._one_round = asyncio.Lock()
         self._sends: set[asyncio.Task[None]] = set()
         self._claimed: deque[Group] = deque()
-        #: rows that this worker may have leased itself: the outbox did not take that they failed, or a claim
-        #: ended without an answer
+        #: rows that this worker may have leased itself: a failure was not taken, or a claim was not answered
         self._leased: set[int] = set()
         self._stopping = self._halted = False
         #: loop time at which the service's pace allows the next message

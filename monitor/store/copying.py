@@ -1,12 +1,12 @@
 """Copies a stopped monitor from a file to a PostgreSQL, whole and verified."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, inspect, select, text
+from sqlalchemy import Column, Connection, Table, func, inspect, select, text
 
 from monitor.access.databases import Server
 from monitor.store import tables
@@ -29,7 +29,7 @@ def copy_to(source: Path, destination: Server) -> dict[str, int]:
     """Copy all tables in one transaction, compare each row, and return the number of rows by table.
 
     The destination is empty, or has an earlier copy, which is replaced. Both are kept from daemons meanwhile.
-    Raises DestinationError when a daemon has used it, and StoreError when a database cannot be read or
+    Raises DestinationError when it was used since, and StoreError when a database cannot be read or
     written, a daemon has one of them, or the copy differs: nothing is changed then.
     """
     require(source)
@@ -55,9 +55,9 @@ def _copied() -> list[Table]:
 def _require_unused(original: Connection, copy: Connection, destination: Server) -> None:
     """Refuse to replace what is not in the original: a daemon or a command has used the destination."""
     for table, columns in _TOLD.items():
-        query = select(*columns).order_by(*table.primary_key.columns)
-        known = {tuple(row) for row in original.execute(query)}
-        if any(tuple(row) not in known for row in copy.execute(query)):
+        known = _rows(original, table, columns)
+        # in the same order: looking for one passes over those that came after the copy
+        if not all(row in known for row in _rows(copy, table, columns)):
             raise DestinationError(
                 f"{destination}: this database was used since: its {table.name} are not those of the file."
                 " Name one that is empty"
@@ -75,7 +75,7 @@ def _copy(original: Connection, copy: Connection, table: Table) -> int:
         cursor.copy(f"COPY {table.name} ({columns}) FROM STDIN") as into,
     ):
         for row in _rows(original, table):
-            into.write_row(tuple(row))
+            into.write_row(row)
     if "id" in table.columns and table is not tables.daemon:
         _continue_numbers(original, copy, table)
     count, digest = _digest(copy, table)
@@ -99,7 +99,7 @@ def _digest(connection: Connection, table: Table) -> tuple[int, str]:
     """The number of rows, and a digest of all values in the order of the primary key."""
     digest, count = hashlib.sha256(), 0
     for row in _rows(connection, table):
-        digest.update(repr(tuple(map(_plain, row))).encode())
+        digest.update(repr([_plain(value) for value in row]).encode())
         count += 1
     return count, digest.hexdigest()
 
@@ -108,7 +108,10 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 
-def _rows(connection: Connection, table: Table) -> Iterator[Any]:
-    query = select(table).order_by(*table.primary_key.columns)
+def _rows(
+    connection: Connection, table: Table, columns: Sequence[Column[Any]] = ()
+) -> Iterator[tuple[Any, ...]]:
+    """The rows in the order of the primary key, whole or some of their columns."""
+    query = select(*(columns or table.columns)).order_by(*table.primary_key.columns)
     with connection.execute(query.execution_options(yield_per=_CHUNK)) as result:
-        yield from result
+        yield from map(tuple, result)

@@ -14,9 +14,6 @@ from monitor.access.databases import Server
 from monitor.store.errors import BUSY_TIMEOUT, LockedError
 from monitor.store.liveness import FRESH
 
-#: Who has it while nobody does: a command took it from who was gone.
-_NOBODY = None
-
 _MAKE = text("""
     INSERT INTO fences (id, epoch, sequence, seen_at) VALUES (1, 0, 0, clock_timestamp())
     ON CONFLICT DO NOTHING
@@ -63,7 +60,7 @@ def take(connection: Connection) -> int:
 
 def take_away(connection: Connection) -> None:
     """End the epoch of who is gone, or was taken for that: its transactions are refused from now on."""
-    connection.execute(_TAKE, {"holder": _NOBODY})
+    connection.execute(_TAKE, {"holder": None})
 
 
 def enter(connection: Connection, epoch: int | None) -> int | None:

@@ -41,7 +41,7 @@ class Ownership(Protocol):
         """A number that changes with each commit of any process; None where only a query could tell."""
 
     def has_requests(self) -> bool:
-        """Whether there may be requests, by a query where `commits` does not tell. Raises StoreError."""
+        """Whether there may be requests, by a query where `commits` does not tell. Never raises."""
 
     def note(self, *, refusing: bool) -> None:
         """Note whether the database refuses results, for other processes. Never raises."""
@@ -104,9 +104,8 @@ class FileOwnership:
 
     def ending(self, connection: Connection) -> None:
         """Save what a deleted file had."""
-        if (
-            self._commits
-        ):  # before the writer's: only the last connection empties the write-ahead log
+        # before the writer's: only the last connection empties the write-ahead log
+        if self._commits:
             self._commits.close()
         if self._files:
             self._files.save(connection)

@@ -211,7 +211,7 @@ def _rows(cursor: psycopg.Cursor[Any]) -> Any:
 
 @lru_cache(maxsize=256)
 def _form(names: tuple[str, ...]) -> type[tuple[Any, ...]]:
-    places = {name: database for database, name in enumerate(names)}
+    places = {name: place for place, name in enumerate(names)}
 
     class Found(tuple[Any, ...]):
         __slots__ = ()

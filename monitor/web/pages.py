@@ -48,7 +48,6 @@ _COOKIE_PATH = ""
 _PAGES_MOST = 16
 #: The narrowest change in a timeline among fifty, in its units: about a pixel.
 _COARSE = 2.0
-#: The time over which the routes to a model are compared.
 
 
 def routes() -> list[web.AbstractRouteDef]:

@@ -136,14 +136,17 @@ def server() -> Iterator[PostgresServer]:
     server.close()
 
 
-@pytest.fixture(params=["SQLite", "PostgreSQL"])
-def place(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """Where no database is yet: what is told of one is told of the other."""
-    if request.param == "SQLite":
-        yield request.getfixturevalue("path")
-        return
-    with request.getfixturevalue("server").empty() as address:
+@pytest.fixture
+def on_server(server: PostgresServer) -> Iterator[Server]:
+    """An empty place on a server, for what only PostgreSQL has."""
+    with server.empty() as address:
         yield Server(address)
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def place(request: pytest.FixtureRequest) -> Database:
+    """Where no database is yet: what is told of one is told of the other."""
+    return request.getfixturevalue("path" if request.param == "SQLite" else "on_server")
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """From a file to a PostgreSQL: all of it, compared, and again if need be."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from postgres_server import PostgresServer
 
-from monitor.access.databases import Server
 from monitor.access.holds import Posting, Reservation
 from monitor.store import postgres, queries, status_queries
 from monitor.store.copying import copy_to
@@ -18,12 +16,6 @@ from monitor.store.records import Change
 from monitor.store.target_record import target_record
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def destination(server: PostgresServer) -> Iterator[Server]:
-    with server.empty() as address:
-        yield Server(address)
 
 
 @pytest.fixture
@@ -56,40 +48,40 @@ def seen(place, clock, make) -> list[object]:
 
 
 @pytest.mark.usefixtures("stopped")
-async def test_all_that_is_read_is_the_same_and_numbers_go_on(path, destination, clock, make):
-    copied = copy_to(path, destination)
+async def test_all_that_is_read_is_the_same_and_numbers_go_on(path, on_server, clock, make):
+    copied = copy_to(path, on_server)
     assert {name: copied[name] for name in ("events", "notifications", "targets", "holds")} == {
         "events": 6, "notifications": 11, "targets": 2, "holds": 1,
     }  # fmt: skip
-    assert seen(destination, clock, make) == seen(path, clock, make)
-    assert copy_to(path, destination) == copied, "it can be done again"
-    recorder = await Recorder.open(destination, clock=clock)
+    assert seen(on_server, clock, make) == seen(path, clock, make)
+    assert copy_to(path, on_server) == copied, "it can be done again"
+    recorder = await Recorder.open(on_server, clock=clock)
     await recorder.register([make.target()])
     assert await recorder.write([make.change(make.target(), "ops")]) == [7]
-    assert submit(destination, "retry", {}, clock.now) == 2
+    assert submit(on_server, "retry", {}, clock.now) == 2
     await recorder.aclose()
-    assert len(queries.history(destination)) == 7
+    assert len(queries.history(on_server)) == 7
     with pytest.raises(DestinationError, match="this database was used since"):
-        copy_to(path, destination)
-    assert len(queries.history(destination)) == 7
+        copy_to(path, on_server)
+    assert len(queries.history(on_server)) == 7
 
 
 @pytest.mark.usefixtures("stopped")
-async def test_neither_may_have_a_daemon(path, destination, clock):
+async def test_neither_may_have_a_daemon(path, on_server, clock):
     recorder = await Recorder.open(path, clock=clock)
     with pytest.raises(LockedError, match="another instance has this database open"):
-        copy_to(path, destination)
+        copy_to(path, on_server)
     await recorder.aclose()
-    recorder = await Recorder.open(destination, clock=clock)
+    recorder = await Recorder.open(on_server, clock=clock)
     with pytest.raises(LockedError, match="another instance has this database"):
-        copy_to(path, destination)
+        copy_to(path, on_server)
     await recorder.aclose()
 
 
 @pytest.mark.usefixtures("stopped")
-async def test_a_copy_that_differs_is_refused_and_leaves_what_was_there(path, destination):
-    copied = copy_to(path, destination)
-    with postgres.connect(destination, autocommit=True) as connection:
+async def test_a_copy_that_differs_is_refused_and_leaves_what_was_there(path, on_server):
+    copied = copy_to(path, on_server)
+    with postgres.connect(on_server, autocommit=True) as connection:
         connection.execute(
             """
             CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql
@@ -99,24 +91,24 @@ async def test_a_copy_that_differs_is_refused_and_leaves_what_was_there(path, de
         connection.execute(
             "CREATE TRIGGER spoil BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION spoil()"
         )
-    before = queries.history(destination)
+    before = queries.history(on_server)
     with pytest.raises(StoreError, match="events: the copy differs from the original"):
-        copy_to(path, destination)
-    assert queries.history(destination) == before
+        copy_to(path, on_server)
+    assert queries.history(on_server) == before
     assert len(before) == copied["events"]
 
 
 @pytest.mark.usefixtures("stopped")
 async def test_it_is_copied_again_after_it_went_on_and_not_after_the_copy_was_used(
-    path, destination, clock, make
+    path, on_server, clock, make
 ):
-    copy_to(path, destination)
+    copy_to(path, on_server)
     recorder = await Recorder.open(path, clock=clock)
     await recorder.register([make.target()])
     await recorder.write([make.change(make.target(), "ops"), make.spent(0.5)])
     await recorder.aclose()
-    copy_to(path, destination)
-    assert seen(destination, clock, make) == seen(path, clock, make)
-    submit(destination, "declare", {"of": "somebody"}, clock.now)
+    copy_to(path, on_server)
+    assert seen(on_server, clock, make) == seen(path, clock, make)
+    submit(on_server, "declare", {"of": "somebody"}, clock.now)
     with pytest.raises(DestinationError, match="its inbox are not those of the file"):
-        copy_to(path, destination)
+        copy_to(path, on_server)

@@ -37,9 +37,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def place(server: PostgresServer) -> Iterator[Server]:
-    with server.empty() as address:
-        yield Server(address)
+def place(on_server: Server) -> Server:
+    return on_server
 
 
 @pytest.fixture
