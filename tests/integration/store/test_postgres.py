@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -396,3 +397,16 @@ async def test_no_error_has_the_values_of_a_row(recorder, make, ask):
     with pytest.raises(StoreError, match=r'violates check constraint "few"$') as refused:
         await recorder.write([make.spent(0.01)])
     assert make.key not in str(refused.value)
+
+
+def test_without_the_driver_it_says_what_to_install():
+    code = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from monitor.access.databases import Server\n"
+        "from monitor.store.queries import names\n"
+        "from monitor.store.errors import StoreError\n"
+        "try: names(Server('postgresql://db.example/monitor'))\n"
+        "except StoreError as error: print(error)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'access-monitor[postgres]'" in ended.stdout
