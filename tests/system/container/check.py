@@ -34,13 +34,15 @@ about = "one opens, one stays shut"
 name = "acme-prod"
 secret = "{SECRETS["openai"]}"
 organization = "org-acme"
-[keys.capabilities."gpt-image-2:images"]
-open = 6.0
 [[keys]]
 name = "acme-test"
 secret = "{SECRETS["other"]}"
 organization = "org-acme-test"
 """
+OPENED = SCENARIO.replace(
+    'organization = "org-acme"\n',
+    'organization = "org-acme"\n[keys.capabilities."gpt-image-2:images"]\nopen = 0.0\n',
+)
 
 SETTINGS = """
 [routes.sim]
@@ -324,11 +326,10 @@ def main() -> int:
         )
         try:
             base_url = simulator.stdout.readline().strip()
+            origin = base_url.removesuffix("/v1")
 
             def requests() -> int:
-                with urllib.request.urlopen(
-                    base_url.removesuffix("/v1") + "/sim/ledger", timeout=10
-                ) as answer:
+                with urllib.request.urlopen(f"{origin}/sim/ledger", timeout=10) as answer:
                     return json.load(answer)["requests"]
 
             (folder / "etc").mkdir()
@@ -342,6 +343,9 @@ def main() -> int:
                 os.chown(folder / "secrets" / file, UID, UID)
                 (folder / "secrets" / file).chmod(0o400)
             start(folder)
+            # A gate that is open at the first probe is no news: this one opens when it was seen shut.
+            until(lambda: "acme-prod" in json.dumps(webhook.messages))
+            urllib.request.urlopen(f"{origin}/sim/scenario", OPENED.encode(), timeout=10).close()
             took = until(lambda: any("available" in title.lower() for title in webhook.titles))
             check.show("alerts are delivered", took is not None, "; ".join(webhook.titles))
             confined()
