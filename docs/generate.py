@@ -41,6 +41,7 @@ SECTIONS: Mapping[str, str] = {
     "heartbeat": "[heartbeat]",
     "web": "[web]",
     "web.tokens": "[[web.tokens]]",
+    "fleet": "[fleet]",
     "catalog": '[catalog.models."MODEL"]',
 }
 

@@ -74,6 +74,8 @@ class Posting:
     spends: tuple[Spend, ...] = ()
     held: tuple[Reservation, ...] = ()
     freed: tuple[int, ...] = ()
+    #: whether there is room or not
+    over: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.spends or self.held or self.freed)

@@ -23,7 +23,7 @@ Money is in US dollars, days and months are UTC. Pure: no clock, no database.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
@@ -54,6 +54,10 @@ class BudgetLedger:
 
     budget: Budget
     allowance: Mapping[str, float] | None = None
+    #: so many share the month; each counts its own targets only
+    workers: int = 1
+    #: new holds have numbers above this; None for those above the loaded ones
+    first_id: int | None = None
     #: booked and held
     _days: dict[tuple[str, date], float] = field(default_factory=dict)
     _months: dict[tuple[int, int], float] = field(default_factory=dict)
@@ -76,9 +80,24 @@ class BudgetLedger:
         for (key, day), usd in settled.items():
             self._add(key, day, usd)
         for hold in holds:
-            self._last_id = max(self._last_id, hold.id)
+            if self.first_id is None:
+                self._last_id = max(self._last_id, hold.id)
             self._add(hold.key, hold.day, hold.usd)
             self._doubts.setdefault(hold.account, []).append(hold)
+
+    def leave(self, keys: Collection[str]) -> None:
+        """Other workers have these keys from now on, with what is booked, held and in doubt for them."""
+        self._days = {at: usd for at, usd in self._days.items() if at[0] not in keys}
+        self._in_flight = {id_: one for id_, one in self._in_flight.items() if one.key not in keys}
+        doubts = {
+            account: [hold for hold in holds if hold.key not in keys]
+            for account, holds in self._doubts.items()
+        }
+        self._doubts = {account: holds for account, holds in doubts.items() if holds}
+
+    def know_month(self, day: date, usd: float) -> None:
+        """All workers together have booked and held so much in the month of that day."""
+        self._months[_month(day)] = usd
 
     # --- who spends the budget ---
 
@@ -126,7 +145,7 @@ class BudgetLedger:
 
     def hold(self, account: str, key: str, day: date, usd: float) -> Reservation:
         """Hold `usd` whether there is room or not; for who was told to go `over` the budget."""
-        self._last_id += 1
+        self._last_id = max(self._last_id, self.first_id or 0) + 1
         hold = Reservation(self._last_id, account, key, day, usd)
         self._add(key, day, usd)
         self._in_flight[hold.id] = hold
@@ -174,14 +193,15 @@ class BudgetLedger:
             left += self._idle_months.get(_month(day), 0.0)
         if in_time:
             left += sum(h.usd for h in self._in_flight.values() if _month(h.day) == _month(day))
-        return left - min(need.prices * self._waiting, need.share * most)
+        return left - min(need.prices * self._waiting * self.workers, need.share * most)
 
     def stretch(self, now: datetime) -> float:
         """By how much rechecks are to be rarer than asked for, so that the rest of the month lasts."""
         left = self.left_of_month(now.date(), Need.RECHECK)
         if left <= 0:
             return float("inf")
-        return max(1.0, self._rate * (_next_month(now) - now).total_seconds() / left)
+        rate = self._rate * self.workers
+        return max(1.0, rate * (_next_month(now) - now).total_seconds() / left)
 
     # --- after it ---
 

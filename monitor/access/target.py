@@ -49,10 +49,20 @@ class Target:
     @property
     def scope(self) -> str:
         """Whom inference and declarations reach together: the organization, else the key alone."""
-        return self.organization or f"key {self.key}"
+        return scope_of(self.key, self.organization)
 
     def __str__(self) -> str:
         return self.name
+
+
+def scope_of(key: str, organization: str | None) -> str:
+    """The `scope` of a key's targets."""
+    return organization or f"key {key}"
+
+
+def key_of(name: str) -> str:
+    """The key in a target's name."""
+    return name.partition("/")[0]
 
 
 def split_capability(text: str) -> tuple[str, Surface | None]:

@@ -98,6 +98,11 @@ class Dispatcher:
         known = [at for at in times if at is not None]
         return min(known) if known and len(known) == len(times) else None
 
+    def share(self, workers: int) -> None:
+        """So many processes send over the channels: each keeps to its part of their pace."""
+        for worker in self._workers.values():
+            worker.share = workers
+
     def offer(self, recorded: Sequence[Recorded]) -> None:
         """Hand newly committed notifications to the workers, which need not read them from the outbox."""
         for name, worker in self._workers.items():

@@ -52,6 +52,8 @@ class ChannelWorker:
     ):
         #: loop time at which the last round or attempt ended
         self.progress_at: float | None = None
+        #: so many processes share the channel's pace
+        self.share = 1
         self._outbox = outbox
         self._channel = channel
         self._delivery = delivery
@@ -301,7 +303,7 @@ class ChannelWorker:
         """Send a claimed group and record the outcome."""
         message, group.message = group.message, None
         started = self._clock()
-        self._next_at = started + self._channel.pace
+        self._next_at = started + self._channel.pace * self.share
         try:
             await self._channel.send(message or self._draft(group).message())
         except DeliveryError as error:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,21 +32,31 @@ if TYPE_CHECKING:
     from monitor.access.target import Target
     from monitor.alerts.interfaces import Sender
     from monitor.config import Settings
+    from monitor.daemon.service import Monitor
+    from monitor.daemon.service_manager import ServiceManager
     from monitor.store.records import Status
 
 #: As many as the service's unit allows: `daemon/service.py` bounds the probes under way.
 _DESCRIPTORS = 8192
+#: Characters of a worker's name.
+_NAME_MOST = 100
 
 
-def run(config: ConfigOption = None) -> None:
+def run(
+    config: ConfigOption = None,
+    worker: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The name of this worker of a fleet; see \\[fleet]."),
+    ] = None,
+) -> None:
     """Watch the targets of the settings and tell people of every change, until stopped."""
     from monitor.daemon.channels import learn, senders_of
     from monitor.daemon.serve import serve
-    from monitor.daemon.service import Monitor
     from monitor.daemon.service_manager import ServiceManager
     from monitor.logs.logging_setup import log_uncaught
 
     settings = load_settings(config)
+    name = _worker_name(settings, worker)
     _announce(settings)
     _log(settings)
     log_uncaught()
@@ -60,11 +71,38 @@ def run(config: ConfigOption = None) -> None:
         return again, senders_of(again, redactor())
 
     with plain_errors():
-        monitor = Monitor(
-            settings, senders_of(settings, redactor()), manager=manager, redactor=redactor()
-        )
+        monitor = _monitor(settings, name, manager)
         status = asyncio.run(serve(monitor, manager, read))
     raise typer.Exit(status)
+
+
+def _worker_name(settings: "Settings", given: str | None) -> str | None:
+    """The name of this worker; None where there is no fleet."""
+    if settings.fleet is None:
+        if given is not None:
+            fail(
+                "--worker: the settings have no [fleet]; add it, or leave the option out",
+                Exit.USAGE,
+            )
+        return None
+    name = given or settings.fleet.worker or socket.gethostname()
+    if not name.isprintable() or len(name) > _NAME_MOST:
+        fail(
+            f"--worker: {printable(name)[:40]!r} must be printable and of at most {_NAME_MOST} characters",
+            Exit.USAGE,
+        )
+    return name
+
+
+def _monitor(settings: "Settings", name: str | None, manager: "ServiceManager") -> "Monitor":
+    from monitor.daemon.channels import senders_of
+    from monitor.daemon.service import Monitor
+    from monitor.fleet.worker import Worker
+
+    channels = senders_of(settings, redactor())
+    if name is None:
+        return Monitor(settings, channels, manager=manager, redactor=redactor())
+    return Worker(settings, channels, name=name, manager=manager, redactor=redactor())
 
 
 def _log(settings: "Settings") -> None:

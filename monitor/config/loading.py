@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from monitor.access.databases import Database
+from monitor.access.databases import Database, Server
 from monitor.catalog import builtin
 from monitor.config import outlook
 from monitor.config.checks import Context
@@ -277,6 +277,12 @@ def _settings(
         ]
     else:
         settings = _resolved(file, context, path, database or default_database(environ))
+        if settings.fleet and not isinstance(settings.database, Server):
+            text = (
+                'its daemons share a PostgreSQL: give [monitor] database = "env:DATABASE_URL",'
+                " or leave [fleet] out"
+            )
+            raise SettingsError([reading.problem(("fleet",), text)], reading.source)
         if not secrets:  # who only reads the database spends nothing
             return settings
         problems = [

@@ -4,8 +4,8 @@ Form, default, constraints and meaning of a setting stand on its field, and nowh
 file by them, and the errors, the JSON Schema and the table in docs/settings.md are made from them.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -25,7 +25,8 @@ from monitor.access.databases import Database
 from monitor.access.diagnosis.own_rule import OwnRule
 from monitor.access.fields import Duration, Number, Text, Whole, about, setting
 from monitor.access.limits import Budget, Cadence, Confirmation, Deadlines, Delivery
-from monitor.access.target import Capability, Target, pool_name_of
+from monitor.access.shards import shard_of
+from monitor.access.target import Capability, Target, pool_name_of, scope_of
 from monitor.access.words import Contract, Surface
 from monitor.catalog import Catalog, builtin
 from monitor.config import checks, urls
@@ -259,6 +260,17 @@ class Heartbeat:
     every: _SecondOrMore = setting(timedelta(minutes=1), "Between two calls")
 
 
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Several daemons on one PostgreSQL share the work, and take over from each other."""
+
+    worker: Annotated[Name, about("The worker's name, unique in the fleet")] | None = setting(
+        None,
+        "The name of this daemon, unique in the fleet; run --worker sets it, too. "
+        "Default: the machine's host name",
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
     """The settings file of access-monitor."""
@@ -302,6 +314,9 @@ class File:
         Heartbeat(), "A dead man's switch, to notice when the monitor is gone"
     )
     web: Web = setting(Web(), "The page, its API and the metrics: access-monitor web")
+    fleet: Fleet | None = setting(
+        None, "Given, even if empty: this daemon is one of several on the same PostgreSQL"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,6 +329,8 @@ class Settings(File):
     database: Database
     #: what is usable, but should be checked by a person
     warnings: tuple[str, ...] = ()
+    #: so many workers share the routes and the month's budget
+    workers: int = 1
     _by_name: Mapping[str, Key] = field(init=False, repr=False, compare=False)
     _pools: Mapping[str, Pool] = field(init=False, repr=False, compare=False)
 
@@ -336,6 +353,20 @@ class Settings(File):
             for capability in key.watch
         )
 
+    def shards(self) -> frozenset[int]:
+        """The shards that have targets."""
+        return frozenset(map(_shard_of, self.keys))
+
+    def shard_of_key(self, name: str) -> int | None:
+        """The shard of the key of that name; None when there is none."""
+        key = self._by_name.get(name)
+        return None if key is None else _shard_of(key)
+
+    def only(self, shards: Collection[int], workers: int) -> "Settings":
+        """These settings with the keys of some shards only, for one of so many workers."""
+        keys = tuple(key for key in self.keys if _shard_of(key) in shards)
+        return replace(self, keys=keys, workers=workers)
+
     def key(self, name: str) -> Key:
         """The key of that name.
 
@@ -349,3 +380,7 @@ class Settings(File):
         """The pool that the key belongs to; no other key may be named like one of a pool."""
         name = pool_name_of(key, self._pools)
         return self._pools[name] if name else None
+
+
+def _shard_of(key: Key) -> int:
+    return shard_of(key.route, scope_of(key.name, key.organization))

@@ -34,6 +34,7 @@ class Deliveries:
     def __post_init__(self) -> None:
         self._change = asyncio.Event()
         self._tally = self.recorder.tally
+        self._workers = 1
 
     def use(self, settings: Settings, channels: Sequence[Sender]) -> None:
         """Deliver over these channels, from the next `begin` on; without any, to the terminal."""
@@ -47,6 +48,7 @@ class Deliveries:
             self.recorder.outbox, self._channels, self._delivery, now=self.clock.now,
             summary=self.watches.summary, count=self._tally.notified,
         )  # fmt: skip
+        self._dispatcher.share(self._workers)
         #: loop time at which this dispatcher began
         self._began = asyncio.get_running_loop().time()
         self._task = asyncio.create_task(self._dispatcher.run(), name="dispatcher")
@@ -63,9 +65,9 @@ class Deliveries:
         await self._change.wait()
         self._change.clear()
 
-    def wake(self) -> None:
-        """Read the outbox: it may hold new rows."""
-        self._dispatcher.wake()
+    def wake(self, *, from_start: bool = False) -> None:
+        """Read the outbox: it may hold new rows; `from_start` also before those that were read."""
+        self._dispatcher.wake(from_start=from_start)
 
     async def revived(self) -> None:
         """Dead notifications are pending again: read the outbox from its beginning."""
@@ -96,6 +98,17 @@ class Deliveries:
         """For a reload, until `begin`: wait for sends under way, or their messages would be sent again."""
         await self._dispatcher.halt(self.longest_s + _MARGIN.total_seconds())
         await self._end()
+
+    async def pause(self, seconds: float) -> None:
+        """Until `begin`, over the same channels: wait for sends under way, up to so many seconds."""
+        await self._dispatcher.halt(seconds)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def share(self, workers: int) -> None:
+        """So many workers send over the channels: each keeps to its part of their pace."""
+        self._workers = workers
+        self._dispatcher.share(workers)
 
     async def drain(self, seconds: float) -> None:
         """For a stop: try once more what waits, within so many seconds."""

@@ -1,6 +1,7 @@
 """Requests to the running monitor: declarations, retries, probes, silences, reservations of commands."""
 
 import json
+from collections.abc import Container
 from dataclasses import dataclass, replace
 
 import structlog
@@ -39,11 +40,17 @@ class InboxReader:
     async def take(self) -> None:
         """Carry out the requests in the inbox, and settle each afterwards."""
         for item in await self.recorder.inbox():
+            if not self.concerns(item):
+                continue
             log.info("asked", kind=item.kind, by=asker(item.payload))
             if await self.payments.asked(item) or await self.silencing.asked(item):
                 continue
             reply = await self._do(item)
             await self.recorder.settle_inbox([item.id], json.dumps(reply) if reply else None)
+
+    def concerns(self, item: InboxItem) -> bool:  # noqa: ARG002 - a worker of a fleet leaves some to others
+        """Whether this daemon is to carry the request out."""
+        return True
 
     async def _do(self, item: InboxItem) -> dict[str, object] | None:
         """Carry a request out. Returns the reply to its sender, if there is one."""
@@ -88,7 +95,7 @@ class InboxReader:
     async def take_declarations(self) -> None:
         """Apply the declarations that are not taken yet."""
         for declaration in await self.recorder.untaken_declarations():
-            await self._declared(declaration)
+            await self.declared(declaration)
 
     async def apply_earlier_declarations(self) -> None:
         """Apply earlier declarations of their organization or key to new targets."""
@@ -104,12 +111,14 @@ class InboxReader:
             if newest and newest.kind is DeclarationKind.VERIFIED and not memory.declared_at:
                 watch.memory = replace(memory, declared_at=newest.at)
 
-    async def _declared(self, declaration: Declaration) -> None:
-        """Apply a person's declaration about an organization or a key. Each is taken once."""
+    async def declared(self, declaration: Declaration, among: Container[str] | None = None) -> None:
+        """Apply a declaration about an organization or a key, to all targets or `among` these names."""
         now, changes = self.clock.now(), []
         declared = Declared(declaration.kind, declaration.at)
         for watch in self.watches.declared_for(declaration.subject):
             if watch.memory.state is State.AVAILABLE:
+                continue
+            if among is not None and watch.name not in among:
                 continue
             # set `next_probe_at` too: it schedules the target after a restart
             watch.memory = replace(watch.memory, next_probe_at=now)

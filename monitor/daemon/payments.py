@@ -1,7 +1,7 @@
 """What a probe may cost, before it is sent, and what it did cost, afterwards; the budgets over time."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import InitVar, dataclass
 from datetime import date
 from typing import Any
@@ -30,7 +30,7 @@ from monitor.oneshot.booking import (
     take,
     wanted_of,
 )
-from monitor.store.errors import StoreError, UnansweredError
+from monitor.store.errors import OverMonthError, StoreError, UnansweredError
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change, InboxItem
 
@@ -66,12 +66,13 @@ class Payments:
         self._told: set[str] = set()
         #: holds of commands, each with the loop time by which the command should have ended
         self._lent: list[tuple[float, Reservation]] = []
+        self._shared = False
 
     def use(self, settings: Settings) -> None:
         """Use these figures from now on. A changed budget is told again when it is used up."""
         if settings.budget != self._ledger.budget:
             self._told.clear()
-        self._ledger.budget = settings.budget
+        self._ledger.budget, self._ledger.workers = settings.budget, settings.workers
         self._catalog = settings.catalog
         self.soon = min(_SOON, settings.cadence.eager.total_seconds())
         for watch in self.watches:
@@ -85,6 +86,31 @@ class Payments:
         self._ledger.load(settled, await self.recorder.holds())
         told = await self.recorder.facts_since(EventKind.BUDGET, first)
         self._told = {str(facts.get("budget_scope")) for facts in told}
+
+    def share(self, first_hold: int) -> None:
+        """Other workers have other keys of the same budget; new holds have numbers above `first_hold`."""
+        self._ledger.first_id = first_hold
+        self._shared = True
+
+    async def take_over(self, keys: Collection[str], today: date) -> Callable[[], None]:
+        """Read what is booked and held for keys that come from another worker.
+
+        Their holds are in doubt. Call what it returns once they are this worker's; it takes no time.
+        """
+        first = today.replace(day=1)
+        rows = await self.recorder.spend_since(first, keys)
+        holds = await self.recorder.holds(keys)
+        settled = {(row.key, row.day): row.settled_usd for row in rows}
+        return lambda: self._ledger.load(settled, holds)
+
+    def leave(self, keys: Collection[str]) -> None:
+        """These keys are another worker's from now on."""
+        self._ledger.leave(keys)
+        self._lent = [lent for lent in self._lent if lent[1].key not in keys]
+
+    def know_month(self, today: date, usd: float) -> None:
+        """All workers together have booked and held so much this month."""
+        self._ledger.know_month(today, usd)
 
     async def reserve(self, watch: Watch) -> Probe | None:
         """The next probe of the watch, its price reserved durably; None if it should wait.
@@ -118,10 +144,11 @@ class Payments:
         if posting:
             try:
                 await self._write(posting)
-            except StoreError:
+            except StoreError as error:
                 # the database refuses the reservation: until it accepts one, send only free listings
                 ledger.dropped(hold)
-                return Probe(watch, ProbeKind.LISTING)
+                spent = isinstance(error, OverMonthError)
+                return Probe(watch, ProbeKind.LISTING, over_budget=spent)
             except BaseException:
                 ledger.dropped(hold)
                 raise
@@ -295,6 +322,9 @@ class Payments:
         """Tell that too little is left of the `month` for all, or of the day for the key; each once."""
         key, ledger = watch.target.key, self._ledger
         scope = f"month {today:%Y-%m}" if month else f"key {key} on {today}"
+        if self._shared and scope not in self._told:
+            told = await self.recorder.facts_since(EventKind.BUDGET, today.replace(day=1))
+            self._told |= {str(facts.get("budget_scope")) for facts in told}
         if scope in self._told:
             return
         # past days and months do not return

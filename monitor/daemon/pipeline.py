@@ -5,9 +5,10 @@ reserve → probe → diagnose → advance → write → schedule
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
@@ -62,9 +63,11 @@ class Pipeline:
     tally: Tally
     changes: Changes
     schedule: Schedule
+    #: what became of the network, where the pipeline itself does not tell it
+    network_news: list[tuple[EventKind, dict[str, Any]]] | None = None
     #: number of probes that ended since the start
     made: int = field(default=0, init=False)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _tasks: dict[asyncio.Task[None], Watch] = field(default_factory=dict, init=False)
     _stopping: bool = field(default=False, init=False)
 
     def use(self, settings: Settings) -> None:
@@ -73,7 +76,7 @@ class Pipeline:
 
     async def begin(self, watch: Watch) -> None:
         """Begin a probe of the watch, unless one is under way or a slot is not yet free."""
-        if watch.busy or self._stopping:
+        if watch.busy or watch.handed_over or self._stopping:
             return
         wait, hold = self.slots.wait(watch)
         if wait > 0:
@@ -83,18 +86,19 @@ class Pipeline:
             return
         watch.busy = True
         task = asyncio.create_task(self._guarded(watch), name=f"probe {watch.name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = watch
+        task.add_done_callback(self._tasks.pop)
 
     async def drain(self, seconds: float) -> None:
         """Begin no more probes. Wait up to `seconds` for those under way, then cancel them."""
         self._stopping = True
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
-        cut = list(self._tasks)
-        for task in cut:
-            task.cancel()
-        await asyncio.gather(*cut, return_exceptions=True)
+        await _end(list(self._tasks), seconds)
+
+    async def hand_over(self, watches: Collection[Watch], seconds: float) -> None:
+        """Begin no more probes of these watches. Wait up to `seconds` for theirs, then cancel them."""
+        for watch in watches:
+            watch.handed_over = True
+        await _end([task for task, watch in self._tasks.items() if watch.handed_over], seconds)
 
     async def _probe(self, watch: Watch) -> None:
         """One probe: reserve, probe, diagnose; `record` does the rest."""
@@ -261,6 +265,9 @@ class Pipeline:
             offline = kind is EventKind.OFFLINE
             reason = Reason.ALL_ROUTES_FAIL if offline else Reason.A_ROUTE_ANSWERS
             facts = self.network.facts()
+            if self.network_news is not None:
+                self.network_news.append((kind, facts))
+                return
             yield Change(events=(self.event_builder.of_monitor(kind, reason, now, facts=facts),))
 
     # --- around a probe ---
@@ -291,6 +298,15 @@ class Pipeline:
         watch.memory = replace(watch.memory, next_probe_at=at, held_by=by)
         if self.changes.calm:
             await self.changes.write([Change(watch.name, watch.memory)], patient=True)
+
+
+async def _end(tasks: Collection[asyncio.Task[None]], seconds: float) -> None:
+    if not tasks:
+        return
+    _, cut = await asyncio.wait(tasks, timeout=seconds)
+    for task in cut:
+        task.cancel()
+    await asyncio.gather(*cut, return_exceptions=True)
 
 
 def _log(probe: Probe, plan: NextProbe, *, news: bool) -> None:

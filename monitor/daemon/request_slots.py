@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from monitor.access.cadence import settles
 from monitor.access.observation import Observation
@@ -24,9 +24,7 @@ class RouteSlots:
     route: Route
     bucket: TokenBucket
     breaker: Breaker
-    in_flight: asyncio.Semaphore = field(
-        default_factory=lambda: asyncio.Semaphore(IN_FLIGHT_PER_ROUTE)
-    )
+    in_flight: asyncio.Semaphore
 
 
 class RequestSlots:
@@ -36,6 +34,8 @@ class RequestSlots:
         self._watches = watches
         self._clock = clock
         self._routes: dict[str, RouteSlots] = {}
+        #: so many workers share the routes
+        self._share = 1
         self._gaps: dict[tuple[str, str], ImageGap] = {}
 
     def use(self, settings: Settings) -> None:
@@ -46,10 +46,16 @@ class RequestSlots:
         trial = settings.cadence.trial.total_seconds()
         before, self._routes = self._routes, {}
         for name, route in settings.routes.items():
-            slots = RouteSlots(route, TokenBucket(route.rate), Breaker(len(keys[name]), trial))
+            share = settings.workers
+            bucket, breaker = TokenBucket(route.rate / share), Breaker(len(keys[name]), trial)
+            in_flight = asyncio.Semaphore(max(IN_FLIGHT_PER_ROUTE // share, 1))
+            slots = RouteSlots(route, bucket, breaker, in_flight)
             if old := before.get(name):
-                slots.breaker, slots.in_flight = old.breaker, old.in_flight
+                slots.breaker = old.breaker
+                if share == self._share:
+                    slots.in_flight = old.in_flight
             self._routes[name] = slots
+        self._share = settings.workers
 
     def of(self, watch: Watch) -> RouteSlots:
         """The slots of the watch's route. A probe keeps them: its route may leave the settings."""

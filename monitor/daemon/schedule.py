@@ -1,7 +1,7 @@
 """When each target is probed: two queues ordered by time, one APScheduler job for the next probe."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from heapq import heapify, heappop, heappush
@@ -208,8 +208,10 @@ def first_probe_at(watch: Watch, settings: Settings, count: int, now: datetime) 
     return now + watch.phase * min(spread, _FIRST_PROBES, watch.cadence.eager)
 
 
-def schedule_all(watches: Watches, settings: Settings, clock: Clock, schedule: Schedule) -> None:
-    """Schedule every target at the start.
+def schedule_all(
+    watches: Collection[Watch], settings: Settings, clock: Clock, schedule: Schedule
+) -> None:
+    """Schedule these targets, at the start all.
 
     Missed probes are not made up for, only spread; a later one keeps its time, unless one decided now
     is earlier. A restart often follows a fix: probe blocked targets at once.

@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Protocol
+from datetime import datetime
+from typing import Any, Protocol
 
 import structlog
 
+from monitor.access.holds import Posting
+from monitor.access.memory import TargetState
 from monitor.access.words import EventKind, Reason
 from monitor.alerts.interfaces import Sender
 from monitor.config import Settings
@@ -31,7 +34,7 @@ from monitor.daemon.service_manager import ServiceManager
 from monitor.daemon.silencing import Silencing
 from monitor.daemon.staleness import NetworkState, StaleRoutes
 from monitor.daemon.time_passing import ClockWatch, DeadlineCheck
-from monitor.daemon.watches import Watches
+from monitor.daemon.watches import Watch, Watches
 from monitor.logs.redaction import Redactor
 from monitor.probing import Prober, ping
 from monitor.store.errors import GoneError, StoreError, UnansweredError
@@ -101,30 +104,27 @@ class Monitor:
 
     async def start(self) -> None:
         """Open the database and start probing. Raises StoreError when the database cannot be used."""
-        settings, clock, hide = self._settings, self._clock, self._redactor.value
-        self._recorder = await Recorder.open(settings.database, clock=clock.now, hide=hide)
+        settings, clock = self._settings, self._clock
+        self._recorder = await self._open()
         try:
-            before = self._recorder.before
-            since = await self._recorder.events_since(before.started_at) if before else {}
+            begun = await self._facts_of_start()
             await self._recorder.register(settings.targets())
             self.watches = Watches(settings, await self._recorder.load_memories())
             self._build()
-            await self._payments.load(clock.now().date())
+            await self._load_spending()
             self._schedule.start(self._pipeline.begin)
             self._deliveries.begin()
             await self._compare()
-            await self._silencing.expire()
+            await self._expire_silences()
             await self._deliveries.dead_letter_removed_channels()
             schedule_all(self.watches, settings, clock, self._schedule)
             await self._inbox_reader.apply_earlier_declarations()
             await self._inbox_reader.declare_from(settings)
             await self._inbox_reader.take()
+            await self._join()
             self._deliveries.wake()
             counts = self.watches.counts()
-            facts = {"targets": len(self.watches), "counts": counts, "since_last_start": since}
-            if before:
-                # nobody watched from then on: timelines show the gap
-                facts["down_since"] = as_json(before.last_alive)
+            facts = {"targets": len(self.watches), "counts": counts, **begun}
             await self._changes.tell(EventKind.STARTED, Reason.DAEMON_STARTED, facts)
             await self._reporter.ready()
         except BaseException:
@@ -132,6 +132,26 @@ class Monitor:
             raise
         self._start_helpers()
         log.info("started", targets=len(self.watches), database=str(settings.database), **counts)
+
+    async def _open(self) -> Recorder:
+        return await Recorder.open(
+            self._settings.database, clock=self._clock.now, hide=self._redactor.value
+        )
+
+    async def _facts_of_start(self) -> dict[str, Any]:
+        """What `started` tells of the time before."""
+        before = self._recorder.before
+        if before is None:
+            return {"since_last_start": {}}
+        since = await self._recorder.events_since(before.started_at)
+        # nobody watched from then on: timelines show the gap
+        return {"since_last_start": since, "down_since": as_json(before.last_alive)}
+
+    async def _load_spending(self) -> None:
+        await self._payments.load(self._clock.now().date())
+
+    async def _join(self) -> None:
+        """Begin to share the work, where it is shared."""
 
     async def run(self) -> None:
         """Handle all that no answer triggers: the clock, the inbox, deadlines. Runs until cancelled.
@@ -170,7 +190,7 @@ class Monitor:
         # the queue logs what it cannot write; holds that remain are in doubt at the next start
         with suppress(TimeoutError, StoreError):
             async with asyncio.timeout(_END_WRITES):
-                facts = {"targets": len(self.watches), "counts": counts}
+                facts = {"targets": len(self.watches), "counts": counts, **self._own_facts()}
                 await self._changes.tell(EventKind.STOPPING, Reason.DAEMON_STOPPING, facts)
                 await self._recorder.queue.written()
                 await self._payments.close()
@@ -180,6 +200,10 @@ class Monitor:
         if self._recorder.queue.lost:  # the note of the stop may fit where the results did not
             raise StoreError(f"results are lost: {self._recorder.queue.refusing}")
         log.info("stopped", **counts)
+
+    def _own_facts(self) -> dict[str, Any]:
+        """What `stopping` tells of this daemon, where there are several."""
+        return {}
 
     async def reload(self, settings: Settings, channels: Sequence[Sender]) -> None:
         """Continue with other settings. Probes under way finish; memories and history stay.
@@ -193,6 +217,8 @@ class Monitor:
             raise ReloadError(
                 f"the database cannot change while it runs: {self._settings.database}; restart instead"
             )
+        if (settings.fleet is None) != (self._settings.fleet is None):
+            raise ReloadError("[fleet] cannot come or go while it runs; restart instead")
         if self._recorder.queue.refusing is not None:
             raise ReloadError(self._recorder.queue.refusing)
         learn(self._redactor, settings)
@@ -202,32 +228,15 @@ class Monitor:
     async def _reload(self, settings: Settings, channels: Sequence[Sender]) -> None:
         await self._stop_helpers()
         await self._deliveries.halt()
-        coming = {target.name: target for target in settings.targets()}
-        leaving = [watch for watch in self.watches if not watch.stays(coming.get(watch.name))]
         try:
-            for watch in leaving:
-                watch.leaving = True
-            await self._recorder.register(settings.targets())
-            memories = await self._recorder.load_memories()
+            leaving, memories = await self._register(settings)
         except StoreError as error:
-            for watch in leaving:
-                watch.leaving = False
             if isinstance(error, UnansweredError):
                 await self._recorder.register(self._settings.targets(), again=True)
             self._deliveries.begin()
             self._start_helpers()
             raise ReloadError(str(error)) from error
-        # The swap: nothing else runs until all parts have the new settings.
-        self._settings = settings
-        concerned = self.watches.use(settings, memories)
-        for watch in leaving:
-            self._schedule.remove(watch)
-        # before others take their places in the budget
-        freed = self._payments.forget(leaving)
-        for part in self._parts:
-            part.use(settings)
-        self._prober.catalog = settings.catalog
-        self._network.use(self.watches.sizes())
+        concerned, freed = self._swap(settings, leaving, memories)
         self._deliveries.use(settings, channels)
         self._deliveries.begin()
         for watch in concerned:
@@ -250,7 +259,45 @@ class Monitor:
         await self._reporter.ready()
         log.info("reloaded", targets=len(self.watches), new_or_changed=len(concerned))
 
+    async def _register(self, settings: Settings) -> tuple[list[Watch], dict[str, TargetState]]:
+        """Make the targets of these settings the active ones; answers to others count no more.
+
+        Returns the watches that leave, and the memories. Raises StoreError, with nothing changed.
+        """
+        coming = {target.name: target for target in settings.targets()}
+        leaving = [watch for watch in self.watches if not watch.stays(coming.get(watch.name))]
+        try:
+            for watch in leaving:
+                watch.leaving = True
+            await self._recorder.register(settings.targets())
+            return leaving, await self._recorder.load_memories()
+        except StoreError:
+            for watch in leaving:
+                watch.leaving = False
+            raise
+
+    def _swap(
+        self, settings: Settings, leaving: Sequence[Watch], memories: Mapping[str, TargetState]
+    ) -> tuple[list[Watch], Posting]:
+        """Give all parts the settings: nothing else runs meanwhile.
+
+        Returns the watches to probe soon, and what is to be written of the others' holds.
+        """
+        self._settings = settings
+        concerned = self.watches.use(settings, memories)
+        for watch in leaving:
+            self._schedule.remove(watch)
+        # before others take their places in the budget
+        freed = self._payments.forget(leaving)
+        for part in self._parts:
+            part.use(settings)
+        self._prober.catalog = settings.catalog
+        self._network.use(self.watches.sizes())
+        return concerned, freed
+
     def _start_helpers(self) -> None:
+        if self._helpers:
+            return
         self._helpers = [asyncio.create_task(self._listings.run(), name="model lists")]
         heartbeat = self._settings.heartbeat
         if heartbeat.url:
@@ -261,6 +308,7 @@ class Monitor:
         for task in self._helpers:
             task.cancel()
         await asyncio.gather(*self._helpers, return_exceptions=True)
+        self._helpers = []
 
     def _build(self) -> None:
         """Make the parts, each with those that it uses."""
@@ -295,7 +343,7 @@ class Monitor:
         self._silencing = Silencing(
             recorder=recorder, changes=changes, deliveries=deliveries, clock=clock
         )
-        self._inbox_reader = InboxReader(
+        self._inbox_reader = self._reader_of_inbox(
             recorder=recorder, watches=watches, changes=changes, schedule=schedule,
             payments=payments, deliveries=deliveries, silencing=self._silencing, clock=clock,
         )  # fmt: skip
@@ -305,6 +353,7 @@ class Monitor:
         )  # fmt: skip
         self._clock_watch = ClockWatch(clock, watches, stale_routes, schedule, self._reporter)
         self._schedule, self._event_builder, self._network = schedule, builder, network
+        self._stale_routes, self._slots = stale_routes, slots
         self._deliveries, self._changes, self._payments = deliveries, changes, payments
         self._prober, self._listings = prober, listings
         self._pipeline, self._deadline_check = pipeline, deadline_check
@@ -315,6 +364,9 @@ class Monitor:
         for part in self._parts:
             part.use(settings)
         deliveries.use(settings, self._channels)
+
+    def _reader_of_inbox(self, **parts: Any) -> InboxReader:
+        return InboxReader(**parts)
 
     async def _beat(self) -> None:
         self._beats += 1
@@ -335,15 +387,21 @@ class Monitor:
 
     async def _with_the_database(self) -> None:
         await self._clock_watch.tell(self._recorder)
-        await self._silencing.expire()
+        await self._expire_silences()
         await self._inbox_reader.take()
         if self._beats % _COMPARE_EVERY == 0:
             await self._compare()
         if self._beats % _TIDY_EVERY == 1:
             now = self._clock.now()
             await self._payments.tidy(now.date())
-            if gone := await self._recorder.prune(now):
-                log.info("runs_forgotten", runs=gone)
+            await self._prune(now)
+
+    async def _expire_silences(self) -> None:
+        await self._silencing.expire()
+
+    async def _prune(self, now: datetime) -> None:
+        if gone := await self._recorder.prune(now):
+            log.info("runs_forgotten", runs=gone)
 
     async def _compare(self) -> None:
         """Read how long openings took, for messages that compare waits."""

@@ -55,6 +55,11 @@ class NetworkState:
             return EventKind.ONLINE
         return None
 
+    def recovered(self) -> None:
+        """A route is reached again, as another way than by a probe has shown."""
+        self._failures = dict.fromkeys(self._needed, 0)
+        self.offline = False
+
     def facts(self) -> dict[str, Any]:
         """The facts of the event that `answered` returned."""
         routes = sorted(self._needed)
@@ -82,7 +87,11 @@ class StaleRoutes:
         #: routes told as stale, and since when such a route answers again
         self._told: set[str] = set()
         self._again: dict[str, datetime] = {}
-        for watch in self.watches:
+        self.adopt(self.watches)
+
+    def adopt(self, watches: Iterable[Watch]) -> None:
+        """Learn from the memories of these watches, which are new."""
+        for watch in watches:
             route, last = watch.target.route, watch.memory.conclusive_at
             if last:
                 self._answered[route] = max(last, self._answered.get(route, last))

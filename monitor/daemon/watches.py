@@ -54,6 +54,8 @@ class Watch:
     asked_at: float = 0.0
     #: a reload is about to remove it: later answers are ignored
     leaving: bool = False
+    #: another worker is about to have it: no probe begins
+    handed_over: bool = False
     #: no longer in the settings
     removed: bool = False
     gap_slot: GapSlot | None = None
@@ -152,6 +154,14 @@ class Watches:
             self._same.setdefault((watch.means, watch.target.contract), []).append(watch)
             if watch.pool:
                 self._pools.setdefault(watch.scope, []).append(watch)
+        if settings.fleet:
+            # of a pool that other workers have a part of, nothing is said as of the whole
+            keys = Counter(
+                pool.name for key in settings.keys if (pool := settings.pool_of(key.name))
+            )
+            for pool in settings.pools:
+                if keys[pool.name] < len(pool.secrets.keys or ()):
+                    self._pools.pop(pool_scope(pool.name), None)
         return concerned
 
     def __iter__(self) -> Iterator[Watch]:
@@ -159,6 +169,10 @@ class Watches:
 
     def __len__(self) -> int:
         return len(self._by_name)
+
+    def __contains__(self, watch: object) -> bool:
+        """Whether it is one of them, as they are now."""
+        return isinstance(watch, Watch) and self._by_name.get(watch.name) is watch
 
     def get(self, name: str) -> Watch | None:
         """The watch of the target with this name."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from monitor.access.databases import Database
 from monitor.access.holds import Fate, Need, Posting, Reservation
@@ -19,6 +19,8 @@ from monitor.config import Settings
 from monitor.store.books import open_books, withdraw
 from monitor.store.errors import LockedError, StoreError
 from monitor.store.inbox import reply_to, submit
+
+T = TypeVar("T")
 
 #: The inbox's words: hold this before it is sent; this is what it cost.
 RESERVE, SPEND = "reserve", "spend"
@@ -88,8 +90,9 @@ def settle(settings: Settings, costs: Sequence[Cost]) -> str | None:
                 for cost in costs:
                     books.post(booked(ledger, cost))
         except LockedError:
-            items = [[_plain(cost.hold), cost.usd, cost.probes, cost.estimated] for cost in costs]
-            submit(settings.database, SPEND, {"costs": items}, now)
+            for those in _by_daemon(settings, costs, [cost.hold.key for cost in costs]):
+                items = [[_plain(one.hold), one.usd, one.probes, one.estimated] for one in those]
+                submit(settings.database, SPEND, {"costs": items}, now)
     except StoreError as error:
         return f"what was reserved stays so: {error}"
     return None
@@ -107,7 +110,7 @@ def take(
         found = ledger.reserve(one.account, one.key, day, one.usd, need)
         if found is None and over:
             hold = ledger.hold(one.account, one.key, day, one.usd)
-            found = hold, Posting(held=(hold,))
+            found = hold, Posting(held=(hold,), over=True)
         if found is None:
             for hold in holds:
                 ledger.dropped(hold)
@@ -137,6 +140,7 @@ def joined(postings: Iterable[Posting]) -> Posting:
         tuple(spend for one in kept for spend in one.spends),
         tuple(hold for one in kept for hold in one.held),
         tuple(id_ for one in kept for id_ in one.freed),
+        over=any(one.over for one in kept),
     )
 
 
@@ -180,8 +184,34 @@ def reply_of(reserved: Reserved) -> str:
     )
 
 
+def _by_daemon(settings: Settings, those: Sequence[T], keys: Sequence[str]) -> list[list[T]]:
+    """What is asked, each with its key, by the daemon that does it: of a fleet, each has some keys."""
+    parts: dict[int | None, list[T]] = {}
+    for one, key in zip(those, keys, strict=True):
+        parts.setdefault(settings.shard_of_key(key) if settings.fleet else None, []).append(one)
+    return list(parts.values())
+
+
 def _reserved(settings: Settings, wanted: Sequence[Wanted], *, over: bool) -> Reserved:
-    """Hold it under the lock, or have the daemon do it that has the lock."""
+    """Hold it under the lock, or have the daemons do it that have the lock."""
+    parts = _by_daemon(settings, wanted, [one.key for one in wanted])
+    if len(parts) < 2:
+        return _reserved_by_one(settings, wanted, over=over)
+    got: list[Reserved] = []
+    for part in parts:
+        got.append(_reserved_by_one(settings, part, over=over))
+        if not got[-1].holds:  # all or nothing
+            settle(settings, [Cost(hold, 0.0) for one in got for hold in one.holds])
+            return got[-1]
+    by_account = {(hold.account, hold.key): hold for one in got for hold in one.holds}
+    return Reserved(
+        tuple(by_account[one.account, one.key] for one in wanted),
+        {key: usd for one in got for key, usd in one.left.items()},
+        min(one.left_of_month for one in got),
+    )
+
+
+def _reserved_by_one(settings: Settings, wanted: Sequence[Wanted], *, over: bool) -> Reserved:
     database, item, now = settings.database, None, datetime.now(UTC)
     payload = {
         "wanted": [[one.account, one.key, one.usd] for one in wanted],

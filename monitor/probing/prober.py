@@ -312,6 +312,12 @@ async def ping(url: str, *, seconds: float = 10.0) -> str | None:
         return f"could not be reached ({type(error).__name__})"
 
 
+async def reachable(url: str) -> bool:
+    """Whether a server answers at this URL, whatever it says; no key is sent."""
+    error = await ping(url)
+    return error is None or error.startswith("answered ")
+
+
 @cache
 def _tls() -> ssl.SSLContext:
     """Made once: reading the certificates takes 20 ms."""

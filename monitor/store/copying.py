@@ -49,7 +49,8 @@ def copy_to(source: Path, destination: Server) -> dict[str, int]:
 
 def _copied() -> list[Table]:
     """The tables, each after those that it refers to. Who owns a database is no part of it."""
-    return [one for one in tables.metadata.sorted_tables if one is not tables.fences]
+    owning = (tables.fences, tables.shards, tables.months, tables.fleet)
+    return [one for one in tables.metadata.sorted_tables if one not in owning]
 
 
 def _require_unused(original: Connection, copy: Connection, destination: Server) -> None:

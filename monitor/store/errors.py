@@ -10,7 +10,7 @@ from typing import Any
 from monitor.access.databases import Database
 
 #: The newest revision in `migrations/versions`.
-HEAD = "0003"
+HEAD = "0004"
 
 #: Seconds that a connection waits for another process's transaction.
 BUSY_TIMEOUT = 5.0
@@ -37,6 +37,10 @@ class LockedError(StoreError):
 
 class GoneError(StoreError):
     """The file was deleted or replaced while it was in use."""
+
+
+class OverMonthError(StoreError):
+    """The month's budget has no room for a reservation: other workers of the fleet have taken it."""
 
 
 class DestinationError(StoreError):

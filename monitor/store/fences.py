@@ -1,4 +1,4 @@
-"""The fence of a database that several machines can reach: the row that says who may write to it.
+"""The fences of a database that several machines can reach: the rows that say who may write to it.
 
 Its time is the server's: clocks of different machines are not compared.
 """
@@ -14,23 +14,33 @@ from monitor.access.databases import Server
 from monitor.store.errors import BUSY_TIMEOUT, LockedError
 from monitor.store.liveness import FRESH
 
+#: The number of the one daemon's fence; those of a fleet's workers are higher.
+ONE = 1
+#: Seconds after its last transaction in which a worker of a fleet counts as alive.
+LEASE = 5
+
 _MAKE = text("""
     INSERT INTO fences (id, epoch, sequence, seen_at) VALUES (1, 0, 0, clock_timestamp())
     ON CONFLICT DO NOTHING
 """)
 _ASK = text("""
     SELECT holder, extract(epoch FROM clock_timestamp() - seen_at) AS age
-    FROM fences WHERE id = 1 FOR UPDATE
+    FROM fences WHERE id = :id FOR UPDATE
+""")
+_OTHERS = text("""
+    SELECT holder, extract(epoch FROM clock_timestamp() - seen_at) AS age
+    FROM fences WHERE id <> :id AND holder IS NOT NULL ORDER BY id
 """)
 _TAKE = text("""
     UPDATE fences SET epoch = epoch + 1, sequence = 0, holder = :holder, seen_at = clock_timestamp()
-    WHERE id = 1 RETURNING epoch
+    WHERE id = :id RETURNING epoch
 """)
+_TAKE_AWAY = text("UPDATE fences SET epoch = epoch + 1, holder = NULL")
 _ENTER = text("""
     UPDATE fences SET sequence = sequence + 1, seen_at = clock_timestamp()
-    WHERE id = 1 AND epoch = :epoch RETURNING sequence
+    WHERE id = :id AND epoch = :epoch RETURNING sequence
 """)
-_LEAVE = text("UPDATE fences SET holder = NULL WHERE id = 1 AND epoch = :epoch")
+_LEAVE = text("UPDATE fences SET holder = NULL WHERE id = :id AND epoch = :epoch")
 #: For this transaction: how long it waits for others, and how long it may lie idle when its client is gone.
 _LIMITS = text(f"""
     SELECT set_config('lock_timeout', '{BUSY_TIMEOUT:.0f}s', true),
@@ -43,36 +53,50 @@ def require_free(server: Server, connection: Connection) -> None:
     limit_waits(connection)
     if not inspect(connection).has_table("fences"):
         return
+    require_no_daemon(server, connection)
+    for holder, age in connection.execute(_OTHERS, {"id": ONE}).all():
+        require_dead(server, "a worker of a fleet", holder, age, 2 * LEASE)
+
+
+def require_no_daemon(server: Server, connection: Connection) -> None:
+    """Raise LockedError while the one daemon lives; workers of a fleet may. As `require_free` else."""
     connection.execute(_MAKE)
-    holder, age = connection.execute(_ASK).one()
-    if holder is None or age > FRESH.total_seconds() or _is_dead(holder):
+    holder, age = connection.execute(_ASK, {"id": ONE}).one()
+    require_dead(server, "another instance", holder, age, FRESH.total_seconds())
+
+
+def require_dead(server: Server, who: str, holder: str | None, age: float, most: float) -> None:
+    """Raise LockedError while the holder of a fence lives, or may live: `age` seconds of at most `most`."""
+    if holder is None or age > most or is_dead(holder):
         return
     raise LockedError(
-        f"{server}: another instance has this database ({holder.partition('/')[0]}, seen {age:.0f} s ago);"
-        f" if it was killed, it can be taken over after {FRESH.total_seconds():.0f} s"
+        f"{server}: {who} has this database ({place_of(holder)}, seen {age:.0f} s ago);"
+        f" if it was killed, it can be taken over after {most:.0f} s"
     )
 
 
-def take(connection: Connection) -> int:
+def take(connection: Connection, number: int = ONE) -> int:
     """Become the owner. Returns the epoch."""
-    return int(connection.execute(_TAKE, {"holder": _own_name()}).scalar_one())
+    values = {"holder": own_name(), "id": number}
+    return int(connection.execute(_TAKE, values).scalar_one())
 
 
 def take_away(connection: Connection) -> None:
-    """End the epoch of who is gone, or was taken for that: its transactions are refused from now on."""
-    connection.execute(_TAKE, {"holder": None})
+    """End the epochs of who is gone, or was taken for that: their transactions are refused from now on."""
+    connection.execute(_TAKE_AWAY)
 
 
 def enter(connection: Connection, epoch: int | None) -> int | None:
     """Check the epoch, and count. Returns the number of the transaction; None when another is the owner."""
     limit_waits(connection)
-    number: int | None = connection.execute(_ENTER, {"epoch": epoch}).scalar_one_or_none()
+    values = {"epoch": epoch, "id": ONE}
+    number: int | None = connection.execute(_ENTER, values).scalar_one_or_none()
     return number
 
 
-def leave(connection: Connection, epoch: int | None) -> None:
+def leave(connection: Connection, epoch: int | None, number: int = ONE) -> None:
     """Let another have it at once."""
-    connection.execute(_LEAVE, {"epoch": epoch})
+    connection.execute(_LEAVE, {"epoch": epoch, "id": number})
 
 
 def limit_waits(connection: Connection) -> None:
@@ -80,7 +104,8 @@ def limit_waits(connection: Connection) -> None:
     connection.execute(_LIMITS)
 
 
-def _own_name() -> str:
+def own_name() -> str:
+    """Who this process is, for `place_of` and `is_dead`."""
     return f"{socket.gethostname()}, process {os.getpid()}/{_started(os.getpid())}/{_machine()}"
 
 
@@ -97,15 +122,24 @@ def _machine() -> str:
 
 
 def _started(process: int) -> str:
-    """When a process was started, in ticks of its machine; empty where that cannot be read."""
+    """When a process was started, in ticks of its machine; empty where that cannot be read.
+
+    Of one that has ended, and that its parent was not told of yet, it is no number.
+    """
     with suppress(OSError):
         # the name, in parentheses, may hold anything (proc_pid_stat(5))
         about = Path(f"/proc/{process}/stat").read_text(errors="replace")
-        return about.rpartition(")")[2].split()[19]
+        words = about.rpartition(")")[2].split()
+        return "ended" if words[0] in ("Z", "X") else words[19]
     return ""
 
 
-def _is_dead(holder: str) -> bool:
+def place_of(holder: str) -> str:
+    """Machine and process of a holder, for people."""
+    return holder.partition("/")[0]
+
+
+def is_dead(holder: str) -> bool:
     """Whether the holder was a process of this machine and is gone; of others nothing is known."""
     name, _, rest = holder.partition("/")
     host, _, number = name.rpartition(", process ")

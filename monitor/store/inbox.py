@@ -30,11 +30,11 @@ def submit(database: Database, kind: str, payload: Mapping[str, Any], now: datet
     return int(id_)
 
 
-def epoch_and_requests(database: Database) -> tuple[int, bool]:
-    """The epoch of the fence, and whether a request was not taken yet. Raises StoreError as `submit` does."""
+def epoch_and_requests(database: Database, fence: int) -> tuple[int, bool]:
+    """The epoch of a fence, and whether a request was not taken yet. Raises StoreError as `submit` does."""
     with reading(database) as connection:
-        query = "SELECT epoch, EXISTS (SELECT 1 FROM inbox WHERE taken_at IS NULL) FROM fences"
-        epoch, waiting = connection.execute(query).fetchone()
+        query = "SELECT epoch, EXISTS (SELECT 1 FROM inbox WHERE taken_at IS NULL) FROM fences WHERE id = ?"
+        epoch, waiting = connection.execute(query, (fence,)).fetchone()
         return epoch, bool(waiting)
 
 

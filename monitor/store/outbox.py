@@ -1,11 +1,11 @@
 """The outbox: claim with a lease, send, mark. A crash in between sends again."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, update
 
 from monitor.access.events import Event, Notification
 from monitor.store import tables
@@ -58,6 +58,12 @@ _DELIVERED = (
 )
 
 
+def _own(work: Transaction) -> tuple[ColumnElement[bool], ...]:
+    """The condition for what this process delivers: in a fleet that of its shards, else all."""
+    shards = work.shards
+    return () if shards is None else (func.coalesce(_its.shard, 0).in_(shards),)
+
+
 class Outbox:
     """The notifications, as the workers of the channels use them. Each method is one unit of work.
 
@@ -70,10 +76,10 @@ class Outbox:
     async def pending(self, channel: str, limit: int, after: int = 0) -> list[Notification]:
         """A channel's pending notifications of events above `after`, in order; leased ones included."""
         values = {"of": channel, "after": after, "most": limit}
-        return await self._do(
-            lambda connection: [
+        return await self._queue.do(
+            lambda work: [
                 value_of(Notification, row, id=row["notification_id"], event=value_of(Event, row))
-                for row in connection.execute(_READ, values).mappings()
+                for row in work.flush().execute(_READ.where(*_own(work)), values).mappings()
             ]
         )
 
@@ -128,15 +134,17 @@ class Outbox:
 
         Returns their number by channel.
         """
-        statement = update(_rows).where(_PENDING, _its.channel.not_in(channels))
+        others = update(_rows).where(_PENDING, _its.channel.not_in(channels))
         values = {
             "state": NotificationState.DEAD,
             "dead_at": at,
             "lease_until": None,
             "last_error": "the channel is no longer in the settings",
         }
-        marked = statement.values(values).returning(_its.channel)
-        return await self._do(lambda connection: Counter(connection.execute(marked).scalars()))
+        marked = others.values(values).returning(_its.channel)
+        return await self._queue.do(
+            lambda work: Counter(work.flush().execute(marked.where(*_own(work))).scalars())
+        )
 
     async def retry(self, ids: Ids | None = None) -> int:
         """Make dead notifications pending again, all or these. Returns their number.
@@ -166,6 +174,7 @@ class Outbox:
         """
         times = [_its.created_at, _its.next_attempt_at, _its.lease_until]
         new = {time: bindparam(f"new_{time.name}", type_=time.type) for time in times}
+        pending = select(_its.id, *times).where(_PENDING)
 
         def shift(work: Transaction) -> None:
             connection = work.flush()
@@ -175,7 +184,7 @@ class Outbox:
                     f"new_{time.name}": at and at + step
                     for time, at in zip(times, old, strict=True)
                 }
-                for id_, *old in connection.execute(select(_its.id, *times).where(_PENDING))
+                for id_, *old in connection.execute(pending.where(*_own(work)))
             ]
             if rows:
                 connection.execute(
@@ -200,7 +209,9 @@ class Outbox:
         return await self._queue.do(lambda transaction: work(transaction.flush()), urgent=urgent)
 
 
-def release_leases(connection: Connection) -> None:
-    """Release all leases, which an earlier process left behind."""
+def release_leases(connection: Connection, shards: Collection[int] | None = None) -> None:
+    """Release all leases, or those in the shards, which an earlier process left behind."""
     held = update(_rows).where(_PENDING, _its.lease_until.is_not(None))
+    if shards is not None:
+        held = held.where(func.coalesce(_its.shard, 0).in_(shards))
     connection.execute(held.values(lease_until=None))

@@ -9,15 +9,23 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from monitor.access.databases import Database, Server
-from monitor.store import fences
+from monitor.store import fences, tables
 from monitor.store.database import CommitWatch, migrate, writing_engine
 from monitor.store.database_files import DatabaseFiles, FileLock, as_store_errors, make_file
 from monitor.store.errors import GoneError, StoreError
 from monitor.store.inbox import epoch_and_requests
+from monitor.store.transaction import FleetTerms
 
 
 class Ownership(Protocol):
-    """The right of one daemon to write to a database, until it is released."""
+    """The right of a daemon to write to a database, until it is released."""
+
+    #: the number of its row in `daemon`
+    number: int
+
+    @property
+    def terms(self) -> FleetTerms | None:
+        """What binds a worker of a fleet; None for the one daemon."""
 
     def take(self, connection: Connection) -> None:
         """Become the owner, in the first transaction. Raises LockedError while another one lives."""
@@ -53,13 +61,11 @@ class Ownership(Protocol):
         """Let another instance have it."""
 
 
-def ownership_of(database: Database) -> Ownership:
-    """What sees to it that a database has one owner. Raises StoreError when another has the file."""
-    return ServerOwnership(database) if isinstance(database, Server) else FileOwnership(database)
-
-
 class FileOwnership:
     """A file has one owner by a lock, which ends with the process. It is held from the beginning."""
+
+    number = fences.ONE
+    terms = None
 
     def __init__(self, path: Path) -> None:
         make_file(path)
@@ -122,14 +128,25 @@ class ServerOwnership:
     who was cut off from a commit learns what became of it.
     """
 
+    number = fences.ONE
+
     def __init__(self, server: Server) -> None:
         self._server = server
         self._epoch: int | None = None
         self._lost = False
 
+    @property
+    def terms(self) -> FleetTerms | None:
+        """None: it has all."""
+        return None
+
     def take(self, connection: Connection) -> None:
         """Begin the next epoch, unless the owner of the present one lives."""
         fences.require_free(self._server, connection)
+        fences.take_away(connection)
+        # what a fleet had shared; the next one begins anew
+        connection.execute(tables.shards.delete())
+        connection.execute(tables.months.delete())
         self._epoch = fences.take(connection)
 
     def opened(self) -> None:
@@ -163,7 +180,7 @@ class ServerOwnership:
     def has_requests(self) -> bool:
         """Ask, and whether it is still the owner: this writes nothing, as the writer would."""
         try:
-            epoch, waiting = epoch_and_requests(self._server)
+            epoch, waiting = epoch_and_requests(self._server, self.number)
         except StoreError:
             return False  # the writer notices, and says so
         self._lost |= epoch != self._epoch
@@ -177,7 +194,7 @@ class ServerOwnership:
         if connection.invalidated:
             return  # the server is away, and a stop does not wait for it
         with suppress(SQLAlchemyError), self.guarded(connection), connection.begin():
-            fences.leave(connection, self._epoch)
+            fences.leave(connection, self._epoch, self.number)
 
     def release(self) -> None:
         """Nothing is left to do: see `ending`."""
@@ -200,6 +217,8 @@ def writing_alone(database: Database, *, patient: bool = False) -> Iterator[Conn
             with postgres.cut_after(most, driver):
                 fences.require_free(database, connection)
                 fences.take_away(connection)
+                # it does not see what the command spends; the next fleet sums up anew
+                connection.execute(tables.months.delete())
                 yield connection
         return
     make_file(database)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, date, datetime, time
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection, Select, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite takes it, too
 
-from monitor.access.databases import Database
+from monitor.access.databases import Database, Server
 from monitor.access.holds import Reservation
 from monitor.access.memory import TargetState
 from monitor.access.silences import Silence
@@ -23,12 +23,14 @@ from monitor.store import runs, tables, targets
 from monitor.store.database import damage, keep_log_short, migrate, writing_engine
 from monitor.store.database_files import as_store_errors
 from monitor.store.errors import HEAD, GoneError, StoreError, damage_report
+from monitor.store.fleet import Fleet, FleetOwnership
 from monitor.store.inbox import WAITING_MOST
 from monitor.store.outbox import Outbox, release_leases
-from monitor.store.ownership import Ownership, ownership_of
+from monitor.store.ownership import FileOwnership, Ownership, ServerOwnership
 from monitor.store.record_forms import value_of
 from monitor.store.records import Change, DaemonRow, Declaration, InboxItem, SpendRow
-from monitor.store.silences import Silences, hid_anything, not_ended
+from monitor.store.silence_rows import hid_anything, not_ended
+from monitor.store.silences import Silences
 from monitor.store.tally import COUNTED, Tally
 from monitor.store.transaction import Hide, Memo, Transaction
 from monitor.store.write_queue import MOST, WriteQueue
@@ -57,6 +59,8 @@ class Recorder:
         *,
         silences: Iterable[Silence],
     ) -> None:
+        #: the shared work, for a worker of a fleet
+        self.fleet = Fleet(queue, ownership) if isinstance(ownership, FleetOwnership) else None
         #: for results, which are kept while the database refuses them
         self.queue = queue
         self.outbox = Outbox(queue)
@@ -82,14 +86,19 @@ class Recorder:
         clock: Callable[[], datetime],
         hide: Hide = lambda said: said,
         most: int = MOST,
+        worker: str | None = None,
     ) -> "Recorder":
         """Lock the database, make or migrate it, and release the leases of an earlier process.
+
+        With the name of a `worker` it joins a fleet instead, and shares the database with others.
 
         `clock` returns aware UTC and `hide` removes secrets from words of servers; both are called in the
         writer's thread. `most` is the limit of the write queue. Raises StoreError when another instance has
         the database, a newer version migrated it, it is damaged, or its file system cannot keep a WAL.
         """
-        ownership, connection, memo, before = await asyncio.to_thread(_open, database, clock())
+        ownership, connection, memo, before = await asyncio.to_thread(
+            _open, database, clock(), worker
+        )
         writer = Writer(connection, memo, clock, ownership, hide)
         queue = WriteQueue(writer, most=most)
         return cls(queue, ownership, before, silences=memo.silences)
@@ -103,8 +112,9 @@ class Recorder:
             text = self._status_text()
 
             def note_stop(transaction: Transaction) -> None:
-                row = update(tables.daemon).values(stopped_at=transaction.now, status=text)
-                transaction.flush().execute(row)
+                row = update(tables.daemon).where(tables.daemon.c.id == self._ownership.number)
+                values = {"stopped_at": transaction.now, "status": text}
+                transaction.flush().execute(row.values(values))
 
             with suppress(GoneError):  # it is another's now
                 await self.queue.aclose(note_stop)
@@ -131,15 +141,21 @@ class Recorder:
         """Write changes in one transaction. Returns the ids of their events, in order."""
         return await self.queue.write(changes)
 
-    async def spend_since(self, day: date) -> list[SpendRow]:
-        """The spending of every key on each UTC day from `day` on."""
+    async def spend_since(self, day: date, keys: Collection[str] | None = None) -> list[SpendRow]:
+        """The spending of every key, or of these, on each UTC day from `day` on."""
         spend = tables.spend
         query = select(spend).where(spend.c.day >= day).order_by(spend.c.day, spend.c.key)
-        return await self._all(SpendRow, query)
+        return await self._all(
+            SpendRow, query if keys is None else query.where(spend.c.key.in_(keys))
+        )
 
-    async def holds(self) -> list[Reservation]:
-        """The holds on budgets, oldest first."""
-        return await self._all(Reservation, select(tables.holds).order_by(tables.holds.c.id))
+    async def holds(self, keys: Collection[str] | None = None) -> list[Reservation]:
+        """The holds on budgets of every key, or of these, oldest first."""
+        its = tables.holds.c
+        query = select(tables.holds).order_by(its.id)
+        return await self._all(
+            Reservation, query if keys is None else query.where(its.key.in_(keys))
+        )
 
     async def register(self, active: Sequence[Target], *, again: bool = False) -> None:
         """Make these the active targets; see `targets.register` for those that start anew.
@@ -158,8 +174,8 @@ class Recorder:
         await (self.queue.keep_work(register) if again else self.queue.do(register, after_all=True))
 
     async def load_memories(self) -> dict[str, TargetState]:
-        """The memories of the active targets, by name."""
-        return await self._do(targets.load_memories)
+        """The memories of the active targets that are this process's, by name."""
+        return await self.queue.do(lambda work: targets.load_memories(work.flush(), work.shards))
 
     async def progress(self, status: Mapping[str, Any]) -> None:
         """Record that the daemon is alive, its status (JSON values), and what it counted."""
@@ -167,8 +183,9 @@ class Recorder:
         text = self._status_text()
 
         def note(transaction: Transaction) -> None:
-            row = update(tables.daemon).values(progress_at=transaction.now, status=text)
-            transaction.flush().execute(row)
+            row = update(tables.daemon).where(tables.daemon.c.id == self._ownership.number)
+            values = {"progress_at": transaction.now, "status": text}
+            transaction.flush().execute(row.values(values))
 
         await self.queue.do(note, proves=True)
 
@@ -217,8 +234,8 @@ class Recorder:
         table = tables.declarations
         statement = upsert(table).on_conflict_do_nothing().returning(table.c.id)
         row = {"kind": kind, "subject": subject, "at": at, "source": source}
-        return await self._do(
-            lambda connection: connection.execute(statement, row).scalar_one_or_none()
+        return await self.queue.do(
+            lambda work: work.in_turn().execute(statement, row).scalar_one_or_none()
         )
 
     async def events_since(self, at: datetime) -> dict[str, int]:
@@ -238,6 +255,11 @@ class Recorder:
         """Declarations that no `Change` has taken yet, earliest first."""
         untaken = tables.declarations.c.taken_at.is_(None)
         return await self._do(lambda connection: targets.declarations(connection, untaken))
+
+    async def declarations_after(self, last: int) -> list[Declaration]:
+        """Declarations with higher numbers, earliest first."""
+        later = tables.declarations.c.id > last
+        return await self._do(lambda connection: targets.declarations(connection, later))
 
     async def newest_declarations(self) -> dict[str, Declaration]:
         """The latest declaration of each organization and key, by subject."""
@@ -261,10 +283,20 @@ class Recorder:
         return await self.queue.do(lambda transaction: work(transaction.flush()))
 
 
+def ownership_of(database: Database, worker: str | None) -> Ownership:
+    """What sees to it that a database has one owner, or that each shard has one.
+
+    Raises StoreError when another has the file.
+    """
+    if not isinstance(database, Server):
+        return FileOwnership(database)
+    return FleetOwnership(database, worker) if worker else ServerOwnership(database)
+
+
 def _open(
-    database: Database, now: datetime
+    database: Database, now: datetime, worker: str | None
 ) -> tuple[Ownership, Connection, Memo, DaemonRow | None]:
-    ownership = ownership_of(database)
+    ownership = ownership_of(database, worker)
     with ExitStack() as undo:
         undo.callback(ownership.release)
         found = migrate(database)
@@ -277,12 +309,16 @@ def _open(
                 raise StoreError(damage_report(database, words))
             with connection.begin():
                 ownership.take(connection)
-                row = connection.execute(select(tables.daemon)).mappings().one_or_none()
+                own = select(tables.daemon).where(tables.daemon.c.id == ownership.number)
+                row = connection.execute(own).mappings().one_or_none()
                 before = value_of(DaemonRow, row) if row else None
-                _note_start(connection, now, before)
-                release_leases(connection)
+                _note_start(connection, now, before, ownership.number)
+                terms = ownership.terms
+                if terms is None:
+                    release_leases(connection)
                 memo = Memo(
-                    targets=targets.load_known(connection),
+                    fleet=terms,
+                    targets=targets.load_known(connection, None if terms is None else ()),
                     silences=not_ended(connection),
                     hides=hid_anything(connection),
                 )
@@ -301,10 +337,12 @@ def _waiting(connection: Connection) -> list[InboxItem]:
     return [value_of(InboxItem, row) for row in rows.mappings()]
 
 
-def _note_start(connection: Connection, now: datetime, before: DaemonRow | None) -> None:
+def _note_start(
+    connection: Connection, now: datetime, before: DaemonRow | None, number: int
+) -> None:
     counted = before.status.get(COUNTED) if before else None
     row = {
-        "id": 1,
+        "id": number,
         "pid": os.getpid(),
         "started_at": now,
         "progress_at": now,

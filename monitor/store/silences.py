@@ -19,6 +19,7 @@ from monitor.store import tables
 from monitor.store.errors import UnansweredError
 from monitor.store.record_forms import value_of
 from monitor.store.records import NotificationState
+from monitor.store.silence_rows import not_ended
 from monitor.store.transaction import Transaction
 from monitor.store.write_queue import WriteQueue
 
@@ -105,8 +106,12 @@ class Silences:
     async def refresh(self) -> None:
         """Learn what became of a commit that ended without an answer, if there was one."""
         if self._unsure:
-            now = await self._queue.do(lambda work: work.silences)
-            self._known, self._unsure = {one.id: one for one in now}, False
+            await self.read()
+
+    async def read(self) -> None:
+        """Read them again: others may have made or ended some."""
+        now = await self._queue.do(lambda work: not_ended(work.flush()))
+        self._known, self._unsure = {one.id: one for one in now}, False
 
     async def _do(self, work: Callable[[Transaction], T]) -> T:
         try:
@@ -132,6 +137,7 @@ class Silences:
         """
 
         def make(work: Transaction) -> Silence | None:
+            work.in_turn()
             if len(work.silences) >= IN_FORCE_MOST:
                 return None
             said = work.hide(reason), work.hide(by)
@@ -170,20 +176,8 @@ class Silences:
         return recorded
 
 
-def not_ended(connection: Connection) -> tuple[Silence, ...]:
-    """The silences whose end was not told yet, oldest first."""
-    query = select(tables.silences).where(_silences.ended_at.is_(None)).order_by(_silences.id)
-    return tuple(value_of(Silence, row) for row in connection.execute(query).mappings())
-
-
-def hid_anything(connection: Connection) -> bool:
-    """Whether a silence ever hid something."""
-    query = select(_notifications.id).where(_notifications.silence_id.is_not(None)).limit(1)
-    return connection.execute(query).first() is not None
-
-
 def _end(work: Transaction, silence: Silence, reason: Reason, by: str | None) -> list[Recorded]:
-    connection = work.flush()
+    connection = work.in_turn()
     unended = _silences.id == silence.id, _silences.ended_at.is_(None)
     ended = update(tables.silences).where(*unended).values(ended_at=work.now)
     if not connection.execute(ended).rowcount:

@@ -94,6 +94,8 @@ class TargetTable(NumberedTable, table=True):
     held_by: str | None
     memory: str
     active: bool
+    #: its portion of a fleet's work; None until a daemon registers it
+    shard: int | None
 
 
 class RunTable(NumberedTable, table=True):
@@ -235,6 +237,8 @@ class NotificationTable(NumberedTable, table=True):
     dead_at: datetime | None
     last_error: str | None
     silence_id: int | None = Field(foreign_key="silences.id")
+    #: whose worker delivers it, in a fleet
+    shard: int | None
 
 
 class DeclarationTable(NumberedTable, table=True):
@@ -301,25 +305,61 @@ class HoldTable(NumberedTable, table=True):
 
 
 class FenceTable(NumberedTable, table=True):
-    """Who may write to a database that has no lock for that: the one of the epoch; the table has one row.
+    """Who may write to a database that has no lock for that: the holder of the epoch.
 
-    `sequence` is the number of the owner's transactions, the last of them at `seen_at`.
+    Number 1 is the one daemon; others are workers of a fleet, each with its `name`. `sequence` is the number
+    of the owner's transactions, the last of them at `seen_at`. A worker sees the others without a gap since
+    `watching_since`.
     """
 
     __tablename__ = "fences"
-    __table_args__ = (CheckConstraint("id = 1", name="single"),)
+    __table_args__ = (UniqueConstraint("name"),)
 
     epoch: int
     sequence: int
     holder: str | None
     seen_at: datetime
+    name: str | None
+    watching_since: datetime | None
+    #: it reaches no route
+    offline: bool = Field(sa_column_kwargs={"server_default": text("false")})
+
+
+class ShardTable(NumberedTable, table=True):
+    """A shard of a fleet: its worker, None while it has none, and how often it has changed hands.
+
+    `declared` is the last declaration that its targets have taken.
+    """
+
+    __tablename__ = "shards"
+
+    worker_id: int | None
+    epoch: int
+    declared: int
+
+
+class MonthTable(Table, table=True):
+    """What a fleet has booked and held in a month, in US dollars: all its workers go by it."""
+
+    __tablename__ = "months"
+
+    month: date = Field(primary_key=True)
+    committed_usd: float
+
+
+class FleetTable(NumberedTable, table=True):
+    """The one row that a fleet's transactions lock where their order matters; it counts the starts."""
+
+    __tablename__ = "fleet"
+    __table_args__ = (CheckConstraint("id = 1", name="single"),)
+
+    starts: int
 
 
 class DaemonTable(NumberedTable, table=True):
-    """The daemon that has the database, or had it last; the table has one row."""
+    """The daemon that has the database, or had it last; of a fleet, each worker, numbered as its fence."""
 
     __tablename__ = "daemon"
-    __table_args__ = (CheckConstraint("id = 1", name="single"),)
 
     pid: int
     started_at: datetime
@@ -333,7 +373,9 @@ for _table in metadata.tables.values():
         if isinstance(_column.type, AutoString):
             _column.type = TEXT
         elif isinstance(_column.type, Integer) and (
-            _column.primary_key or _column.foreign_keys or _column.name == "sequence"
+            _column.primary_key
+            or _column.foreign_keys
+            or _column.name in ("sequence", "worker_id", "declared")
         ):
             _column.type = NUMBER
 
@@ -348,4 +390,7 @@ inbox = metadata.tables["inbox"]
 spend = metadata.tables["spend"]
 holds = metadata.tables["holds"]
 fences = metadata.tables["fences"]
+shards = metadata.tables["shards"]
+months = metadata.tables["months"]
+fleet = metadata.tables["fleet"]
 daemon = metadata.tables["daemon"]

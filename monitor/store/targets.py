@@ -1,13 +1,14 @@
 """The targets: registered for the daemon, and what it remembers of them and of what people declared."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, text, update
 
 from monitor.access.memory import TargetState, from_json
+from monitor.access.shards import shard_of
 from monitor.access.target import Target
 from monitor.access.wait_times import Opening
 from monitor.access.words import State
@@ -20,16 +21,23 @@ from monitor.store.transaction import Known, Transaction, memory_columns
 log = structlog.get_logger()
 
 _targets = tables.targets.c
+#: What waited before there was a fleet is delivered by the worker of its target.
+_GIVE_SHARDS = text("""
+    UPDATE notifications SET shard = targets.shard FROM events, targets
+    WHERE notifications.state = 'pending' AND notifications.shard IS NULL
+        AND events.id = notifications.event_id AND targets.id = events.target_id
+""")
 
 
 def register(transaction: Transaction, targets: Sequence[Target]) -> None:
     """Make these the active targets. Others become inactive and keep their history; they can return.
 
     A target with another route, contract or organization than before starts anew: the old answers say
-    nothing about the new one.
+    nothing about the new one. A fleet's worker registers those of its shards, and leaves the others.
     """
-    connection = transaction.flush()
-    known = {row.name: row for row in connection.execute(select(tables.targets))}
+    connection, shards = transaction.flush(), transaction.shards
+    rows = connection.execute(select(*(one for one in _targets if one.name != "memory")))
+    known = {row.name: row for row in rows}
     fresh = memory_columns(TargetState(since=transaction.now)) | {"since": transaction.now}
     new, changed, anew = [], [], []
     for target in targets:
@@ -46,28 +54,36 @@ def register(transaction: Transaction, targets: Sequence[Target]) -> None:
     gone = [
         {"row": row.id, "active": False}
         for row in known.values()
-        if row.active and row.name not in names
+        if row.active and row.name not in names and (shards is None or (row.shard or 0) in shards)
     ]
     if new:
         connection.execute(insert(tables.targets), new)
-    for rows in (changed, anew, gone):
-        if rows:
-            connection.execute(update(tables.targets).where(_targets.id == bindparam("row")), rows)
-    transaction.register(load_known(connection))
+    for changes in (changed, anew, gone):
+        if changes:
+            connection.execute(
+                update(tables.targets).where(_targets.id == bindparam("row")), changes
+            )
+    if shards is not None:
+        connection.execute(_GIVE_SHARDS)
+    transaction.register(load_known(connection, shards))
 
 
-def load_known(connection: Connection) -> dict[str, Known]:
-    """The row id and route of every target, by name; inactive ones included."""
-    return {
-        row.name: Known(row.id, row.route)
-        for row in connection.execute(select(_targets.id, _targets.name, _targets.route))
-    }
+def load_known(connection: Connection, shards: Collection[int] | None) -> dict[str, Known]:
+    """What the writer needs of every target, or of those in the shards; inactive ones included."""
+    query = select(_targets.id, _targets.name, _targets.route, _targets.shard)
+    if shards is not None:
+        query = query.where(_targets.shard.in_(shards))
+    return {row.name: Known(row.id, row.route, row.shard) for row in connection.execute(query)}
 
 
-def load_memories(connection: Connection) -> dict[str, TargetState]:
-    """The memories of the active targets, by name."""
-    rows = connection.execute(select(tables.targets).where(_targets.active))
-    return {row.name: _memory(row) for row in rows}
+def load_memories(
+    connection: Connection, shards: Collection[int] | None = None
+) -> dict[str, TargetState]:
+    """The memories of the active targets, or of those in the shards, by name."""
+    query = select(tables.targets).where(_targets.active)
+    if shards is not None:
+        query = query.where(_targets.shard.in_(shards))
+    return {row.name: _memory(row) for row in connection.execute(query)}
 
 
 def declarations(connection: Connection, *conditions: ColumnElement[bool]) -> list[Declaration]:
@@ -108,6 +124,7 @@ def _columns(target: Target) -> dict[str, Any]:
         "model": target.capability.model,
         "surface": target.capability.surface,
         "active": True,
+        "shard": shard_of(target.route, target.scope),
     }
 
 

@@ -8,7 +8,7 @@ SQLAlchemy itself takes 60 µs for each statement, and most transactions of a sm
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +22,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects import sqlite
@@ -34,7 +35,7 @@ from monitor.access.holds import Posting
 from monitor.access.memory import TargetState, to_json
 from monitor.access.silences import Silence, silenced_by
 from monitor.store import tables
-from monitor.store.errors import StoreError
+from monitor.store.errors import OverMonthError, StoreError
 from monitor.store.latencies import added, to_text
 from monitor.store.records import (
     AnswerRecord,
@@ -51,6 +52,7 @@ from monitor.store.runs import (
     further_answer,
     last_run,
 )
+from monitor.store.silence_rows import hid_anything, not_ended
 
 _targets = tables.targets.c
 _UPDATE_TARGET = (
@@ -70,6 +72,7 @@ _SPEND = _INSERT_SPEND.on_conflict_do_update(
     },
 )
 
+_holds = tables.holds.c
 _INSERT_HOLD = insert(tables.holds)
 _FREE_HOLD = delete(tables.holds).where(tables.holds.c.id == bindparam("row"))
 
@@ -96,6 +99,24 @@ _EARLIER = (
     .limit(_EARLIER_MOST)
 )
 
+# For a fleet only, so in the words of PostgreSQL.
+_TURN = text("SELECT starts FROM fleet WHERE id = 1 FOR UPDATE")
+_MONTH = text("SELECT committed_usd FROM months WHERE month = :month")
+_SUM_UP = text("""
+    INSERT INTO months (month, committed_usd)
+    SELECT :month, coalesce(sum(usd), 0) FROM (
+        SELECT day, settled_usd AS usd FROM spend UNION ALL SELECT day, usd FROM holds
+    ) taken WHERE CAST(date_trunc('month', day) AS date) = :month
+    ON CONFLICT DO NOTHING
+""")
+_DECLARED = text("UPDATE shards SET declared = greatest(declared, :last) WHERE id = ANY(:ids)")
+# what rounding adds is nothing
+_ADD_TO_MONTH = text("""
+    UPDATE months SET committed_usd = committed_usd + :usd
+    WHERE month = :month AND committed_usd + :usd <= :most + 1e-9
+    RETURNING committed_usd
+""")
+
 _Row = Mapping[str, Any]
 
 #: Removes secrets from a text or from nested values; applied last to every row.
@@ -108,6 +129,15 @@ class Known:
 
     id: int
     route: str
+    shard: int | None
+
+
+@dataclass(slots=True)
+class FleetTerms:
+    """What binds the transactions of a fleet's worker: its shards with their epochs, the month's budget."""
+
+    shards: dict[int, int] = field(default_factory=dict)
+    per_month: float = float("inf")
 
 
 @dataclass(slots=True)
@@ -121,6 +151,8 @@ class Memo:
     runs: dict[RunKey, OpenRun] = field(default_factory=dict)
     silences: tuple[Silence, ...] = ()
     hides: bool = False
+    #: None for the one daemon
+    fleet: FleetTerms | None = None
 
 
 class Transaction:
@@ -137,6 +169,9 @@ class Transaction:
         self.now = now
         self.hide = hide
         self._gathered: dict[Executable, list[_Row]] = {}
+        self._fleet, self._is_in_turn = memo.fleet, False
+        #: replaces the known targets once it is committed
+        self._registered: Mapping[str, Known] | None = None
 
     def flush(self) -> Connection:
         """Send the gathered rows. Reads on the returned connection then see every change put before."""
@@ -145,15 +180,37 @@ class Transaction:
             _run_many(self._connection, statement, rows)
         return self._connection
 
+    @property
+    def shards(self) -> Mapping[int, int] | None:
+        """The worker's shards, each with its epoch; None for the one daemon, which has no share but all."""
+        return None if self._fleet is None else self._fleet.shards
+
+    def in_turn(self) -> Connection:
+        """`flush`; in a fleet, transactions that call this run one after the other from here on.
+
+        So their events get numbers in the order of their commits, as who reads on from a number relies on,
+        and each knows the silences that the others made.
+        """
+        connection = self.flush()
+        if self._fleet is not None and not self._is_in_turn:
+            self._is_in_turn = True
+            connection.execute(_TURN)
+            self.silences, self._hides = not_ended(connection), hid_anything(connection)
+        return connection
+
     def register(self, known: Mapping[str, Known]) -> None:
-        """Make targets known to later changes of this transaction."""
-        self._added.targets.update(known)
+        """Make these the known targets, in this transaction and later ones."""
+        self._registered = known
 
     def committed(self) -> None:
         """Keep what the transaction added for the next ones."""
-        self._memo.targets.update(self._added.targets)
-        self._memo.runs.update(self._added.runs)
-        self._memo.silences, self._memo.hides = self.silences, self._hides
+        memo = self._memo
+        memo.runs.update(self._added.runs)
+        if self._registered is not None:
+            memo.targets = dict(self._registered)
+            ids = {known.id for known in memo.targets.values()}
+            memo.runs = {key: run for key, run in memo.runs.items() if key[0] in ids}
+        memo.silences, memo.hides = self.silences, self._hides
 
     def put(self, change: Change) -> list[Recorded]:
         """Write a change and return its recorded events. Raises StoreError for an unknown target."""
@@ -174,12 +231,20 @@ class Transaction:
         self.post(change.posting)
         if change.declaration is not None:
             self._gather(_TAKE_DECLARATION, {"row": change.declaration, "taken_at": self.now})
+            if self._fleet is not None:
+                values = {"last": change.declaration, "ids": list(self._fleet.shards)}
+                self.flush().execute(_DECLARED, values)
         if change.inbox is not None:
             self.settle_inbox([change.inbox], change.reply)
         return [self.record(event) for event in change.events]
 
     def post(self, posting: Posting) -> None:
-        """Add the posting to the spending of keys, insert new holds, and delete released ones."""
+        """Add the posting to the spending of keys, insert new holds, and delete released ones.
+
+        Raises OverMonthError when a fleet's other workers have taken what was left of the month.
+        """
+        if posting and self._fleet is not None:
+            self._add_to_months(posting, self._fleet.per_month)
         for spend in posting.spends:
             row = {
                 "key": spend.key,
@@ -194,6 +259,35 @@ class Transaction:
         for id_ in posting.freed:
             self._gather(_FREE_HOLD, {"row": id_})
 
+    def committed_usd(self, month: date) -> float:
+        """What a fleet has booked and held in a month, by its first day."""
+        found: float | None = self.flush().execute(_MONTH, {"month": month}).scalar_one_or_none()
+        if found is None:
+            connection = self.in_turn()
+            connection.execute(_SUM_UP, {"month": month})
+            found = connection.execute(_MONTH, {"month": month}).scalar_one()
+        return found
+
+    def _add_to_months(self, posting: Posting, most: float) -> None:
+        connection = self.in_turn()
+        changes: dict[date, float] = {}
+        freed = connection.execute(
+            select(_holds.day, _holds.usd).where(_holds.id.in_(posting.freed))
+        )
+        for day, usd in (
+            *((hold.day, hold.usd) for hold in posting.held),
+            *((spend.day, spend.usd) for spend in posting.spends),
+            *((day, -usd) for day, usd in freed),
+        ):
+            month = day.replace(day=1)
+            changes[month] = changes.get(month, 0.0) + usd
+        for month, usd in changes.items():
+            self.committed_usd(month)
+            bounded = posting.held and not posting.over and usd > 0
+            values = {"month": month, "usd": usd, "most": most if bounded else float("inf")}
+            if connection.execute(_ADD_TO_MONTH, values).one_or_none() is None:
+                raise OverMonthError("other workers have taken what was left of the month's budget")
+
     def settle_inbox(self, ids: Sequence[int], reply: str | None = None) -> None:
         """Mark requests of other processes as taken, after they are carried out."""
         its = tables.inbox.c
@@ -201,7 +295,8 @@ class Transaction:
         self.flush().execute(update(tables.inbox).where(its.id.in_(ids)).values(row))
 
     def _target(self, name: str) -> Known | None:
-        return self._added.targets.get(name) or self._memo.targets.get(name)
+        known = self._memo.targets if self._registered is None else self._registered
+        return known.get(name)
 
     def _gather(self, statement: Executable, row: _Row) -> None:
         self._gathered.setdefault(statement, []).append(row)
@@ -250,6 +345,8 @@ class Transaction:
 
     def record(self, event: Event) -> Recorded:
         """Write an event, and for each of its channels a notification: pending, or silenced."""
+        if self._fleet is not None:
+            self.in_turn()
         silenced = self._silenced(event)
         more = self._hidden_before(event, silenced) | self._silenced_meanwhile(event, silenced)
         facts = json.dumps(self.hide(dict(event.facts)) | more)
@@ -281,11 +378,18 @@ class Transaction:
                 "attempts": 0,
                 "created_at": self.now,
                 "silence_id": hidden,
+                "shard": self._shard_of(target),
             }
             id_ = self._insert(_INSERT_NOTIFICATION, row)
             if not hidden:
                 pending[channel] = Notification(id_, event, attempts=0, created_at=self.now)
         return Recorded(event, pending, silenced)
+
+    def _shard_of(self, target: Known | None) -> int | None:
+        """The shard whose worker delivers an event: that of the target, else one of this worker."""
+        if target is not None or self._fleet is None:
+            return target.shard if target else None
+        return min(self._fleet.shards, default=0)
 
     def _silenced(self, event: Event) -> dict[str, int]:
         """The channels that a silence keeps the event from, each with the silence's id."""

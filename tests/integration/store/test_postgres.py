@@ -53,7 +53,7 @@ def named(
     *, process: int | None = None, started: str | None = None, machine: str | None = None
 ) -> str:
     """A holder as this process would name itself, but for what is given."""
-    name, own_start, own_machine = fences._own_name().split("/", 2)
+    name, own_start, own_machine = fences.own_name().split("/", 2)
     host, _, number = name.rpartition(", process ")
     return f"{host}, process {process or number}/{started or own_start}/{machine or own_machine}"
 
@@ -225,11 +225,11 @@ def test_placeholders_in_quotes_and_casts_stay():
 
 
 def test_of_a_process_elsewhere_nothing_is_known():
-    assert not fences._is_dead(named())
-    assert fences._is_dead(named(started="1")), "a later process has its number"
-    assert not fences._is_dead(named(process=2**22 - 1, machine="another:pid:[1]"))
-    assert not fences._is_dead("elsewhere" + named(process=2**22 - 1))
-    assert not fences._is_dead("no name at all")
+    assert not fences.is_dead(named())
+    assert fences.is_dead(named(started="1")), "a later process has its number"
+    assert not fences.is_dead(named(process=2**22 - 1, machine="another:pid:[1]"))
+    assert not fences.is_dead("elsewhere" + named(process=2**22 - 1))
+    assert not fences.is_dead("no name at all")
 
 
 async def test_who_was_taken_for_dead_by_a_command_writes_nothing_more(
@@ -260,7 +260,7 @@ async def test_a_newer_version_does_not_migrate_under_a_living_daemon(
     place, recorder, clock, make, ask, monkeypatch
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(database, "HEAD", "0004")
+        patch.setattr(database, "HEAD", "0005")
         with pytest.raises(LockedError):
             await Recorder.open(place, clock=clock)
         with pytest.raises(LockedError), open_books(place, BudgetLedger(Budget()), clock.now):

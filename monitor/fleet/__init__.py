@@ -1,0 +1,1 @@
+"""Several daemons on one database, which share the work and take over from each other."""

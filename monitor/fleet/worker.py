@@ -1,0 +1,266 @@
+"""A worker: a monitor of the shards that it has, while others have the rest.
+
+It runs the settings with the keys of its shards only, as if there were no others. What they share comes
+through the database: the shards, the month's budget, declarations and requests.
+"""
+
+import asyncio
+import time
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from monitor.access.words import EventKind, Reason
+from monitor.alerts.interfaces import Sender
+from monitor.config import Settings
+from monitor.daemon.channels import redactor_of
+from monitor.daemon.inbox_reader import InboxReader
+from monitor.daemon.schedule import schedule_all
+from monitor.daemon.service import Monitor
+from monitor.daemon.watches import Watch
+from monitor.fleet.requests import SharedInboxReader
+from monitor.probing import reachable
+from monitor.store.errors import StoreError
+from monitor.store.fleet import Fleet, Standing
+from monitor.store.recorder import Recorder
+from monitor.store.records import Change
+
+log = structlog.get_logger()
+
+#: Seconds that a hand-over waits for probes, and for sends: others wait for the shards.
+_END_PROBES, _END_SENDS = 2.0, 2.0
+#: Seconds without a beat after which the lease is renewed on its own.
+_RENEW = 1.0
+#: Seconds between two looks at the routes while none is reached.
+_LOOK = 5.0
+
+
+class Worker(Monitor):
+    """One of several monitors on one database; `name` is unique among them. Else as `Monitor`."""
+
+    def __init__(
+        self, settings: Settings, channels: Sequence[Sender], *, name: str, **rest: Any
+    ) -> None:
+        rest["redactor"] = rest.get("redactor") or redactor_of(settings)
+        super().__init__(settings.only((), 1), channels, **rest)
+        self._whole, self._populated = settings, settings.shards()
+        self._name = name
+        self._shards: frozenset[int] = frozenset()
+        #: monotonic times of the last beat, and of the last look at the routes
+        self._beaten_at = self._looked_at = 0.0
+        self._renewing: asyncio.Task[None] | None = None
+        #: `offline` was told by this worker, or left to another one that had told it
+        self._said_offline = False
+
+    # --- what differs at a start, at a beat, at a reload and at a stop ---
+
+    async def start(self) -> None:
+        """Join the fleet and begin with what is free. Raises StoreError as for one monitor."""
+        await super().start()
+        self._renewing = asyncio.create_task(self._renew(), name="lease")
+
+    async def stop(self) -> None:
+        """Stop as one monitor does; others have the shards at once."""
+        if self._renewing:
+            self._renewing.cancel()
+        await super().stop()
+
+    async def _reload(self, settings: Settings, channels: Sequence[Sender]) -> None:
+        before = self._whole, self._populated
+        self._whole, self._populated = settings, settings.shards()
+        try:
+            await super()._reload(settings.only(self._shards, self._settings.workers), channels)
+        except BaseException:
+            self._whole, self._populated = before
+            raise
+        self._fleet.limit(settings.budget.per_month)
+
+    async def _open(self) -> Recorder:
+        return await Recorder.open(
+            self._settings.database,
+            clock=self._clock.now,
+            hide=self._redactor.value,
+            worker=self._name,
+        )
+
+    async def _facts_of_start(self) -> dict[str, Any]:
+        return self._own_facts()
+
+    def _own_facts(self) -> dict[str, Any]:
+        return {"worker": self._name}
+
+    async def _load_spending(self) -> None:
+        self._fleet.limit(self._whole.budget.per_month)
+        self._payments.share(self._fleet.first_hold)
+        self._pipeline.network_news = []
+
+    async def _join(self) -> None:
+        await self._stand()
+
+    def _reader_of_inbox(self, **parts: Any) -> InboxReader:
+        return SharedInboxReader(**parts, is_own=self._is_own)
+
+    async def _with_the_database(self) -> None:
+        await self._stand()
+        await super()._with_the_database()
+
+    async def _expire_silences(self) -> None:
+        if 0 in self._shards:
+            await super()._expire_silences()
+
+    async def _prune(self, now: datetime) -> None:
+        if 0 in self._shards:
+            await super()._prune(now)
+
+    # --- the shards ---
+
+    @property
+    def _fleet(self) -> Fleet:
+        assert self._recorder.fleet is not None  # noqa: S101  it was opened for a worker
+        return self._recorder.fleet
+
+    def _is_own(self, keys: Collection[str]) -> bool:
+        """Whether what is asked for these keys is this worker's; what concerns none is that of shard 0."""
+        shards = {self._whole.shard_of_key(key) for key in keys} - {None} or {0}
+        return shards <= self._shards
+
+    async def _stand(self) -> None:
+        """Take part in the fleet: once at each beat. Raises StoreError, and is then done at the next one."""
+        network = self._network
+        if network.offline and not self._shards:
+            await self._look()
+        today = self._clock.now().date()
+        standing = await self._fleet.beat(
+            self._populated, today.replace(day=1), offline=network.offline
+        )
+        self._beaten_at = time.monotonic()
+        for name in standing.ended:
+            log.warning(
+                "worker_gone", worker=name, why="its lease was over, or its process is dead"
+            )
+        self._payments.know_month(today, standing.committed_usd)
+        await self._tell_network(standing)
+        shards = frozenset(standing.shards)
+        if shards != self._shards or standing.workers != self._settings.workers:
+            await self._watch(shards, standing.workers)
+            self._payments.know_month(today, standing.committed_usd)
+        await self._take_declarations(standing)
+        if standing.hand_over:
+            await self._hand_over(frozenset(standing.hand_over), standing.workers)
+
+    async def _watch(self, shards: frozenset[int], workers: int) -> None:
+        """Watch the targets of these shards from now on. Raises StoreError, with nothing changed."""
+        settings = self._whole.only(shards, workers)
+        known = {watch.name for watch in self.watches}
+        before = {key.name for key in self._settings.keys}
+        after = {key.name for key in settings.keys}
+        taken, left = shards - self._shards, self._shards - shards
+        await self._stop_helpers()
+        try:
+            if 0 in taken:
+                await self._recorder.silences.read()
+            leaving, memories = await self._register(settings)
+            load = await self._payments.take_over(after - before, self._clock.now().date())
+            _, freed = self._swap(settings, leaving, memories)
+            self._shards = shards
+            load()
+            self._payments.leave(before - after)
+        finally:
+            self._start_helpers()
+        new = [watch for watch in self.watches if watch.name not in known]
+        self._stale_routes.adopt(new)
+        schedule_all(new, settings, self._clock, self._schedule)
+        self._deliveries.share(workers)
+        self._deliveries.wake(from_start=True)
+        log.info(
+            "shards",
+            taken=sorted(taken),
+            left=sorted(left),
+            workers=workers,
+            targets=len(self.watches),
+        )
+        if freed:
+            await self._changes.write([Change(posting=freed)])
+        await self._inbox_reader.apply_earlier_declarations()
+        await self._inbox_reader.declare_from(settings)
+
+    async def _hand_over(self, shards: frozenset[int], workers: int) -> None:
+        """Let others have these shards: end what is under way, write it, then give them away."""
+        leaving = self._of_shards(shards)
+        try:
+            await self._pipeline.hand_over(leaving, _END_PROBES)
+            await self._deliveries.pause(_END_SENDS)
+            if freed := self._payments.forget(leaving):
+                await self._changes.write([Change(posting=freed)])
+            await self._fleet.hand_over(shards)
+        except StoreError:
+            # perhaps they are away: the next beat knows
+            now = self._clock.now()
+            for watch in leaving:
+                watch.handed_over = False
+                self._schedule.at(watch, now)
+            raise
+        finally:
+            self._deliveries.begin()
+        await self._watch(self._shards - shards, workers)
+
+    def _of_shards(self, shards: Collection[int]) -> list[Watch]:
+        return [
+            watch
+            for watch in self.watches
+            if self._settings.shard_of_key(watch.target.key) in shards
+        ]
+
+    async def _take_declarations(self, standing: Standing) -> None:
+        """Apply the declarations that own shards have not taken yet, each once in each shard."""
+        behind = {
+            shard: last
+            for shard, last in standing.shards.items()
+            if last < standing.declared and shard in self._shards
+        }
+        if not behind:
+            return
+        for one in await self._recorder.declarations_after(min(behind.values())):
+            untold = {shard for shard, last in behind.items() if last < one.id}
+            among = {watch.name for watch in self._of_shards(untold)}
+            await self._inbox_reader.declared(one, among)
+
+    async def _renew(self) -> None:
+        """Renew the lease while a beat takes long: any transaction does."""
+        while True:
+            await asyncio.sleep(_RENEW)
+            if time.monotonic() - self._beaten_at > _RENEW:
+                with suppress(StoreError):  # the beat says so
+                    await self._recorder.queue.do(lambda _: None)
+
+    # --- the network ---
+
+    async def _look(self) -> None:
+        """See whether a route is reached again: without targets no probe tells."""
+        if time.monotonic() - self._looked_at < _LOOK:
+            return
+        self._looked_at = time.monotonic()
+        routes = {self._whole.routes[key.route].base_url for key in self._whole.keys}
+        for url in routes:
+            if await reachable(url):
+                self._network.recovered()
+                return
+
+    async def _tell_network(self, standing: Standing) -> None:
+        """Tell `offline` if no other worker is offline already, and `online` if none is any more."""
+        news, self._pipeline.network_news = self._pipeline.network_news or [], []
+        offline = self._network.offline
+        if offline == self._said_offline:
+            return
+        self._said_offline = offline
+        if standing.others_offline:
+            log.info("network", offline=offline, why="another worker is offline, too: it was told")
+            return
+        facts = next((facts for kind, facts in news if (kind is EventKind.OFFLINE) is offline), {})
+        kind = EventKind.OFFLINE if offline else EventKind.ONLINE
+        reason = Reason.ALL_ROUTES_FAIL if offline else Reason.A_ROUTE_ANSWERS
+        facts = facts | self._own_facts() | {"others_online": standing.others_online}
+        await self._changes.tell(kind, reason, facts)

@@ -1,0 +1,263 @@
+"""A fleet on one database: its workers' fences, the shards that each has, and what all go by.
+
+A worker lives while its transactions come: each renews its lease of `fences.LEASE` seconds, by the server's
+clock, and checks its epoch and those of its shards. Who finds a lease over ends that worker's epoch and frees
+its shards in one transaction, so a worker that comes back too late records nothing more.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Connection, func, select, text, update
+
+from monitor.access.databases import Server
+from monitor.access.shards import SHARDS, balance
+from monitor.store import fences, tables, targets
+from monitor.store.errors import GoneError
+from monitor.store.outbox import release_leases
+from monitor.store.ownership import ServerOwnership
+from monitor.store.transaction import FleetTerms, Transaction
+from monitor.store.write_queue import WriteQueue
+
+_LEASE = f"interval '{fences.LEASE} seconds'"
+#: Workers that were not seen for so long are forgotten.
+_FORGOTTEN = "interval '7 days'"
+
+_MAKE_FLEET = text("INSERT INTO fleet (id, starts) VALUES (1, 0) ON CONFLICT DO NOTHING")
+_COUNT_START = text("UPDATE fleet SET starts = starts + 1 WHERE id = 1 RETURNING starts")
+# a declaration that a single daemon took concerns nobody any more
+_MAKE_SHARDS = text("""
+    INSERT INTO shards (id, epoch, declared)
+    SELECT number, 0, (SELECT coalesce(max(id), 0) FROM declarations WHERE taken_at IS NOT NULL)
+    FROM generate_series(0, :most) number ON CONFLICT DO NOTHING
+""")
+_OF_NAME = text("""
+    SELECT id, holder, extract(epoch FROM clock_timestamp() - seen_at) AS age
+    FROM fences WHERE name = :name FOR UPDATE
+""")
+_NEW = text("""
+    INSERT INTO fences (id, epoch, sequence, seen_at, name)
+    SELECT greatest(max(id), 1) + 1, 0, 0, clock_timestamp(), :name FROM fences RETURNING id
+""")
+_WATCH = text("UPDATE fences SET watching_since = seen_at, offline = false WHERE id = :id")
+# Who was cut off for longer than a lease may not yet judge the others: they may have been, too.
+_ENTER = text(f"""
+    UPDATE fences SET sequence = sequence + 1, seen_at = clock_timestamp(),
+        watching_since = CASE WHEN seen_at < clock_timestamp() - {_LEASE} THEN clock_timestamp()
+            ELSE watching_since END
+    WHERE id = :id AND epoch = :epoch
+    RETURNING sequence, (
+        SELECT string_agg(id || ':' || epoch, ',' ORDER BY id) FROM shards WHERE worker_id = :id
+    )
+""")  # noqa: S608 - a constant
+_WORKERS = text(f"""
+    SELECT id, name, holder, offline, seen_at < clock_timestamp() - {_LEASE} AS late,
+        watching_since < clock_timestamp() - {_LEASE} AS watching
+    FROM fences WHERE id <> 1 AND holder IS NOT NULL ORDER BY id
+""")  # noqa: S608 - a constant
+_END_LATE = text(f"""
+    UPDATE fences SET epoch = epoch + 1, holder = NULL WHERE id IN (
+        SELECT id FROM fences WHERE id = :id AND holder = :holder
+            AND (:dead OR seen_at < clock_timestamp() - {_LEASE}) FOR UPDATE SKIP LOCKED
+    ) RETURNING id
+""")  # noqa: S608 - a constant
+_TAKE = text("""
+    UPDATE shards SET worker_id = :me, epoch = epoch + 1 WHERE id IN (
+        SELECT id FROM shards WHERE id = ANY(:ids) AND worker_id IS NOT DISTINCT FROM :of
+        FOR UPDATE SKIP LOCKED
+    ) RETURNING id, epoch
+""")
+_OFFLINE = text("UPDATE fences SET offline = :offline WHERE id = :id")
+_FORGET = text(f"""
+    DELETE FROM fences WHERE id <> 1 AND holder IS NULL AND seen_at < clock_timestamp() - {_FORGOTTEN}
+""")  # noqa: S608 - a constant
+
+_shards = tables.shards.c
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a worker has after a beat, and what it is to do."""
+
+    #: its shards, each with the last declaration that it has taken
+    shards: Mapping[int, int]
+    #: the number of workers that share the work
+    workers: int
+    #: own shards that others are to have
+    hand_over: tuple[int, ...]
+    #: names of workers whose lease was found over
+    ended: tuple[str, ...]
+    #: what is booked and held in the month, in US dollars
+    committed_usd: float
+    #: the newest declaration
+    declared: int
+    #: another worker reaches the routes; another one does not
+    others_online: bool
+    others_offline: bool
+
+
+class FleetOwnership(ServerOwnership):
+    """The right of a worker to write for its shards, as long as its epoch and theirs stay."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        super().__init__(server)
+        self.name = name
+        #: of its fence, and of its row in `daemon`
+        self.number = 0
+        #: how many workers have started before; its holds have numbers of its own by this
+        self.start = 0
+        self._terms = FleetTerms()
+        #: the shards by a transaction whose outcome is learned at the next one
+        self._perhaps: dict[int, int] | None = None
+
+    @property
+    def terms(self) -> FleetTerms:
+        """The shards and the month's budget."""
+        return self._terms
+
+    def take(self, connection: Connection) -> None:
+        """Join the fleet. Raises LockedError while the one daemon or a worker of this name lives."""
+        fences.limit_waits(connection)
+        fences.require_no_daemon(self._server, connection)
+        connection.execute(_MAKE_FLEET)
+        self.start = connection.execute(_COUNT_START).scalar_one()
+        connection.execute(_MAKE_SHARDS, {"most": SHARDS - 1})
+        found = connection.execute(_OF_NAME, {"name": self.name}).one_or_none()
+        if found:
+            who = f"another worker named {self.name}"
+            fences.require_dead(self._server, who, found.holder, found.age, fences.LEASE)
+            self.number = found.id
+        else:
+            self.number = connection.execute(_NEW, {"name": self.name}).scalar_one()
+        self._epoch = fences.take(connection, self.number)
+        connection.execute(_WATCH, {"id": self.number})
+        free = update(tables.shards).where(_shards.worker_id == self.number)
+        connection.execute(free.values(worker_id=None, epoch=_shards.epoch + 1))
+        connection.execute(_FORGET)
+
+    def enter(self, connection: Connection) -> int:
+        """Check the epoch, and those of the shards."""
+        fences.limit_waits(connection)
+        values = {"id": self.number, "epoch": self._epoch}
+        found = connection.execute(_ENTER, values).one_or_none()
+        if found is None:
+            self._lost = True
+            self.require()
+            return 0
+        shards = _of_text(found[1])
+        if self._perhaps is not None and shards == self._perhaps:
+            self.terms.shards = shards
+        elif shards != self.terms.shards:
+            self._lost = True
+            self.require()
+        self._perhaps = None
+        return int(found.sequence)
+
+    def require(self) -> None:
+        """Raise GoneError when the lease was over and others have the shards."""
+        if self._lost:
+            raise GoneError(
+                f"{self._server}: others have taken over what the worker {self.name} had;"
+                " it records nothing more"
+            )
+
+    def change(self, shards: dict[int, int]) -> None:
+        """These will be the shards, if the present transaction is committed."""
+        self._perhaps = shards
+
+
+class Fleet:
+    """What a worker does in the database as one of a fleet. Each method is one unit of work."""
+
+    def __init__(self, queue: WriteQueue, ownership: FleetOwnership) -> None:
+        self._queue = queue
+        self._ownership = ownership
+        self.name = ownership.name
+        #: numbers of holds from here on are this worker's own
+        self.first_hold = ownership.start << 32
+
+    def limit(self, usd_a_month: float) -> None:
+        """No reservation takes what all have committed above this, from now on."""
+        self._ownership.terms.per_month = usd_a_month
+
+    async def beat(self, populated: Collection[int], month: date, *, offline: bool) -> Standing:
+        """Find workers that are gone, and take the free shards of this worker's share.
+
+        `populated` are the shards with targets; `offline` is whether this machine reaches no route.
+        """
+        return await self._queue.do(
+            lambda work: self._beat(work, populated, month, offline=offline), urgent=True
+        )
+
+    async def hand_over(self, shards: Collection[int]) -> None:
+        """Let others have these shards, after all that waits is written."""
+        gone = list(shards)
+
+        def hand_over(work: Transaction) -> None:
+            connection, owned = work.flush(), self._ownership.terms.shards
+            free = update(tables.shards).where(
+                _shards.id.in_(gone), _shards.worker_id == self._ownership.number
+            )
+            connection.execute(free.values(worker_id=None, epoch=_shards.epoch + 1))
+            left = {shard: epoch for shard, epoch in owned.items() if shard not in gone}
+            self._ownership.change(left)
+            work.register(targets.load_known(connection, left))
+
+        await self._queue.do(hand_over, after_all=True)
+
+    def _beat(
+        self, work: Transaction, populated: Collection[int], month: date, *, offline: bool
+    ) -> Standing:
+        connection, me = work.flush(), self._ownership.number
+        workers = connection.execute(_WORKERS).all()
+        own = next((one for one in workers if one.id == me), None)
+        ended = []
+        for one in workers:
+            dead = one.id != me and fences.is_dead(one.holder)
+            if dead or (one.id != me and one.late and own and own.watching):
+                values = {"id": one.id, "holder": one.holder, "dead": dead}
+                ended += [one] if connection.execute(_END_LATE, values).one_or_none() else []
+        living = [one for one in workers if one not in ended]
+        if own and own.offline != offline:
+            connection.execute(_OFFLINE, {"id": me, "offline": offline})
+        others = [one for one in living if one.id != me]
+        online = [one.id for one in others if not one.offline] + ([] if offline else [me])
+        willing = sorted(online) or [one.id for one in living]
+        rows = connection.execute(select(tables.shards)).all()
+        known = {one.id for one in living}
+        owners = {row.id: row.worker_id if row.worker_id in known else None for row in rows}
+        plan = balance(owners, populated, willing, me)
+        shards = {row.id: row.epoch for row in rows if row.worker_id == me}
+        if plan.take:
+            taken = self._take(connection, {row.id: row.worker_id for row in rows}, plan.take)
+            shards |= taken
+            self._ownership.change(shards)
+            release_leases(connection, list(taken))
+        return Standing(
+            shards={row.id: row.declared for row in rows if row.id in shards},
+            workers=max(len(willing), 1),
+            hand_over=plan.hand_over,
+            ended=tuple(one.name for one in ended),
+            committed_usd=work.committed_usd(month),
+            declared=connection.execute(select(func.max(tables.declarations.c.id))).scalar() or 0,
+            others_online=any(not one.offline for one in others),
+            others_offline=any(one.offline for one in others),
+        )
+
+    def _take(
+        self, connection: Connection, owners: Mapping[int, int | None], wanted: Sequence[int]
+    ) -> dict[int, int]:
+        by_owner: dict[int | None, list[int]] = {}
+        for shard in wanted:
+            by_owner.setdefault(owners[shard], []).append(shard)
+        taken: dict[int, int] = {}
+        for owner, ids in by_owner.items():
+            values = {"me": self._ownership.number, "ids": ids, "of": owner}
+            taken |= {row.id: row.epoch for row in connection.execute(_TAKE, values)}
+        return taken
+
+
+def _of_text(listed: str | None) -> dict[int, int]:
+    pairs = (one.partition(":") for one in (listed or "").split(",") if one)
+    return {int(shard): int(epoch) for shard, _, epoch in pairs}
