@@ -94,6 +94,8 @@ class Details(TypedDict, total=False):
     staleness: Annotated[Staleness, about("target if others of the route are answered, else route")]
     every_s: Annotated[Seconds, about("Seconds between the probes that follow")]
     counts: Annotated[Mapping[str, Whole], about("Targets by state")]
+    worker: Annotated[Text, about("The worker of a fleet that this is about")]
+    others_online: Annotated[Whole, about("Workers that reach the routes, and take over")]
     since_last_start: Annotated[Mapping[str, Whole], about("Events by kind since the last start")]
     down_since: Annotated[Time, about("Since when no daemon had lived before this start")]
     silence: Annotated[Whole, about("The silence that ended")]

@@ -120,10 +120,13 @@ def offline(facts: Facts) -> Wording:
     routes = ", ".join(facts.names("routes", 10))
     # the steps for a bad certificate do not concern this machine's network
     steps = dict.fromkeys(steps_of(failure_of(rule)) for rule in facts.names("rules", 3))
+    worker, others = facts.text("worker"), facts.number("others_online")
+    where = f" on the worker {worker}" if worker else ""
+    over = " Other workers take its targets over." if others else ""
     return Wording(
-        "Offline: no route answers",
+        f"Offline: no route answers{where}",
         "failure",
-        f"Every route fails at once{': ' + routes if routes else ''}. No state changes by this.",
+        f"Every route fails at once{where}{': ' + routes if routes else ''}. No state changes by this.{over}",
         tuple(step for step in steps if step)
         or ("Check this machine's network, DNS, proxy and firewall.",),
     )
@@ -143,12 +146,19 @@ def started(facts: Facts) -> Wording:
     """The daemon is up."""
     targets = facts.number("targets")
     watched = f" and watches {many(targets, 'target')}" if targets else ""
-    return Wording("Monitor started", "info", f"The monitor has started{watched}.")
+    worker = facts.text("worker")
+    who = f"The worker {worker}" if worker else "The monitor"
+    return Wording("Monitor started", "info", f"{who} has started{watched}.")
 
 
 def stopping(facts: Facts) -> Wording:
     """The daemon goes down."""
     targets = facts.number("targets")
+    if worker := facts.text("worker"):
+        others = f"Other workers take its {many(targets, 'target')} over." if targets else ""
+        return Wording(
+            "Monitor stopping", "info", f"The worker {worker} is stopping. {others}".strip()
+        )
     watched = f"Nobody watches its {many(targets, 'target')}" if targets else "Nothing is watched"
     return Wording(
         "Monitor stopping",

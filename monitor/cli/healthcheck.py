@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +33,12 @@ def healthcheck(
             help="Where the page listens. Default: [web] listen in the settings.",
         ),
     ] = None,
+    worker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The worker of a fleet. Default: this machine's host name."
+        ),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Exit with 0 only if the daemon made progress lately; say what is wrong otherwise.
@@ -42,7 +49,7 @@ def healthcheck(
     """
     if listen and not web:
         fail("--listen is where the page listens: it needs --web")
-    problem, fine = _page(config, listen) if web else _daemon(config)
+    problem, fine = _page(config, listen) if web else _daemon(config, worker)
     if problem is None:
         print(f"ok: {fine}")
         return
@@ -50,7 +57,7 @@ def healthcheck(
     raise typer.Exit(Exit.FAILED)
 
 
-def _daemon(config: Path | None) -> tuple[str | None, str]:
+def _daemon(config: Path | None, worker: str | None) -> tuple[str | None, str]:
     """What is wrong with the daemon, None if nothing is; and what is said then."""
     from monitor.config import SettingsError, find, named_database
     from monitor.store import status_queries
@@ -59,7 +66,8 @@ def _daemon(config: Path | None) -> tuple[str | None, str]:
 
     try:
         database = named_database(find(config, os.environ), os.environ)
-        daemon = status_queries.daemon(database)
+        # the name of a machine is that of its worker, unless there is no such one
+        daemon = status_queries.daemon(database, worker or socket.gethostname())
     except (SettingsError, StoreError) as error:
         return str(error), ""
     process = daemon.pid if daemon else "-"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monitor.access.readable import ago, milliseconds, next_probe_text, printable, span, utc
+from monitor.access.readable import ago, many, milliseconds, next_probe_text, printable, span, utc
 from monitor.access.target import pool_name_of, pool_summary
 from monitor.access.words import Code, Effect, State
 from monitor.cli.common import (
@@ -21,7 +21,7 @@ from monitor.cli.common import (
 
 if TYPE_CHECKING:
     from monitor.config import Settings
-    from monitor.store.records import DaemonRow, TargetStatus
+    from monitor.store.records import DaemonRow, TargetStatus, WorkerStatus
     from monitor.store.status_queries import Money
 
 #: Routes are compared by what they answered lately.
@@ -100,6 +100,8 @@ def status(
         of = ", ".join(one.patterns)
         print(printable(f"silence {one.id}: {of} {until}, by {one.by}: {one.reason}"))
     print(_daemon_line(found.daemon, now))
+    for worker in found.workers:
+        print(printable(_worker_line(worker)))
 
 
 def gone(settings: "Settings", money: "Money") -> list[str]:
@@ -174,6 +176,16 @@ def _daemon_line(daemon: "DaemonRow | None", now: datetime) -> str:
     if missed := daemon.status.get("rounds_missed"):
         line += f"; {missed:,} rounds of probes were missed since then"
     return line
+
+
+def _worker_line(worker: "WorkerStatus") -> str:
+    if worker.gone:
+        return f"worker {worker.name}: gone, last seen {span(worker.seen_s)} ago"
+    has = f"{many(worker.shards, 'shard')}, {many(worker.targets, 'target')}"
+    offline = "; it reaches no route" if worker.offline else ""
+    return (
+        f"worker {worker.name}: {has}, seen {span(worker.seen_s)} ago ({worker.machine}){offline}"
+    )
 
 
 def pool_summaries(

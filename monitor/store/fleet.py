@@ -68,10 +68,17 @@ _TAKE = text("""
         FOR UPDATE SKIP LOCKED
     ) RETURNING id, epoch
 """)
+_NOTE_ENDED = text("""
+    UPDATE daemon SET stopped_at = progress_at WHERE id = ANY(:ids) AND stopped_at IS NULL
+""")
 _OFFLINE = text("UPDATE fences SET offline = :offline WHERE id = :id")
 _FORGET = text(f"""
     DELETE FROM fences WHERE id <> 1 AND holder IS NULL AND seen_at < clock_timestamp() - {_FORGOTTEN}
 """)  # noqa: S608 - a constant
+
+_FORGOTTEN_ROWS = text("""
+    DELETE FROM daemon WHERE id <> 1 AND id NOT IN (SELECT id FROM fences) RETURNING status
+""")
 
 _shards = tables.shards.c
 
@@ -92,9 +99,9 @@ class Standing:
     committed_usd: float
     #: the newest declaration
     declared: int
-    #: another worker reaches the routes; another one does not
-    others_online: bool
-    others_offline: bool
+    #: so many other workers reach the routes; so many do not
+    others_online: int
+    others_offline: int
 
 
 class FleetOwnership(ServerOwnership):
@@ -135,6 +142,10 @@ class FleetOwnership(ServerOwnership):
         free = update(tables.shards).where(_shards.worker_id == self.number)
         connection.execute(free.values(worker_id=None, epoch=_shards.epoch + 1))
         connection.execute(_FORGET)
+
+    def forgotten(self, connection: Connection) -> list[str]:
+        """What workers had noted that are forgotten now; their counts go on with this one."""
+        return list(connection.execute(_FORGOTTEN_ROWS).scalars())
 
     def enter(self, connection: Connection) -> int:
         """Check the epoch, and those of the shards."""
@@ -218,6 +229,8 @@ class Fleet:
             if dead or (one.id != me and one.late and own and own.watching):
                 values = {"id": one.id, "holder": one.holder, "dead": dead}
                 ended += [one] if connection.execute(_END_LATE, values).one_or_none() else []
+        if ended:
+            connection.execute(_NOTE_ENDED, {"ids": [one.id for one in ended]})
         living = [one for one in workers if one not in ended]
         if own and own.offline != offline:
             connection.execute(_OFFLINE, {"id": me, "offline": offline})
@@ -241,8 +254,8 @@ class Fleet:
             ended=tuple(one.name for one in ended),
             committed_usd=work.committed_usd(month),
             declared=connection.execute(select(func.max(tables.declarations.c.id))).scalar() or 0,
-            others_online=any(not one.offline for one in others),
-            others_offline=any(one.offline for one in others),
+            others_online=sum(not one.offline for one in others),
+            others_offline=sum(one.offline for one in others),
         )
 
     def _take(

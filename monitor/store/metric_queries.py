@@ -1,5 +1,6 @@
 """What the metrics show, as of one moment."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from monitor.access.databases import Database
 from monitor.access.target import pool_name_of
 from monitor.store.connections import Connection, reading
 from monitor.store.liveness import is_refusing
-from monitor.store.records import DaemonRow, NotificationState
-from monitor.store.status_queries import Money, daemon_row, money_of, oldest_pending
+from monitor.store.records import DaemonRow, NotificationState, WorkerStatus
+from monitor.store.status_queries import Money, daemon_row, money_of, oldest_pending, workers
 
 
 class TargetRow(NamedTuple):
@@ -45,6 +46,9 @@ class Figures:
     #: those of named keys and of the pools that were asked for, each with its pool, by name
     targets: Sequence[tuple[str, TargetRow]]
     daemon: DaemonRow | None
+    #: what every daemon has noted: the one, or each worker of a fleet
+    statuses: Sequence[Mapping[str, Any]]
+    workers: Sequence[WorkerStatus]
     #: notifications by channel
     pending: Mapping[str, int]
     dead: Mapping[str, int]
@@ -77,6 +81,10 @@ def figures(database: Database, pools: Collection[str], asked: Collection[str]) 
             counts=counts,
             targets=sorted(shown),
             daemon=daemon_row(connection),
+            statuses=[
+                json.loads(text) for (text,) in connection.execute("SELECT status FROM daemon")
+            ],
+            workers=workers(connection),
             pending=_by_name(connection, _COUNTS, (NotificationState.PENDING,)),
             dead=_by_name(connection, _COUNTS, (NotificationState.DEAD,)),
             oldest=oldest_pending(connection),

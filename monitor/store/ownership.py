@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from monitor.access.databases import Database, Server
@@ -15,6 +15,10 @@ from monitor.store.database_files import DatabaseFiles, FileLock, as_store_error
 from monitor.store.errors import GoneError, StoreError
 from monitor.store.inbox import epoch_and_requests
 from monitor.store.transaction import FleetTerms
+
+_NOTE_ENDED = text(
+    "UPDATE daemon SET stopped_at = progress_at WHERE id <> 1 AND stopped_at IS NULL"
+)
 
 
 class Ownership(Protocol):
@@ -147,6 +151,7 @@ class ServerOwnership:
         # what a fleet had shared; the next one begins anew
         connection.execute(tables.shards.delete())
         connection.execute(tables.months.delete())
+        connection.execute(_NOTE_ENDED)
         self._epoch = fences.take(connection)
 
     def opened(self) -> None:

@@ -93,6 +93,7 @@ def as_json(value: Any) -> Any:
             "targets": as_json(value.targets),
             "notifications": {name: getattr(value, name) for name in counts},
             "silences": as_json(value.silences),
+            "workers": as_json(value.workers),
         }
     if isinstance(value, HistoryRow):
         value = _history(value)

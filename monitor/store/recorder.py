@@ -58,6 +58,7 @@ class Recorder:
         before: DaemonRow | None,
         *,
         silences: Iterable[Silence],
+        tally: Tally,
     ) -> None:
         #: the shared work, for a worker of a fleet
         self.fleet = Fleet(queue, ownership) if isinstance(ownership, FleetOwnership) else None
@@ -73,7 +74,7 @@ class Recorder:
         #: the previous daemon of this database; without `stopped_at` it was killed
         self.before = before
         #: what is counted for the metrics, from where the previous daemon left off
-        self.tally = Tally.of(before.status if before else {})
+        self.tally = tally
         #: the status written last
         self._status: Mapping[str, Any] = {}
         self._said_refusing = False
@@ -96,12 +97,12 @@ class Recorder:
         writer's thread. `most` is the limit of the write queue. Raises StoreError when another instance has
         the database, a newer version migrated it, it is damaged, or its file system cannot keep a WAL.
         """
-        ownership, connection, memo, before = await asyncio.to_thread(
+        ownership, connection, memo, before, tally = await asyncio.to_thread(
             _open, database, clock(), worker
         )
         writer = Writer(connection, memo, clock, ownership, hide)
         queue = WriteQueue(writer, most=most)
-        return cls(queue, ownership, before, silences=memo.silences)
+        return cls(queue, ownership, before, silences=memo.silences, tally=tally)
 
     async def aclose(self) -> None:
         """Write what waits, record the stop, and release the file for another instance."""
@@ -295,7 +296,7 @@ def ownership_of(database: Database, worker: str | None) -> Ownership:
 
 def _open(
     database: Database, now: datetime, worker: str | None
-) -> tuple[Ownership, Connection, Memo, DaemonRow | None]:
+) -> tuple[Ownership, Connection, Memo, DaemonRow | None, Tally]:
     ownership = ownership_of(database, worker)
     with ExitStack() as undo:
         undo.callback(ownership.release)
@@ -312,7 +313,11 @@ def _open(
                 own = select(tables.daemon).where(tables.daemon.c.id == ownership.number)
                 row = connection.execute(own).mappings().one_or_none()
                 before = value_of(DaemonRow, row) if row else None
-                _note_start(connection, now, before, ownership.number)
+                counted = Tally.of(before.status if before else {})
+                if isinstance(ownership, FleetOwnership):
+                    for status in ownership.forgotten(connection):
+                        counted.add(Tally.of(json.loads(status)))
+                _note_start(connection, now, counted, ownership.number)
                 terms = ownership.terms
                 if terms is None:
                     release_leases(connection)
@@ -324,7 +329,7 @@ def _open(
                 )
             ownership.opened()
         undo.pop_all()
-    return ownership, connection, memo, before
+    return ownership, connection, memo, before, counted
 
 
 def _waiting(connection: Connection) -> list[InboxItem]:
@@ -337,17 +342,14 @@ def _waiting(connection: Connection) -> list[InboxItem]:
     return [value_of(InboxItem, row) for row in rows.mappings()]
 
 
-def _note_start(
-    connection: Connection, now: datetime, before: DaemonRow | None, number: int
-) -> None:
-    counted = before.status.get(COUNTED) if before else None
+def _note_start(connection: Connection, now: datetime, counted: Tally, number: int) -> None:
     row = {
         "id": number,
         "pid": os.getpid(),
         "started_at": now,
         "progress_at": now,
         "stopped_at": None,
-        "status": json.dumps({COUNTED: counted} if counted else {}),
+        "status": json.dumps({COUNTED: counted.as_json()}),
     }
     statement = upsert(tables.daemon).values(row)
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=row))

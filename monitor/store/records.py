@@ -138,6 +138,23 @@ class DaemonRow:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """A worker of a fleet, as of `seen_s` seconds ago, when its last transaction was.
+
+    `gone` is one that has stopped, or whose lease was over; `offline` is one that reaches no route.
+    """
+
+    name: str
+    machine: str
+    started_at: datetime
+    seen_s: float
+    shards: int
+    targets: int
+    offline: bool
+    gone: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TargetStatus:
     """A target as `status` shows it; the field names are those of its JSON form.
 
@@ -178,6 +195,7 @@ class Status:
     daemon: DaemonRow | None
     silenced: int = 0
     silences: tuple[Silence, ...] = ()
+    workers: tuple[WorkerStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

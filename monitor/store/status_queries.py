@@ -1,8 +1,9 @@
 """The queries of `status` and `healthcheck`."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from monitor.access.databases import Database
@@ -10,9 +11,25 @@ from monitor.access.silences import Silence
 from monitor.access.words import Code
 from monitor.store.connections import Connection, reading
 from monitor.store.record_forms import value_of
-from monitor.store.records import DaemonRow, NotificationState, Status, TargetStatus
+from monitor.store.records import DaemonRow, NotificationState, Status, TargetStatus, WorkerStatus
 
-_DAEMON = "SELECT pid, started_at, progress_at, stopped_at, status FROM daemon"
+#: Of the workers of a fleet the one that is alive, or was last.
+_DAEMON = """
+    SELECT pid, started_at, progress_at, stopped_at, status FROM daemon
+    ORDER BY stopped_at IS NULL DESC, progress_at DESC LIMIT 1
+"""
+_WORKER = """
+    SELECT pid, started_at, progress_at, stopped_at, status FROM daemon
+    WHERE id = (SELECT id FROM fences WHERE name = ?)
+"""
+#: Workers that are gone are shown for a while. Their times are of the server's clock.
+_WORKERS = """
+    SELECT f.name, f.holder, f.seen_at, f.offline, CURRENT_TIMESTAMP, d.started_at, d.status,
+        (SELECT count(*) FROM shards WHERE worker_id = f.id)
+    FROM fences f JOIN daemon d ON d.id = f.id
+    WHERE f.name IS NOT NULL ORDER BY f.holder IS NULL, f.name LIMIT 1000
+"""
+_GONE_SHOWN = timedelta(hours=1)
 
 _TARGETS = """
     SELECT name target, t.key key, organization, project, route, contract, model, surface, state, since,
@@ -72,10 +89,38 @@ def money_of(connection: Connection, now: datetime) -> Money:
     return Money(month, today, held)
 
 
-def daemon(database: Database) -> DaemonRow | None:
-    """The daemon that has the database, or had it last. Raises StoreError as `queries` do."""
+def daemon(database: Database, worker: str | None = None) -> DaemonRow | None:
+    """The daemon that has the database, or had it last; with a name, the worker of a fleet if it is one.
+
+    Raises StoreError as `queries` do.
+    """
     with reading(database) as connection:
-        return daemon_row(connection)
+        row = connection.execute(_WORKER, (worker,)).fetchone() if worker else None
+        return value_of(DaemonRow, row) if row else daemon_row(connection)
+
+
+def workers(connection: Connection) -> tuple[WorkerStatus, ...]:
+    """The workers of a fleet by name, those that are gone last; none where there is no fleet."""
+    found = []
+    for name, holder, seen_at, offline, now, started_at, status_text, shards in connection.execute(
+        _WORKERS
+    ):
+        if holder is None and now - seen_at > _GONE_SHOWN:
+            continue
+        own = json.loads(status_text)
+        found.append(
+            WorkerStatus(
+                name=name,
+                machine=(holder or "").partition("/")[0],
+                started_at=started_at,
+                seen_s=round(max((now - seen_at).total_seconds(), 0.0), 1),
+                shards=shards if holder else 0,
+                targets=int(own.get("targets", 0)) if holder else 0,
+                offline=bool(offline),
+                gone=holder is None,
+            )
+        )
+    return tuple(found)
 
 
 def no_answer_reasons(database: Database) -> list[tuple[str, str]]:
@@ -113,6 +158,7 @@ def status(
             daemon=daemon_row(connection),
             silenced=silenced,
             silences=tuple(one for one in silences if one.in_force(now)),
+            workers=workers(connection),
         )
 
 

@@ -37,6 +37,11 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
+    def merge(self, other: "Histogram") -> None:
+        """Add the values of another one with the same bounds."""
+        self.counts = [one + more for one, more in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
     def cumulative(self) -> list[int]:
         """The number of values up to each bound, and last of all."""
         return list(accumulate(self.counts))
@@ -105,6 +110,17 @@ class Tally:
             "lateness": self.lateness.as_json(),
             "notifications": {name: dict(counts) for name, counts in self.notifications.items()},
         }
+
+    def add(self, other: "Tally") -> None:
+        """Count what another daemon has counted, too."""
+        for own, its in ((self.probes, other.probes), (self.notifications, other.notifications)):
+            for name, counts in its.items():
+                for word, count in counts.items():
+                    own[name][word] += count
+        for route, steps in other.durations.items():
+            for step, histogram in steps.items():
+                self.durations[route][step].merge(histogram)
+        self.lateness.merge(other.lateness)
 
     @staticmethod
     def of(status: Mapping[str, Any]) -> "Tally":

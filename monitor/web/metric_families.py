@@ -98,6 +98,10 @@ FAMILIES = (
             "When the daemon last noted that it lives: every 15 s, unless the database refuses"),
     _family("config_last_reload_successful", "", "gauge",
             "0 from a reload that was refused until one that was not, or a start"),
+    _family("worker_up", "worker", "gauge",
+            "1 for a worker of a fleet that lives, 0 for an hour after one is gone; none without a fleet"),
+    _family("worker_shards", "worker", "gauge", "Shards that the worker has"),
+    _family("worker_seen_seconds", "worker", "gauge", "Seconds since the worker's last transaction"),
     _family("model_shutdown_timestamp_seconds", "model", "gauge",
             "When a model that is watched is shut down, where the catalog knows it"),
     _family("build_info", "version python", "info", "The version of the page's process"),
@@ -123,8 +127,9 @@ class Reading(Collector):
         self._figures = figures
         self._settings = settings
         self._pools = {pool.name for pool in settings.pools}
-        daemon = figures.daemon
-        self._tally = Tally.of(daemon.status if daemon else {})
+        self._tally = Tally()
+        for status in figures.statuses:
+            self._tally.add(Tally.of(status))
         self._rows: dict[str, Sequence[_Row]] = {}
         self._left_out: dict[str, int] = {}
 
@@ -232,6 +237,10 @@ class Reading(Collector):
         self._put("last_progress_timestamp_seconds", _time(daemon.progress_at if daemon else None))
         taken = daemon.status.get("settings_taken", True) if daemon else True
         self._put("config_last_reload_successful", [((), float(bool(taken)))])
+        workers = self._figures.workers
+        self._put("worker_up", [((one.name,), float(not one.gone)) for one in workers])
+        self._put("worker_shards", [((one.name,), one.shards) for one in workers])
+        self._put("worker_seen_seconds", [((one.name,), one.seen_s) for one in workers])
         self._put("build_info", [((__version__, platform.python_version()), 1.0)])
 
     def _histogram(self, family: Family) -> Metric:

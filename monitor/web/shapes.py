@@ -27,6 +27,7 @@ from monitor.store.records import (
     RouteOfModel,
     Run,
     TargetStatus,
+    WorkerStatus,
 )
 
 _STRICT = ConfigDict(extra="forbid")
@@ -66,11 +67,12 @@ class SilencesPage(TypedDict):
 
 
 class StatusPage(TypedDict):
-    """The targets, and the silences in force; `trouble` says why they are not current."""
+    """The targets, the silences in force, and a fleet's workers; `trouble` says why it is not current."""
 
     targets: list[TargetStatus]
     notifications: CountsShape
     silences: list[Silence]
+    workers: list[WorkerStatus]
     at: datetime
     trouble: str | None
     next: str | None

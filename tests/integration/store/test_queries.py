@@ -106,6 +106,7 @@ async def test_status_has_the_json_form_of_the_design(place, recorder, clock, ma
         ],
         "notifications": {"pending": 1, "dead": 0, "silenced": 0, "oldest_pending_s": 41.5},
         "silences": [],
+        "workers": [],
     }
 
 

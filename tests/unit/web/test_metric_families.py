@@ -51,7 +51,7 @@ def figures(*targets: TargetRow, asked=(), tally=None, status=None, **values) ->
     told = {
         "at": NOW, "counts": counts, "targets": shown, "daemon": DaemonRow(1, NOW, NOW, None, noted),
         "pending": {}, "dead": {}, "oldest": None, "spent": {}, "money": Money(0.0, {}, {}),
-        "refusing": False,
+        "refusing": False, "statuses": [noted], "workers": [],
     }  # fmt: skip
     return Figures(**(told | values))
 
