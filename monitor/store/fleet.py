@@ -250,7 +250,8 @@ class Fleet:
         return Standing(
             shards={row.id: row.declared for row in rows if row.id in shards},
             workers=max(len(willing), 1),
-            hand_over=plan.hand_over,
+            # while none is online no other would do better
+            hand_over=plan.hand_over if online else (),
             ended=tuple(one.name for one in ended),
             committed_usd=work.committed_usd(month),
             declared=connection.execute(select(func.max(tables.declarations.c.id))).scalar() or 0,

@@ -1,0 +1,375 @@
+"""Several workers on one PostgreSQL: each shard has one of them, and who lost its shards records nothing."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from cutting_proxy import CuttingProxy
+from postgres_server import PostgresServer
+
+from monitor.access.databases import Server
+from monitor.access.holds import Posting, Reservation, Spend
+from monitor.access.shards import SHARDS, shard_of
+from monitor.access.words import DeclarationKind, Reason
+from monitor.store import fences, status_queries
+from monitor.store.errors import GoneError, LockedError, OverMonthError, StoreError
+from monitor.store.fleet import Standing
+from monitor.store.inbox import SILENCE, submit
+from monitor.store.ownership import writing_alone
+from monitor.store.recorder import Recorder
+from monitor.store.records import Change
+
+pytestmark = pytest.mark.anyio
+
+MONTH = date(2026, 11, 1)
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+ALL = range(SHARDS)
+Join = Callable[..., Awaitable[Recorder]]
+
+
+@pytest.fixture
+def place(on_server: Server) -> Server:
+    return on_server
+
+
+@pytest.fixture
+def proxy(server: PostgresServer) -> Iterator[CuttingProxy]:
+    proxy = CuttingProxy(server.folder / ".s.PGSQL.5432")
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+async def join(place: Server, clock, proxy) -> AsyncIterator[Join]:
+    """Open a recorder as a worker of this name."""
+    opened: list[Recorder] = []
+
+    async def join(name: str, at: Server = place) -> Recorder:
+        opened.append(await Recorder.open(at, clock=clock, worker=name))
+        return opened[-1]
+
+    yield join
+    for recorder in opened:
+        await recorder.aclose()
+
+
+@pytest.fixture
+def unseen(ask) -> Callable[..., None]:
+    """Let time pass in which these workers had no transaction, and others watched."""
+
+    def unseen(*names: str, seconds: float = fences.LEASE + 1) -> None:
+        step = timedelta(seconds=seconds)
+        ask("UPDATE fences SET watching_since = watching_since - ?::interval", step)
+        for name in names:
+            ask("UPDATE fences SET seen_at = seen_at - ?::interval WHERE name = ?", step, name)
+
+    return unseen
+
+
+async def beat(worker: Recorder, *, offline: bool = False) -> Standing:
+    assert worker.fleet
+    return await worker.fleet.beat(ALL, MONTH, offline=offline)
+
+
+async def both(join: Join) -> tuple[Recorder, Recorder]:
+    """Two workers with half of the shards each."""
+    one = await join("one")
+    await beat(one)
+    other = await join("other")
+    await one.fleet.hand_over((await beat(one)).hand_over)
+    await beat(other)
+    return one, other
+
+
+def of_shard(make, shards):
+    """A target of one of these shards."""
+    names = (f"org-{n}" for n in range(10_000))
+    return next(
+        make.target(key=f"key-{name}", organization=name)
+        for name in names
+        if shard_of("openai", name) in shards
+    )
+
+
+async def test_the_first_worker_has_all_and_one_that_joins_gets_half(join):
+    one = await join("one")
+    assert set((await beat(one)).shards) == set(ALL)
+    other = await join("other")
+    standing = await beat(other)
+    assert (standing.workers, standing.shards) == (2, {})
+    standing = await beat(one)
+    assert len(standing.hand_over) == SHARDS // 2
+    await one.fleet.hand_over(standing.hand_over)
+    mine, its = (await beat(one)).shards, (await beat(other)).shards
+    assert len(mine) == len(its) == SHARDS // 2
+    assert set(mine) | set(its) == set(ALL)
+
+
+async def test_who_stops_leaves_its_shards_to_others_at_once(join):
+    one, other = await both(join)
+    await one.aclose()
+    assert set((await beat(other)).shards) == set(ALL)
+
+
+async def test_a_lease_that_is_over_ends_the_worker_and_its_late_answer_is_refused(
+    join, unseen, make, ask
+):
+    one, other = await both(join)
+    target = of_shard(make, (await beat(one)).shards)
+    await one.register([target])
+    unseen("one")
+    standing = await beat(other)
+    assert standing.ended == ("one",)
+    assert set(standing.shards) == set(ALL)
+    with pytest.raises(GoneError, match="others have taken over what the worker one had"):
+        await one.write([make.change(target, "ops")])
+    with pytest.raises(GoneError):
+        one.require_own()
+    assert ask("SELECT count(*) FROM events") == [(0,)]
+    await other.register([target])
+    assert len(await other.write([make.change(target, "ops")])) == 1
+
+
+async def test_a_shard_that_was_taken_away_alone_stops_its_worker_too(join, make, ask):
+    one = await join("one")
+    await beat(one)
+    ask("UPDATE shards SET epoch = epoch + 1 WHERE id = 7")
+    with pytest.raises(GoneError):
+        await beat(one)
+
+
+async def test_who_was_cut_off_itself_does_not_judge_the_others(join, unseen, make):
+    one, other = await both(join)
+    unseen("one", "other")  # as when the server was away
+    assert (await beat(other)).ended == ()
+    assert len((await beat(one)).shards) == SHARDS // 2
+
+
+async def test_a_worker_of_this_machine_that_was_killed_is_followed_at_once(join, ask):
+    one, other = await both(join)
+    ended = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await ended.wait()
+    name, started, machine = fences.own_name().split("/", 2)
+    host, _, _ = name.rpartition(", process ")
+    ask(
+        "UPDATE fences SET holder = ? WHERE name = 'one'",
+        f"{host}, process {ended.pid}/{started}/{machine}",
+    )
+    standing = await beat(other)
+    assert standing.ended == ("one",)
+    assert set(standing.shards) == set(ALL)
+    with pytest.raises(GoneError):
+        await beat(one)
+
+
+async def test_a_name_is_one_workers_alone_while_it_lives(join, unseen):
+    one = await join("one")
+    with pytest.raises(LockedError, match="another worker named one has this database"):
+        await join("one")
+    await beat(one)
+    unseen("one")
+    again = await join("one")
+    assert set((await beat(again)).shards) == set(ALL)
+    with pytest.raises(GoneError):
+        await beat(one)
+
+
+async def test_one_daemon_and_a_fleet_exclude_each_other(place, join, clock):
+    one = await join("one")
+    with pytest.raises(LockedError, match="a worker of a fleet has this database"):
+        await Recorder.open(place, clock=clock)
+    with pytest.raises(LockedError), writing_alone(place):
+        pass
+    await one.aclose()
+    alone = await Recorder.open(place, clock=clock)
+    with pytest.raises(LockedError, match="another instance has this database"):
+        await join("one")
+    await alone.aclose()
+    assert set((await beat(await join("one"))).shards) == set(ALL)
+
+
+async def test_an_offline_machine_has_no_share_while_others_are_online(join):
+    one, other = await both(join)
+    standing = await beat(one, offline=True)
+    assert set(standing.hand_over) == set(standing.shards)
+    assert (standing.workers, standing.others_online) == (1, 1)
+    await one.fleet.hand_over(standing.hand_over)
+    assert set((await beat(other)).shards) == set(ALL)
+    standing = await beat(other, offline=True)
+    assert (standing.hand_over, standing.others_offline) == ((), 1), "nobody could do better"
+
+
+def hold(worker: Recorder, number: int, usd: float) -> Reservation:
+    return Reservation(worker.fleet.first_hold + number, "a", "acme-prod", MONTH, usd)
+
+
+async def test_the_months_budget_is_never_exceeded_by_all_together(join, ask):
+    one, other = await both(join)
+    for worker in (one, other):
+        worker.fleet.limit(1.0)
+    first, second = hold(one, 1, 0.6), hold(other, 1, 0.6)
+    assert first.id != second.id
+    await one.write([Change(posting=Posting(held=(first,)))])
+    with pytest.raises(OverMonthError):
+        await other.write([Change(posting=Posting(held=(second,)))])
+    await other.write([Change(posting=Posting(held=(replace(second, usd=0.4),)))])
+    assert (await beat(one)).committed_usd == pytest.approx(1.0)
+    spend = Spend("acme-prod", MONTH, 0.1, 1, estimated=False)
+    await one.write([Change(posting=Posting((spend,), freed=(first.id,)))])
+    assert (await beat(other)).committed_usd == pytest.approx(0.5)
+    forced = Posting(held=(hold(one, 2, 2.0),), over=True)
+    await one.write([Change(posting=forced)])
+    assert (await beat(other)).committed_usd == pytest.approx(2.5)
+    ((booked,),) = ask("SELECT (SELECT sum(settled_usd) FROM spend) + (SELECT sum(usd) FROM holds)")
+    assert booked == pytest.approx(2.5)
+
+
+async def test_both_at_once_take_no_more_than_there_is(join):
+    one, other = await both(join)
+    for worker in (one, other):
+        worker.fleet.limit(1.0)
+    asked = [
+        worker.write([Change(posting=Posting(held=(hold(worker, number, 0.1),)))])
+        for number in range(10)
+        for worker in (one, other)
+    ]
+    ends = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(end, OverMonthError) for end in ends) == 10
+    assert sum(isinstance(end, list) for end in ends) == 10
+
+
+async def test_what_is_booked_before_there_was_a_fleet_counts(place, join, clock):
+    alone = await Recorder.open(place, clock=clock)
+    spend = Spend("acme-prod", MONTH, 0.25, 1, estimated=False)
+    await alone.write([Change(posting=Posting((spend,)))])
+    await alone.aclose()
+    assert (await beat(await join("one"))).committed_usd == pytest.approx(0.25)
+
+
+async def test_an_answer_of_a_target_that_was_handed_over_is_refused(join, make, ask):
+    one = await join("one")
+    await beat(one)
+    target = of_shard(make, ALL)
+    await one.register([target])
+    await one.fleet.hand_over([shard_of(target.route, target.scope)])
+    with pytest.raises(StoreError, match="is not registered"):
+        await one.write([make.change(target, "ops")])
+    assert ask("SELECT count(*) FROM runs") == [(0,)]
+
+
+async def test_each_worker_registers_its_own_targets_and_leaves_those_of_others(join, make, ask):
+    one, other = await both(join)
+    mine, its = [of_shard(make, (await beat(worker)).shards) for worker in (one, other)]
+    await one.register([mine])
+    await other.register([its])
+    await one.register([mine])
+    assert list(await one.load_memories()) == [mine.name]
+    assert list(await other.load_memories()) == [its.name]
+    await other.register([])
+    assert ask("SELECT name FROM targets WHERE active") == [(mine.name,)]
+
+
+async def test_each_worker_delivers_what_its_shards_have(join, make):
+    one, other = await both(join)
+    mine, its = [of_shard(make, (await beat(worker)).shards) for worker in (one, other)]
+    await one.register([mine])
+    await other.register([its])
+    await one.write([make.change(mine, "ops")])
+    await other.write([make.change(its, "ops")])
+    general = replace(make.event(), channels=("ops",))
+    await other.write([Change(events=(general,))])
+    told = [
+        [row.event.target for row in await worker.outbox.pending("ops", 9)]
+        for worker in (one, other)
+    ]
+    assert told == [[mine.name], [its.name, None]]
+    (row,) = await one.outbox.pending("ops", 9)
+    await one.outbox.claim([row.id], make.clock.now + timedelta(minutes=2))
+    await one.aclose()
+    await beat(other)
+    rows = await other.outbox.pending("ops", 9)
+    assert [one.event.target for one in rows] == [mine.name, its.name, None]
+    claimed, _ = await other.outbox.claim([row.id], make.clock.now + timedelta(minutes=2))
+    assert claimed == [row.id], "the lease went with the worker"
+
+
+async def test_a_declaration_is_taken_once_in_each_shard(join):
+    one, other = await both(join)
+    id_ = await one.declare(DeclarationKind.VERIFIED, "org-acme", NOON, "test")
+    assert (await beat(other)).declared == id_
+    await one.write([Change(declaration=id_)])
+    assert set((await beat(one)).shards.values()) == {id_}
+    assert set((await beat(other)).shards.values()) == {0}, "not yet in these"
+    await other.write([Change(declaration=id_)])
+    await other.aclose()
+    assert set((await beat(one)).shards.values()) == {id_}
+
+
+async def test_events_have_numbers_in_the_order_of_their_commits(join, make, ask):
+    one, other = await both(join)
+    change = Change(events=(make.event(),))
+
+    def slowly(work):
+        work.put(change)
+        time.sleep(0.3)
+
+    slow = asyncio.create_task(one.queue.do(slowly))
+    while not ask("SELECT 1 FROM pg_stat_activity WHERE state = 'idle in transaction'"):
+        await asyncio.sleep(0.01)
+    (later,) = await other.write([change])
+    assert slow.done(), "the other waits until the first is committed"
+    assert later == 2
+
+
+async def test_a_silence_that_one_worker_made_is_heeded_by_all(place, join, make, clock):
+    one, other = await both(join)
+    target = of_shard(make, (await beat(other)).shards)
+    await other.register([target])
+    item = submit(place, SILENCE, {}, clock.now)
+    made = await one.silences.make(
+        ["*/*"], "test", "ops", clock.now + timedelta(hours=1), item=item
+    )
+    await other.write([make.change(target, "ops")])
+    assert await other.outbox.pending("ops", 9) == []
+    await other.silences.read()
+    assert other.silences.get(made.id) == made
+    await one.silences.end(made, Reason.SILENCE_ENDED_BY_HAND)
+    await other.write([make.change(target, "ops")])
+    assert len(await other.outbox.pending("ops", 9)) == 1
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_a_cut_while_shards_are_taken_leaves_no_doubt(join, proxy, server, ask, heard):
+    (schema,) = ask("SELECT current_schema()")
+    one = await join("one", Server(server.url(search_path=schema[0], port=proxy.port)))
+    proxy.word, proxy.heard = b"COMMIT", heard
+    with pytest.raises(StoreError):
+        await beat(one)
+    assert set((await beat(one)).shards) == set(ALL)
+    assert set((await beat(one)).shards) == set(ALL)
+    one.require_own()
+
+
+async def test_the_workers_are_listed_and_what_a_forgotten_one_counted_goes_on(
+    place, join, clock, ask
+):
+    one, other = await both(join)
+    one.tally.notified("ops", "delivered", 3)
+    await one.progress({"targets": 5})
+    await one.aclose()
+    await beat(other)
+    seen = status_queries.status(place, now=clock.now).workers
+    assert [(w.name, w.shards, w.targets, w.gone) for w in seen] == [
+        ("other", SHARDS, 0, False),
+        ("one", 0, 0, True),
+    ]
+    assert status_queries.daemon(place, "one").stopped_at == clock.now
+    assert status_queries.daemon(place).stopped_at is None
+    ask("UPDATE fences SET seen_at = seen_at - interval '8 days' WHERE name = 'one'")
+    third = await join("third")
+    assert third.tally.notifications["ops"]["delivered"] == 3
+    assert ask("SELECT count(*) FROM daemon") == [(2,)]
