@@ -374,6 +374,8 @@ class Monitor:
         if self._recorder.queue.refusing is None:
             try:
                 await self._with_the_database()
+            except GoneError:
+                raise
             except StoreError as error:
                 self._recorder.queue.refused(error)
         if (

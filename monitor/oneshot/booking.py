@@ -8,9 +8,10 @@ import json
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from monitor.access.databases import Database
 from monitor.access.holds import Fate, Need, Posting, Reservation
@@ -20,14 +21,14 @@ from monitor.store.books import open_books, withdraw
 from monitor.store.errors import LockedError, StoreError
 from monitor.store.inbox import reply_to, submit
 
-T = TypeVar("T")
-
 #: The inbox's words: hold this before it is sent; this is what it cost.
 RESERVE, SPEND = "reserve", "spend"
 #: US dollars; more than any probes of one command cost.
 _MOST = 1000.0
 #: Seconds to wait for the daemon's reply; it reads its inbox every second.
 _PATIENCE, _A_MOMENT, _AGAIN = 10.0, 0.3, 0.05
+#: Daemons of a fleet that are asked at once.
+_AT_ONCE = 16
 
 
 class OverBudgetError(Exception):
@@ -90,7 +91,8 @@ def settle(settings: Settings, costs: Sequence[Cost]) -> str | None:
                 for cost in costs:
                     books.post(booked(ledger, cost))
         except LockedError:
-            for those in _by_daemon(settings, costs, [cost.hold.key for cost in costs]):
+            for part in _by_daemon(settings, [cost.hold.key for cost in costs]):
+                those = [costs[at] for at in part]
                 items = [[_plain(one.hold), one.usd, one.probes, one.estimated] for one in those]
                 submit(settings.database, SPEND, {"costs": items}, now)
     except StoreError as error:
@@ -184,30 +186,40 @@ def reply_of(reserved: Reserved) -> str:
     )
 
 
-def _by_daemon(settings: Settings, those: Sequence[T], keys: Sequence[str]) -> list[list[T]]:
-    """What is asked, each with its key, by the daemon that does it: of a fleet, each has some keys."""
-    parts: dict[int | None, list[T]] = {}
-    for one, key in zip(those, keys, strict=True):
-        parts.setdefault(settings.shard_of_key(key) if settings.fleet else None, []).append(one)
+def _by_daemon(settings: Settings, keys: Sequence[str]) -> list[list[int]]:
+    """The positions of the keys by the daemon that books for them: in a fleet each has some keys."""
+    parts: dict[int | None, list[int]] = {}
+    for at, key in enumerate(keys):
+        parts.setdefault(settings.shard_of_key(key) if settings.fleet else None, []).append(at)
     return list(parts.values())
 
 
 def _reserved(settings: Settings, wanted: Sequence[Wanted], *, over: bool) -> Reserved:
-    """Hold it under the lock, or have the daemons do it that have the lock."""
-    parts = _by_daemon(settings, wanted, [one.key for one in wanted])
+    """Hold it under the lock, or have the daemons do it that have the lock: all of it or nothing."""
+    parts = _by_daemon(settings, [one.key for one in wanted])
     if len(parts) < 2:
         return _reserved_by_one(settings, wanted, over=over)
-    got: list[Reserved] = []
-    for part in parts:
-        got.append(_reserved_by_one(settings, part, over=over))
-        if not got[-1].holds:  # all or nothing
-            settle(settings, [Cost(hold, 0.0) for one in got for hold in one.holds])
-            return got[-1]
-    by_account = {(hold.account, hold.key): hold for one in got for hold in one.holds}
+    with ThreadPoolExecutor(max_workers=min(len(parts), _AT_ONCE)) as pool:
+        asked = [
+            pool.submit(_reserved_by_one, settings, [wanted[at] for at in part], over=over)
+            for part in parts
+        ]
+    got = [one.result() for one in asked if one.exception() is None]
+    refused = next((one for one in got if not one.holds), None)
+    if refused or len(got) < len(parts):
+        settle(settings, [Cost(hold, 0.0) for one in got for hold in one.holds])
+    if refused:
+        return refused
+    results = [one.result() for one in asked]  # raises what one of them raised
+    holds = {
+        at: hold
+        for part, one in zip(parts, results, strict=True)
+        for at, hold in zip(part, one.holds, strict=True)
+    }
     return Reserved(
-        tuple(by_account[one.account, one.key] for one in wanted),
-        {key: usd for one in got for key, usd in one.left.items()},
-        min(one.left_of_month for one in got),
+        tuple(holds[at] for at in range(len(wanted))),
+        {key: usd for one in results for key, usd in one.left.items()},
+        min(one.left_of_month for one in results),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import structlog
 
 from monitor.access.events import Recorded
-from monitor.store.errors import StoreError, UnavailableError
+from monitor.store.errors import GoneError, StoreError, UnavailableError
 from monitor.store.records import Change
 from monitor.store.transaction import Transaction
 from monitor.store.writer import Entry, Outcome, Then, Work, Writer
@@ -368,6 +368,8 @@ def _finish(entry: Entry, outcome: Outcome) -> None:
     elif entry.kept and (entry.future is None or entry.future.done()):
         # no caller waits: log the error
         targets = [change.target for change in entry.changes if change.target]
-        log.error("not_recorded", targets=targets, error=str(outcome.error), exc_info=outcome.error)
+        # who lost the database says so once more at its end; that it did is no fault of the changes
+        why = None if isinstance(outcome.error, GoneError) else outcome.error
+        log.error("not_recorded", targets=targets, error=str(outcome.error), exc_info=why)
     else:
         _give(entry, outcome.error)

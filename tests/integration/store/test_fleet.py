@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -309,17 +310,17 @@ async def test_a_declaration_is_taken_once_in_each_shard(join):
     assert set((await beat(one)).shards.values()) == {id_}
 
 
-async def test_events_have_numbers_in_the_order_of_their_commits(join, make, ask):
+async def test_events_have_numbers_in_the_order_of_their_commits(join, make):
     one, other = await both(join)
-    change = Change(events=(make.event(),))
+    change, begun = Change(events=(make.event(),)), threading.Event()
 
     def slowly(work):
         work.put(change)
+        begun.set()
         time.sleep(0.3)
 
     slow = asyncio.create_task(one.queue.do(slowly))
-    while not ask("SELECT 1 FROM pg_stat_activity WHERE state = 'idle in transaction'"):
-        await asyncio.sleep(0.01)
+    assert await asyncio.to_thread(begun.wait, 10)
     (later,) = await other.write([change])
     assert slow.done(), "the other waits until the first is committed"
     assert later == 2
