@@ -127,8 +127,6 @@ class FleetOwnership(ServerOwnership):
         """Join the fleet. Raises LockedError while the one daemon or a worker of this name lives."""
         fences.limit_waits(connection)
         fences.require_no_daemon(self._server, connection)
-        connection.execute(_MAKE_FLEET)
-        self.start = connection.execute(_COUNT_START).scalar_one()
         connection.execute(_MAKE_SHARDS, {"most": SHARDS - 1})
         found = connection.execute(_OF_NAME, {"name": self.name}).one_or_none()
         if found:
@@ -142,6 +140,9 @@ class FleetOwnership(ServerOwnership):
         free = update(tables.shards).where(_shards.worker_id == self.number)
         connection.execute(free.values(worker_id=None, epoch=_shards.epoch + 1))
         connection.execute(_FORGET)
+        # last, as in all transactions: who holds this row may wait for no other one
+        connection.execute(_MAKE_FLEET)
+        self.start = connection.execute(_COUNT_START).scalar_one()
 
     def forgotten(self, connection: Connection) -> list[str]:
         """What workers had noted that are forgotten now; their counts go on with this one."""

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from owed import account, all_told, rows, scenario, settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1500)]
 
@@ -21,40 +22,6 @@ STEPS = (
     "after the commit",
 )
 STEPPED = Path(__file__).with_name("stepped.py")
-#: What a gate that opens once, while it is probed, makes of its target.
-SCRIPT = [("unknown", "unverified"), ("unverified", "propagating"), ("propagating", "available")]
-#: Events that each opening tells on every channel; a neighbour's may be told beside them.
-TELLS = {"unverified", "first_light", "available"}
-
-
-def scenario(keys: int, opens: dict[int, float]) -> str:
-    """Which gates open, and when; they stay open."""
-    parts = ['name = "crashes"']
-    for n in range(keys):
-        parts.append(
-            f'[[keys]]\nname = "key-{n}"\nsecret = "sk-sim-FAKE-key-{n:04}"\n'
-            f'organization = "org-{n // 2}"\n[keys.gate]'
-        )
-        if n in opens:
-            parts.append(f"open = {opens[n]:.2f}")
-    return "\n".join(parts)
-
-
-def settings(database: str, base_url: str, fast: str, keys: int) -> str:
-    parts = [
-        f'[monitor]\ndatabase = "{database}"\nlog_format = "json"',
-        f'[routes.sim]\nbase_url = "{base_url}"\ncontract = "direct"\nrate = 500.0',
-        '[[channels]]\nname = "slack"\nurl = "env:SLACK_URL"',
-        '[[channels]]\nname = "mail"\nurl = "env:MAIL_URL"',
-        # crashes count what was reserved as spent, and there are many
-        "[budget]\nper_key_per_day = 5.0\nper_month = 500.0",
-    ]
-    for n in range(keys):
-        parts.append(
-            f'[[keys]]\nname = "key-{n}"\nsecret = "env:KEY_{n}"\norganization = "org-{n // 2}"\n'
-            f'route = "sim"\nwatch = ["gpt-5.1:summary"]'
-        )
-    return "\n".join(parts) + fast
 
 
 async def killed(lab, step: str, dice: random.Random) -> bool:
@@ -106,59 +73,21 @@ async def test_what_is_owed_is_told_whatever_is_killed(lab, fast, torture, fault
 
     daemon = await lab.daemon()
 
-    def all_open() -> bool:
-        return rows(lab, "SELECT count(*) FROM targets WHERE state = 'available'")[0][0] == keys
-
-    def all_told() -> bool:
-        return rows(lab, "SELECT count(*) FROM notifications WHERE state != 'delivered'")[0][0] == 0
-
     await lab.until(lambda: up(lab, daemon), "the last daemon to be up")
-    await lab.until(all_open, "all targets to be available", patience=180)
-    await lab.until(all_told, "all notifications to be delivered", patience=120)
+    await all_told(lab, keys)
     daemon.send_signal(signal.SIGTERM)
     assert await daemon.wait() == 0
 
-    recorded = 0
-    moves = rows(
-        lab, "SELECT target, before, after FROM events WHERE after IS NOT NULL ORDER BY id"
-    )
-    for n in range(keys):
-        path = [move[1:] for move in moves if move[0].startswith(f"key-{n}/")]
-        assert path == SCRIPT, (n, path)
-        recorded += len(path)
-        told = Counter(
-            e for (e,) in rows(lab, f"SELECT kind FROM events WHERE target LIKE 'key-{n}/%'")
-        )
-        assert {event: told[event] for event in TELLS} == dict.fromkeys(TELLS, 1), (n, told)
-        assert set(told) <= TELLS | {"propagating"}
-    owed = [id_ for (id_,) in rows(lab, "SELECT id FROM events WHERE target IS NOT NULL")]
-    tries = {
-        (channel, id_): attempts
-        for channel, id_, attempts in rows(
-            lab, "SELECT channel, event_id, attempts FROM notifications"
-        )
-    }
-    ends = {"slack": Counter(lab.slack.ids), "mail": Counter(lab.mail.ids)}
-    assert set(tries) == {(channel, id_) for channel in ends for id_ in owed}
-    lost = [(channel, id_) for channel, id_ in tries if not ends[channel][id_]]
-    again = 0
-    for channel, got in ends.items():
-        assert set(got) <= set(owed), "told without being recorded"
-        for id_, times in got.items():
-            again += times > 1
-            assert times <= tries[channel, id_], "a duplicate without a send that was cut"
+    found = account(lab, keys)
     for step, times in done.items():
         fault(f"SIGKILL {step}, {database}", times, "goes on where it was",
               f"{unsettled[step]} notifications found claimed and not marked, all told")  # fmt: skip
     fault(
         f"all these kills while {keys} gates open, {database}", sum(done.values()),
         "every transition told on both channels; twice only where a send was cut, with the same id",
-        f"{len(SCRIPT) * keys} transitions scripted, {recorded} recorded,"
-        f" {len(SCRIPT) * keys - recorded} lost;"
-        f" {len(tries)} notifications owed, {len(tries) - len(lost)} delivered, {again} of them more than"
-        f" once, {len(lost)} lost",
+        str(found),
     )  # fmt: skip
-    assert lost == []
+    assert not found.lost
 
 
 async def all_gated(lab, keys: int) -> None:
@@ -182,9 +111,3 @@ def claims(lab) -> int:
     """Notifications that were claimed, and of which nobody knows whether they were sent."""
     query = "SELECT count(*) FROM notifications WHERE lease_until IS NOT NULL AND state = 'pending'"
     return rows(lab, query)[0][0]
-
-
-def rows(lab, query: str) -> list[tuple]:
-    found = lab.ask(query)
-    assert found, "the database cannot be read"
-    return found

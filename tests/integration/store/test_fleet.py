@@ -374,3 +374,14 @@ async def test_the_workers_are_listed_and_what_a_forgotten_one_counted_goes_on(
     third = await join("third")
     assert third.tally.notifications["ops"]["delivered"] == 3
     assert ask("SELECT count(*) FROM daemon") == [(2,)]
+
+
+async def test_workers_that_start_at_once_do_not_wait_for_each_other_for_ever(join):
+    async def started(name: str) -> None:
+        worker = await join(name)
+        for _ in range(3):
+            if handed_over := (await beat(worker)).hand_over:
+                await worker.fleet.hand_over(handed_over)
+            await worker.register([])
+
+    await asyncio.gather(*(started(name) for name in "abcdef"))

@@ -20,6 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import fleet
 import page
 from image import no_secrets_in_layers, the_build_sees_no_secrets, the_image
 from tools import CONFINED, IMAGE, NAME, UID, check, inspect, must, podman, until
@@ -355,6 +356,8 @@ def main() -> int:
             reload()
             health()
             goes_on(folder, requests)
+            must("rm", "-f", "--volumes", NAME)
+            fleet.takes_over(folder, base_url, Webhook())
         finally:
             print(logged()[-2000:] if check.failed else "", end="")
             podman("rm", "-f", "--volumes", NAME)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import page
+import workers
 from tools import (
     COMMAND,
     ETC,
@@ -27,6 +28,7 @@ from tools import (
     STATE,
     TREE,
     UNIT,
+    WORKER,
     check,
     healthcheck,
     journal,
@@ -106,7 +108,7 @@ def install() -> None:
         (secrets / name).write_text(value)
         (secrets / name).chmod(0o600)
     page.install_token()
-    for name in (UNIT, PAGE):
+    for name in (UNIT, PAGE, WORKER):
         shutil.copy(TREE / "deploy" / "systemd" / name, "/etc/systemd/system")
     must("systemctl", "daemon-reload")
 
@@ -310,7 +312,7 @@ def main() -> int:
     install()
     simulator, base_url = simulate()
     try:
-        for name in (UNIT, PAGE):
+        for name in (UNIT, PAGE, WORKER):
             the_unit(name)
         page.starts_alone(write=lambda: write_settings(base_url))
         bad_settings(base_url)
@@ -326,6 +328,8 @@ def main() -> int:
         encrypted()
         stop()
         page.goes_on_and_stops()
+        write_settings(base_url, more=ANOTHER)
+        workers.share_a_machine(SECRETS)
     finally:
         simulator.kill()
     print(f"{check.passed} passed, {check.failed} failed")

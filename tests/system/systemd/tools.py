@@ -10,6 +10,7 @@ from typing import Any
 
 TREE = Path(__file__).resolve().parents[3]
 UNIT, PAGE = "access-monitor.service", "access-monitor-web.service"
+WORKER = "access-monitor-worker@.service"
 HOME = Path("/opt/access-monitor")
 COMMAND = HOME / "venv" / "bin" / "access-monitor"
 ETC = Path("/etc/access-monitor")
@@ -25,7 +26,10 @@ class Checks:
         self.passed, self.failed = self.passed + bool(shown), self.failed + (not shown)
         print("ok    " if shown else "FAILED", what, f"({detail})" if detail != "" else "")
         if not shown:
-            print(run("journalctl", "-u", UNIT, "-u", PAGE, "-n", "30", "--no-pager").stdout)
+            words = [
+                word for unit in (UNIT, PAGE, WORKER.replace("@", "@*")) for word in ("-u", unit)
+            ]
+            print(run("journalctl", *words, "-n", "30", "--no-pager").stdout)
         sys.stdout.flush()
 
 

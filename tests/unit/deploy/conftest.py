@@ -16,9 +16,22 @@ def root() -> Path:
 
 @pytest.fixture
 def manifests() -> dict[str, Any]:
-    """The Kubernetes manifests that kustomization.yaml lists: by kind, or `KIND/NAME` beside the first."""
-    folder = ROOT / "deploy" / "kubernetes"
-    listed = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
+    """The manifests of the one pod."""
+    return of_folder("kubernetes")
+
+
+@pytest.fixture
+def fleet() -> dict[str, Any]:
+    """The manifests that a fleet has of its own."""
+    return of_folder("kubernetes-fleet")
+
+
+def of_folder(name: str) -> dict[str, Any]:
+    """The manifests that kustomization.yaml lists: by kind, or `KIND/NAME` beside the first."""
+    folder = ROOT / "deploy" / name
+    put = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    paths = [one["path"] for one in put.get("patches", ()) if "path" in one]
+    listed = [one for one in put["resources"] if "/" not in one] + paths
     assert sorted([*listed, "kustomization.yaml"]) == sorted(p.name for p in folder.iterdir())
     found: dict[str, Any] = {}
     for name in listed:

@@ -2,12 +2,15 @@
 
 import re
 import tomllib
+from typing import Any
 
 import pytest
 
 from monitor.config import Settings, load
 
 SECRET_TEXT = "sk-test-FAKE-acme-prod-0001"
+#: By a word of the file's name, where it is no key and no token.
+TEXTS = {"slack": "json://acme.example/x", "database": "postgresql://monitor:FAKE@database/monitor"}
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ def load_of(settings: str, tmp_path) -> Settings:
     for file in files_named(settings):
         here = tmp_path / file.lstrip("/")
         here.parent.mkdir(parents=True, exist_ok=True)
-        here.write_text("json://acme.example/x" if "slack" in file else SECRET_TEXT)
+        here.write_text(next((text for word, text in TEXTS.items() if word in file), SECRET_TEXT))
     path = tmp_path / "access-monitor.toml"
     path.write_text(settings.replace('"file:/', f'"file:{tmp_path}/'))
     return load(path, {"STATE_DIRECTORY": str(tmp_path)})
@@ -40,20 +43,27 @@ def loads(settings: str, tmp_path) -> bool:
     return bool(load_of(settings, tmp_path).targets())
 
 
-def test_the_version_is_the_same_everywhere(dockerfile, compose, manifests, version, root):
+def ours(compose) -> dict[str, Any]:
+    """The services that run the program: all but the fleet's database."""
+    return {name: one for name, one in compose["services"].items() if name != "database"}
+
+
+def test_the_version_is_the_same_everywhere(dockerfile, compose, manifests, fleet, version, root):
     assert f"ARG VERSION={version}\n" in dockerfile
-    images = [one["image"] for one in compose["services"].values()]
-    images += [one["image"] for one in pod_of(manifests)["containers"]]
-    assert images == [f"access-monitor:{version}"] * 4
-    assert f"newTag: {version}\n" in (root / "deploy/kubernetes/kustomization.yaml").read_text()
+    images = [one["image"] for one in ours(compose).values()]
+    images += [one["image"] for pod in pods_of(manifests, fleet) for one in pod["containers"]]
+    assert images == [f"access-monitor:{version}"] * 9
+    for name in ("kubernetes", "kubernetes-fleet"):
+        assert f"newTag: {version}\n" in (root / f"deploy/{name}/kustomization.yaml").read_text()
 
 
-def test_the_user_is_the_same_everywhere(dockerfile, compose, manifests):
+def test_the_user_is_the_same_everywhere(dockerfile, compose, manifests, fleet):
     user = re.search(r"^USER (\d+):(\d+)$", dockerfile, re.MULTILINE).groups()
-    assert {one["user"] for one in compose["services"].values()} == {":".join(user)}
-    context = pod_of(manifests)["securityContext"]
-    assert (context["runAsUser"], context["runAsGroup"]) == tuple(map(int, user))
-    assert context["fsGroup"] == int(user[1])
+    assert {one["user"] for one in ours(compose).values()} == {":".join(user)}
+    for pod in pods_of(manifests, fleet):
+        context = pod["securityContext"]
+        assert (context["runAsUser"], context["runAsGroup"]) == tuple(map(int, user))
+        assert context["fsGroup"] == int(user[1])
 
 
 def test_the_dockerfile_names_one_base_and_no_address(dockerfile):
@@ -69,6 +79,12 @@ def test_the_dockerfile_names_one_base_and_no_address(dockerfile):
 
 def pod_of(manifests):
     return manifests["StatefulSet"]["spec"]["template"]["spec"]
+
+
+def pods_of(manifests, fleet):
+    """The one pod, and a fleet's worker and page."""
+    spread = [one for one in fleet.values() if one["kind"] == "Deployment"]
+    return [pod_of(manifests), *(one["spec"]["template"]["spec"] for one in spread)]
 
 
 def places_of(container) -> dict[str, str]:
@@ -89,8 +105,39 @@ def test_compose_gives_each_service_the_secrets_that_its_settings_name(compose, 
     )
     assert page == of_the_page(settings)
     assert daemon == files_named(settings) - page
-    assert {f"/run/secrets/{name}" for name in compose["secrets"]} == daemon | page
+    fleets = {"/run/secrets/database", "/run/secrets/database-password"}
+    assert {f"/run/secrets/{name}" for name in compose["secrets"]} == daemon | page | fleets
     assert loads(settings, tmp_path)
+
+
+def test_compose_gives_a_fleet_what_its_settings_name(compose, root, tmp_path):
+    settings = (root / "deploy" / "container" / "access-monitor-fleet.toml").read_text()
+    workers = [one for name, one in compose["services"].items() if name.startswith("worker-")]
+    services = [*workers, compose["services"]["fleet-web"]]
+    *given, page = ({f"/run/secrets/{name}" for name in one["secrets"]} for one in services)
+    database = {"/run/secrets/database"}
+    assert page == of_the_page(settings) | database
+    assert given == [(files_named(settings) - page) | database] * 2
+    assert len({one["hostname"] for one in workers}) == 2
+    place = "./access-monitor-fleet.toml:/etc/access-monitor/access-monitor.toml:ro"
+    assert [one["volumes"] for one in services] == [[place]] * 3
+    assert load_of(settings, tmp_path).fleet
+
+
+def test_kubernetes_gives_a_fleet_what_its_settings_name(fleet, tmp_path):
+    settings = fleet["ConfigMap"]["data"]["access-monitor.toml"]
+    worker, page = (
+        one["spec"]["template"]["spec"] for one in fleet.values() if one["kind"] == "Deployment"
+    )
+    places = [places_of(pod["containers"][0]) for pod in (worker, page)]
+    mounted = [{place for name, place in one.items() if name != "settings"} for one in places]
+    database = "/run/secrets/access-monitor-database"
+    assert mounted[0] == {"/run/secrets/access-monitor", database}
+    assert mounted[1] == {"/run/secrets/access-monitor-web", database}
+    of_page = of_the_page(settings)
+    assert {one.rpartition("/")[0] for one in of_page} | {database} == mounted[1]
+    assert {one.rpartition("/")[0] for one in files_named(settings) - of_page} == mounted[0]
+    assert load_of(settings, tmp_path).fleet
 
 
 def test_kubernetes_gives_each_container_the_secrets_that_its_settings_name(manifests, tmp_path):
@@ -115,8 +162,8 @@ def test_kubernetes_gives_each_container_the_secrets_that_its_settings_name(mani
 def test_the_volume_is_where_the_image_keeps_its_state(dockerfile, compose, manifests):
     state = re.search(r"^VOLUME (\S+)$", dockerfile, re.MULTILINE)[1]
     assert f"STATE_DIRECTORY={state}" in dockerfile
-    for service in compose["services"].values():
-        assert f"state:{state}" in service["volumes"]
+    for name in ("access-monitor", "web"):
+        assert f"state:{state}" in compose["services"][name]["volumes"]
     for container in pod_of(manifests)["containers"]:
         assert places_of(container)["state"] == state
 
@@ -128,7 +175,8 @@ def test_compose_takes_all_rights_away(compose):
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert {"max-size", "max-file"} <= set(service["logging"]["options"])
         assert not {"privileged", "cap_add"} & set(service)
-        assert service.get("environment", {}).keys() <= {"MALLOC_ARENA_MAX"}  # no secret
+        names = {"MALLOC_ARENA_MAX", "POSTGRES_USER", "POSTGRES_PASSWORD_FILE"}
+        assert service.get("environment", {}).keys() <= names  # no secret
     assert "ports" not in compose["services"]["access-monitor"]
 
 
@@ -158,21 +206,34 @@ def test_the_port_of_the_page_is_the_same_in_all_manifests(manifests, tmp_path):
         assert page[probe]["httpGet"]["port"] == "page"
 
 
-def test_the_pod_keeps_to_the_restricted_profile(manifests):
-    pod = pod_of(manifests)
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert pod["automountServiceAccountToken"] is False
-    for container in pod["containers"]:
-        context = container["securityContext"]
-        assert context["allowPrivilegeEscalation"] is False
-        assert context["readOnlyRootFilesystem"] is True
-        assert context["capabilities"] == {"drop": ["ALL"]}
-        assert {"requests", "limits"} == set(container["resources"])
-    kinds = {kind for volume in pod["volumes"] for kind in volume if kind != "name"}
-    assert kinds <= {"configMap", "secret", "persistentVolumeClaim", "emptyDir", "projected"}
+def test_every_pod_keeps_to_the_restricted_profile(manifests, fleet):
+    for pod in pods_of(manifests, fleet):
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        for container in pod["containers"]:
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert {"requests", "limits"} == set(container["resources"])
+        kinds = {kind for volume in pod["volumes"] for kind in volume if kind != "name"}
+        assert kinds <= {"configMap", "secret", "persistentVolumeClaim", "emptyDir", "projected"}
     labels = manifests["Namespace"]["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_a_rollout_and_a_drain_leave_a_worker(fleet):
+    worker = next(one["spec"] for one in fleet.values() if one["kind"] == "Deployment")
+    labels = worker["template"]["metadata"]["labels"]
+    assert worker["replicas"] == 2
+    assert worker["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    budget = fleet["PodDisruptionBudget"]["spec"]
+    assert (budget["minAvailable"], budget["selector"]["matchLabels"]) == (1, labels)
+    affinity = worker["template"]["spec"]["affinity"]["podAntiAffinity"]
+    ((term,),) = affinity.values()
+    assert term["podAffinityTerm"]["topologyKey"] == "kubernetes.io/hostname"
+    assert term["podAffinityTerm"]["labelSelector"]["matchLabels"] == labels
 
 
 def test_there_is_one_pod_and_everything_selects_it(manifests):

@@ -8,9 +8,9 @@ from monitor.config import load
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 FOLDER = DEPLOY / "systemd"
-UNIT, PAGE = (
+UNIT, PAGE, WORKER = (
     (FOLDER / f"{name}.service").read_text(encoding="utf-8")
-    for name in ("access-monitor", "access-monitor-web")
+    for name in ("access-monitor", "access-monitor-web", "access-monitor-worker@")
 )
 #: Settings of a service that the page's may have otherwise.
 OF_THEIR_OWN = {
@@ -78,6 +78,19 @@ def test_the_page_is_as_hardened_as_the_daemon_and_shares_its_user_and_state_onl
     assert (page["IPAddressDeny"], page["IPAddressAllow"]) == (["any"], ["localhost"])
 
 
+def test_a_worker_is_as_hardened_as_the_daemon_and_keeps_nothing():
+    daemon, worker = service(UNIT), service(WORKER)
+    own = {"ExecStart", "User", "StateDirectory", "StateDirectoryMode"}
+    for name in (daemon.keys() | worker.keys()) - own:
+        assert worker.get(name) == daemon.get(name), name
+    assert own & worker.keys() == {"ExecStart"}
+    (start,) = worker["ExecStart"]
+    assert start.replace(" --worker %H-%i", "") == daemon["ExecStart"][0]
+    assert worker["RestartPreventExitStatus"] == ["2"]
+    # the database may be away for longer than ten tries
+    assert "StartLimitIntervalSec=0\n" in WORKER
+
+
 def test_the_documentation_installs_what_the_units_start():
     page = (DEPLOY.parent / "docs" / "running.md").read_text(encoding="utf-8")
     for unit in (UNIT, PAGE):
@@ -92,3 +105,4 @@ def test_the_documentation_installs_what_the_units_start():
     assert f"install -d -m 0700 /etc/access-monitor/secrets {folder}\n" in page
     assert "install -D -m 0644 -t /etc/systemd/system deploy/systemd/access-monitor.service" in page
     assert "deploy/systemd/access-monitor-web.service" in page
+    assert "deploy/systemd/access-monitor-worker@.service\n" in page

@@ -1,0 +1,167 @@
+"""The guarantee of a fleet: whoever of its workers is killed, cut off or suspended, what is owed is told."""
+
+import asyncio
+import random
+import signal
+import sys
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from owed import account, all_told, rows, scenario, settings
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(3600)]
+
+STEPPED = Path(__file__).with_name("stepped.py")
+NAMES = ("a", "b", "c")
+#: One of three is started anew and kills itself at such a step. To the first three only what is told comes.
+RARE = ("after the claim", "after the send", "before the mark")
+STEPS = (
+    *RARE,
+    "after the answer",
+    "before the commit",
+    "after the commit",
+)
+#: What is done to one of three.
+BLOWS = ("killed at random", "killed as another joins", "suspended past its lease", "told to stop")
+EVENTS = (*BLOWS, *STEPS)
+
+
+@dataclass
+class Workers:
+    """The workers as processes."""
+
+    lab: Any
+    dice: random.Random
+    keys: int
+    running: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+    opened: int = 0
+
+    async def open_one(self) -> None:
+        """Let one more gate open soon; those before are open."""
+        if self.opened < self.keys:
+            opens = dict.fromkeys(range(self.opened), 0.0)
+            opens[self.opened] = 0.5 + self.dice.random() * 2
+            self.opened += 1
+            await self.lab.replay(scenario(self.keys, opens))
+
+    async def start(self, name: str, step: str = "") -> None:
+        words = ["run", "--worker", name, "--config", str(self.lab.settings)]
+        if step:
+            count = "1" if step in RARE else str(self.dice.randint(1, 4))
+            process = await self.lab.launch(sys.executable, str(STEPPED), step, count, *words)
+        else:
+            process = await self.lab.start(*words)
+        self.running[name] = process
+
+    async def end(self, name: str, number: signal.Signals, status: int) -> None:
+        process = self.running.pop(name)
+        process.send_signal(number)
+        assert await asyncio.wait_for(process.wait(), 30) == status, name
+
+    def shares(self) -> dict[str, int]:
+        """The number of shards of each worker that lives; of none the number too."""
+        return dict(
+            self.lab.ask(
+                "SELECT coalesce(f.name, ''), count(*) FROM shards s"
+                " LEFT JOIN fences f ON f.id = s.worker_id AND f.holder IS NOT NULL GROUP BY 1"
+            )
+        )
+
+    async def shared(self) -> None:
+        """Wait until those that live have equal shares."""
+        names = set(self.running)
+
+        def equal() -> bool:
+            shares = self.shares()
+            return set(shares) == names and max(shares.values()) <= -(-64 // len(names)) + 1
+
+        await self.lab.until(equal, f"{names} to have equal shares")
+
+    async def happens(self, event: str) -> str:
+        """Let this happen to one of them. Returns what did happen, for a step may not come."""
+        victim = self.dice.choice(NAMES)
+        if event == "killed at random":
+            await asyncio.sleep(self.dice.random() * 2)
+            await self.end(victim, signal.SIGKILL, -signal.SIGKILL)
+        elif event == "killed as another joins":
+            await self.start("d")
+            await asyncio.sleep(0.8 + self.dice.random() * 2)
+            await self.end(victim, signal.SIGKILL, -signal.SIGKILL)
+            await self.end("d", signal.SIGTERM, 0)
+        elif event == "suspended past its lease":
+            process = self.running[victim]
+            process.send_signal(signal.SIGSTOP)
+            await self.lab.until(lambda: victim not in self.shares(), "its lease to be over")
+            process.send_signal(signal.SIGCONT)
+            del self.running[victim]
+            assert await asyncio.wait_for(process.wait(), 30) == 1, "it says so, and ends"
+        elif event == "told to stop":
+            await self.end(victim, signal.SIGTERM, 0)
+        else:
+            await self.end(victim, signal.SIGTERM, 0)
+            await self.start(victim, event)
+            process = self.running.pop(victim)
+            for _ in range(5):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), 4)
+                if process.returncode is not None:
+                    break
+                await self.open_one()
+            else:
+                process.send_signal(signal.SIGKILL)
+                event = "killed, as a step did not come"
+            assert await process.wait() == -signal.SIGKILL
+        for name in NAMES:
+            if name not in self.running:
+                await self.start(name)
+        await self.shared()
+        return event
+
+
+async def test_what_is_owed_is_told_whichever_worker_is_killed(lab, fast, torture, fault):
+    dice = random.Random(20261130)
+    keys = 160 if torture else 12
+    events = [EVENTS[n % len(EVENTS)] for n in range(200)] if torture else [*BLOWS, *STEPS[1:5:3]]
+    await lab.open_ends()
+    await lab.simulate(scenario(keys, {}))
+    lab.settings.write_text("[fleet]\n" + settings(lab.start_server(), lab.base_url, fast, keys))
+    lab.environ |= {f"KEY_{n}": f"sk-sim-FAKE-key-{n:04}" for n in range(keys)}
+    workers = Workers(lab, dice, keys)
+    for name in NAMES:
+        await workers.start(name)
+    await lab.until(
+        lambda: len(lab.ask("SELECT 1 FROM targets WHERE state = 'unverified'")) == keys,
+        "every gate to be seen shut",
+    )
+    await workers.shared()
+    done: Counter[str] = Counter()
+    for event in events:
+        if event not in STEPS or not torture:
+            await workers.open_one()
+        done[await workers.happens(event)] += 1
+    while workers.opened < keys:
+        await workers.open_one()
+    await all_told(lab, keys)
+    for name in NAMES:
+        await workers.end(name, signal.SIGTERM, 0)
+    found = account(lab, keys)
+    ((spent, held, committed),) = rows(
+        lab,
+        "SELECT (SELECT coalesce(sum(settled_usd), 0) FROM spend),"
+        " (SELECT coalesce(sum(usd), 0) FROM holds), (SELECT sum(committed_usd) FROM months)",
+    )
+    assert committed == pytest.approx(spent + held), "the month that all go by"
+    ledger = await lab.ledger()
+    assert ledger["billed_usd"] <= spent + held + 1e-9
+    for event, times in done.items():
+        fault(f"a worker of three, {event}", times, "others go on where it was", "all told")
+    fault(
+        f"all this to a fleet of three while {keys} gates open", sum(done.values()),
+        "every transition recorded once, by one worker, and told on both channels",
+        f"{found}; ${ledger['billed_usd']:.4f} billed, ${spent + held:.4f} booked or held",
+    )  # fmt: skip
+    assert not found.lost
