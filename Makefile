@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-system torture audit bench bench-page bench-metrics bench-cadence bench-diagnosis fuzz docs pictures lint format lock clean
+.PHONY: help demo run test test-system torture audit bench bench-page bench-metrics bench-fleet bench-cadence bench-diagnosis fuzz docs pictures lint format lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-16s %s\n' "$$target" "$$text"; done
@@ -54,6 +54,9 @@ bench-page: $(READY) ## what the page costs on a million events: real processes,
 
 bench-metrics: $(READY) ## what a scrape of 10,000 targets costs the page, and the daemon: real processes, five minutes
 	@$(BIN)/python tests/benchmarks/bench_metrics.py
+
+bench-fleet: $(READY) ## how soon other workers go on, and what a fleet costs: real processes, eight minutes
+	@$(BIN)/python tests/benchmarks/bench_fleet.py
 
 bench-cadence: $(READY) ## how soon openings are noticed, against other schedules: simulated, under two minutes
 	@$(BIN)/python tests/benchmarks/bench_cadence.py
