@@ -31,7 +31,7 @@ from monitor.store.records import Change
 log = structlog.get_logger()
 
 #: Seconds that a hand-over waits for probes, and for sends: others wait for the shards.
-_END_PROBES, _END_SENDS = 2.0, 2.0
+_END_PROBES, _END_SENDS = 2.0, 10.0
 #: Seconds without a beat after which the lease is renewed on its own.
 _RENEW = 1.0
 #: Seconds between two looks at the routes while none is reached.
@@ -192,7 +192,8 @@ class Worker(Monitor):
         leaving = self._of_shards(shards)
         try:
             await self._pipeline.hand_over(leaving, _END_PROBES)
-            await self._deliveries.pause(_END_SENDS)
+            await self._deliveries.pause(min(_END_SENDS, self._deliveries.longest_s + 1.0))
+            await self._recorder.outbox.release_own()
             if freed := self._payments.forget(leaving):
                 await self._changes.write([Change(posting=freed)])
             await self._fleet.hand_over(shards)

@@ -116,6 +116,10 @@ class Outbox:
         """Release the leases of pending rows that were claimed but not tried."""
         await self._mark(ids)
 
+    async def release_own(self) -> None:
+        """Release all leases of this process: it has stopped sending."""
+        await self._queue.do(lambda work: release_leases(work.flush(), work.shards))
+
     async def delivered(self, ids: Ids, at: datetime) -> None:
         """Mark rows as delivered, even if they were given up meanwhile."""
         values = {"ids": list(ids), "at": at}
