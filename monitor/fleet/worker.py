@@ -32,8 +32,8 @@ log = structlog.get_logger()
 
 #: Seconds that a hand-over waits for probes, and for sends: others wait for the shards.
 _END_PROBES, _END_SENDS = 2.0, 10.0
-#: Seconds without a beat after which the lease is renewed on its own.
-_RENEW = 1.0
+#: Seconds without a beat after which the lease is renewed on its own, and between two looks at that.
+_LATE_BEAT, _RENEW = 2.0, 1.0
 #: Seconds between two looks at the routes while none is reached.
 _LOOK = 5.0
 
@@ -233,7 +233,7 @@ class Worker(Monitor):
         """Renew the lease while a beat takes long: any transaction does."""
         while True:
             await asyncio.sleep(_RENEW)
-            if time.monotonic() - self._beaten_at > _RENEW:
+            if time.monotonic() - self._beaten_at > _LATE_BEAT:
                 with suppress(StoreError):  # the beat says so
                     await self._recorder.queue.do(lambda _: None)
 
