@@ -80,17 +80,12 @@ def _worker_name(settings: "Settings", given: str | None) -> str | None:
     """The name of this worker; None where there is no fleet."""
     if settings.fleet is None:
         if given is not None:
-            fail(
-                "--worker: the settings have no [fleet]; add it, or leave the option out",
-                Exit.USAGE,
-            )
+            fail("--worker: the settings have no [fleet]; add it, or leave the option out")
         return None
     name = given or settings.fleet.worker or socket.gethostname()
     if not name.isprintable() or len(name) > _NAME_MOST:
-        fail(
-            f"--worker: {printable(name)[:40]!r} must be printable and of at most {_NAME_MOST} characters",
-            Exit.USAGE,
-        )
+        given = printable(name)[:40]
+        fail(f"--worker: {given!r}: give a printable name of at most {_NAME_MOST} characters")
     return name
 
 
