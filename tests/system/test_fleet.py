@@ -64,13 +64,17 @@ class Workers:
         assert await asyncio.wait_for(process.wait(), 30) == status, name
 
     def shares(self) -> dict[str, int]:
-        """The number of shards of each worker that lives; of none the number too."""
-        return dict(
-            self.lab.ask(
-                "SELECT coalesce(f.name, ''), count(*) FROM shards s"
-                " LEFT JOIN fences f ON f.id = s.worker_id AND f.holder IS NOT NULL GROUP BY 1"
-            )
+        """The number of shards of each worker that runs; with no name that of all others."""
+        found: Counter[str] = Counter()
+        rows = self.lab.ask(
+            "SELECT f.name, f.holder, count(*) FROM shards s"
+            " LEFT JOIN fences f ON f.id = s.worker_id AND f.holder IS NOT NULL GROUP BY 1, 2"
         )
+        for name, holder, shards in rows:
+            process = self.running.get(name)
+            own = process and f", process {process.pid}/" in holder
+            found[name if own else ""] += shards
+        return dict(found)
 
     async def shared(self) -> None:
         """Wait until those that live have equal shares."""
