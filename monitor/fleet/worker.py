@@ -34,8 +34,8 @@ log = structlog.get_logger()
 _END_PROBES, _END_SENDS = 2.0, 10.0
 #: Seconds without a beat after which the lease is renewed on its own, and between two looks at that.
 _LATE_BEAT, _RENEW = 2.0, 1.0
-#: Seconds between two looks at the routes while none is reached.
-_LOOK = 5.0
+#: Seconds between two looks at the routes while none is reached, and the most that are looked at.
+_LOOK, _LOOKED_AT_MOST = 5.0, 16
 
 
 class Worker(Monitor):
@@ -52,6 +52,8 @@ class Worker(Monitor):
         #: monotonic times of the last beat, and of the last look at the routes
         self._beaten_at = self._looked_at = 0.0
         self._renewing: asyncio.Task[None] | None = None
+        #: earlier declarations are not applied to its new targets yet
+        self._has_new = False
         #: `offline` was told by this worker, or left to another one that had told it
         self._said_offline = False
 
@@ -147,6 +149,10 @@ class Worker(Monitor):
         if shards != self._shards or standing.workers != self._settings.workers:
             await self._watch(shards, standing.workers)
             self._payments.know_month(today, standing.committed_usd)
+        if self._has_new:
+            await self._inbox_reader.apply_earlier_declarations()
+            await self._inbox_reader.declare_from(self._settings)
+            self._has_new = False
         await self._take_declarations(standing)
         if standing.hand_over:
             await self._hand_over(frozenset(standing.hand_over), standing.workers)
@@ -184,8 +190,7 @@ class Worker(Monitor):
         )
         if freed:
             await self._changes.write([Change(posting=freed)])
-        await self._inbox_reader.apply_earlier_declarations()
-        await self._inbox_reader.declare_from(settings)
+        self._has_new = True
 
     async def _hand_over(self, shards: frozenset[int], workers: int) -> None:
         """Let others have these shards: end what is under way, write it, then give them away."""
@@ -244,11 +249,9 @@ class Worker(Monitor):
         if time.monotonic() - self._looked_at < _LOOK:
             return
         self._looked_at = time.monotonic()
-        routes = {self._whole.routes[key.route].base_url for key in self._whole.keys}
-        for url in routes:
-            if await reachable(url):
-                self._network.recovered()
-                return
+        routes = sorted({self._whole.routes[key.route].base_url for key in self._whole.keys})
+        if any(await asyncio.gather(*(reachable(url) for url in routes[:_LOOKED_AT_MOST]))):
+            self._network.recovered()
 
     async def _tell_network(self, standing: Standing) -> None:
         """Tell `offline` if no other worker is offline already, and `online` if none is any more."""
