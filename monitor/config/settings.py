@@ -353,10 +353,6 @@ class Settings(File):
             for capability in key.watch
         )
 
-    def shards(self) -> frozenset[int]:
-        """The shards that have targets."""
-        return frozenset(map(_shard_of, self.keys))
-
     def shard_of_key(self, name: str) -> int | None:
         """The shard of the key of that name; None when there is none."""
         key = self._by_name.get(name)

@@ -101,8 +101,10 @@ class Deliveries:
 
     async def pause(self, seconds: float) -> None:
         """Until `begin`, over the same channels: wait for sends under way, up to so many seconds."""
-        await self._dispatcher.halt(seconds)
-        self._task.cancel()
+        try:
+            await self._dispatcher.halt(seconds)
+        finally:
+            self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
     def share(self, workers: int) -> None:

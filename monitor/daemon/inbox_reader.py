@@ -1,7 +1,8 @@
 """Requests to the running monitor: declarations, retries, probes, silences, reservations of commands."""
 
 import json
-from collections.abc import Container
+from collections.abc import Collection, Container
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import structlog
@@ -17,6 +18,7 @@ from monitor.daemon.payments import Payments
 from monitor.daemon.schedule import Schedule
 from monitor.daemon.silencing import Silencing
 from monitor.daemon.watches import Watches
+from monitor.store.errors import TakenError
 from monitor.store.inbox import DECLARE, PROBE, RETRY, asker, read_declaration
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change, Declaration, InboxItem
@@ -43,10 +45,11 @@ class InboxReader:
             if not self.concerns(item):
                 continue
             log.info("asked", kind=item.kind, by=asker(item.payload))
-            if await self.payments.asked(item) or await self.silencing.asked(item):
-                continue
-            reply = await self._do(item)
-            await self.recorder.settle_inbox([item.id], json.dumps(reply) if reply else None)
+            with suppress(TakenError):
+                if await self.payments.asked(item) or await self.silencing.asked(item):
+                    continue
+                reply = await self._do(item)
+                await self.recorder.settle_inbox([item.id], json.dumps(reply) if reply else None)
 
     def concerns(self, item: InboxItem) -> bool:  # noqa: ARG002 - a worker of a fleet leaves some to others
         """Whether this daemon is to carry the request out."""
@@ -111,8 +114,16 @@ class InboxReader:
             if newest and newest.kind is DeclarationKind.VERIFIED and not memory.declared_at:
                 watch.memory = replace(memory, declared_at=newest.at)
 
-    async def declared(self, declaration: Declaration, among: Container[str] | None = None) -> None:
-        """Apply a declaration about an organization or a key, to all targets or `among` these names."""
+    async def declared(
+        self,
+        declaration: Declaration,
+        among: Container[str] | None = None,
+        shards: Collection[int] = (),
+    ) -> None:
+        """Apply a declaration about an organization or a key, to all targets or `among` these names.
+
+        Those are the targets of these `shards`.
+        """
         now, changes = self.clock.now(), []
         declared = Declared(declaration.kind, declaration.at)
         for watch in self.watches.declared_for(declaration.subject):
@@ -124,7 +135,7 @@ class InboxReader:
             watch.memory = replace(watch.memory, next_probe_at=now)
             changes.append(self.changes.apply(watch, declared))
             self.schedule.at(watch, now)
-        changes.append(Change(declaration=declaration.id))
+        changes.append(Change(declaration=declaration.id, declared_in=tuple(shards)))
         log.info("declaration", kind=str(declaration.kind), subject=declaration.subject,
                  at=f"{declaration.at:%Y-%m-%dT%H:%M:%SZ}", targets=len(changes) - 1)  # fmt: skip
         await self.changes.write(changes)

@@ -122,6 +122,9 @@ class Payments:
             watch.kind = ProbeKind.FULL
         if watch.kind is not ProbeKind.FULL or watch.price <= 0:
             return Probe(watch, watch.kind)
+        if self.recorder.fleet and not self.recorder.fleet.holds_lease:
+            # another worker may have the target, and spend its budget
+            return Probe(watch, ProbeKind.LISTING)
         today, ledger = self.clock.now().date(), self._ledger
         self._register(watch)
         if not watch.waiting and not asked and self._stretched(watch):
@@ -261,10 +264,12 @@ class Payments:
             if reserved:
                 self._lend(reserved)
             raise
-        except BaseException:
+        except BaseException as error:
             self._ledger.unwritten(posting)
             for hold in reserved.holds if reserved else ():
                 self._ledger.dropped(hold)
+            if isinstance(error, OverMonthError):
+                return True  # the next beat knows what is left, and answers
             raise
         if reserved:
             self._lend(reserved)

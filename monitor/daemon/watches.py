@@ -147,6 +147,8 @@ class Watches:
             new = _watch(settings, target, memories.get(target.name, TargetState()))
             old = before.get(new.name)
             watch = old if old is not None and old.stays(target) else new
+            # it stays after all, if it was to leave
+            watch.leaving = watch.handed_over = False
             if watch is new or watch.adopt(new) or watch.memory.blocker:
                 concerned.append(watch)
             self._by_name[watch.name] = watch

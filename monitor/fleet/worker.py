@@ -6,13 +6,15 @@ through the database: the shards, the month's budget, declarations and requests.
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import structlog
 
+from monitor.access.holds import Posting
+from monitor.access.memory import TargetState
 from monitor.access.words import EventKind, Reason
 from monitor.alerts.interfaces import Sender
 from monitor.config import Settings
@@ -31,11 +33,11 @@ from monitor.store.records import Change
 log = structlog.get_logger()
 
 #: Seconds that a hand-over waits for probes, and for sends: others wait for the shards.
-_END_PROBES, _END_SENDS = 2.0, 10.0
+_END_PROBES, _END_SENDS = 2.0, 5.0
 #: Seconds without a beat after which the lease is renewed on its own, and between two looks at that.
 _LATE_BEAT, _RENEW = 2.0, 1.0
-#: Seconds between two looks at the routes while none is reached, and the most that are looked at.
-_LOOK, _LOOKED_AT_MOST = 5.0, 16
+#: Seconds between two looks at the routes while none is reached, and of one; the most that are looked at.
+_LOOK, _LOOK_MOST, _LOOKED_AT_MOST = 5.0, 3.0, 16
 
 
 class Worker(Monitor):
@@ -46,14 +48,17 @@ class Worker(Monitor):
     ) -> None:
         rest["redactor"] = rest.get("redactor") or redactor_of(settings)
         super().__init__(settings.only((), 1), channels, **rest)
-        self._whole, self._populated = settings, settings.shards()
+        self._whole = settings
         self._name = name
         self._shards: frozenset[int] = frozenset()
         #: monotonic times of the last beat, and of the last look at the routes
         self._beaten_at = self._looked_at = 0.0
+        self._is_reached = False
         self._renewing: asyncio.Task[None] | None = None
         #: earlier declarations are not applied to its new targets yet
         self._has_new = False
+        #: what is booked for keys that come, and the keys that leave, until the swap
+        self._change_keys: tuple[Callable[[], None], set[str]] = (lambda: None, set())
         #: `offline` was told by this worker, or left to another one that had told it
         self._said_offline = False
 
@@ -71,12 +76,11 @@ class Worker(Monitor):
         await super().stop()
 
     async def _reload(self, settings: Settings, channels: Sequence[Sender]) -> None:
-        before = self._whole, self._populated
-        self._whole, self._populated = settings, settings.shards()
+        before, self._whole = self._whole, settings
         try:
             await super()._reload(settings.only(self._shards, self._settings.workers), channels)
         except BaseException:
-            self._whole, self._populated = before
+            self._whole = before
             raise
         self._fleet.limit(settings.budget.per_month)
 
@@ -131,20 +135,16 @@ class Worker(Monitor):
 
     async def _stand(self) -> None:
         """Take part in the fleet: once at each beat. Raises StoreError, and is then done at the next one."""
-        network = self._network
-        if network.offline and not self._shards:
-            await self._look()
+        offline = await self._is_offline()
         today = self._clock.now().date()
-        standing = await self._fleet.beat(
-            self._populated, today.replace(day=1), offline=network.offline
-        )
+        standing = await self._fleet.beat(today.replace(day=1), offline=offline)
         self._beaten_at = time.monotonic()
         for name in standing.ended:
             log.warning(
                 "worker_gone", worker=name, why="its lease was over, or its process is dead"
             )
         self._payments.know_month(today, standing.committed_usd)
-        await self._tell_network(standing)
+        await self._tell_network(standing, offline=offline)
         shards = frozenset(standing.shards)
         if shards != self._shards or standing.workers != self._settings.workers:
             await self._watch(shards, standing.workers)
@@ -154,30 +154,29 @@ class Worker(Monitor):
             await self._inbox_reader.declare_from(self._settings)
             self._has_new = False
         await self._take_declarations(standing)
-        if standing.hand_over:
+        if not standing.hand_over:
+            self._keep([watch for watch in self.watches if watch.handed_over])
+        else:
             await self._hand_over(frozenset(standing.hand_over), standing.workers)
 
     async def _watch(self, shards: frozenset[int], workers: int) -> None:
         """Watch the targets of these shards from now on. Raises StoreError, with nothing changed."""
         settings = self._whole.only(shards, workers)
         known = {watch.name for watch in self.watches}
-        before = {key.name for key in self._settings.keys}
-        after = {key.name for key in settings.keys}
+        held = [watch for watch in self.watches if watch.handed_over]
         taken, left = shards - self._shards, self._shards - shards
         await self._stop_helpers()
         try:
             if 0 in taken:
                 await self._recorder.silences.read()
             leaving, memories = await self._register(settings)
-            load = await self._payments.take_over(after - before, self._clock.now().date())
             _, freed = self._swap(settings, leaving, memories)
             self._shards = shards
-            load()
-            self._payments.leave(before - after)
         finally:
             self._start_helpers()
         new = [watch for watch in self.watches if watch.name not in known]
         self._stale_routes.adopt(new)
+        self._keep([watch for watch in held if watch in self.watches])
         schedule_all(new, settings, self._clock, self._schedule)
         self._deliveries.share(workers)
         self._deliveries.wake(from_start=True)
@@ -192,25 +191,49 @@ class Worker(Monitor):
             await self._changes.write([Change(posting=freed)])
         self._has_new = True
 
+    async def _register(self, settings: Settings) -> tuple[list[Watch], dict[str, TargetState]]:
+        before = {key.name for key in self._settings.keys}
+        after = {key.name for key in settings.keys}
+        leaving, memories = await super()._register(settings)
+        try:
+            load = await self._payments.take_over(after - before, self._clock.now().date())
+        except StoreError:
+            for watch in leaving:
+                watch.leaving = False
+            raise
+        self._change_keys = load, before - after
+        return leaving, memories
+
+    def _swap(
+        self, settings: Settings, leaving: Sequence[Watch], memories: Mapping[str, TargetState]
+    ) -> tuple[list[Watch], Posting]:
+        found = super()._swap(settings, leaving, memories)
+        load, left = self._change_keys
+        load()
+        self._payments.leave(left)
+        return found
+
+    def _keep(self, watches: Sequence[Watch]) -> None:
+        """These were to be handed over, and stay."""
+        for watch in watches:
+            watch.handed_over = False
+            if not watch.busy:
+                self._schedule.at(watch, self._clock.now())
+
     async def _hand_over(self, shards: frozenset[int], workers: int) -> None:
         """Let others have these shards: end what is under way, write it, then give them away."""
-        leaving = self._of_shards(shards)
+        leaving, paused = self._of_shards(shards), False
         try:
             await self._pipeline.hand_over(leaving, _END_PROBES)
+            paused = True
             await self._deliveries.pause(min(_END_SENDS, self._deliveries.longest_s + 1.0))
             await self._recorder.outbox.release_own()
             if freed := self._payments.forget(leaving):
                 await self._changes.write([Change(posting=freed)])
             await self._fleet.hand_over(shards)
-        except StoreError:
-            # perhaps they are away: the next beat knows
-            now = self._clock.now()
-            for watch in leaving:
-                watch.handed_over = False
-                self._schedule.at(watch, now)
-            raise
-        finally:
-            self._deliveries.begin()
+        finally:  # after a StoreError the next beat knows whose they are
+            if paused:
+                self._deliveries.begin()
         await self._watch(self._shards - shards, workers)
 
     def _of_shards(self, shards: Collection[int]) -> list[Watch]:
@@ -232,7 +255,8 @@ class Worker(Monitor):
         for one in await self._recorder.declarations_after(min(behind.values())):
             untold = {shard for shard, last in behind.items() if last < one.id}
             among = {watch.name for watch in self._of_shards(untold)}
-            await self._inbox_reader.declared(one, among)
+            if one.id <= standing.declared:
+                await self._inbox_reader.declared(one, among, tuple(untold))
 
     async def _renew(self) -> None:
         """Renew the lease while a beat takes long: any transaction does."""
@@ -244,19 +268,22 @@ class Worker(Monitor):
 
     # --- the network ---
 
-    async def _look(self) -> None:
-        """See whether a route is reached again: without targets no probe tells."""
-        if time.monotonic() - self._looked_at < _LOOK:
-            return
-        self._looked_at = time.monotonic()
-        routes = sorted({self._whole.routes[key.route].base_url for key in self._whole.keys})
-        if any(await asyncio.gather(*(reachable(url) for url in routes[:_LOOKED_AT_MOST]))):
+    async def _is_offline(self) -> bool:
+        """Whether no route at all is reached: the probes tell of those of the own targets only."""
+        if not self._network.offline:
+            return False
+        if time.monotonic() - self._looked_at >= _LOOK:
+            self._looked_at = time.monotonic()
+            routes = sorted({self._whole.routes[key.route].base_url for key in self._whole.keys})
+            asked = (reachable(url, seconds=_LOOK_MOST) for url in routes[:_LOOKED_AT_MOST])
+            self._is_reached = any(await asyncio.gather(*asked))
+        if self._is_reached:
             self._network.recovered()
+        return self._network.offline
 
-    async def _tell_network(self, standing: Standing) -> None:
+    async def _tell_network(self, standing: Standing, *, offline: bool) -> None:
         """Tell `offline` if no other worker is offline already, and `online` if none is any more."""
         news, self._pipeline.network_news = self._pipeline.network_news or [], []
-        offline = self._network.offline
         if offline == self._said_offline:
             return
         self._said_offline = offline

@@ -312,9 +312,9 @@ async def ping(url: str, *, seconds: float = 10.0) -> str | None:
         return f"could not be reached ({type(error).__name__})"
 
 
-async def reachable(url: str) -> bool:
+async def reachable(url: str, *, seconds: float = 10.0) -> bool:
     """Whether a server answers at this URL, whatever it says; no key is sent."""
-    error = await ping(url)
+    error = await ping(url, seconds=seconds)
     return error is None or error.startswith("answered ")
 
 

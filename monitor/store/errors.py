@@ -43,6 +43,10 @@ class OverMonthError(StoreError):
     """The month's budget has no room for a reservation: other workers of the fleet have taken it."""
 
 
+class TakenError(StoreError):
+    """Another worker of the fleet has carried out the request."""
+
+
 class DestinationError(StoreError):
     """The destination cannot be written; the user must choose another one."""
 

@@ -27,10 +27,11 @@ _ASK = text("""
     SELECT holder, extract(epoch FROM clock_timestamp() - seen_at) AS age
     FROM fences WHERE id = :id FOR UPDATE
 """)
-_OTHERS = text("""
-    SELECT holder, extract(epoch FROM clock_timestamp() - seen_at) AS age
-    FROM fences WHERE id <> :id AND holder IS NOT NULL ORDER BY id
+_HOLDERS = text("""
+    SELECT id, holder, extract(epoch FROM clock_timestamp() - seen_at) AS age
+    FROM fences WHERE holder IS NOT NULL ORDER BY id
 """)
+_WAIT = text(f"SELECT pg_sleep({LEASE})")
 _TAKE = text("""
     UPDATE fences SET epoch = epoch + 1, sequence = 0, holder = :holder, seen_at = clock_timestamp()
     WHERE id = :id RETURNING epoch
@@ -53,9 +54,13 @@ def require_free(server: Server, connection: Connection) -> None:
     limit_waits(connection)
     if not inspect(connection).has_table("fences"):
         return
+    if any(age > LEASE and not is_dead(holder) for _, holder, age in connection.execute(_HOLDERS)):
+        # perhaps the server was away, and they had no chance to be seen
+        connection.execute(_WAIT)
     require_no_daemon(server, connection)
-    for holder, age in connection.execute(_OTHERS, {"id": ONE}).all():
-        require_dead(server, "a worker of a fleet", holder, age, 2 * LEASE)
+    for number, holder, age in connection.execute(_HOLDERS).all():
+        if number != ONE:
+            require_dead(server, "a worker of a fleet", holder, age, 2 * LEASE)
 
 
 def require_no_daemon(server: Server, connection: Connection) -> None:

@@ -5,6 +5,7 @@ clock, and checks its epoch and those of its shards. Who finds a lease over ends
 its shards in one transaction, so a worker that comes back too late records nothing more.
 """
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -26,10 +27,12 @@ _FORGOTTEN = "interval '7 days'"
 
 _MAKE_FLEET = text("INSERT INTO fleet (id, starts) VALUES (1, 0) ON CONFLICT DO NOTHING")
 _COUNT_START = text("UPDATE fleet SET starts = starts + 1 WHERE id = 1 RETURNING starts")
-# a declaration that a single daemon took concerns nobody any more
+# declarations that a single daemon took concern nobody any more
 _MAKE_SHARDS = text("""
     INSERT INTO shards (id, epoch, declared)
-    SELECT number, 0, (SELECT coalesce(max(id), 0) FROM declarations WHERE taken_at IS NOT NULL)
+    SELECT number, 0, coalesce(
+        (SELECT min(id) - 1 FROM declarations WHERE taken_at IS NULL),
+        (SELECT max(id) FROM declarations), 0)
     FROM generate_series(0, :most) number ON CONFLICT DO NOTHING
 """)
 _OF_NAME = text("""
@@ -40,7 +43,10 @@ _NEW = text("""
     INSERT INTO fences (id, epoch, sequence, seen_at, name)
     SELECT greatest(max(id), 1) + 1, 0, 0, clock_timestamp(), :name FROM fences RETURNING id
 """)
-_WATCH = text("UPDATE fences SET watching_since = seen_at, offline = false WHERE id = :id")
+# Who joins was not cut off, and need not wait for others as long as who was.
+_WATCH = text(f"""
+    UPDATE fences SET watching_since = seen_at - {_LEASE}, offline = false WHERE id = :id
+""")  # noqa: S608 - a constant
 # Who was cut off for longer than a lease may not yet judge the others: they may have been, too.
 _ENTER = text(f"""
     UPDATE fences SET sequence = sequence + 1, seen_at = clock_timestamp(),
@@ -53,7 +59,7 @@ _ENTER = text(f"""
 """)  # noqa: S608 - a constant
 _WORKERS = text(f"""
     SELECT id, name, holder, offline, seen_at < clock_timestamp() - {_LEASE} AS late,
-        watching_since < clock_timestamp() - {_LEASE} AS watching
+        watching_since < clock_timestamp() - 2 * {_LEASE} AS watching
     FROM fences WHERE id <> 1 AND holder IS NOT NULL ORDER BY id
 """)  # noqa: S608 - a constant
 _END_LATE = text(f"""
@@ -70,6 +76,11 @@ _TAKE = text("""
 """)
 _NOTE_ENDED = text("""
     UPDATE daemon SET stopped_at = progress_at WHERE id = ANY(:ids) AND stopped_at IS NULL
+""")
+_SHARDS = text("""
+    SELECT id, worker_id, epoch, declared,
+        EXISTS (SELECT 1 FROM targets WHERE shard = shards.id AND active) AS populated
+    FROM shards ORDER BY id
 """)
 _OFFLINE = text("UPDATE fences SET offline = :offline WHERE id = :id")
 _FORGET = text(f"""
@@ -150,6 +161,7 @@ class FleetOwnership(ServerOwnership):
 
     def enter(self, connection: Connection) -> int:
         """Check the epoch, and those of the shards."""
+        self.terms.begun_at = time.monotonic()
         fences.limit_waits(connection)
         values = {"id": self.number, "epoch": self._epoch}
         found = connection.execute(_ENTER, values).one_or_none()
@@ -193,14 +205,17 @@ class Fleet:
         """No reservation takes what all have committed above this, from now on."""
         self._ownership.terms.per_month = usd_a_month
 
-    async def beat(self, populated: Collection[int], month: date, *, offline: bool) -> Standing:
+    @property
+    def holds_lease(self) -> bool:
+        """Whether no other worker can have found the lease over, so that none of its shards is another's."""
+        return time.monotonic() - self._ownership.terms.renewed_at < fences.LEASE
+
+    async def beat(self, month: date, *, offline: bool) -> Standing:
         """Find workers that are gone, and take the free shards of this worker's share.
 
-        `populated` are the shards with targets; `offline` is whether this machine reaches no route.
+        `offline` is whether this machine reaches no route.
         """
-        return await self._queue.do(
-            lambda work: self._beat(work, populated, month, offline=offline), urgent=True
-        )
+        return await self._queue.do(lambda work: self._beat(work, month, offline=offline))
 
     async def hand_over(self, shards: Collection[int]) -> None:
         """Let others have these shards, after all that waits is written."""
@@ -218,9 +233,7 @@ class Fleet:
 
         await self._queue.do(hand_over, after_all=True)
 
-    def _beat(
-        self, work: Transaction, populated: Collection[int], month: date, *, offline: bool
-    ) -> Standing:
+    def _beat(self, work: Transaction, month: date, *, offline: bool) -> Standing:
         connection, me = work.flush(), self._ownership.number
         workers = connection.execute(_WORKERS).all()
         own = next((one for one in workers if one.id == me), None)
@@ -238,10 +251,11 @@ class Fleet:
         others = [one for one in living if one.id != me]
         online = [one.id for one in others if not one.offline] + ([] if offline else [me])
         willing = sorted(online) or [one.id for one in living]
-        rows = connection.execute(select(tables.shards)).all()
+        rows = connection.execute(_SHARDS).all()
         known = {one.id for one in living}
         owners = {row.id: row.worker_id if row.worker_id in known else None for row in rows}
-        plan = balance(owners, populated, willing, me)
+        # by the database, as all see it; the settings of workers may differ for a while
+        plan = balance(owners, {row.id for row in rows if row.populated}, willing, me)
         shards = {row.id: row.epoch for row in rows if row.worker_id == me}
         if plan.take:
             taken = self._take(connection, {row.id: row.worker_id for row in rows}, plan.take)

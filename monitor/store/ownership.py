@@ -16,6 +16,9 @@ from monitor.store.errors import GoneError, StoreError
 from monitor.store.inbox import epoch_and_requests
 from monitor.store.transaction import FleetTerms
 
+_TAKE_AGAIN = text("""
+    UPDATE declarations SET taken_at = NULL WHERE id > (SELECT min(declared) FROM shards)
+""")
 _NOTE_ENDED = text(
     "UPDATE daemon SET stopped_at = progress_at WHERE id <> 1 AND stopped_at IS NULL"
 )
@@ -148,7 +151,8 @@ class ServerOwnership:
         """Begin the next epoch, unless the owner of the present one lives."""
         fences.require_free(self._server, connection)
         fences.take_away(connection)
-        # what a fleet had shared; the next one begins anew
+        # what a fleet had shared; the next one begins anew. A shard may not have taken the last declarations
+        connection.execute(_TAKE_AGAIN)
         connection.execute(tables.shards.delete())
         connection.execute(tables.months.delete())
         connection.execute(_NOTE_ENDED)

@@ -258,9 +258,10 @@ class Recorder:
         return await self._do(lambda connection: targets.declarations(connection, untaken))
 
     async def declarations_after(self, last: int) -> list[Declaration]:
-        """Declarations with higher numbers, earliest first."""
+        """Declarations with higher numbers, in the order of these."""
         later = tables.declarations.c.id > last
-        return await self._do(lambda connection: targets.declarations(connection, later))
+        found = await self._do(lambda connection: targets.declarations(connection, later))
+        return sorted(found, key=lambda one: one.id)
 
     async def newest_declarations(self) -> dict[str, Declaration]:
         """The latest declaration of each organization and key, by subject."""
@@ -349,7 +350,7 @@ def _note_start(connection: Connection, now: datetime, counted: Tally, number: i
         "started_at": now,
         "progress_at": now,
         "stopped_at": None,
-        "status": json.dumps({COUNTED: counted.as_json()}),
+        "status": json.dumps({} if counted == Tally() else {COUNTED: counted.as_json()}),
     }
     statement = upsert(tables.daemon).values(row)
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=row))

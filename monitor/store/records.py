@@ -79,6 +79,8 @@ class Change:
     events: tuple[Event, ...] = ()
     posting: Posting = NOTHING
     declaration: int | None = None
+    #: in a fleet, the shards to whose targets it was applied
+    declared_in: tuple[int, ...] = ()
     #: the id of an inbox item that this change settles, and the reply to its sender
     inbox: int | None = None
     reply: str | None = None

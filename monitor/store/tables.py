@@ -68,6 +68,8 @@ class TargetTable(NumberedTable, table=True):
     __tablename__ = "targets"
     __table_args__ = (
         UniqueConstraint("name"),
+        # whether a shard has targets, asked by each worker every second
+        Index(None, "shard"),
         _one_of("contract", Contract),
         _one_of("surface", Surface),
         _one_of("state", State),

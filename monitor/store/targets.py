@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, select, text, update
 
 from monitor.access.memory import TargetState, from_json
 from monitor.access.shards import shard_of
@@ -26,6 +26,7 @@ _GIVE_SHARDS = text("""
     UPDATE notifications SET shard = targets.shard FROM events, targets
     WHERE notifications.state = 'pending' AND notifications.shard IS NULL
         AND events.id = notifications.event_id AND targets.id = events.target_id
+        AND targets.shard = ANY(:own)
 """)
 
 
@@ -60,11 +61,12 @@ def register(transaction: Transaction, targets: Sequence[Target]) -> None:
         connection.execute(insert(tables.targets), new)
     for changes in (changed, anew, gone):
         if changes:
-            connection.execute(
-                update(tables.targets).where(_targets.id == bindparam("row")), changes
-            )
+            those = update(tables.targets).where(_targets.id == bindparam("row"))
+            if changes is gone and shards is not None:  # another may have registered it meanwhile
+                those = those.where(func.coalesce(_targets.shard, 0).in_(shards))
+            connection.execute(those, changes)
     if shards is not None:
-        connection.execute(_GIVE_SHARDS)
+        connection.execute(_GIVE_SHARDS, {"own": list(shards)})
     transaction.register(load_known(connection, shards))
 
 

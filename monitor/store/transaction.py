@@ -35,7 +35,7 @@ from monitor.access.holds import Posting
 from monitor.access.memory import TargetState, to_json
 from monitor.access.silences import Silence, silenced_by
 from monitor.store import tables
-from monitor.store.errors import OverMonthError, StoreError
+from monitor.store.errors import OverMonthError, StoreError, TakenError
 from monitor.store.latencies import added, to_text
 from monitor.store.records import (
     AnswerRecord,
@@ -60,6 +60,9 @@ _UPDATE_TARGET = (
     .where(_targets.id == bindparam("row"))
     .values(since=func.coalesce(bindparam("new_since", type_=_targets.since.type), _targets.since))
 )
+
+#: In a fleet: another worker, with other settings, may have made it a target of its own shard.
+_UPDATE_OWN_TARGET = _UPDATE_TARGET.where(_targets.shard == bindparam("own"))
 
 _spend = tables.spend.c
 _INSERT_SPEND = upsert(tables.spend)
@@ -138,6 +141,9 @@ class FleetTerms:
 
     shards: dict[int, int] = field(default_factory=dict)
     per_month: float = float("inf")
+    #: monotonic times at which the present transaction, and the last that was committed, renewed the lease
+    begun_at: float = 0.0
+    renewed_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -177,7 +183,9 @@ class Transaction:
         """Send the gathered rows. Reads on the returned connection then see every change put before."""
         gathered, self._gathered = self._gathered, {}
         for statement, rows in gathered.items():
-            _run_many(self._connection, statement, rows)
+            changed = _run_many(self._connection, statement, rows)
+            if statement is _UPDATE_OWN_TARGET and changed < len(rows):
+                raise StoreError("a target is another worker's by other settings")
         return self._connection
 
     @property
@@ -205,6 +213,8 @@ class Transaction:
     def committed(self) -> None:
         """Keep what the transaction added for the next ones."""
         memo = self._memo
+        if memo.fleet is not None:
+            memo.fleet.renewed_at = memo.fleet.begun_at
         memo.runs.update(self._added.runs)
         if self._registered is not None:
             memo.targets = dict(self._registered)
@@ -232,7 +242,8 @@ class Transaction:
         if change.declaration is not None:
             self._gather(_TAKE_DECLARATION, {"row": change.declaration, "taken_at": self.now})
             if self._fleet is not None:
-                values = {"last": change.declaration, "ids": list(self._fleet.shards)}
+                own = [shard for shard in change.declared_in if shard in self._fleet.shards]
+                values = {"last": change.declaration, "ids": own}
                 self.flush().execute(_DECLARED, values)
         if change.inbox is not None:
             self.settle_inbox([change.inbox], change.reply)
@@ -289,10 +300,17 @@ class Transaction:
                 raise OverMonthError("other workers have taken what was left of the month's budget")
 
     def settle_inbox(self, ids: Sequence[int], reply: str | None = None) -> None:
-        """Mark requests of other processes as taken, after they are carried out."""
+        """Mark requests of other processes as taken, after they are carried out.
+
+        Raises TakenError in a fleet, where another worker may have done it.
+        """
         its = tables.inbox.c
         row = {"taken_at": self.now, "reply": reply}
-        self.flush().execute(update(tables.inbox).where(its.id.in_(ids)).values(row))
+        settled = update(tables.inbox).where(its.id.in_(ids)).values(row)
+        if self._fleet is not None:
+            settled = settled.where(its.taken_at.is_(None))
+        if self.flush().execute(settled).rowcount < len(ids) and self._fleet is not None:
+            raise TakenError("another worker has carried out the request")
 
     def _target(self, name: str) -> Known | None:
         known = self._memo.targets if self._registered is None else self._registered
@@ -308,7 +326,10 @@ class Transaction:
 
     def _remember(self, target: Known, memory: TargetState) -> None:
         row = {"row": target.id, "new_since": memory.since} | memory_columns(memory)
-        self._gather(_UPDATE_TARGET, row)
+        if self._fleet is None:
+            self._gather(_UPDATE_TARGET, row)
+        else:
+            self._gather(_UPDATE_OWN_TARGET, row | {"own": target.shard})
 
     def _observe(self, target: Known, answer: AnswerRecord, declared_at: datetime | None) -> None:
         run_key = (target.id, answer.kind)
@@ -452,8 +473,10 @@ def memory_columns(memory: TargetState) -> dict[str, Any]:
     }
 
 
-def _run_many(connection: Connection, statement: Executable, rows: Sequence[_Row]) -> None:
+def _run_many(connection: Connection, statement: Executable, rows: Sequence[_Row]) -> int:
     """Run a statement that returns no rows once for each of `rows`, in the connection's transaction.
+
+    Returns the number of rows that it changed.
 
     All rows name the same columns and parameters. Raises StoreError for a value that cannot be written,
     and the driver's own errors.
@@ -465,7 +488,9 @@ def _run_many(connection: Connection, statement: Executable, rows: Sequence[_Row
         values = [bound(row) for row in rows]
     except (TypeError, ValueError) as error:
         raise StoreError(f"a value cannot be written: {type(error).__name__}") from error
-    driver.cursor().executemany(sql, values)
+    cursor = driver.cursor()
+    cursor.executemany(sql, values)
+    return int(cursor.rowcount)
 
 
 @lru_cache(maxsize=32)

@@ -149,10 +149,12 @@ class WriteQueue:
 
         It runs even if the caller is cancelled, and perhaps twice: again after a rollback. `proves`: it
         writes, so its success shows that the database accepts writes again. `after_all`: it runs after every
-        waiting unchanged answer. Work that is not `urgent` waits a moment to share a transaction. Raises
-        StoreError.
+        result, and not at all while the database refuses some. Work that is not `urgent` waits a moment to
+        share a transaction. Raises StoreError.
         """
-        entry = Entry(work, proves=proves, urgent=urgent)
+        if after_all and self.refusing is not None:
+            raise UnavailableError(self.refusing)
+        entry = Entry(work, proves=proves, urgent=urgent, ordered=after_all)
         return await self._done(entry, after_all=after_all)  # type: ignore[no-any-return]
 
     async def written(self) -> None:

@@ -164,7 +164,7 @@ def kill(place: Database, ask: Callable[..., object]) -> Callable[[Recorder], No
 
     def kill(recorder: Recorder) -> None:
         if isinstance(place, Server):  # which waits for who may be alive
-            ask("UPDATE fences SET seen_at = seen_at - interval '1 minute'")
+            ask("UPDATE fences SET holder = NULL")
         recorder._ownership.release()
 
     return kill

@@ -73,7 +73,7 @@ def unseen(ask) -> Callable[..., None]:
 
 async def beat(worker: Recorder, *, offline: bool = False) -> Standing:
     assert worker.fleet
-    return await worker.fleet.beat(ALL, MONTH, offline=offline)
+    return await worker.fleet.beat(MONTH, offline=offline)
 
 
 async def both(join: Join) -> tuple[Recorder, Recorder]:
@@ -302,10 +302,10 @@ async def test_a_declaration_is_taken_once_in_each_shard(join):
     one, other = await both(join)
     id_ = await one.declare(DeclarationKind.VERIFIED, "org-acme", NOON, "test")
     assert (await beat(other)).declared == id_
-    await one.write([Change(declaration=id_)])
+    await one.write([Change(declaration=id_, declared_in=tuple(ALL))])
     assert set((await beat(one)).shards.values()) == {id_}
     assert set((await beat(other)).shards.values()) == {0}, "not yet in these"
-    await other.write([Change(declaration=id_)])
+    await other.write([Change(declaration=id_, declared_in=tuple(ALL))])
     await other.aclose()
     assert set((await beat(one)).shards.values()) == {id_}
 

@@ -30,6 +30,7 @@ def upgrade() -> None:
     for table in ("targets", "notifications"):
         with op.batch_alter_table(table, recreate=recreate) as batch:
             batch.add_column(sa.Column("shard", sa.Integer(), nullable=True))
+    op.create_index(op.f("ix_targets_shard"), "targets", ["shard"])
     op.create_table(
         "shards",
         sa.Column("id", NUMBER, nullable=False),
