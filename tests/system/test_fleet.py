@@ -117,7 +117,8 @@ class Workers:
                     break
                 await self.open_one()
             else:
-                process.send_signal(signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it may come at the last moment
+                    process.send_signal(signal.SIGKILL)
                 event = "killed, as a step did not come"
             assert await process.wait() == -signal.SIGKILL
         for name in NAMES:
