@@ -17,9 +17,16 @@ from monitor.access.holds import Posting, Reservation, Spend
 from monitor.access.shards import SHARDS, shard_of
 from monitor.access.words import DeclarationKind, Reason
 from monitor.store import fences, status_queries
-from monitor.store.errors import GoneError, LockedError, OverMonthError, StoreError
+from monitor.store.errors import (
+    GoneError,
+    LockedError,
+    OverMonthError,
+    StoreError,
+    TakenError,
+    UnavailableError,
+)
 from monitor.store.fleet import Standing
-from monitor.store.inbox import SILENCE, submit
+from monitor.store.inbox import SILENCE, reply_to, submit
 from monitor.store.ownership import writing_alone
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change
@@ -385,3 +392,95 @@ async def test_workers_that_start_at_once_do_not_wait_for_each_other_for_ever(jo
             await worker.register([])
 
     await asyncio.gather(*(started(name) for name in "abcdef"))
+
+
+async def test_a_hand_over_does_not_overtake_results_that_are_kept(join, proxy, server, ask, make):
+    (schema,) = ask("SELECT current_schema()")
+    one = await join("one", Server(server.url(search_path=schema[0], port=proxy.port)))
+    await beat(one)
+    target = of_shard(make, ALL)
+    await one.register([target])
+    proxy.word = b"COMMIT"
+    proxy.heard = False
+    await one.queue.keep([make.change(target, "ops")])
+    assert one.queue.refusing
+    with pytest.raises(UnavailableError):
+        await one.fleet.hand_over([shard_of(target.route, target.scope)])
+    with pytest.raises(UnavailableError):
+        await one.register([])
+    await one.progress({})
+    await one.queue.written()
+    await one.fleet.hand_over([shard_of(target.route, target.scope)])
+    assert ask("SELECT count(*) FROM events") == [(1,)]
+
+
+async def test_a_command_ends_no_worker_that_had_no_chance_to_be_seen(place, join, unseen):
+    one, other = await both(join)
+    unseen("one", "other", seconds=60)  # as when the server was away
+
+    def command() -> None:
+        with writing_alone(place):
+            raise AssertionError("both live")
+
+    asked = asyncio.create_task(asyncio.to_thread(command))
+    await asyncio.sleep(1)
+    for worker in (one, other):
+        await worker.progress({})
+    with pytest.raises(LockedError, match="a worker of a fleet has this database"):
+        await asked
+    one.require_own()
+
+
+async def test_a_target_that_another_worker_has_registered_is_written_by_that_one_only(
+    join, make, ask
+):
+    one, other = await both(join)
+    mine, its = [of_shard(make, (await beat(worker)).shards) for worker in (one, other)]
+    await one.register([mine])
+    moved = replace(mine, organization=its.organization)
+    await other.register([moved])  # by settings that the first has not read yet
+    with pytest.raises(StoreError, match="another worker's by other settings"):
+        await one.write([make.change(mine, "ops")])
+    await one.register([])
+    assert len(await other.write([make.change(moved, "ops")])) == 1
+    assert ask("SELECT name, active FROM targets") == [(moved.name, True)]
+
+
+async def test_a_request_is_settled_once(place, join, clock):
+    one, other = await both(join)
+    item = submit(place, SILENCE, {}, clock.now)
+    await one.settle_inbox([item], "{}")
+    with pytest.raises(TakenError):
+        await other.settle_inbox([item], '{"late": true}')
+    assert reply_to(place, item) == {}
+
+
+async def test_declarations_that_a_shard_has_not_taken_are_those_of_the_daemon_that_follows(
+    place, join, clock
+):
+    one, other = await both(join)
+    first, second = [
+        await one.declare(DeclarationKind.VERIFIED, f"org-{n}", NOON, "test") for n in range(2)
+    ]
+    await one.write([Change(declaration=first, declared_in=tuple((await beat(one)).shards))])
+    for worker in (one, other):
+        await worker.aclose()
+    alone = await Recorder.open(place, clock=clock)
+    assert [one.id for one in await alone.untaken_declarations()] == [first, second]
+    await alone.write([Change(declaration=second)])
+    await alone.aclose()
+    again = await join("one")
+    assert set((await beat(again)).shards.values()) == {0}, "the first is nobody's yet"
+    found = await again.declarations_after(0)
+    assert [one.id for one in found] == [first, second]
+
+
+async def test_shares_follow_from_the_targets_in_the_database(join, make):
+    one, other = await both(join)
+    busy = [of_shard(make, [shard]) for shard in (await beat(one)).shards][:4]
+    await one.register(busy)
+    standing = await beat(one)
+    assert len(standing.hand_over) == 2, "half of those with targets"
+    await one.fleet.hand_over(standing.hand_over)
+    await beat(other)
+    assert (await beat(one)).hand_over == ()
