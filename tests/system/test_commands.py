@@ -257,7 +257,7 @@ async def test_status_and_history_print_plain_columns_in_a_pipe_and_the_fixed_js
     await sim.told("baseline")
     status = await sim.call("status", "--format", "json")
     value = json.loads(status.out)
-    assert set(value) == {"targets", "notifications", "silences"}
+    assert set(value) == {"targets", "notifications", "silences", "workers"}
     assert set(value["targets"][0]) == {
         "target", "key", "organization", "project", "route", "contract", "model", "surface", "state",
         "since", "blocker", "last_probe_at", "last_diagnosis", "next_probe_at", "spend_today_usd",
