@@ -131,7 +131,7 @@ async def test_routes_are_compared_side_by_side(watched):
     assert "verification_required" in shown.out
     assert "access_granted" in shown.out
     plain = await watched.call("status", "--format", "json")
-    assert set(json.loads(plain.out)) == {"targets", "notifications", "silences"}
+    assert set(json.loads(plain.out)) == {"targets", "notifications", "silences", "workers"}
 
 
 @pytest.mark.parametrize(
