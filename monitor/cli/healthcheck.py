@@ -66,8 +66,14 @@ def _daemon(config: Path | None, worker: str | None) -> tuple[str | None, str]:
 
     try:
         database = named_database(find(config, os.environ), os.environ)
-        # the name of a machine is that of its worker, unless there is no such one
-        daemon = status_queries.daemon(database, worker or socket.gethostname())
+        # a worker is named as its machine, unless it was given another name
+        daemon = status_queries.worker(database, worker or socket.gethostname())
+        if daemon is None and worker:
+            return (
+                f"{database}: no worker is named {worker}; `access-monitor status` lists them",
+                "",
+            )
+        daemon = daemon or status_queries.daemon(database)
     except (SettingsError, StoreError) as error:
         return str(error), ""
     process = daemon.pid if daemon else "-"

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select, text, update
 
 from monitor.access.databases import Server
 from monitor.access.shards import SHARDS, balance
-from monitor.store import fences, tables, targets
+from monitor.store import fences, months, tables, targets
 from monitor.store.errors import GoneError
 from monitor.store.outbox import release_leases
 from monitor.store.ownership import ServerOwnership
@@ -262,13 +262,16 @@ class Fleet:
             shards |= taken
             self._ownership.change(shards)
             release_leases(connection, list(taken))
+        committed = months.committed(connection, month)
+        if committed is None:
+            committed = months.sum_up(work.in_turn(), month)
         return Standing(
             shards={row.id: row.declared for row in rows if row.id in shards},
             workers=max(len(willing), 1),
             # while none is online no other would do better
             hand_over=plan.hand_over if online else (),
             ended=tuple(one.name for one in ended),
-            committed_usd=work.committed_usd(month),
+            committed_usd=committed,
             declared=connection.execute(select(func.max(tables.declarations.c.id))).scalar() or 0,
             others_online=sum(not one.offline for one in others),
             others_offline=sum(one.offline for one in others),

@@ -1,6 +1,5 @@
 """The queries of `status` and `healthcheck`."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,8 +23,9 @@ _WORKER = """
 """
 #: Workers that are gone are shown for a while. Their times are of the server's clock.
 _WORKERS = """
-    SELECT f.name, f.holder, f.seen_at, f.offline, CURRENT_TIMESTAMP, d.started_at, d.status,
-        (SELECT count(*) FROM shards WHERE worker_id = f.id)
+    SELECT f.name, f.holder, f.seen_at, f.offline, CURRENT_TIMESTAMP, d.started_at,
+        (SELECT count(*) FROM shards WHERE worker_id = f.id),
+        (SELECT count(*) FROM targets t JOIN shards s ON s.id = t.shard WHERE s.worker_id = f.id AND t.active)
     FROM fences f JOIN daemon d ON d.id = f.id
     WHERE f.name IS NOT NULL ORDER BY f.holder IS NULL, f.name LIMIT 1000
 """
@@ -89,25 +89,27 @@ def money_of(connection: Connection, now: datetime) -> Money:
     return Money(month, today, held)
 
 
-def daemon(database: Database, worker: str | None = None) -> DaemonRow | None:
-    """The daemon that has the database, or had it last; with a name, the worker of a fleet if it is one.
-
-    Raises StoreError as `queries` do.
-    """
+def daemon(database: Database) -> DaemonRow | None:
+    """The daemon that has the database, or had it last. Raises StoreError as `queries` do."""
     with reading(database) as connection:
-        row = connection.execute(_WORKER, (worker,)).fetchone() if worker else None
-        return value_of(DaemonRow, row) if row else daemon_row(connection)
+        return daemon_row(connection)
+
+
+def worker(database: Database, name: str) -> DaemonRow | None:
+    """The worker of that name; None when a fleet has, or had, no such one. Raises StoreError likewise."""
+    with reading(database) as connection:
+        row = connection.execute(_WORKER, (name,)).fetchone()
+        return value_of(DaemonRow, row) if row else None
 
 
 def workers(connection: Connection) -> tuple[WorkerStatus, ...]:
     """The workers of a fleet by name, those that are gone last; none where there is no fleet."""
     found = []
-    for name, holder, seen_at, offline, now, started_at, status_text, shards in connection.execute(
+    for name, holder, seen_at, offline, now, started_at, shards, targets in connection.execute(
         _WORKERS
     ):
         if holder is None and now - seen_at > _GONE_SHOWN:
             continue
-        own = json.loads(status_text)
         found.append(
             WorkerStatus(
                 name=name,
@@ -115,7 +117,7 @@ def workers(connection: Connection) -> tuple[WorkerStatus, ...]:
                 started_at=started_at,
                 seen_s=round(max((now - seen_at).total_seconds(), 0.0), 1),
                 shards=shards if holder else 0,
-                targets=int(own.get("targets", 0)) if holder else 0,
+                targets=targets if holder else 0,
                 offline=bool(offline),
                 gone=holder is None,
             )

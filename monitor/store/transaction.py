@@ -8,7 +8,7 @@ SQLAlchemy itself takes 60 µs for each statement, and most transactions of a sm
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -34,8 +34,8 @@ from monitor.access.events import Event, Notification, Recorded
 from monitor.access.holds import Posting
 from monitor.access.memory import TargetState, to_json
 from monitor.access.silences import Silence, silenced_by
-from monitor.store import tables
-from monitor.store.errors import OverMonthError, StoreError, TakenError
+from monitor.store import months, tables
+from monitor.store.errors import StoreError, TakenError
 from monitor.store.latencies import added, to_text
 from monitor.store.records import (
     AnswerRecord,
@@ -75,7 +75,6 @@ _SPEND = _INSERT_SPEND.on_conflict_do_update(
     },
 )
 
-_holds = tables.holds.c
 _INSERT_HOLD = insert(tables.holds)
 _FREE_HOLD = delete(tables.holds).where(tables.holds.c.id == bindparam("row"))
 
@@ -104,22 +103,7 @@ _EARLIER = (
 
 # For a fleet only, so in the words of PostgreSQL.
 _TURN = text("SELECT starts FROM fleet WHERE id = 1 FOR UPDATE")
-_MONTH = text("SELECT committed_usd FROM months WHERE month = :month")
-_SUM_UP = text("""
-    INSERT INTO months (month, committed_usd)
-    SELECT :month, coalesce(sum(usd), 0) FROM (
-        SELECT day, settled_usd AS usd FROM spend UNION ALL SELECT day, usd FROM holds
-    ) taken WHERE CAST(date_trunc('month', day) AS date) = :month
-    ON CONFLICT DO NOTHING
-""")
 _DECLARED = text("UPDATE shards SET declared = greatest(declared, :last) WHERE id = ANY(:ids)")
-# what rounding adds is nothing
-_ADD_TO_MONTH = text("""
-    UPDATE months SET committed_usd = committed_usd + :usd
-    WHERE month = :month AND committed_usd + :usd <= :most + 1e-9
-    RETURNING committed_usd
-""")
-
 _Row = Mapping[str, Any]
 
 #: Removes secrets from a text or from nested values; applied last to every row.
@@ -255,7 +239,7 @@ class Transaction:
         Raises OverMonthError when a fleet's other workers have taken what was left of the month.
         """
         if posting and self._fleet is not None:
-            self._add_to_months(posting, self._fleet.per_month)
+            months.add(self.in_turn(), posting, self._fleet.per_month)
         for spend in posting.spends:
             row = {
                 "key": spend.key,
@@ -269,35 +253,6 @@ class Transaction:
             self._gather(_INSERT_HOLD, asdict(hold))
         for id_ in posting.freed:
             self._gather(_FREE_HOLD, {"row": id_})
-
-    def committed_usd(self, month: date) -> float:
-        """What a fleet has booked and held in a month, by its first day."""
-        found: float | None = self.flush().execute(_MONTH, {"month": month}).scalar_one_or_none()
-        if found is None:
-            connection = self.in_turn()
-            connection.execute(_SUM_UP, {"month": month})
-            found = connection.execute(_MONTH, {"month": month}).scalar_one()
-        return found
-
-    def _add_to_months(self, posting: Posting, most: float) -> None:
-        connection = self.in_turn()
-        changes: dict[date, float] = {}
-        freed = connection.execute(
-            select(_holds.day, _holds.usd).where(_holds.id.in_(posting.freed))
-        )
-        for day, usd in (
-            *((hold.day, hold.usd) for hold in posting.held),
-            *((spend.day, spend.usd) for spend in posting.spends),
-            *((day, -usd) for day, usd in freed),
-        ):
-            month = day.replace(day=1)
-            changes[month] = changes.get(month, 0.0) + usd
-        for month, usd in changes.items():
-            self.committed_usd(month)
-            bounded = posting.held and not posting.over and usd > 0
-            values = {"month": month, "usd": usd, "most": most if bounded else float("inf")}
-            if connection.execute(_ADD_TO_MONTH, values).one_or_none() is None:
-                raise OverMonthError("other workers have taken what was left of the month's budget")
 
     def settle_inbox(self, ids: Sequence[int], reply: str | None = None) -> None:
         """Mark requests of other processes as taken, after they are carried out.

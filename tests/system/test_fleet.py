@@ -14,8 +14,11 @@ import pytest
 from cutting_proxy import CuttingProxy
 from owed import account, all_told, rows, scenario, settings
 
+from monitor.store.fences import LEASE
+
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(3600)]
 
+KEYS = 8
 STEPPED = Path(__file__).with_name("stepped.py")
 NAMES = ("a", "b", "c")
 #: One of three is started anew and kills itself at such a step. To the first three only what is told comes.
@@ -177,29 +180,33 @@ async def test_what_is_owed_is_told_whichever_worker_is_killed(lab, fast, tortur
     assert not found.lost
 
 
-async def test_a_server_that_was_away_longer_than_a_lease_ends_no_worker(lab, fast, fault):
-    keys = 8
+async def eight_keys(lab, fast) -> None:
+    """Eight shut gates, and the settings of workers that watch them."""
     await lab.open_ends()
-    await lab.simulate(scenario(keys, {}))
-    lab.settings.write_text("[fleet]\n" + settings(lab.start_server(), lab.base_url, fast, keys))
-    lab.environ |= {f"KEY_{n}": f"sk-sim-FAKE-key-{n:04}" for n in range(keys)}
-    workers = Workers(lab, random.Random(1), keys)
+    await lab.simulate(scenario(KEYS, {}))
+    lab.settings.write_text("[fleet]\n" + settings(lab.start_server(), lab.base_url, fast, KEYS))
+    lab.environ |= {f"KEY_{n}": f"sk-sim-FAKE-key-{n:04}" for n in range(KEYS)}
+
+
+async def test_a_server_that_was_away_longer_than_a_lease_ends_no_worker(lab, fast, fault):
+    await eight_keys(lab, fast)
+    workers = Workers(lab, random.Random(1), KEYS)
     for name in ("a", "b"):
         await workers.start(name)
-    await lab.told("unverified", count=keys)
+    await lab.told("unverified", count=KEYS)
     await workers.shared()
     lab.server.stop(signal.SIGQUIT)  # as if it had been killed
     await lab.until(lambda: len(lab.logged("database_refuses")) == 2, "both to notice it")
-    await lab.replay(scenario(keys, dict.fromkeys(range(keys), 0.0)))
-    await asyncio.sleep(8)
+    await lab.replay(scenario(KEYS, dict.fromkeys(range(KEYS), 0.0)))
+    await asyncio.sleep(LEASE + 3)  # a lease must be over
     lab.server.start()
-    await all_told(lab, keys)
+    await all_told(lab, KEYS)
     assert {process.returncode for process in workers.running.values()} == {None}
     assert not lab.logged("worker_gone")
     await workers.shared()
     for name in ("a", "b"):
         await workers.end(name, signal.SIGTERM, 0)
-    found = account(lab, keys)
+    found = account(lab, KEYS)
     fault(
         "the server of two workers is killed, and away for 8 s while 8 gates open", 1,
         "no worker is taken for dead; what was seen meanwhile is recorded and told once", str(found),
@@ -211,12 +218,8 @@ async def test_a_server_that_was_away_longer_than_a_lease_ends_no_worker(lab, fa
 async def test_a_worker_that_is_cut_off_from_the_server_is_followed_and_records_nothing_more(
     lab, fast, fault
 ):
-    keys = 8
-    await lab.open_ends()
-    await lab.simulate(scenario(keys, {}))
-    lab.settings.write_text("[fleet]\n" + settings(lab.start_server(), lab.base_url, fast, keys))
-    lab.environ |= {f"KEY_{n}": f"sk-sim-FAKE-key-{n:04}" for n in range(keys)}
-    workers = Workers(lab, random.Random(1), keys)
+    await eight_keys(lab, fast)
+    workers = Workers(lab, random.Random(1), KEYS)
     proxy = CuttingProxy(lab.server.folder / ".s.PGSQL.5432")
     await workers.start("a")
     whole, lab.environ["DATABASE_URL"] = (
@@ -225,17 +228,17 @@ async def test_a_worker_that_is_cut_off_from_the_server_is_followed_and_records_
     )
     await workers.start("b")
     lab.environ["DATABASE_URL"] = whole
-    await lab.told("unverified", count=keys)
+    await lab.told("unverified", count=KEYS)
     await workers.shared()
     proxy.close()
     begun = asyncio.get_running_loop().time()
     await lab.until(lambda: workers.shares() == {"a": 64}, "the other to have its shards")
     took = asyncio.get_running_loop().time() - begun
-    await lab.replay(scenario(keys, dict.fromkeys(range(keys), 0.0)))
-    await all_told(lab, keys)
+    await lab.replay(scenario(KEYS, dict.fromkeys(range(KEYS), 0.0)))
+    await all_told(lab, KEYS)
     await workers.end("b", signal.SIGTERM, 1)
     await workers.end("a", signal.SIGTERM, 0)
-    found = account(lab, keys)
+    found = account(lab, KEYS)
     fault("one of two workers is cut off from the server", 1,
           "the other has its targets; what it kept is recorded by nobody else",
           f"after {took:.1f} s; {found}")  # fmt: skip

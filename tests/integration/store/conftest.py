@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cutting_proxy import CuttingProxy
 from postgres_server import PostgresServer
 
 from monitor.access.databases import Database, Server
@@ -129,11 +130,12 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "access-monitor.db"
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    yield server
-    server.close()
+@pytest.fixture
+def proxy(server: PostgresServer) -> Iterator[CuttingProxy]:
+    """What passes on to the server, and can cut."""
+    proxy = CuttingProxy(server.folder / ".s.PGSQL.5432")
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture

@@ -4,13 +4,11 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from cutting_proxy import CuttingProxy
-from postgres_server import PostgresServer
 
 from monitor.access.databases import Server
 from monitor.access.holds import Posting, Reservation, Spend
@@ -42,13 +40,6 @@ Join = Callable[..., Awaitable[Recorder]]
 @pytest.fixture
 def place(on_server: Server) -> Server:
     return on_server
-
-
-@pytest.fixture
-def proxy(server: PostgresServer) -> Iterator[CuttingProxy]:
-    proxy = CuttingProxy(server.folder / ".s.PGSQL.5432")
-    yield proxy
-    proxy.close()
 
 
 @pytest.fixture
@@ -367,7 +358,7 @@ async def test_the_workers_are_listed_and_what_a_forgotten_one_counted_goes_on(
 ):
     one, other = await both(join)
     one.tally.notified("ops", "delivered", 3)
-    await one.progress({"targets": 5})
+    await one.progress({})
     await one.aclose()
     await beat(other)
     seen = status_queries.status(place, now=clock.now).workers
@@ -375,7 +366,7 @@ async def test_the_workers_are_listed_and_what_a_forgotten_one_counted_goes_on(
         ("other", SHARDS, 0, False),
         ("one", 0, 0, True),
     ]
-    assert status_queries.daemon(place, "one").stopped_at == clock.now
+    assert status_queries.worker(place, "one").stopped_at == clock.now
     assert status_queries.daemon(place).stopped_at is None
     ask("UPDATE fences SET seen_at = seen_at - interval '8 days' WHERE name = 'one'")
     third = await join("third")
@@ -484,3 +475,13 @@ async def test_shares_follow_from_the_targets_in_the_database(join, make):
     await one.fleet.hand_over(standing.hand_over)
     await beat(other)
     assert (await beat(one)).hand_over == ()
+
+
+async def test_what_many_keys_have_spent_is_read_at_once(join):
+    one = await join("one")
+    keys = [f"key-{n}" for n in range(70_000)]  # more than a statement may have parameters
+    spend = Spend(keys[-1], MONTH, 0.25, 1, estimated=False)
+    await one.write([Change(posting=Posting((spend,), held=(hold(one, 1, 0.1),)))])
+    assert [row.key for row in await one.spend_since(MONTH, keys)] == [keys[-1]]
+    assert await one.holds(keys) == []
+    assert [held.key for held in await one.holds(["acme-prod"])] == ["acme-prod"]

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 
 import psycopg
@@ -40,13 +39,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def place(on_server: Server) -> Server:
     return on_server
-
-
-@pytest.fixture
-def proxy(server: PostgresServer) -> Iterator[CuttingProxy]:
-    proxy = CuttingProxy(server.folder / ".s.PGSQL.5432")
-    yield proxy
-    proxy.close()
 
 
 def named(

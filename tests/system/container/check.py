@@ -23,7 +23,7 @@ from typing import Any
 import fleet
 import page
 from image import no_secrets_in_layers, the_build_sees_no_secrets, the_image
-from tools import CONFINED, IMAGE, NAME, UID, check, inspect, must, podman, until
+from tools import CONFINED, FAST, IMAGE, NAME, UID, check, inspect, must, podman, until
 
 VOLUME = "access-monitor-check-state"
 SECRETS = {name: f"sk-sim-FAKE-{secrets.token_hex(12)}" for name in ("openai", "other")}
@@ -64,15 +64,6 @@ watch = ["gpt-image-2"]
 [[channels]]
 name = "ops"
 url = "file:/run/secrets/ops"
-[cadence]
-eager = "500ms"
-settling = "1s"
-listing = "1s"
-image_gap = "1ms"
-[confirmation]
-confirmation_span = "1s"
-[delivery]
-group_within = "50ms"
 """
 
 
@@ -335,7 +326,7 @@ def main() -> int:
 
             (folder / "etc").mkdir()
             (folder / "etc" / "access-monitor.toml").write_text(
-                SETTINGS.format(base_url=base_url) + page.SETTINGS
+                SETTINGS.format(base_url=base_url) + FAST + page.SETTINGS
             )
             (folder / "secrets").mkdir()
             page.write_secret(folder / "web-secrets")

@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tools import CONFINED, IMAGE, UID, check, must, podman, until
+from tools import CONFINED, FAST, IMAGE, UID, check, must, podman, until
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "support"))
 from postgres_server import PostgresServer
@@ -35,16 +35,7 @@ contract = "direct"
 [[channels]]
 name = "ops"
 url = "file:/run/secrets/ops"
-[cadence]
-eager = "500ms"
-settling = "1s"
-listing = "1s"
-image_gap = "1ms"
-[confirmation]
-confirmation_span = "1s"
-[delivery]
-group_within = "50ms"
-[web]
+{fast}[web]
 listen = "127.0.0.1:{port}"
 """
 KEY = """
@@ -67,7 +58,9 @@ def scenario(*, opened: bool) -> str:
 
 def write(folder: Path, base_url: str, secrets: dict[str, str]) -> None:
     (folder / "fleet-etc").mkdir()
-    text = SETTINGS.format(base_url=base_url, port=PORT) + "".join(KEY.format(key=k) for k in KEYS)
+    text = SETTINGS.format(base_url=base_url, fast=FAST, port=PORT) + "".join(
+        KEY.format(key=k) for k in KEYS
+    )
     (folder / "fleet-etc" / "access-monitor.toml").write_text(text)
     for name, own in (("fleet-secrets", secrets), ("fleet-web-secrets", {"database"})):
         (folder / name).mkdir()

@@ -37,6 +37,20 @@ class Checks:
 check = Checks()
 
 
+#: Of the settings: what takes minutes takes a second.
+FAST = """
+[cadence]
+eager = "500ms"
+settling = "1s"
+listing = "1s"
+image_gap = "1ms"
+[confirmation]
+confirmation_span = "1s"
+[delivery]
+group_within = "50ms"
+"""
+
+
 def podman(*words: object, patience: float = 120) -> subprocess.CompletedProcess[str]:
     # podman would ask systemd to call the HEALTHCHECK; here it is called by this script
     return subprocess.run(

@@ -1,0 +1,64 @@
+"""What a fleet has booked and held in a month: one row, which all its workers go by.
+
+Each change of it is made in turn: see `Transaction.in_turn`.
+"""
+
+from datetime import date
+
+from sqlalchemy import Connection, select, text
+
+from monitor.access.holds import Posting
+from monitor.store import tables
+from monitor.store.errors import OverMonthError
+
+_MONTH = text("SELECT committed_usd FROM months WHERE month = :month")
+_SUM_UP = text("""
+    INSERT INTO months (month, committed_usd)
+    SELECT :month, coalesce(sum(usd), 0) FROM (
+        SELECT day, settled_usd AS usd FROM spend UNION ALL SELECT day, usd FROM holds
+    ) taken WHERE CAST(date_trunc('month', day) AS date) = :month
+    ON CONFLICT DO NOTHING
+""")
+# what rounding adds is nothing
+_ADD_TO_MONTH = text("""
+    UPDATE months SET committed_usd = committed_usd + :usd
+    WHERE month = :month AND committed_usd + :usd <= :most + 1e-9
+    RETURNING committed_usd
+""")
+
+_holds = tables.holds.c
+
+
+def committed(connection: Connection, month: date) -> float | None:
+    """What is booked and held in a month, by its first day; None until it was summed up."""
+    found: float | None = connection.execute(_MONTH, {"month": month}).scalar_one_or_none()
+    return found
+
+
+def sum_up(connection: Connection, month: date) -> float:
+    """The same, summed up if it was not: by a transaction whose turn it is."""
+    connection.execute(_SUM_UP, {"month": month})
+    return committed(connection, month) or 0.0
+
+
+def add(connection: Connection, posting: Posting, most: float) -> None:
+    """Add a posting that is about to be written, by a transaction whose turn it is.
+
+    Raises OverMonthError when a month has no room for what is to be held; `most` is its budget.
+    """
+    changes: dict[date, float] = {}
+    freed = connection.execute(select(_holds.day, _holds.usd).where(_holds.id.in_(posting.freed)))
+    for day, usd in (
+        *((hold.day, hold.usd) for hold in posting.held),
+        *((spend.day, spend.usd) for spend in posting.spends),
+        *((day, -usd) for day, usd in freed),
+    ):
+        month = day.replace(day=1)
+        changes[month] = changes.get(month, 0.0) + usd
+    for month, usd in changes.items():
+        if committed(connection, month) is None:
+            sum_up(connection, month)
+        bounded = posting.held and not posting.over and usd > 0
+        values = {"month": month, "usd": usd, "most": most if bounded else float("inf")}
+        if connection.execute(_ADD_TO_MONTH, values).one_or_none() is None:
+            raise OverMonthError("other workers have taken what was left of the month's budget")
