@@ -120,9 +120,9 @@ class InboxReader:
         among: Container[str] | None = None,
         shards: Collection[int] = (),
     ) -> None:
-        """Apply a declaration about an organization or a key, to all targets or `among` these names.
+        """Apply a declaration about an organization or a key, and note that it is taken.
 
-        Those are the targets of these `shards`.
+        A worker applies it `among` the targets of some `shards`, by name, and notes it of those.
         """
         now, changes = self.clock.now(), []
         declared = Declared(declaration.kind, declaration.at)

@@ -66,7 +66,8 @@ class Payments:
         self._told: set[str] = set()
         #: holds of commands, each with the loop time by which the command should have ended
         self._lent: list[tuple[float, Reservation]] = []
-        self._shared = False
+        if self.recorder.fleet:
+            self._ledger.first_id = self.recorder.fleet.first_hold
 
     def use(self, settings: Settings) -> None:
         """Use these figures from now on. A changed budget is told again when it is used up."""
@@ -86,11 +87,6 @@ class Payments:
         self._ledger.load(settled, await self.recorder.holds())
         told = await self.recorder.facts_since(EventKind.BUDGET, first)
         self._told = {str(facts.get("budget_scope")) for facts in told}
-
-    def share(self, first_hold: int) -> None:
-        """Other workers have other keys of the same budget; new holds have numbers above `first_hold`."""
-        self._ledger.first_id = first_hold
-        self._shared = True
 
     async def take_over(self, keys: Collection[str], today: date) -> Callable[[], None]:
         """Read what is booked and held for keys that come from another worker.
@@ -327,7 +323,7 @@ class Payments:
         """Tell that too little is left of the `month` for all, or of the day for the key; each once."""
         key, ledger = watch.target.key, self._ledger
         scope = f"month {today:%Y-%m}" if month else f"key {key} on {today}"
-        if self._shared and scope not in self._told:
+        if self.recorder.fleet and scope not in self._told:
             told = await self.recorder.facts_since(EventKind.BUDGET, today.replace(day=1))
             self._told |= {str(facts.get("budget_scope")) for facts in told}
         if scope in self._told:

@@ -56,7 +56,7 @@ class NetworkState:
         return None
 
     def recovered(self) -> None:
-        """A route is reached again, as another way than by a probe has shown."""
+        """Begin anew: a route is reached, as something else than a probe has shown."""
         self._failures = dict.fromkeys(self._needed, 0)
         self.offline = False
 

@@ -99,11 +99,11 @@ class Worker(Monitor):
         return {"worker": self._name}
 
     async def _load_spending(self) -> None:
-        self._fleet.limit(self._whole.budget.per_month)
-        self._payments.share(self._fleet.first_hold)
-        self._pipeline.network_news = []
+        """Do nothing: what was spent with a key is read when its shard is taken."""
 
     async def _join(self) -> None:
+        self._fleet.limit(self._whole.budget.per_month)
+        self._pipeline.network_news = []
         await self._stand()
 
     def _reader_of_inbox(self, **parts: Any) -> InboxReader:
