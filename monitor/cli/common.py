@@ -249,7 +249,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def when_taken(daemon: "DaemonRow | None", now: datetime) -> str:
     """When the daemon takes what is in its inbox, in words."""
-    from monitor.store.liveness import trouble
+    from monitor.store.status_queries import trouble
 
     problem = trouble(daemon, now)
     if problem is None:
@@ -274,7 +274,7 @@ def handed(database: Database, item: int) -> dict[str, Any] | None:
     """
     from monitor.store import status_queries
     from monitor.store.inbox import reply_to
-    from monitor.store.liveness import trouble
+    from monitor.store.status_queries import trouble
 
     daemon = status_queries.daemon(database)
     until = time.monotonic() + (

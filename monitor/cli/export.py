@@ -74,7 +74,7 @@ def export(
     """
     from monitor.config.problems import suggestion
     from monitor.store import status_queries
-    from monitor.store.liveness import trouble
+    from monitor.store.status_queries import trouble
 
     settings, now = load_settings(config, reading=True), datetime.now(UTC)
     if states is None and output is ExportFormat.LITELLM:

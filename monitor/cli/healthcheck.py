@@ -62,7 +62,7 @@ def _daemon(config: Path | None, worker: str | None) -> tuple[str | None, str]:
     from monitor.config import SettingsError, find, named_database
     from monitor.store import status_queries
     from monitor.store.errors import StoreError
-    from monitor.store.liveness import trouble
+    from monitor.store.status_queries import trouble
 
     try:
         database = named_database(find(config, os.environ), os.environ)

@@ -164,7 +164,7 @@ def _routes(settings: "Settings", now: datetime, output: Format) -> None:
 
 
 def _daemon_line(daemon: "DaemonRow | None", now: datetime) -> str:
-    from monitor.store.liveness import trouble
+    from monitor.store.status_queries import trouble
 
     if daemon is None:
         return "daemon: has not run yet"

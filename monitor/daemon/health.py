@@ -1,6 +1,6 @@
 """Whether the daemon makes progress, as it judges itself: for the watchdog, the heartbeat and its notes.
 
-Pure. Other processes judge by what it noted; see `monitor/store/liveness.py`.
+Pure. Other processes judge by what it noted; see `monitor/store/status_queries.py`.
 """
 
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ from monitor.store.errors import (
     read_only,
     require,
 )
-from monitor.store.liveness import ACCEPTS, REFUSES
+from monitor.store.status_queries import ACCEPTS, REFUSES
 
 log = structlog.get_logger()
 

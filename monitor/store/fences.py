@@ -12,7 +12,7 @@ from sqlalchemy import Connection, inspect, text
 
 from monitor.access.databases import Server
 from monitor.store.errors import BUSY_TIMEOUT, LockedError
-from monitor.store.liveness import FRESH
+from monitor.store.status_queries import FRESH
 
 #: The number of the one daemon's fence; those of a fleet's workers are higher.
 ONE = 1

@@ -15,9 +15,9 @@ from monitor.access.wait_times import Opening, Samples
 from monitor.access.words import State
 from monitor.config.problems import suggestion
 from monitor.store import page_queries, queries
-from monitor.store.liveness import trouble
 from monitor.store.record_forms import as_json
 from monitor.store.records import NotificationState
+from monitor.store.status_queries import trouble
 from monitor.web import page_values as values
 from monitor.web import shapes
 from monitor.web.json_answers import answer, answer_with, text_of

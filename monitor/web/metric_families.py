@@ -20,8 +20,7 @@ from monitor import __version__
 from monitor.access.target import pool_name_of
 from monitor.access.words import State
 from monitor.config import Settings
-from monitor.store.liveness import trouble
-from monitor.store.metric_queries import Figures, TargetRow
+from monitor.store.status_queries import Figures, TargetRow, trouble
 from monitor.store.tally import Histogram, Tally
 
 _PREFIX = "access_monitor_"

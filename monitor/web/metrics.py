@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import web
 
-from monitor.store.metric_queries import figures
+from monitor.store.status_queries import figures
 from monitor.web.permissions import RefusedError
 from monitor.web.site import site_of
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from monitor import __version__
 from monitor.access.readable import ago, duration, milliseconds, printable, utc
 from monitor.store import page_queries
-from monitor.store.liveness import trouble
+from monitor.store.status_queries import trouble
 from monitor.web import page_values as values
 from monitor.web.permissions import RefusedError
 from monitor.web.requests import SAID

@@ -16,7 +16,7 @@ from time import monotonic
 
 import pytest
 
-from monitor.store.liveness import is_refusing
+from monitor.store.status_queries import is_refusing
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 

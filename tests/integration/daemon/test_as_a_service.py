@@ -12,8 +12,8 @@ from monitor.daemon import health, health_reporter
 from monitor.daemon.service import Monitor
 from monitor.daemon.service_manager import ServiceManager
 from monitor.store import page_queries, status_queries
-from monitor.store.liveness import trouble
 from monitor.store.record_forms import as_json
+from monitor.store.status_queries import trouble
 
 pytestmark = pytest.mark.anyio
 

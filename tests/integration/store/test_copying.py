@@ -10,9 +10,9 @@ from monitor.store import postgres, queries, status_queries
 from monitor.store.copying import copy_to
 from monitor.store.errors import DestinationError, LockedError, StoreError
 from monitor.store.inbox import submit
-from monitor.store.metric_queries import figures
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change
+from monitor.store.status_queries import figures
 from monitor.store.target_record import target_record
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from monitor.access.words import ProbeKind
-from monitor.store.metric_queries import figures
+from monitor.store.status_queries import figures
 
 pytestmark = pytest.mark.anyio
 

@@ -16,9 +16,9 @@ from monitor.store import database, queries, status_queries
 from monitor.store.database_files import FileLock
 from monitor.store.errors import LockedError, StoreError, UnavailableError
 from monitor.store.inbox import submit
-from monitor.store.liveness import is_refusing
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change, NotificationState
+from monitor.store.status_queries import is_refusing
 from monitor.store.target_record import target_record
 
 pytestmark = pytest.mark.anyio

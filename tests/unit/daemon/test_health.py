@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from monitor.daemon.health import NOTE_EVERY, Progress, stalled
-from monitor.store.liveness import FRESH, trouble
 from monitor.store.records import DaemonRow
+from monitor.store.status_queries import FRESH, trouble
 
 WELL = Progress(beat=1, written=14, probed=100, told=14, delivery_most=10)
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

@@ -12,9 +12,8 @@ from monitor.access.words import Code, Contract, State, Surface
 from monitor.config import Settings
 from monitor.config.pools import PoolFile
 from monitor.config.settings import Pool
-from monitor.store.metric_queries import Figures, TargetRow
 from monitor.store.records import DaemonRow
-from monitor.store.status_queries import Money
+from monitor.store.status_queries import Figures, Money, TargetRow
 from monitor.store.tally import COUNTED, Tally
 from monitor.web import metric_families
 from monitor.web.metric_families import FAMILIES, Reading, exposition
