@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from monitor.config import Settings
     from monitor.oneshot.checkup_plan import CheckupPlan
     from monitor.oneshot.evidence_bundle import ProjectRules
-    from monitor.store.target_record import TargetRecord
+    from monitor.store.target_queries import TargetRecord
 
 
 def diagnose(
@@ -190,7 +190,7 @@ def evidence(
     from monitor.config.references import resolved
     from monitor.oneshot.evidence_bundle import Asked, bundle
     from monitor.oneshot.evidence_text import markdown
-    from monitor.store.target_record import target_record
+    from monitor.store.target_queries import target_record
 
     settings = load_settings(config, reading=not admin)
     chosen = select_targets(settings, [target])

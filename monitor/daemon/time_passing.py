@@ -21,7 +21,7 @@ from monitor.oneshot.evidence_text import markdown
 from monitor.store.errors import StoreError
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change
-from monitor.store.target_record import target_record
+from monitor.store.target_queries import target_record
 
 log = structlog.get_logger()
 

@@ -19,7 +19,7 @@ from monitor.access.words import Code, Effect
 from monitor.catalog import Catalog, probe_request
 from monitor.config import Route
 from monitor.store.records import Run
-from monitor.store.target_record import TargetRecord
+from monitor.store.target_queries import TargetRecord
 
 #: Other possible owners of the problem, and the diagnoses that would show them.
 _OTHERS: tuple[tuple[str, str, tuple[Code, ...]], ...] = (

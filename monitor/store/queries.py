@@ -21,8 +21,7 @@ from monitor.access.wait_times import OngoingWait, Opening, waiting_of
 from monitor.access.words import Contract, ProbeKind, State
 from monitor.store import inbox
 from monitor.store.connections import Connection, Row, exists, glob, reading, stored
-from monitor.store.latencies import from_text, percentile
-from monitor.store.record_forms import value_of
+from monitor.store.record_forms import as_json, latencies_of, percentile, value_of
 from monitor.store.records import (
     AlertRow,
     AnswersOfOne,
@@ -65,6 +64,24 @@ def declared(database: Database) -> dict[str, Declaration]:
     return {one.subject: one for one in sorted(told, key=lambda one: one.at)}
 
 
+def request(database: Database, number: int) -> dict[str, Any] | None:
+    """What became of a request in the inbox, as JSON values; None when there is no such request."""
+    with reading(database) as connection:
+        row = connection.execute(
+            "SELECT id, kind, created_at, taken_at, reply FROM inbox WHERE id = ?", (number,)
+        ).fetchone()
+    if row is None:
+        return None
+    return {
+        "id": row["id"],
+        "kind": row["kind"],
+        "state": "taken" if row["taken_at"] else "waiting",
+        "created_at": as_json(row["created_at"]),
+        "taken_at": as_json(row["taken_at"]),
+        "reply": json.loads(row["reply"]) if row["reply"] else None,
+    }
+
+
 def history(
     database: Database,
     target: str | None = None,
@@ -104,6 +121,22 @@ def history(
             for event_id, rows in groupby(notifications, lambda row: row["event_id"])
         }
         return [HistoryRow(value_of(Event, row), told.get(row["id"], ())) for row in events]
+
+
+def last_event(database: Database) -> int:
+    """The id of the newest event, 0 without one."""
+    with reading(database) as connection:
+        (last,) = connection.execute("SELECT max(id) FROM events").fetchone()
+        return last or 0
+
+
+def events_after(database: Database, last: int, limit: int) -> list[Event]:
+    """The first `limit` events with higher ids, in the order in which they were recorded."""
+    with reading(database) as connection:
+        rows = connection.execute(
+            "SELECT * FROM events WHERE id > ? ORDER BY id LIMIT ?", (last, limit)
+        )
+        return [value_of(Event, row) for row in rows]
 
 
 def names(database: Database) -> list[str]:
@@ -321,7 +354,7 @@ class _Compared:
     def add(self, row: Row) -> None:
         diagnosis = row["diagnosis"]
         self.answers[diagnosis] += row["answers"]
-        for bucket, count in from_text(row["latencies"]).items():
+        for bucket, count in latencies_of(row["latencies"]).items():
             self.latencies[diagnosis][bucket] += count * row["runs"]
             if row["answered"]:
                 self.answered[bucket] += count * row["runs"]

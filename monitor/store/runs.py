@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite takes it, 
 
 from monitor.access.words import Code, Gate, ProbeKind
 from monitor.store import tables
-from monitor.store.latencies import Counts, from_text
+from monitor.store.record_forms import Counts, latencies_of
 from monitor.store.records import AnswerRecord
 
 #: Request ids kept per run: enough for a support ticket.
@@ -100,7 +100,7 @@ def last_run(connection: Connection, run_key: RunKey) -> OpenRun | None:
         return None
     key = (row.route, row.diagnosis, row.status, row.gate, row.message)
     request_ids = tuple((id_, at) for id_, at in json.loads(row.request_ids))
-    return OpenRun(row.id, key, row.last_at, request_ids, from_text(row.latencies))
+    return OpenRun(row.id, key, row.last_at, request_ids, latencies_of(row.latencies))
 
 
 def first_answer(run_key: RunKey, key: RunContents, answer: AnswerRecord) -> dict[str, Any]:

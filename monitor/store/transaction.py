@@ -36,7 +36,7 @@ from monitor.access.memory import TargetState, to_json
 from monitor.access.silences import Silence, silenced_by
 from monitor.store import months, tables
 from monitor.store.errors import StoreError, TakenError
-from monitor.store.latencies import added, to_text
+from monitor.store.record_forms import with_latency
 from monitor.store.records import (
     AnswerRecord,
     Change,
@@ -305,12 +305,12 @@ class Transaction:
         if answer.request_id:
             request = (self.hide(answer.request_id), answer.at.isoformat(timespec="milliseconds"))
             request_ids = (*request_ids, request)[-REQUEST_IDS:]
-        latencies = added(run.latencies if run else {}, answer.latency_ms)
+        latencies = with_latency(run.latencies if run else {}, answer.latency_ms)
         row = {
             "last_at": answer.at,
             "request_ids": json.dumps(request_ids),
             "headers": json.dumps(self.hide(dict(answer.headers))),
-            "latencies": to_text(latencies),
+            "latencies": json.dumps(latencies),
         }
         if run:
             row_id = run.id

@@ -14,7 +14,7 @@ from monitor.access.readable import utc
 from monitor.access.wait_times import Opening, Samples
 from monitor.access.words import State
 from monitor.config.problems import suggestion
-from monitor.store import page_queries, queries
+from monitor.store import queries
 from monitor.store.record_forms import as_json
 from monitor.store.records import NotificationState
 from monitor.store.status_queries import trouble
@@ -180,7 +180,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 async def request_of(request: web.Request) -> web.Response:
     """What became of something that was handed to the daemon."""
     number = values.whole(request.match_info["id"])
-    found = await site_of(request).reader.ask(page_queries.request, number)
+    found = await site_of(request).reader.ask(queries.request, number)
     if found is None:
         raise RefusedError(404, "there is no such request")
     return answer(request, found)

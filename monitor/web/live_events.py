@@ -13,7 +13,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from monitor.access.events import Event
 from monitor.store.errors import StoreError
-from monitor.store.page_queries import events_after, last_event
+from monitor.store.queries import events_after, last_event
 from monitor.store.record_forms import event_as_json
 from monitor.web.page_values import whole
 from monitor.web.permissions import RefusedError

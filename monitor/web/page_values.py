@@ -22,8 +22,8 @@ from monitor.access.wait_times import (
     share_by,
 )
 from monitor.access.words import Contract, State
-from monitor.store.page_queries import Timelines, Transition
 from monitor.store.records import TargetStatus
+from monitor.store.target_queries import Timelines, Transition
 from monitor.web.drawings import GAPS, Axis, Mark, Span, curve, gaps_drawn, timeline
 from monitor.web.snapshots import Snapshot, TargetGroup
 

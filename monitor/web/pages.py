@@ -17,9 +17,9 @@ from monitor.access.diagnosis.advice import advise
 from monitor.access.readable import next_probe_text
 from monitor.access.words import DeclarationKind, State
 from monitor.oneshot.evidence_text import markdown
-from monitor.store import page_queries, queries
+from monitor.store import queries, target_queries
 from monitor.store.records import NotificationState, RouteOfModel, TargetStatus
-from monitor.store.target_record import TargetRecord, target_record
+from monitor.store.target_queries import TargetRecord, target_record
 from monitor.web import page_values as values
 from monitor.web.api import COMPARED, DESCRIBED
 from monitor.web.page_values import Chosen
@@ -110,7 +110,7 @@ async def overview(request: web.Request) -> web.Response:
     shown = found[(number - 1) * values.PAGE : number * values.PAGE]
     names = [one.target for _, one in shown]
     lines = await site.reader.ask(
-        page_queries.timelines, names, snapshot.at - values.RANGES[chosen.range]
+        target_queries.timelines, names, snapshot.at - values.RANGES[chosen.range]
     )
     axis = values.axis_of(chosen, lines.began, snapshot.at)
     silenced = values.Silenced(snapshot.status.silences)
@@ -168,7 +168,7 @@ async def _of_target(
 ) -> dict[str, Any]:
     reader = site_of(request).reader
     since = snapshot.at - values.RANGES[chosen.range]
-    lines = await reader.ask(page_queries.timelines, [status.target], since)
+    lines = await reader.ask(target_queries.timelines, [status.target], since)
     axis = values.axis_of(chosen, lines.began, snapshot.at)
     record: TargetRecord = await reader.ask(target_record, status.target, for_support=False)
     compared = await reader.lately(_compared, status.model, str(status.surface))

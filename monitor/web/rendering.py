@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from monitor import __version__
 from monitor.access.readable import ago, duration, milliseconds, printable, utc
-from monitor.store import page_queries
+from monitor.store import queries
 from monitor.store.status_queries import trouble
 from monitor.web import page_values as values
 from monitor.web.permissions import RefusedError
@@ -135,7 +135,7 @@ async def static(request: web.Request) -> web.Response:
 async def _said(request: web.Request) -> str:
     """What became of the request that the address names."""
     number = values.whole(request.query.get(SAID, ""))
-    found = await site_of(request).reader.ask(page_queries.request, number) if number else None
+    found = await site_of(request).reader.ask(queries.request, number) if number else None
     if found is None:
         return ""
     if found["state"] == "waiting":

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from monitor.access.databases import Database
 from monitor.access.target import pool_name_of
 from monitor.access.words import State
-from monitor.store import page_queries, status_queries
+from monitor.store import status_queries, target_queries
 from monitor.store.records import Status, TargetStatus
 
 #: Queries at a time; others wait for their turn.
@@ -176,7 +176,7 @@ def _lights(database: Database, status: Status) -> Mapping[str, datetime]:
     if not opening:
         return {}
     since = min(one.since for one in opening)
-    return page_queries.first_lights(database, [one.target for one in opening], since)
+    return target_queries.first_lights(database, [one.target for one in opening], since)
 
 
 def _take_error(reading: asyncio.Task[None]) -> None:

@@ -8,7 +8,7 @@ from monitor.config import Settings
 from monitor.oneshot.evidence_bundle import Asked, bundle
 from monitor.store.record_forms import as_json
 from monitor.store.records import TargetStatus
-from monitor.store.target_record import target_record
+from monitor.store.target_queries import target_record
 from monitor.web.permissions import RefusedError
 from monitor.web.site import Site
 

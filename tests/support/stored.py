@@ -6,7 +6,7 @@ from monitor.access.databases import Database, Server
 from monitor.access.words import ProbeKind
 from monitor.store.connections import reading
 from monitor.store.records import Run
-from monitor.store.target_record import run_of
+from monitor.store.target_queries import run_of
 
 
 def named(place: Database) -> str:

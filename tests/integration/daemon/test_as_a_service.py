@@ -11,7 +11,7 @@ from quick_time import FACTOR, PATIENCE
 from monitor.daemon import health, health_reporter
 from monitor.daemon.service import Monitor
 from monitor.daemon.service_manager import ServiceManager
-from monitor.store import page_queries, status_queries
+from monitor.store import status_queries, target_queries
 from monitor.store.record_forms import as_json
 from monitor.store.status_queries import trouble
 
@@ -150,7 +150,7 @@ async def test_a_start_says_since_when_no_daemon_had_lived(bench, key, simulated
         as_json(stopped),
         as_json(killed),
     ]
-    gaps = page_queries.timelines(path, ["acme/gpt-image-2:images"], starts[0].at).gaps
+    gaps = target_queries.timelines(path, ["acme/gpt-image-2:images"], starts[0].at).gaps
     assert [end for _, end in gaps] == [starts[1].at, starts[2].at]
     assert all(start <= end for start, end in gaps)
 

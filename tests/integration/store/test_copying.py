@@ -13,7 +13,7 @@ from monitor.store.inbox import submit
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change
 from monitor.store.status_queries import figures
-from monitor.store.target_record import target_record
+from monitor.store.target_queries import target_record
 
 pytestmark = pytest.mark.anyio
 

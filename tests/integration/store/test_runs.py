@@ -1,5 +1,6 @@
 """A run of equal answers is one row, and keeps their latencies."""
 
+import json
 import random
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ from stored import runs_of
 
 from monitor.access.words import Code, Contract, ProbeKind
 from monitor.store.errors import StoreError
-from monitor.store.latencies import added, from_text, percentile, to_text
+from monitor.store.record_forms import latencies_of, percentile, with_latency
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change
 
@@ -96,16 +97,16 @@ def test_percentiles_are_within_5_percent_and_the_text_stays_small():
     values = sorted(random_ms.lognormvariate(5, 1.0) for _ in range(20_000))
     counts = {}
     for ms in values:
-        counts = added(counts, ms)
+        counts = with_latency(counts, ms)
     for share in (0.05, 0.5, 0.95, 0.99):
         assert percentile(counts, share) == pytest.approx(values[int(share * 20_000)], rel=0.055)
-    assert from_text(to_text(counts)) == counts
-    assert len(to_text(counts)) < 1500
+    assert latencies_of(json.dumps(counts)) == counts
+    assert len(json.dumps(counts)) < 1500
 
 
 @pytest.mark.parametrize("ms", [0.0, 0.4, 1.0, -3.0, 1e9, float("inf")])
 def test_a_latency_out_of_range_is_counted_at_the_end(ms):
-    assert sum(added({}, ms).values()) == 1
+    assert sum(with_latency({}, ms).values()) == 1
 
 
 def test_no_latency_has_no_percentile():

@@ -19,7 +19,7 @@ from monitor.store.inbox import submit
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change, NotificationState
 from monitor.store.status_queries import is_refusing
-from monitor.store.target_record import target_record
+from monitor.store.target_queries import target_record
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from monitor.access.target import Capability
 from monitor.access.words import Code, Contract, DeclarationKind, ProbeKind, State, Surface
 from monitor.store.errors import StoreError
 from monitor.store.records import Change
-from monitor.store.target_record import target_record
+from monitor.store.target_queries import target_record
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from monitor.access.target import Capability
 from monitor.access.words import Code, Contract, EventKind, Reason, State, Surface
 from monitor.config import Pool
 from monitor.config.pools import PoolFile
-from monitor.store import page_queries
+from monitor.store import target_queries
 from monitor.store.record_forms import as_json
 from monitor.store.records import Change
 from monitor.web import snapshots
@@ -257,14 +257,14 @@ async def test_a_form_that_cannot_be_read_is_said(world, tokens, kind, body):
 async def test_who_asks_for_a_page_meanwhile_gets_the_one_that_is_being_made(world, monkeypatch):
     """Else sixteen browsers would have one page made sixteen times at once."""
     await world.watch(world.target())
-    made, go_on, read = [], threading.Event(), page_queries.timelines
+    made, go_on, read = [], threading.Event(), target_queries.timelines
 
     def held_back(*asked):
         made.append(asked)
         go_on.wait(30)
         return read(*asked)
 
-    monkeypatch.setattr(page_queries, "timelines", held_back)
+    monkeypatch.setattr(target_queries, "timelines", held_back)
     monkeypatch.setattr(snapshots, "_FRESH", 600.0)  # one reading of the targets
     client = await world.browse()
     asked = [asyncio.create_task(client.get("/")) for _ in range(8)]

@@ -23,7 +23,7 @@ from monitor.config import Route
 from monitor.oneshot.evidence_bundle import Asked, ProjectRules, bundle
 from monitor.oneshot.evidence_text import markdown
 from monitor.store.records import Declaration, Run, TargetStatus
-from monitor.store.target_record import Granted, TargetRecord
+from monitor.store.target_queries import Granted, TargetRecord
 
 DECLARED = datetime(2026, 11, 20, 14, 5, tzinfo=UTC)
 NOW = DECLARED + timedelta(hours=1)

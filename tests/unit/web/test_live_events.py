@@ -9,7 +9,7 @@ import pytest
 
 from monitor.access.events import Event
 from monitor.access.words import EventKind, Reason
-from monitor.store.page_queries import events_after, last_event
+from monitor.store.queries import events_after, last_event
 from monitor.web import live_events
 from monitor.web.live_events import LiveEvents
 

@@ -1,26 +1,156 @@
-"""Everything that is known of one target, as its page shows it and support may ask for it."""
+"""What is known of single targets: for their pages and timelines, and for support.
+
+The queries are as those of `queries`: read-only, of one moment, and bounded.
+"""
 
 import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from monitor.access.databases import Database
 from monitor.access.memory import TargetState, from_json
-from monitor.access.words import Code, ProbeKind
+from monitor.access.words import Code, EventKind, ProbeKind, State
 from monitor.store.connections import Connection, Row, reading, stored
 from monitor.store.errors import StoreError
-from monitor.store.latencies import from_text, percentile
-from monitor.store.record_forms import value_of
+from monitor.store.record_forms import latencies_of, percentile, value_of
 from monitor.store.records import Declaration, Run, TargetStatus
+
+#: Transitions of one target that a timeline is made of, the newest.
+_TRANSITIONS = 1000
+#: Starts and stops of the daemon in a timeline, the newest.
+_LIVES = 500
+#: Declarations in a timeline, the newest.
+_DECLARED = 1000
+
+#: Looking a word up takes a fifth of the time of calling the enumeration; a page has thousands.
+_STATES = {str(state): state for state in State}
+
+_NEWEST = """
+    SELECT at, before, after FROM events
+    WHERE target = :target AND after IS NOT NULL AND at {} :since ORDER BY at DESC, id DESC LIMIT :limit
+"""
+_SINCE, _LAST_BEFORE = _NEWEST.format(">="), _NEWEST.format("<")
 
 #: Most runs, and most other targets, in a record.
 _RUNS = 40
 _BESIDE = 20
 
 _OF_TARGET = "target_id = :id AND route = :route"
-_SINCE = f"{_OF_TARGET} AND kind = '{ProbeKind.FULL}' AND last_at >= :since"
+_IN_STATE = f"{_OF_TARGET} AND kind = '{ProbeKind.FULL}' AND last_at >= :since"
 _ACCEPTED = f"kind = '{ProbeKind.LISTING}' AND diagnosis IS NULL"
 _GRANTED = f"kind = '{ProbeKind.FULL}' AND diagnosis = '{Code.ACCESS_GRANTED}'"
+
+
+class Transition(NamedTuple):
+    """A target's state from `at` on (UTC), and the one before it."""
+
+    at: datetime
+    before: State | None
+    after: State
+
+
+@dataclass(frozen=True, slots=True)
+class Timelines:
+    """What the timelines of some targets are made of, since a time.
+
+    `changes`: of each target the transitions, oldest first, and the last one before that time.
+    `gaps`: the stretches of time between daemons. `declared`: their declarations by subject, oldest first.
+    """
+
+    changes: Mapping[str, Sequence[Transition]]
+    gaps: Sequence[tuple[datetime, datetime]]
+    declared: Mapping[str, Sequence[Declaration]]
+    #: when the first event was recorded, None before it: nothing is known of the time before
+    began: datetime | None
+
+
+def timelines(database: Database, targets: Sequence[str], since: datetime) -> Timelines:
+    """What the timelines of these targets are made of, since a time (UTC)."""
+    with reading(database) as connection:
+        first = connection.execute("SELECT at FROM events ORDER BY id LIMIT 1").fetchone()
+        return Timelines(
+            {target: _transitions(connection, target, since) for target in targets},
+            _gaps(connection, since),
+            _declarations(connection, targets, since),
+            first["at"] if first else None,
+        )
+
+
+def _transitions(connection: Connection, target: str, since: datetime) -> list[Transition]:
+    values = {"target": target, "since": stored(since)}
+    rows = connection.execute(_SINCE, {**values, "limit": _TRANSITIONS}).fetchall()
+    complete = len(rows) < _TRANSITIONS
+    if complete:
+        rows += connection.execute(_LAST_BEFORE, {**values, "limit": 1})
+    found = [
+        Transition(at, _STATES[before] if before else None, _STATES[after])
+        for at, before, after in reversed(rows)
+    ]
+    if not complete:  # the state of the time before the first one is not known: it has others there
+        found[0] = found[0]._replace(before=None)
+    return found
+
+
+def _gaps(connection: Connection, since: datetime) -> list[tuple[datetime, datetime]]:
+    """Each start says since when no daemon had lived."""
+    rows = connection.execute(
+        # such events have no target: the index of targets and times finds them
+        """
+        SELECT at, facts FROM events WHERE target IS NULL AND kind = ? AND at >= ?
+        ORDER BY at DESC LIMIT ?
+        """,
+        (EventKind.STARTED, stored(since), _LIVES),
+    )
+    found = []
+    for at, facts in reversed(rows.fetchall()):
+        text = json.loads(facts).get("down_since")
+        if isinstance(text, str):
+            found.append((datetime.fromisoformat(text), at))
+    return found
+
+
+def _declarations(
+    connection: Connection, targets: Sequence[str], since: datetime
+) -> dict[str, list[Declaration]]:
+    rows = connection.execute(
+        f"""
+        WITH shown AS (
+            SELECT key, organization FROM targets WHERE name IN ({_any(targets)})
+        )
+        SELECT * FROM declarations
+        WHERE subject IN (SELECT key FROM shown UNION SELECT organization FROM shown) AND at >= ?
+        ORDER BY at DESC, id DESC LIMIT ?
+        """,
+        (*targets, stored(since), _DECLARED),
+    )
+    found = defaultdict[str, list[Declaration]](list)
+    for row in reversed(rows.fetchall()):
+        found[row["subject"]].append(value_of(Declaration, row))
+    return found
+
+
+def _any(values: Sequence[str]) -> str:
+    """Placeholders for these values in a list, which may have none."""
+    return ", ".join("?" * len(values)) or "NULL"
+
+
+def first_lights(
+    database: Database, targets: Sequence[str], since: datetime
+) -> dict[str, datetime]:
+    """When the first light of each of these targets was seen, if since that time."""
+    with reading(database) as connection:
+        rows = connection.execute(
+            f"""
+            SELECT target, max(at) AS "at [datetime]" FROM events
+            WHERE target IN ({_any(targets)}) AND at >= ? AND kind = ?
+            GROUP BY target
+            """,
+            (*targets, stored(since), EventKind.FIRST_LIGHT),
+        )
+        return dict(rows.fetchall())
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +201,7 @@ def target_record(database: Database, target: str, *, for_support: bool = True) 
         values = {"id": row["id"], "route": row["route"], "since": stored(start), "limit": _RUNS}
         runs = connection.execute(
             f"""
-            SELECT *, count(*) OVER () AS of_all FROM runs WHERE {_SINCE}
+            SELECT *, count(*) OVER () AS of_all FROM runs WHERE {_IN_STATE}
             ORDER BY id DESC LIMIT :limit
             """,
             values,
@@ -96,7 +226,7 @@ def target_record(database: Database, target: str, *, for_support: bool = True) 
 def run_of(row: Row, target: str) -> Run:
     """The run of a row of `runs`, of the target with this name."""
     requests = json.loads(row["request_ids"])
-    counts = from_text(row["latencies"])
+    counts = latencies_of(row["latencies"])
     least, most = row["latency_min_ms"], row["latency_max_ms"]
     median, late = percentile(counts, 0.5) or 0.0, percentile(counts, 0.95) or 0.0
     return value_of(
