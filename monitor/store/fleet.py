@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select, text, update
 
 from monitor.access.databases import Server
 from monitor.access.shards import SHARDS, balance
-from monitor.store import fences, months, tables, targets
+from monitor.store import fences, shared_rows, tables, targets
 from monitor.store.errors import GoneError
 from monitor.store.outbox import release_leases
 from monitor.store.ownership import ServerOwnership
@@ -262,9 +262,9 @@ class Fleet:
             shards |= taken
             self._ownership.change(shards)
             release_leases(connection, list(taken))
-        committed = months.committed(connection, month)
+        committed = shared_rows.committed(connection, month)
         if committed is None:
-            committed = months.sum_up(work.in_turn(), month)
+            committed = shared_rows.sum_up_month(work.in_turn(), month)
         return Standing(
             shards={row.id: row.declared for row in rows if row.id in shards},
             workers=max(len(willing), 1),

@@ -34,7 +34,7 @@ from monitor.access.events import Event, Notification, Recorded
 from monitor.access.holds import Posting
 from monitor.access.memory import TargetState, to_json
 from monitor.access.silences import Silence, silenced_by
-from monitor.store import months, tables
+from monitor.store import tables
 from monitor.store.errors import StoreError, TakenError
 from monitor.store.record_forms import with_latency
 from monitor.store.records import (
@@ -52,7 +52,7 @@ from monitor.store.runs import (
     further_answer,
     last_run,
 )
-from monitor.store.silence_rows import hid_anything, not_ended
+from monitor.store.shared_rows import add_to_month, hid_anything, not_ended
 
 _targets = tables.targets.c
 _UPDATE_TARGET = (
@@ -239,7 +239,7 @@ class Transaction:
         Raises OverMonthError when a fleet's other workers have taken what was left of the month.
         """
         if posting and self._fleet is not None:
-            months.add(self.in_turn(), posting, self._fleet.per_month)
+            add_to_month(self.in_turn(), posting, self._fleet.per_month)
         for spend in posting.spends:
             row = {
                 "key": spend.key,

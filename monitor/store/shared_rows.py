@@ -1,6 +1,6 @@
-"""What a fleet has booked and held in a month: one row, which all its workers go by.
+"""What all workers of a fleet go by: the silences, and what a month has booked and held, which is one row.
 
-Each change of it is made in turn: see `Transaction.in_turn`.
+Each change of them is made in turn: see `Transaction.in_turn`.
 """
 
 from datetime import date
@@ -8,8 +8,10 @@ from datetime import date
 from sqlalchemy import Connection, select, text
 
 from monitor.access.holds import Posting
+from monitor.access.silences import Silence
 from monitor.store import tables
 from monitor.store.errors import OverMonthError
+from monitor.store.record_forms import value_of
 
 _MONTH = text("SELECT committed_usd FROM months WHERE month = :month")
 _SUM_UP = text("""
@@ -27,6 +29,20 @@ _ADD_TO_MONTH = text("""
 """)
 
 _holds = tables.holds.c
+_silences = tables.silences.c
+_notifications = tables.notifications.c
+
+
+def not_ended(connection: Connection) -> tuple[Silence, ...]:
+    """The silences whose end was not told yet, oldest first."""
+    query = select(tables.silences).where(_silences.ended_at.is_(None)).order_by(_silences.id)
+    return tuple(value_of(Silence, row) for row in connection.execute(query).mappings())
+
+
+def hid_anything(connection: Connection) -> bool:
+    """Whether a silence ever hid something."""
+    query = select(_notifications.id).where(_notifications.silence_id.is_not(None)).limit(1)
+    return connection.execute(query).first() is not None
 
 
 def committed(connection: Connection, month: date) -> float | None:
@@ -35,13 +51,13 @@ def committed(connection: Connection, month: date) -> float | None:
     return found
 
 
-def sum_up(connection: Connection, month: date) -> float:
-    """The same, summed up if it was not: by a transaction whose turn it is."""
+def sum_up_month(connection: Connection, month: date) -> float:
+    """The same as `committed`, summed up if it was not: by a transaction whose turn it is."""
     connection.execute(_SUM_UP, {"month": month})
     return committed(connection, month) or 0.0
 
 
-def add(connection: Connection, posting: Posting, most: float) -> None:
+def add_to_month(connection: Connection, posting: Posting, most: float) -> None:
     """Add a posting that is about to be written, by a transaction whose turn it is.
 
     Raises OverMonthError when a month has no room for what is to be held; `most` is its budget.
@@ -57,7 +73,7 @@ def add(connection: Connection, posting: Posting, most: float) -> None:
         changes[month] = changes.get(month, 0.0) + usd
     for month, usd in changes.items():
         if committed(connection, month) is None:
-            sum_up(connection, month)
+            sum_up_month(connection, month)
         bounded = posting.held and not posting.over and usd > 0
         values = {"month": month, "usd": usd, "most": most if bounded else float("inf")}
         if connection.execute(_ADD_TO_MONTH, values).one_or_none() is None:
