@@ -3,6 +3,10 @@
 from datetime import UTC, datetime
 
 
+class ReadableError(Exception):
+    """An error whose text is for people: it ends a command as a sentence, without a traceback."""
+
+
 def printable(text: str) -> str:
     """The text without control characters: nothing moves a cursor or changes the direction of text."""
     if text.isprintable():

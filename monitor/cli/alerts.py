@@ -16,7 +16,6 @@ from monitor.cli.common import (
     fail,
     load_settings,
     note,
-    plain_errors,
     print_json,
     print_table,
     when_taken,
@@ -65,12 +64,9 @@ def list_(
     if state is not None and state not in set(NotificationState):
         fail(f"--state {state!r} is none of {', '.join(NotificationState)}")
     settings = load_settings(config, reading=True)
-    with plain_errors():
-        wanted = NotificationState(state) if state else None
-        most = sys.maxsize if whole else limit
-        found, older = queries.alerts_and_older(
-            settings.database, wanted, limit=most, before=before
-        )
+    wanted = NotificationState(state) if state else None
+    most = sys.maxsize if whole else limit
+    found, older = queries.alerts_and_older(settings.database, wanted, limit=most, before=before)
     if older:
         note(
             f"{older:,} older not listed: --before {found[0].id} has the next of them, --all has all"
@@ -164,16 +160,15 @@ def retry(ids: _IdsArgument = None, config: ConfigOption = None) -> None:
     from monitor.store.inbox import RETRY, submit
 
     settings = load_settings(config, reading=True)
-    with plain_errors():
-        dead = queries.dead_alerts(settings.database)
-        unknown = sorted(set(ids or []) - dead)
-        if unknown:
-            fail(f"not dead: {', '.join(map(str, unknown))}; see: access-monitor alerts list")
-        if not dead:
-            print("nothing is dead")
-            return
-        payload = {**({"ids": ids} if ids else {}), "by": who()}
-        submit(settings.database, RETRY, payload, datetime.now(UTC))
-        daemon = status_queries.daemon(settings.database)
+    dead = queries.dead_alerts(settings.database)
+    unknown = sorted(set(ids or []) - dead)
+    if unknown:
+        fail(f"not dead: {', '.join(map(str, unknown))}; see: access-monitor alerts list")
+    if not dead:
+        print("nothing is dead")
+        return
+    payload = {**({"ids": ids} if ids else {}), "by": who()}
+    submit(settings.database, RETRY, payload, datetime.now(UTC))
+    daemon = status_queries.daemon(settings.database)
     count = len(ids) if ids else len(dead)
     print(f"{count} handed to the daemon, {when_taken(daemon, datetime.now(UTC))}")

@@ -23,7 +23,6 @@ from monitor.cli.common import (
     fail,
     load_settings,
     note,
-    plain_errors,
     print_json,
     print_table,
     select_targets,
@@ -269,7 +268,7 @@ def wait(
         prices.setdefault(target.key, []).append(worst_case(settings, target)[0])
     # one more of the most expensive probe: one may be lost
     wanted = {key: sum(its) * times + max(its) for key, its in prices.items()}
-    with tempfile.TemporaryDirectory(prefix="access-monitor-") as folder, plain_errors():
+    with tempfile.TemporaryDirectory(prefix="access-monitor-") as folder:
         alone = _only(settings, targets, Path(folder) / "wait.db")
 
         def costs(holds: "Sequence[Reservation]") -> "list[Cost]":

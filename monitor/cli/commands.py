@@ -1,10 +1,12 @@
 """The commands by their names."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from monitor import __version__
+from monitor.access.readable import ReadableError
 from monitor.cli import (
     alerts,
     checking,
@@ -20,8 +22,24 @@ from monitor.cli import (
     status,
     web,
 )
+from monitor.cli.common import Exit, fail
+
+
+class _Commands(TyperGroup):
+    """Ends a command with a sentence, not a traceback, where settings or database cannot be used."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ReadableError as error:
+            from monitor.store.errors import DestinationError, StoreError
+
+            broken = isinstance(error, StoreError) and not isinstance(error, DestinationError)
+            fail(str(error), Exit.FAILED if broken else Exit.USAGE)
+
 
 app = typer.Typer(
+    cls=_Commands,
     name="access-monitor",
     help="Watches when an API key may use a gated model, and tells you the minute it may.",
     no_args_is_help=True,

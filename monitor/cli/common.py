@@ -8,7 +8,6 @@ import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from functools import partial
@@ -77,29 +76,14 @@ def note(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-@contextmanager
-def plain_errors() -> Iterator[None]:
-    """End the command with a sentence, not a traceback, when settings or database cannot be used."""
-    from monitor.config import SettingsError
-    from monitor.store.errors import StoreError
-
-    try:
-        yield
-    except SettingsError as error:
-        fail(str(error), Exit.USAGE)
-    except StoreError as error:
-        fail(str(error), Exit.FAILED)
-
-
 def load_settings(config: Path | None, *, reading: bool = False) -> "Settings":
-    """The settings of the file that is found, else of the environment; errors end the command.
+    """The settings of the file that is found, else of the environment. Raises SettingsError.
 
     A command that is only `reading` the database needs no secrets, and warns of nothing. From here on
     whatever is printed goes through the redactor.
     """
     redact_output()
-    with plain_errors():
-        settings = read_settings(config, secrets=not reading)
+    settings = read_settings(config, secrets=not reading)
     if not reading:
         from monitor.daemon.channels import learn
 
@@ -120,7 +104,7 @@ def no_core() -> None:
 
 
 def read_settings(config: Path | None, *, secrets: bool = True) -> "Settings":
-    """The same without messages, and without ending the command: raises SettingsError."""
+    """The same without messages."""
     from monitor.config import default_from_environment, find, load
 
     if secrets:

@@ -21,7 +21,6 @@ from monitor.cli.common import (
     handed,
     load_settings,
     note,
-    plain_errors,
     read_settings,
     when_taken,
     who,
@@ -70,9 +69,8 @@ def run(
         _log(again)
         return again, senders_of(again, redactor())
 
-    with plain_errors():
-        monitor = _monitor(settings, name, manager)
-        status = asyncio.run(serve(monitor, manager, read))
+    monitor = _monitor(settings, name, manager)
+    status = asyncio.run(serve(monitor, manager, read))
     raise typer.Exit(status)
 
 
@@ -186,10 +184,9 @@ def declare(
         fail(f"--at {printable(at)!r} {error}")
     settings = load_settings(config, reading=True)
     targets = _of(settings, subject)
-    with plain_errors():
-        create(settings.database)  # before the first start, too: it is kept for it
-        status = status_queries.status(settings.database, now=now)
-        submit_declaration(settings.database, kind, subject, told_at, now, by=who())
+    create(settings.database)  # before the first start, too: it is kept for it
+    status = status_queries.status(settings.database, now=now)
+    submit_declaration(settings.database, kind, subject, told_at, now, by=who())
     print(f"{kind}: {subject}, at {echo(told_at)} ({ago(told_at, now)})")
     print(_touched(settings, targets, status))
     if kind is DeclarationKind.REJECTED:
@@ -248,18 +245,17 @@ def probe(
     from monitor.store.inbox import PROBE, submit
 
     settings = load_settings(config, reading=True)
-    with plain_errors():
-        now = datetime.now(UTC)
-        known = [one.target for one in status_queries.status(settings.database, now=now).targets]
-        for name in names:
-            _require(name, known)
-        by = who()
-        items = [submit(settings.database, PROBE, {"target": one, "by": by}, now) for one in names]
-        for name, item in zip(names, items, strict=True):
-            reply = handed(settings.database, item)
-            if reply and (error := reply.get("error")):
-                fail(printable(str(error)), Exit.FAILED)
-            print(f"{name}: {'is due now' if reply else 'will be due'}")
+    now = datetime.now(UTC)
+    known = [one.target for one in status_queries.status(settings.database, now=now).targets]
+    for name in names:
+        _require(name, known)
+    by = who()
+    items = [submit(settings.database, PROBE, {"target": one, "by": by}, now) for one in names]
+    for name, item in zip(names, items, strict=True):
+        reply = handed(settings.database, item)
+        if reply and (error := reply.get("error")):
+            fail(printable(str(error)), Exit.FAILED)
+        print(f"{name}: {'is due now' if reply else 'will be due'}")
 
 
 def _require(name: str, known: list[str]) -> None:
@@ -279,7 +275,6 @@ def backup(
     it, stop the daemon, move the database and its -wal and -shm files away, and put the copy in place.
     """
     from monitor.store.database_files import backup as copy
-    from monitor.store.errors import DestinationError
 
     if not file.name:
         fail(f"FILE {str(file)!r} names no file")
@@ -289,11 +284,7 @@ def backup(
             f"{settings.database} is a PostgreSQL, which has tools of its own for this:"
             " pg_dump --format=custom --file=FILE ADDRESS"
         )
-    with plain_errors():
-        try:
-            copy(settings.database, file)
-        except DestinationError as error:
-            fail(str(error))
+    copy(settings.database, file)
     note(f"{settings.database} is copied to {file}")
 
 
@@ -315,7 +306,6 @@ def migrate_to(
     """
     from monitor.config import server_at
     from monitor.store.copying import copy_to
-    from monitor.store.errors import DestinationError
 
     settings = load_settings(config, reading=True)
     if isinstance(settings.database, Server):
@@ -324,11 +314,7 @@ def migrate_to(
         server, _ = server_at(address, os.environ, Path.cwd())
     except ValueError as error:
         fail(f"ADDRESS {error}")
-    with plain_errors():
-        try:
-            copied = copy_to(settings.database, server)
-        except DestinationError as error:
-            fail(str(error))
+    copied = copy_to(settings.database, server)
     rows = ", ".join(f"{number:,} {name}" for name, number in copied.items() if number)
     note(f"{settings.database} is copied to {server}: {rows or 'no rows'}; all compared")
     note(f'next: [monitor] database = "{address}", then start the daemon')

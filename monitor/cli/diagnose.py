@@ -19,7 +19,6 @@ from monitor.cli.common import (
     fail,
     load_settings,
     note,
-    plain_errors,
     print_json,
     print_table,
     select_targets,
@@ -200,8 +199,7 @@ def evidence(
             + "\n  ".join(one.name for one in chosen)
         )
     (one,) = chosen
-    with plain_errors():
-        known = target_record(settings.database, one.name)
+    known = target_record(settings.database, one.name)
     rules = _admin_rules(settings, one, known) if admin else None
     # relative paths of references start there
     folder = settings.source.parent.absolute() if settings.source else Path()

@@ -15,7 +15,7 @@ import typer
 
 from monitor.access.readable import rfc3339
 from monitor.access.words import State, Surface
-from monitor.cli.common import ConfigOption, fail, load_settings, note, plain_errors, print_json
+from monitor.cli.common import ConfigOption, fail, load_settings, note, print_json
 
 if TYPE_CHECKING:
     from monitor.config import Key, Settings
@@ -79,8 +79,7 @@ def export(
     settings, now = load_settings(config, reading=True), datetime.now(UTC)
     if states is None and output is ExportFormat.LITELLM:
         states = [State.AVAILABLE]
-    with plain_errors():
-        status = status_queries.status(settings.database, now=now)
+    status = status_queries.status(settings.database, now=now)
     found = status.targets
     watched = {
         one.model for keys in (settings.keys, settings.pools) for k in keys for one in k.watch

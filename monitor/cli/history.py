@@ -21,7 +21,6 @@ from monitor.cli.common import (
     fail,
     load_settings,
     note,
-    plain_errors,
     print_json,
     print_table,
     read_settings,
@@ -60,11 +59,10 @@ def history(
     from monitor.store.record_forms import as_json
 
     start = _since(since, datetime.now(UTC)) if since else None
-    with plain_errors():
-        # the settings' other parts are not needed, and thousands of keys take their time
-        database = named_database(find(config, os.environ), os.environ)
-        pattern = None if target is None else _pattern(database, target, config)
-        found = queries.history(database, pattern, since=start)
+    # the settings' other parts are not needed, and thousands of keys take their time
+    database = named_database(find(config, os.environ), os.environ)
+    pattern = None if target is None else _pattern(database, target, config)
+    found = queries.history(database, pattern, since=start)
     if output is Format.JSON:
         print_json(as_json(found))
         return
@@ -156,8 +154,7 @@ def propagation(config: ConfigOption = None, output: FormatOption = Format.TEXT)
     from monitor.store.record_forms import as_json
 
     settings = load_settings(config, reading=True)
-    with plain_errors():
-        openings, waiting = read(settings.database, now=datetime.now(UTC))
+    openings, waiting = read(settings.database, now=datetime.now(UTC))
     groups = summaries(openings, waiting)
     if output is Format.JSON:
         timed = [asdict(one) | {"wait_s": one.wait_s} for one in openings]

@@ -15,7 +15,6 @@ from monitor.cli.common import (
     fail,
     handed,
     load_settings,
-    plain_errors,
     print_json,
     print_table,
     who,
@@ -70,21 +69,20 @@ def add(
         until = now + parse_duration(length)
     except ValueError as error:
         fail(f"--for {printable(length)!r} {error}")
-    with plain_errors():
-        create(settings.database)  # before the first start, too: it is kept for it
-        names = _names(settings)
-        try:
-            wanted = patterns_of(patterns, names)
-        except ValueError as error:
-            fail(printable(str(error)))
-        if fault := fault_of(wanted, reason, until, now):
-            fail(printable(fault))
-        payload = {
-            "patterns": list(wanted), "reason": reason, "expires_at": until.isoformat(), "by": who(),
-        }  # fmt: skip
-        item = submit(settings.database, SILENCE, payload, now)
-        print(printable(f"silence of {', '.join(wanted)} until {echo(until)}"))
-        _say(handed(settings.database, item), "silence {} is in force")
+    create(settings.database)  # before the first start, too: it is kept for it
+    names = _names(settings)
+    try:
+        wanted = patterns_of(patterns, names)
+    except ValueError as error:
+        fail(printable(str(error)))
+    if fault := fault_of(wanted, reason, until, now):
+        fail(printable(fault))
+    payload = {
+        "patterns": list(wanted), "reason": reason, "expires_at": until.isoformat(), "by": who(),
+    }  # fmt: skip
+    item = submit(settings.database, SILENCE, payload, now)
+    print(printable(f"silence of {', '.join(wanted)} until {echo(until)}"))
+    _say(handed(settings.database, item), "silence {} is in force")
 
 
 @app.command("list")
@@ -100,8 +98,7 @@ def list_(
 
     settings = load_settings(config, reading=True)
     now = datetime.now(UTC)
-    with plain_errors():
-        in_force, ended = queries.silences(settings.database, now)
+    in_force, ended = queries.silences(settings.database, now)
     found = [*in_force, *(ended if whole else ())]
     if output is Format.JSON:
         print_json(as_json(found))
@@ -128,13 +125,12 @@ def end(
 
     settings = load_settings(config, reading=True)
     now = datetime.now(UTC)
-    with plain_errors():
-        known = [one.id for one in queries.silences(settings.database, now)[0]]
-        if number not in known:
-            listed = ", ".join(map(str, known)) or "none"
-            fail(f"no silence {number} is in force; in force: {listed}")
-        item = submit(settings.database, END_SILENCE, {"id": number, "by": who()}, now)
-        _say(handed(settings.database, item), "silence {} has ended")
+    known = [one.id for one in queries.silences(settings.database, now)[0]]
+    if number not in known:
+        listed = ", ".join(map(str, known)) or "none"
+        fail(f"no silence {number} is in force; in force: {listed}")
+    item = submit(settings.database, END_SILENCE, {"id": number, "by": who()}, now)
+    _say(handed(settings.database, item), "silence {} has ended")
 
 
 def _say(reply: dict[str, Any] | None, done: str) -> None:

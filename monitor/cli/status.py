@@ -14,7 +14,6 @@ from monitor.cli.common import (
     Format,
     FormatOption,
     load_settings,
-    plain_errors,
     print_json,
     print_table,
 )
@@ -54,8 +53,7 @@ def status(
     if routes:
         _routes(settings, now, output)
         return
-    with plain_errors():
-        found = status_queries.status(settings.database, now=now)
+    found = status_queries.status(settings.database, now=now)
     if output is Format.JSON:
         print_json(as_json(found))
         return
@@ -81,16 +79,14 @@ def status(
     if rows or not pools:
         print_table(columns, rows)
     if any(one.last_diagnosis is Code.NETWORK_ERROR for one in found.targets):
-        with plain_errors():
-            for why, who in status_queries.no_answer_reasons(settings.database):
-                print()
-                short = who if len(who) <= 200 else f"{who[:200]}…"
-                print(printable(f"no answer to {short}: {why}"))
+        for why, who in status_queries.no_answer_reasons(settings.database):
+            print()
+            short = who if len(who) <= 200 else f"{who[:200]}…"
+            print(printable(f"no answer to {short}: {why}"))
     if more:
         print(f"and {more} more of pools that are out of the ordinary: --format json has all")
-    with plain_errors():
-        for line in gone(settings, status_queries.money(settings.database, now=now)):
-            print(f"\n{printable(line)}")
+    for line in gone(settings, status_queries.money(settings.database, now=now)):
+        print(f"\n{printable(line)}")
     oldest = found.oldest_pending_s
     waits = "" if oldest is None else f" (the oldest for {span(oldest)})"
     hidden = f", {found.silenced} silenced" if found.silenced else ""
@@ -136,8 +132,7 @@ def _routes(settings: "Settings", now: datetime, output: Format) -> None:
     from monitor.store import queries
     from monitor.store.record_forms import as_json
 
-    with plain_errors():
-        found = queries.routes(settings.database, since=now - _COMPARED)
+    found = queries.routes(settings.database, since=now - _COMPARED)
     if output is Format.JSON:
         print_json(as_json({"since": now - _COMPARED, "routes": found}))
         return

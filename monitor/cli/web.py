@@ -16,7 +16,6 @@ from monitor.cli.common import (
     listen_address,
     no_core,
     note,
-    plain_errors,
 )
 from monitor.cli.streams import redact_output, redactor
 
@@ -50,9 +49,8 @@ def web(
 
     redact_output()
     no_core()
-    with plain_errors():
-        settings = _settings(config)
-        tokens = _tokens(settings)
+    settings = _settings(config)
+    tokens = _tokens(settings)
     configure(
         redactor(), log_format=settings.monitor.log_format, level=settings.monitor.log_level.upper()
     )

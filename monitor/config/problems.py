@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from monitor.access.readable import ReadableError
+
 #: Where something is in the file: ("keys", 1, "watch", 0).
 Path = tuple[str | int, ...]
 
@@ -39,7 +41,7 @@ class Problem:
         return f"{where}{self.place}: {self.message}" if self.place else f"{where}{self.message}"
 
 
-class SettingsError(Exception):
+class SettingsError(ReadableError):
     """The settings cannot be used; `problems` holds everything found, `str()` is the full report."""
 
     def __init__(self, problems: Iterable[Problem], source: str = "settings") -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.access.databases import Database
+from monitor.access.readable import ReadableError
 
 #: The newest revision in `migrations/versions`.
 HEAD = "0004"
@@ -16,10 +17,10 @@ HEAD = "0004"
 BUSY_TIMEOUT = 5.0
 
 
-class StoreError(Exception):
-    """The database cannot be opened, read or written. The text is meant for a person.
+class StoreError(ReadableError):
+    """The database cannot be opened, read or written.
 
-    It never has bound values, so the data of a write stay out of logs.
+    The text never has bound values, so the data of a write stay out of logs.
     """
 
 
