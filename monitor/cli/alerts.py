@@ -1,4 +1,4 @@
-"""`alerts list|test|retry`."""
+"""`alerts` and `silence`: the notifications, and what people do not want to be told for a time."""
 
 import sys
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monitor.access.readable import ago, utc
+from monitor.access.readable import ago, printable, utc
 from monitor.cli import completing
 from monitor.cli.common import (
     ConfigOption,
@@ -14,6 +14,7 @@ from monitor.cli.common import (
     Format,
     FormatOption,
     fail,
+    handed,
     load_settings,
     note,
     print_json,
@@ -24,12 +25,23 @@ from monitor.cli.common import (
 from monitor.cli.streams import redactor
 
 if TYPE_CHECKING:
+    from monitor.access.silences import Silence
     from monitor.config import Settings
+    from monitor.config.silence_patterns import Names
 
 app = typer.Typer(help="Notifications.", no_args_is_help=True, rich_markup_mode=None)
+silences = typer.Typer(
+    help="What is not told for a time; probes, states and history go on.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 #: The most notifications in one listing.
 _PAGE = 1000
+_ALERTS = (
+    "ID", "OF", "EVENT", "TARGET", "CHANNEL", "STATE", "TRIES", "CREATED", "NEXT", "WHY",
+)  # fmt: skip
+_SILENCES = ("ID", "OF", "UNTIL", "LEFT", "BY", "REASON")
 
 _IdsArgument = Annotated[
     list[int] | None, typer.Argument(metavar="[ID]…", help="Notifications; all dead ones without.")
@@ -90,19 +102,7 @@ def list_(
         )
         for row in found
     ]
-    columns = (
-        "ID",
-        "OF",
-        "EVENT",
-        "TARGET",
-        "CHANNEL",
-        "STATE",
-        "TRIES",
-        "CREATED",
-        "NEXT",
-        "WHY",
-    )
-    print_table(columns, rows)
+    print_table(_ALERTS, rows)
 
 
 @app.command("test")
@@ -172,3 +172,120 @@ def retry(ids: _IdsArgument = None, config: ConfigOption = None) -> None:
     daemon = status_queries.daemon(settings.database)
     count = len(ids) if ids else len(dead)
     print(f"{count} handed to the daemon, {when_taken(daemon, datetime.now(UTC))}")
+
+
+@silences.command()
+def add(
+    patterns: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATTERN…",
+            autocompletion=completing.silenced,
+            help="KEY, KEY/MODEL:SURFACE, a pattern with * and ?, a pool, an organization,"
+            " channel:NAME, event:KIND.",
+        ),
+    ],
+    length: Annotated[
+        str, typer.Option("--for", metavar="DURATION", help="30m, 2h, 7d; at most 90d.")
+    ],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; people see it.")],
+    config: ConfigOption = None,
+) -> None:
+    """Keep something from being told. Patterns of several kinds must all match; of one kind any.
+
+    First light, available, stale, offline, budget and the blockers of a key are told all the same, unless
+    an event:KIND names them. At its end each channel is told once what differs from what it was told last.
+    """
+    from monitor.access.fields import parse_duration
+    from monitor.access.silences import fault_of
+    from monitor.access.typed_times import echo
+    from monitor.config.silence_patterns import patterns_of
+    from monitor.store.database import create
+    from monitor.store.inbox import SILENCE, submit
+
+    settings = load_settings(config, reading=True)
+    now = datetime.now(UTC)
+    try:
+        until = now + parse_duration(length)
+    except ValueError as error:
+        fail(f"--for {printable(length)!r} {error}")
+    create(settings.database)  # before the first start, too: it is kept for it
+    names = _names(settings)
+    try:
+        wanted = patterns_of(patterns, names)
+    except ValueError as error:
+        fail(printable(str(error)))
+    if fault := fault_of(wanted, reason, until, now):
+        fail(printable(fault))
+    payload = {
+        "patterns": list(wanted), "reason": reason, "expires_at": until.isoformat(), "by": who(),
+    }  # fmt: skip
+    item = submit(settings.database, SILENCE, payload, now)
+    print(printable(f"silence of {', '.join(wanted)} until {echo(until)}"))
+    if (reply := handed(settings.database, item)) is not None:
+        print(f"silence {reply.get('silence')} is in force")
+
+
+@silences.command("list")
+def list_silences(
+    *,
+    whole: Annotated[bool, typer.Option("--all", help="Those that ended, too.")] = False,
+    config: ConfigOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """List the silences in force, the first to end first."""
+    from monitor.store import queries
+    from monitor.store.record_forms import as_json
+
+    settings = load_settings(config, reading=True)
+    now = datetime.now(UTC)
+    in_force, ended = queries.silences(settings.database, now)
+    found = [*in_force, *(ended if whole else ())]
+    if output is Format.JSON:
+        print_json(as_json(found))
+    elif found:
+        print_table(_SILENCES, [_silence_row(one, now) for one in found])
+    else:
+        print("nothing is silenced")
+
+
+def _silence_row(one: "Silence", now: datetime) -> tuple[str, ...]:
+    over = one.ended_at or one.expires_at
+    left = ago(over, now) if one.in_force(now) else f"ended {ago(over, now)}"
+    return str(one.id), ", ".join(one.patterns), utc(one.expires_at), left, one.by, one.reason
+
+
+@silences.command()
+def end(
+    number: Annotated[int, typer.Argument(metavar="ID", help="As `silence list` shows it.")],
+    config: ConfigOption = None,
+) -> None:
+    """End a silence now; what it hid is told."""
+    from monitor.store import queries
+    from monitor.store.inbox import END_SILENCE, submit
+
+    settings = load_settings(config, reading=True)
+    now = datetime.now(UTC)
+    known = [one.id for one in queries.silences(settings.database, now)[0]]
+    if number not in known:
+        listed = ", ".join(map(str, known)) or "none"
+        fail(f"no silence {number} is in force; in force: {listed}")
+    item = submit(settings.database, END_SILENCE, {"id": number, "by": who()}, now)
+    if (reply := handed(settings.database, item)) is not None:
+        print(f"silence {reply.get('silence')} has ended")
+
+
+def _names(settings: "Settings") -> "Names":
+    """What there is to be silenced, by the settings and by the database, which knows the keys of pools."""
+    from monitor.config.silence_patterns import Names
+    from monitor.daemon.channels import CONSOLE
+    from monitor.store import queries
+
+    targets = {one.name for one in settings.targets()} | set(queries.names(settings.database))
+    organizations = {one.organization for one in settings.targets() if one.organization}
+    return Names(
+        targets=targets,
+        organizations=organizations,
+        pools=[pool.name for pool in settings.pools],
+        channels=[channel.name for channel in settings.channels] or [CONSOLE],
+    )

@@ -17,7 +17,6 @@ from monitor.cli import (
     export,
     healthcheck,
     history,
-    silence,
     simulate,
     status,
     web,
@@ -74,7 +73,7 @@ app.command("propagation")(history.propagation)
 app.command("export")(export.export)
 app.command("declare")(daemon_commands.declare)
 app.command("probe")(daemon_commands.probe)
-app.add_typer(silence.app, name="silence")
+app.add_typer(alerts.silences, name="silence")
 app.command("explain")(explain.explain)
 app.command("diagnose")(diagnose.diagnose)
 app.command("evidence")(diagnose.evidence)

@@ -7,7 +7,7 @@ import pwd
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from functools import partial
@@ -69,6 +69,13 @@ def fail(message: str, status: Exit = Exit.USAGE) -> NoReturn:
     """Say what is wrong on standard error and end with that status."""
     print(f"access-monitor: {message}", file=sys.stderr)
     raise typer.Exit(status)
+
+
+def fail_unknown(what: str, name: str, known: Iterable[str]) -> NoReturn:
+    """Say that no such thing has this name, and which name is the nearest."""
+    from monitor.config.problems import shown, suggestion
+
+    fail(f"no {what} is named {shown(name)}; {printable(suggestion(name, known))}")
 
 
 def note(message: str) -> None:
@@ -252,7 +259,7 @@ def who() -> str:
 
 
 def handed(database: Database, item: int) -> dict[str, Any] | None:
-    """Wait for the reply to what was handed to a daemon, and return it.
+    """Wait for the reply to what was handed to a daemon, and return it; an error ends the command.
 
     None when none comes, which is said: no daemon runs, or it is slow. Raises StoreError.
     """
@@ -268,4 +275,6 @@ def handed(database: Database, item: int) -> dict[str, Any] | None:
         time.sleep(0.1)
     if reply is None:
         print(f"handed to the daemon, {when_taken(daemon, datetime.now(UTC))}")
+    elif error := reply.get("error"):
+        fail(printable(str(error)), Exit.FAILED)
     return reply

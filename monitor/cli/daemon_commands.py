@@ -16,8 +16,8 @@ from monitor.access.words import Contract, DeclarationKind, State
 from monitor.cli import completing
 from monitor.cli.common import (
     ConfigOption,
-    Exit,
     fail,
+    fail_unknown,
     handed,
     load_settings,
     note,
@@ -202,13 +202,11 @@ def declare(
 
 def _of(settings: "Settings", subject: str) -> "list[Target]":
     """The targets of an organization or a key; ends the command when it is neither."""
-    from monitor.config.problems import shown, suggestion
-
     keys = {key.name for key in settings.keys}
     organizations = {key.organization for key in settings.keys if key.organization}
     if subject not in keys | organizations:
-        near = printable(suggestion(subject, keys | organizations))
-        fail(f"no key and no organization of the settings is named {shown(subject)}; {near}")
+        what = "key and no organization of the settings"
+        fail_unknown(what, subject, keys | organizations)
     return [one for one in settings.targets() if subject in (one.key, one.organization)]
 
 
@@ -248,21 +246,13 @@ def probe(
     now = datetime.now(UTC)
     known = [one.target for one in status_queries.status(settings.database, now=now).targets]
     for name in names:
-        _require(name, known)
+        if name not in known:
+            fail_unknown("target", name, known)
     by = who()
     items = [submit(settings.database, PROBE, {"target": one, "by": by}, now) for one in names]
     for name, item in zip(names, items, strict=True):
         reply = handed(settings.database, item)
-        if reply and (error := reply.get("error")):
-            fail(printable(str(error)), Exit.FAILED)
         print(f"{name}: {'is due now' if reply else 'will be due'}")
-
-
-def _require(name: str, known: list[str]) -> None:
-    from monitor.config.problems import shown, suggestion
-
-    if name not in known:
-        fail(f"no target is named {shown(name)}; {printable(suggestion(name, known))}")
 
 
 def backup(

@@ -19,6 +19,7 @@ from monitor.cli.common import (
     Format,
     FormatOption,
     fail,
+    fail_unknown,
     load_settings,
     note,
     print_json,
@@ -99,7 +100,7 @@ def _print_message(row: "HistoryRow") -> None:
 def _pattern(database: Database, target: str, config: Path | None) -> str:
     """What selects the targets that are meant; ends the command when there are none."""
     from monitor.config import SettingsError
-    from monitor.config.problems import shown, suggestion
+    from monitor.config.problems import shown
     from monitor.store import queries
 
     known = set(queries.names(database))
@@ -118,7 +119,7 @@ def _pattern(database: Database, target: str, config: Path | None) -> str:
         coming = {one.name for one in read_settings(config, secrets=False).targets()}
     if not any(name == target or name.startswith(target + end[0]) for name in coming):
         near = {*known, *coming, *(name.partition("/")[0] for name in known | coming)}
-        fail(f"no target is named {shown(target)}; {printable(suggestion(target, near))}")
+        fail_unknown("target", target, near)
     return target
 
 
