@@ -11,7 +11,6 @@ from monitor.cli import completing
 from monitor.cli.common import (
     ConfigOption,
     Exit,
-    Format,
     FormatOption,
     fail,
     handed,
@@ -66,7 +65,7 @@ def list_(
     ] = None,
     whole: Annotated[bool, typer.Option("--all", help="All of them, however many.")] = False,
     config: ConfigOption = None,
-    output: FormatOption = Format.TEXT,
+    output: FormatOption = "text",
 ) -> None:
     """List notifications and their state, oldest first; say how many are left out."""
     from monitor.store import queries
@@ -83,7 +82,7 @@ def list_(
         note(
             f"{older:,} older not listed: --before {found[0].id} has the next of them, --all has all"
         )
-    if output is Format.JSON:
+    if output == "json":
         print_json(as_json(found))
         return
     now = datetime.now(UTC)
@@ -231,7 +230,7 @@ def list_silences(
     *,
     whole: Annotated[bool, typer.Option("--all", help="Those that ended, too.")] = False,
     config: ConfigOption = None,
-    output: FormatOption = Format.TEXT,
+    output: FormatOption = "text",
 ) -> None:
     """List the silences in force, the first to end first."""
     from monitor.store import queries
@@ -241,7 +240,7 @@ def list_silences(
     now = datetime.now(UTC)
     in_force, ended = queries.silences(settings.database, now)
     found = [*in_force, *(ended if whole else ())]
-    if output is Format.JSON:
+    if output == "json":
         print_json(as_json(found))
     elif found:
         print_table(_SILENCES, [_silence_row(one, now) for one in found])

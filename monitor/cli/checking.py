@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -17,8 +16,10 @@ from monitor.access.readable import duration, many
 from monitor.access.words import Contract, DeclarationKind, Effect, State
 from monitor.cli import completing
 from monitor.cli.common import (
+    CheckFormat,
     ConfigOption,
     Exit,
+    WaitFormat,
     diagnosis_json,
     fail,
     load_settings,
@@ -62,27 +63,10 @@ _Wanted = Annotated[
 ]
 
 
-class CheckFormat(StrEnum):
-    """How `check` prints what it found."""
-
-    TEXT = "text"
-    JSON = "json"
-    JUNIT = "junit"
-
-
-class WaitFormat(StrEnum):
-    """How `wait` prints what became of the targets; as text each event, when it happens."""
-
-    TEXT = "text"
-    JUNIT = "junit"
-
-
 def check(
     names: _TargetsArgument = None,
     config: ConfigOption = None,
-    output: Annotated[
-        CheckFormat, typer.Option("--format", help="How to print.")
-    ] = CheckFormat.TEXT,
+    output: CheckFormat = "text",
     *,
     yes: Yes = False,
     over_budget: OverBudget = False,
@@ -101,9 +85,9 @@ def check(
     attempts = Attempts()
     with probing(settings, prices, attempts, over=over_budget):
         checked = run(check_all(settings, targets, attempts))
-    if output is CheckFormat.JSON:
+    if output == "json":
         print_json([_as_json(one) for one in checked])
-    elif output is CheckFormat.JUNIT:
+    elif output == "junit":
         print(as_junit("access-monitor.check", [_case(one) for one in checked], datetime.now(UTC)))
     else:
         _print(checked)
@@ -232,7 +216,7 @@ def wait(
     names: _Wanted,
     timeout: Annotated[str, typer.Option(help="How long at most: 90s, 15m, 2h.")] = "2h",
     config: ConfigOption = None,
-    output: Annotated[WaitFormat, typer.Option("--format", help="How to print.")] = WaitFormat.TEXT,
+    output: WaitFormat = "text",
     *,
     yes: Yes = False,
     over_budget: OverBudget = False,
@@ -279,9 +263,9 @@ def wait(
         with reserving(settings, asked, costs, over=over_budget):
             configure(redactor(), log_format=settings.monitor.log_format, level="WARNING")
             # a report is all that is printed: events go beside it
-            titles = sys.stdout if output is WaitFormat.TEXT else sys.stderr
+            titles = sys.stdout if output == "text" else sys.stderr
             status, cases = run(_wait(alone, limit, wanted, titles))
-    if output is WaitFormat.JUNIT:
+    if output == "junit":
         print(as_junit("access-monitor.wait", cases, datetime.now(UTC)))
     raise typer.Exit(status)
 

@@ -9,10 +9,10 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -46,13 +46,6 @@ class Exit(IntEnum):
     TIMED_OUT = 124
 
 
-class Format(StrEnum):
-    """How results are printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -62,7 +55,11 @@ ConfigOption = Annotated[
         " /etc/access-monitor/access-monitor.toml, else OPENAI_API_KEY alone.",
     ),
 ]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print.")]
+_FORMAT = typer.Option("--format", help="How to print.")
+FormatOption = Annotated[Literal["text", "json"], _FORMAT]
+CheckFormat = Annotated[Literal["text", "json", "junit"], _FORMAT]
+WaitFormat = Annotated[Literal["text", "junit"], _FORMAT]
+BundleFormat = Annotated[Literal["markdown", "json"], _FORMAT]
 
 
 def fail(message: str, status: Exit = Exit.USAGE) -> NoReturn:

@@ -3,7 +3,6 @@
 import os
 import textwrap
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +12,8 @@ from monitor.access.readable import printable
 from monitor.cli import completing
 from monitor.cli.checking import status_of, with_declarations
 from monitor.cli.common import (
+    BundleFormat,
     ConfigOption,
-    Format,
     FormatOption,
     fail,
     load_settings,
@@ -49,7 +48,7 @@ def diagnose(
     yes: Yes = False,
     over_budget: OverBudget = False,
     config: ConfigOption = None,
-    output: FormatOption = Format.TEXT,
+    output: FormatOption = "text",
 ) -> None:
     """Run the whole self-help list on one key: whose problem it is, what to do, what not to bother doing.
 
@@ -70,7 +69,7 @@ def diagnose(
     # Evidence quotes variables and servers: whatever is secret in it goes last of all.
     hide = redactor().value
     shown = hide(report.as_json())
-    if output is Format.JSON:
+    if output == "json":
         print_json(shown)
     else:
         _print(shown, hide(report.verdict.steps))
@@ -153,13 +152,6 @@ def _print_routes(routes: list[dict[str, Any]]) -> None:
     print_table(columns, rows)
 
 
-class BundleFormat(StrEnum):
-    """How the bundle is printed."""
-
-    MARKDOWN = "markdown"
-    JSON = "json"
-
-
 def evidence(
     target: Annotated[
         str,
@@ -170,9 +162,7 @@ def evidence(
         ),
     ],
     config: ConfigOption = None,
-    output: Annotated[
-        BundleFormat, typer.Option("--format", help="How to print.")
-    ] = BundleFormat.MARKDOWN,
+    output: BundleFormat = "markdown",
     *,
     admin: Annotated[
         bool,
@@ -214,7 +204,7 @@ def evidence(
     made = bundle(known, asked, datetime.now(UTC))
     redactor().learn([secret.reveal()] if secret else ())
     made = redactor().value(made)
-    if output is BundleFormat.JSON:
+    if output == "json":
         print_json(made)
     else:
         print(markdown(made), end="")

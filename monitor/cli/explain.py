@@ -13,7 +13,7 @@ import typer
 
 from monitor.access.readable import many, printable
 from monitor.access.words import Code, Surface
-from monitor.cli.common import Format, FormatOption, as_json, diagnosis_json, fail, note, print_json
+from monitor.cli.common import FormatOption, as_json, diagnosis_json, fail, note, print_json
 from monitor.cli.streams import redact_output, redactor
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def explain(
             help="Find every answer in the log of a job. Default: for a text of 200 lines or more.",
         ),
     ] = None,
-    output: FormatOption = Format.TEXT,
+    output: FormatOption = "text",
 ) -> None:
     """Say what an answer means, whose problem it is, and what to do.
 
@@ -103,7 +103,7 @@ def explain(
     if searched:
         one = "that it is one answer: as the log of a job it has none"
         explained = replace(explained, assumed=(one, *explained.assumed))
-    if output is Format.JSON:
+    if output == "json":
         for assumed in explained.assumed:
             note(f"assumed: {printable(_hidden(assumed))}")
         print_json(_as_json(explained.diagnosis))
@@ -135,8 +135,8 @@ def _search(head: bytes, source: BinaryIO) -> "JobLog":
     return answers_in(_parts(head, source))
 
 
-def _print_found(found: "JobLog", output: Format) -> None:
-    if output is Format.JSON:
+def _print_found(found: "JobLog", output: str) -> None:
+    if output == "json":
         rows = [(_as_json(one.diagnosis), one) for one in found.answers]
         print_json([row | {"count": one.count, "lines": one.lines} for row, one in rows])
     else:

@@ -8,8 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,14 +19,6 @@ from monitor.cli.common import ConfigOption, fail, load_settings, note, print_js
 if TYPE_CHECKING:
     from monitor.config import Key, Settings
     from monitor.store.records import TargetStatus
-
-
-class ExportFormat(StrEnum):
-    """What the targets are for."""
-
-    JSON = "json"
-    CSV = "csv"
-    LITELLM = "litellm"
 
 
 #: LiteLLM's word for what a deployment does, by the surface that was probed; a list of models is none.
@@ -64,9 +55,9 @@ def export(
     states: _StatesOption = None,
     config: ConfigOption = None,
     output: Annotated[
-        ExportFormat,
+        Literal["json", "csv", "litellm"],
         typer.Option("--format", help="litellm: a model_list for a LiteLLM proxy, as YAML."),
-    ] = ExportFormat.JSON,
+    ] = "json",
 ) -> None:
     """Print the targets by state, for other programs. Keys are named by reference; no secret is read.
 
@@ -77,7 +68,7 @@ def export(
     from monitor.store.status_queries import trouble
 
     settings, now = load_settings(config, reading=True), datetime.now(UTC)
-    if states is None and output is ExportFormat.LITELLM:
+    if states is None and output == "litellm":
         states = [State.AVAILABLE]
     status = status_queries.status(settings.database, now=now)
     found = status.targets
@@ -96,9 +87,9 @@ def export(
         for row in rows
         if (not states or row["state"] in states) and (not models or row["model"] in models)
     ]
-    if output is ExportFormat.JSON:
+    if output == "json":
         print_json({"targets": chosen})
-    elif output is ExportFormat.CSV:
+    elif output == "csv":
         written = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
         written.writeheader()
         written.writerows(chosen)

@@ -16,7 +16,6 @@ from monitor.access.readable import printable, utc
 from monitor.cli import completing
 from monitor.cli.common import (
     ConfigOption,
-    Format,
     FormatOption,
     fail,
     fail_unknown,
@@ -52,7 +51,7 @@ def history(
     ] = None,
     since: Annotated[str | None, typer.Option(help="2d, 90m, or a time.")] = None,
     config: ConfigOption = None,
-    output: FormatOption = Format.TEXT,
+    output: FormatOption = "text",
 ) -> None:
     """Show what happened, oldest first, and who was told; of one target the last message in full, too."""
     from monitor.config import find, named_database
@@ -64,7 +63,7 @@ def history(
     database = named_database(find(config, os.environ), os.environ)
     pattern = None if target is None else _pattern(database, target, config)
     found = queries.history(database, pattern, since=start)
-    if output is Format.JSON:
+    if output == "json":
         print_json(as_json(found))
         return
     print_history(found)
@@ -148,7 +147,7 @@ def _history_row(row: "HistoryRow") -> tuple[str, ...]:
     )
 
 
-def propagation(config: ConfigOption = None, output: FormatOption = Format.TEXT) -> None:
+def propagation(config: ConfigOption = None, output: FormatOption = "text") -> None:
     """Show how long openings took, by model and organization, direct and provider routes apart."""
     from monitor.access.wait_times import summaries
     from monitor.store.queries import propagation as read
@@ -157,7 +156,7 @@ def propagation(config: ConfigOption = None, output: FormatOption = Format.TEXT)
     settings = load_settings(config, reading=True)
     openings, waiting = read(settings.database, now=datetime.now(UTC))
     groups = summaries(openings, waiting)
-    if output is Format.JSON:
+    if output == "json":
         timed = [asdict(one) | {"wait_s": one.wait_s} for one in openings]
         print_json(as_json({"groups": groups, "openings": timed, "waiting": waiting}))
         return

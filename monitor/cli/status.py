@@ -11,7 +11,6 @@ from monitor.access.target import pool_name_of, pool_summary
 from monitor.access.words import Code, Effect, State
 from monitor.cli.common import (
     ConfigOption,
-    Format,
     FormatOption,
     load_settings,
     print_json,
@@ -37,7 +36,7 @@ def status(
         bool, typer.Option("--routes", help="Compare the routes to each model instead.")
     ] = False,
     config: ConfigOption = None,
-    output: FormatOption = Format.TEXT,
+    output: FormatOption = "text",
 ) -> None:
     """Show every target: its state, since when, what is in the way, and when it is probed next.
 
@@ -54,7 +53,7 @@ def status(
         _routes(settings, now, output)
         return
     found = status_queries.status(settings.database, now=now)
-    if output is Format.JSON:
+    if output == "json":
         print_json(as_json(found))
         return
     pools, targets, more = pool_summaries(
@@ -127,13 +126,13 @@ def gone(settings: "Settings", money: "Money") -> list[str]:
     return said
 
 
-def _routes(settings: "Settings", now: datetime, output: Format) -> None:
+def _routes(settings: "Settings", now: datetime, output: str) -> None:
     """Print each route separately: provider access is never added to OpenAI access."""
     from monitor.store import queries
     from monitor.store.record_forms import as_json
 
     found = queries.routes(settings.database, since=now - _COMPARED)
-    if output is Format.JSON:
+    if output == "json":
         print_json(as_json({"since": now - _COMPARED, "routes": found}))
         return
     rows = [
