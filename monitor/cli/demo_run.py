@@ -67,23 +67,52 @@ group_within = "2s"
 
 async def show(seconds: int) -> Exit:
     """Run the demo for that long. Returns DONE when all went as it should."""
-    with tempfile.TemporaryDirectory(prefix="access-monitor-demo-") as name:
-        screen = _Screen(Path(name))
+    screen = _Screen()
+    async with contextlib.AsyncExitStack() as stack:
+        name = stack.enter_context(tempfile.TemporaryDirectory(prefix="access-monitor-demo-"))
+        folder = Path(name)
         simulator = Simulator(load_scenario("demo"))
         base_url = await simulator.start()
-        try:
-            receivers = Receivers(screen.arrived)
-            async with receivers.listening():
-                return await _play(screen, simulator, receivers, base_url, seconds)
-        finally:
-            await simulator.stop()
+        stack.push_async_callback(simulator.stop)
+        receivers = Receivers(screen.arrived)
+        channels = await stack.enter_async_context(receivers.listening())
+        settings, secrets = write_settings(folder, base_url, simulator.scenario, channels)
+        address = await stack.enter_async_context(_page(settings, folder / "web.log"))
+        if address is None:
+            screen.say(f"the page did not start; {_end_of(folder / 'web.log')}")
+            return Exit.FAILED
+        screen.say(f"Watch it in a browser: {address}\n")
+        simulator.replace(simulator.scenario)  # the story begins with the daemon
+        screen.say(
+            "Eight targets of two organizations and a relay, against a simulated API on this machine.\n"
+            "No account, no network; it would cost a cent or two if it were real. A daemon watches them,\n"
+            "a webhook and a mailbox are told. Ctrl-C ends it.\n"
+        )
+
+        def progress() -> str:
+            told = receivers.counts
+            return (
+                f"{_states(folder / 'demo.db')} | {simulator.ledger.count()} requests"
+                f" | told: webhook {told['webhook']}, mail {told['mail']}"
+            )
+
+        with (folder / "daemon.log").open("wb") as log:
+            daemon = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "monitor", "run", "--config", str(settings),
+                env={**os.environ, **secrets}, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+            status = await _watch(daemon, screen, seconds, progress)
+        if status != 0:
+            log_end = _end_of(folder / "daemon.log")
+            screen.say(f"the daemon ended with status {status}; {log_end}")
+            return Exit.FAILED
+        return _conclude(screen, folder / "demo.db", simulator, receivers)
 
 
 class _Screen:
-    """The temporary folder, and what is printed: lines that stay, and one that moves on a terminal."""
+    """What is printed: lines that stay, and one that moves on a terminal."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
         self.began = time.monotonic()
         self._terminal = sys.stdout.isatty()
         self._moving = False
@@ -117,8 +146,8 @@ class Receivers:
         self.counts = {"webhook": 0, "mail": 0}
 
     @contextlib.asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
-        """Take them while the block runs, at `webhook_url` and `mail_url`."""
+    async def listening(self) -> AsyncIterator[Mapping[str, str]]:
+        """Take them while the block runs; yields the channels' URLs by name."""
         app = web.Application(client_max_size=_MOST)
         app.router.add_post("/hook", self._hook)
         runner = web.AppRunner(app, access_log=None)
@@ -127,13 +156,13 @@ class Receivers:
         mail = await asyncio.get_running_loop().create_server(
             lambda: SMTP(self, data_size_limit=_MOST, enable_SMTPUTF8=True), "127.0.0.1", 0
         )
-        self.webhook_url = f"json://127.0.0.1:{runner.addresses[0][1]}/hook"
         port = mail.sockets[0].getsockname()[1]
-        self.mail_url = (
-            f"mailto://127.0.0.1:{port}?from=monitor@acme.example&to=ops@acme.example&mode=insecure"
-        )
         try:
-            yield
+            yield {
+                "webhook": f"json://127.0.0.1:{runner.addresses[0][1]}/hook",
+                "mail": f"mailto://127.0.0.1:{port}?from=monitor@acme.example&to=ops@acme.example"
+                "&mode=insecure",
+            }
         finally:
             mail.close()
             await runner.cleanup()
@@ -154,120 +183,64 @@ class Receivers:
         self._arrived(end, title)
 
 
-async def _play(
-    screen: _Screen, simulator: Simulator, receivers: Receivers, base_url: str, seconds: int
-) -> Exit:
-    settings, environ = write_settings(
-        screen.folder,
-        base_url,
-        simulator.scenario,
-        webhook_url=receivers.webhook_url,
-        mail_url=receivers.mail_url,
-    )
-    page = Page(settings, screen.folder / "web.log")
-    try:
-        address = await page.start()
-        screen.say(f"Watch it in a browser: {address}\n")
-        simulator.replace(simulator.scenario)  # the story begins with the daemon
-        return await _watch(
-            screen, simulator, receivers, settings=settings, environ=environ, seconds=seconds
-        )
-    except PageError as error:
-        screen.say(str(error))
-        return Exit.FAILED
-    finally:
-        await page.end()
-
-
 async def _watch(
-    screen: _Screen,
-    simulator: Simulator,
-    receivers: Receivers,
-    *,
-    settings: Path,
-    environ: Mapping[str, str],
-    seconds: int,
-) -> Exit:
-    screen.say(
-        "Eight targets of two organizations and a relay, against a simulated API on this machine.\n"
-        "No account, no network; it would cost a cent or two if it were real. A daemon watches them,\n"
-        "a webhook and a mailbox are told. Ctrl-C ends it.\n"
-    )
-    with (screen.folder / "daemon.log").open("wb") as log:
-        daemon = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "monitor", "run", "--config", str(settings),
-            env=environ, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-        ended = asyncio.create_task(daemon.wait())
-        screen.began = time.monotonic()
-        try:
-            while screen.seconds < seconds and not ended.done():
-                await asyncio.wait({ended}, timeout=1.0)
-                screen.progress(
-                    f"{screen.seconds:5.0f} s  {_states(screen.folder)} | {simulator.ledger.count()} requests"
-                    f" | told: webhook {receivers.counts['webhook']}, mail {receivers.counts['mail']}"
-                )
-        finally:
-            ended.cancel()
-            status = await _stop(daemon)
-    if status != 0:
-        screen.say(f"the daemon ended with status {status}; its log ends with")
-        screen.say("\n".join((screen.folder / "daemon.log").read_text().splitlines()[-15:]))
-        return Exit.FAILED
-    return _conclude(screen, simulator, receivers)
-
-
-class PageError(Exception):
-    """The page did not start. The text says why."""
-
-
-class Page:
-    """The page on the demo's database, as a process of its own that is given none of its secrets."""
-
-    def __init__(self, settings: Path, log: Path) -> None:
-        self._settings = settings
-        self._log = log
-        self._reading: asyncio.Task[None] | None = None
-
-    async def start(self) -> str:
-        """Start it on a free port. Returns its address. Raises PageError."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "monitor", "web",
-            "--config", str(self._settings), "--listen", "127.0.0.1:0",
-            stderr=asyncio.subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
-        listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._reading = asyncio.create_task(self._read(self._process.stderr, listening))
-        either: set[asyncio.Future[Any]] = {listening, self._reading}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not listening.done():
-            said = "\n".join(self._log.read_text().splitlines()[-15:])
-            raise PageError(f"the page did not start; its log ends with\n{said}")
-        return listening.result()
-
-    async def _read(
-        self, stderr: asyncio.StreamReader | None, listening: asyncio.Future[str]
-    ) -> None:
-        """Write its log to the file, and learn from it where it listens."""
-        if stderr is None:
-            return
-        with self._log.open("wb") as log:
-            async for line in stderr:
-                log.write(line)
-                log.flush()
-                if b"web_started" in line and not listening.done():
-                    listening.set_result(json.loads(line)["url"])
-
-    async def end(self) -> None:
-        """Stop it, if it runs."""
-        if self._reading is not None:
-            await _stop(self._process)
-            await self._reading
-
-
-def _states(folder: Path) -> str:
+    daemon: asyncio.subprocess.Process, screen: _Screen, seconds: int, progress: Callable[[], str]
+) -> int:
+    """Show the progress for that long, then stop the daemon. Returns its exit status."""
+    ended = asyncio.create_task(daemon.wait())
+    screen.began = time.monotonic()
     try:
-        found = status_queries.status(folder / "demo.db", now=datetime.now(UTC))
+        while screen.seconds < seconds and not ended.done():
+            await asyncio.wait({ended}, timeout=1.0)
+            screen.progress(f"{screen.seconds:5.0f} s  {progress()}")
+    finally:
+        ended.cancel()
+        status = await _stop(daemon)
+    return status
+
+
+@contextlib.asynccontextmanager
+async def _page(settings: Path, log: Path) -> AsyncIterator[str | None]:
+    """The page on the demo's database, as a process of its own that is given none of its secrets.
+
+    Yields its address; None if it did not start.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "monitor", "web", "--config", str(settings), "--listen", "127.0.0.1:0",
+        stderr=asyncio.subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    reading = asyncio.create_task(_keep_log(process.stderr, log, listening))
+    try:
+        either: set[asyncio.Future[Any]] = {listening, reading}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        yield listening.result() if listening.done() else None
+    finally:
+        await _stop(process)
+        await reading
+
+
+async def _keep_log(
+    stderr: asyncio.StreamReader | None, log: Path, listening: asyncio.Future[str]
+) -> None:
+    """Write the page's log to the file, and learn from it where it listens."""
+    if stderr is None:
+        return
+    with log.open("wb") as file:
+        async for line in stderr:
+            file.write(line)
+            file.flush()
+            if b"web_started" in line and not listening.done():
+                listening.set_result(json.loads(line)["url"])
+
+
+def _end_of(log: Path) -> str:
+    return "\n".join(["its log ends with", *log.read_text().splitlines()[-15:]])
+
+
+def _states(database: Path) -> str:
+    try:
+        found = status_queries.status(database, now=datetime.now(UTC))
     except StoreError:
         return "starting"
     counts = Counter(str(target.state) for target in found.targets)
@@ -287,8 +260,7 @@ async def _stop(daemon: asyncio.subprocess.Process) -> int:
         return await daemon.wait()
 
 
-def _conclude(screen: _Screen, simulator: Simulator, receivers: Receivers) -> Exit:
-    database = screen.folder / "demo.db"
+def _conclude(screen: _Screen, database: Path, simulator: Simulator, receivers: Receivers) -> Exit:
     screen.say("\nWhat happened, as `access-monitor history` shows it:\n")
     print_history(queries.history(database))
     now = datetime.now(UTC)
@@ -308,18 +280,17 @@ def _conclude(screen: _Screen, simulator: Simulator, receivers: Receivers) -> Ex
 
 
 def write_settings(
-    folder: Path, base_url: str, scenario: Scenario, *, webhook_url: str, mail_url: str
+    folder: Path, base_url: str, scenario: Scenario, channels: Mapping[str, str]
 ) -> tuple[Path, Mapping[str, str]]:
-    """Write the settings file; returns it and the environment the daemon finds its secrets in."""
-    secrets = {"DEMO_WEBHOOK": webhook_url, "DEMO_MAIL": mail_url}
+    """Write the settings file; returns it and the variables in which the daemon finds its secrets."""
+    secrets = {f"DEMO_{name.upper()}": url for name, url in channels.items()}
     relay = base_url.removesuffix("/v1") + "/relay/v1"
     parts = [
         f'[monitor]\ndatabase = "sqlite:///{folder / "demo.db"}"\nlog_format = "json"\n',
         # the simulator stands in for OpenAI itself, so its route is a direct one
         f'[routes.simulator]\nbase_url = "{base_url}"\ncontract = "direct"\n',
         f'[routes.relay]\nbase_url = "{relay}"\ncontract = "provider"\n',
-        '[[channels]]\nname = "webhook"\nurl = "env:DEMO_WEBHOOK"\n',
-        '[[channels]]\nname = "mail"\nurl = "env:DEMO_MAIL"\n',
+        *(f'[[channels]]\nname = "{name}"\nurl = "env:DEMO_{name.upper()}"\n' for name in channels),
     ]
     for key in scenario.keys:
         variable = f"DEMO_{key.name.upper().replace('-', '_')}"
@@ -333,4 +304,4 @@ def write_settings(
         parts.append("\n".join([*lines, f"watch = [{watch}]", ""]))
     path = folder / "access-monitor.toml"
     path.write_text("\n".join(parts) + _FIGURES, encoding="utf-8")
-    return path, {**os.environ, **secrets}
+    return path, secrets
