@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from monitor.access.holds import Reservation
     from monitor.access.memory import TargetState
     from monitor.access.target import Target
-    from monitor.alerts.fitting import MessageLimits
+    from monitor.alerts.interfaces import Sender
     from monitor.alerts.render import Message
     from monitor.config import Settings
     from monitor.daemon.service import Monitor
@@ -76,14 +76,12 @@ def check(
     0 granted, 10 gated (11 after a fresh declaration), 12 locked, 13 blocked, 14 inconclusive.
     """
     from monitor.daemon.signals import run
-    from monitor.oneshot.probe_once import Attempts, check_all, worst_case
+    from monitor.oneshot.probe_once import check_all
 
     settings = with_declarations(load_settings(config), datetime.now(UTC))
     targets = select_targets(settings, names or [])
     agree(_announce_cost(settings, targets, times=1), yes=yes)
-    prices = {target: worst_case(settings, target)[0] for target in targets}
-    attempts = Attempts()
-    with probing(settings, prices, attempts, over=over_budget):
+    with probing(settings, targets, over=over_budget) as attempts:
         checked = run(check_all(settings, targets, attempts))
     if output == "json":
         print_json([_as_json(one) for one in checked])
@@ -282,30 +280,22 @@ def _only(settings: "Settings", targets: "Sequence[Target]", database: Path) -> 
     return replace(settings, keys=tuple(keys), pools=pools, channels=(), database=database)
 
 
-class _Titles:
+def _titles(stream: TextIO) -> "Sender":
     """A channel that prints each event as a line."""
+    from monitor.alerts.interfaces import DeliveryError, Sender
+    from monitor.daemon.channels import CONSOLE
 
-    name, parallel, pace, separate = "console", 1, 0.0, False
+    class Titles(Sender):
+        name = CONSOLE
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        async def send(self, message: "Message") -> None:
+            try:
+                line = f"{datetime.now().astimezone():%H:%M:%S} {message.title}"
+                print(line, file=stream, flush=True)
+            except OSError as error:  # the exit status tells all the same
+                raise DeliveryError(f"the terminal: {error.strerror}") from None
 
-    async def message_limits(self) -> "MessageLimits":
-        from monitor.alerts.fitting import MessageLimits
-
-        return MessageLimits()
-
-    async def aclose(self) -> None:
-        return
-
-    async def send(self, message: "Message") -> None:
-        from monitor.alerts.interfaces import DeliveryError
-
-        try:
-            line = f"{datetime.now().astimezone():%H:%M:%S} {message.title}"
-            print(line, file=self._stream, flush=True)
-        except OSError as error:  # the exit status tells all the same
-            raise DeliveryError(f"the terminal: {error.strerror}") from None
+    return Titles()
 
 
 async def _wait(
@@ -313,7 +303,7 @@ async def _wait(
 ) -> tuple[Exit, list[Case]]:
     from monitor.daemon.service import Monitor
 
-    monitor = Monitor(settings, [_Titles(titles)], allowance=allowance, redactor=redactor())
+    monitor = Monitor(settings, [_titles(titles)], allowance=allowance, redactor=redactor())
     began = time.monotonic()
     await monitor.start()
     running = asyncio.create_task(monitor.run())

@@ -57,14 +57,11 @@ def diagnose(
     """
     from monitor.daemon.signals import run
     from monitor.oneshot.checkup import checkup
-    from monitor.oneshot.probe_once import Attempts, worst_case
 
     settings = with_declarations(load_settings(config), datetime.now(UTC))
     plan = _plan(settings, key, model)
     agree(_announce(settings, plan), yes=yes)
-    prices = {target: worst_case(settings, target)[0] for target in plan}
-    attempts = Attempts()
-    with probing(settings, prices, attempts, over=over_budget):
+    with probing(settings, plan, over=over_budget) as attempts:
         report = run(checkup(settings, plan, os.environ, datetime.now(UTC), attempts))
     # Evidence quotes variables and servers: whatever is secret in it goes last of all.
     hide = redactor().value

@@ -1,7 +1,7 @@
 """What commands spend: announced, confirmed and reserved before anything is sent, booked afterwards."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,16 +42,19 @@ def agree(usd: float, *, yes: bool) -> None:
 
 @contextmanager
 def probing(
-    settings: "Settings", prices: "Mapping[Target, float]", attempts: "Attempts", *, over: bool
-) -> Iterator[None]:
-    """Hold what probes may cost, and book after them what became of each (see `reserving`).
+    settings: "Settings", targets: "Iterable[Target]", *, over: bool
+) -> "Iterator[Attempts]":
+    """Hold what a probe of each target may cost; book what became of each in the `Attempts` yielded.
 
     Probes without a price are not held. A target that was not probed cost nothing; a probe that was sent
-    and not answered, because a signal came first, is in doubt.
+    and not answered, because a signal came first, is in doubt. See `reserving`.
     """
     from monitor.daemon.watches import account_of
     from monitor.oneshot.booking import Cost, Wanted
+    from monitor.oneshot.probe_once import Attempts, worst_case
 
+    attempts = Attempts()
+    prices = {target: worst_case(settings, target)[0] for target in targets}
     priced = [target for target, usd in prices.items() if usd > 0]
     wanted = [Wanted(account_of(target), target.key, prices[target]) for target in priced]
 
@@ -66,7 +69,7 @@ def probing(
         return found
 
     with reserving(settings, wanted, costs, over=over):
-        yield
+        yield attempts
 
 
 @contextmanager
