@@ -27,7 +27,7 @@ from monitor.alerts.bounds import (
 )
 from monitor.alerts.facts import clean
 from monitor.alerts.fitting import MessageLimits, format_message, limits_of
-from monitor.alerts.interfaces import REASON_CAP, DeliveryError
+from monitor.alerts.interfaces import REASON_CAP, DeliveryError, Sender
 from monitor.alerts.render import Message
 from monitor.alerts.url_secrets import hide, named_in
 
@@ -43,7 +43,7 @@ _PACED = 0.2
 _UNKNOWN_MOST = 2
 
 
-class AppriseChannel:
+class AppriseChannel(Sender):
     """One Apprise URL under a public name. The URL is a secret and is never shown.
 
     `timeout` bounds a delivery as a whole, and each wait for the network in it. Up to `parallel` messages are
@@ -66,17 +66,10 @@ class AppriseChannel:
         self._redact = redact
         self._secrets = named_in(url)
         self._most = parallel
-        #: messages sent at once: one until the service is known, and where it sets a pace
-        self.parallel = 1
-        self.separate = False
-        #: seconds that the service asks for between two messages; 0 if unknown or none
-        self.pace = 0.0
+        # one at a time until the service is known, and where it sets a pace
         self._message_limits: MessageLimits | None = None
         self._idle: list[_Sending] = []
         self._under_way = 0
-
-    async def aclose(self) -> None:
-        """Nothing: each thread ends by itself."""
 
     async def message_limits(self) -> MessageLimits:
         """The limits of the service, by Apprise's own figures. Uses no network."""

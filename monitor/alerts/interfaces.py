@@ -12,7 +12,6 @@ from monitor.alerts.render import Message
 #: Characters of the reason of a failed delivery.
 REASON_CAP = 300
 
-
 #: Is told the channel's name, what became of notifications, and their number.
 Count = Callable[[str, str, int], None]
 
@@ -69,37 +68,18 @@ class DeliveryError(Exception):
         self.wait = wait
         self.ended = ended
 
-    @property
-    def maybe_delivered(self) -> bool:
-        """Whether the service may have taken the message nevertheless."""
-        return self.ended is not None
-
 
 class Sender(Protocol):
-    """A channel: `AppriseChannel`, `WebhookChannel`, or any class that sends and raises DeliveryError.
+    """A channel. Without more than `name` and `send` it takes messages of any length, one at a time."""
 
-    A subclass that overrides only `name` and `send` takes messages of any length, one at a time.
-    """
-
-    @property
-    def name(self) -> str:
-        """The name of the channel in the settings and in the outbox."""
-        ...
-
-    @property
-    def parallel(self) -> int:
-        """How many messages it takes at once."""
-        return 1
-
-    @property
-    def pace(self) -> float:
-        """Seconds to keep between two messages."""
-        return 0.0
-
-    @property
-    def separate(self) -> bool:
-        """Whether each event is a message of its own, sent when its organization's earlier ones are taken."""
-        return False
+    #: in the settings and in the outbox
+    name: str
+    #: messages that it takes at once
+    parallel: int = 1
+    #: seconds to keep between two messages
+    pace: float = 0.0
+    #: whether each event is a message of its own, sent when its organization's earlier ones are taken
+    separate: bool = False
 
     async def message_limits(self) -> MessageLimits:
         """What one message may hold."""

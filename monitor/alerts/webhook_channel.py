@@ -18,8 +18,7 @@ from monitor import __version__
 from monitor.access.signatures import signatures, signing_key
 from monitor.alerts.bounds import ANSWER_CAP, KEPT_S, requested_wait
 from monitor.alerts.facts import clean
-from monitor.alerts.fitting import MessageLimits
-from monitor.alerts.interfaces import REASON_CAP, DeliveryError
+from monitor.alerts.interfaces import REASON_CAP, DeliveryError, Sender
 from monitor.alerts.render import Message
 from monitor.alerts.url_secrets import hide, named_in
 from monitor.alerts.webhook_event import body_of, trial_body, webhook_id
@@ -28,7 +27,7 @@ from monitor.alerts.webhook_event import body_of, trial_body, webhook_id
 _QUOTED = 200
 
 
-class WebhookChannel:
+class WebhookChannel(Sender):
     """One receiver under a public name. Its URL and the secrets are never shown.
 
     `secrets` have the form `whsec_…`; each signs every event, so that a receiver may know either of two.
@@ -36,9 +35,7 @@ class WebhookChannel:
     at most `ANSWER_CAP` bytes are read. `redact` is applied last to every value that is sent.
     """
 
-    #: an event a message, and of an organization one after the other
     separate = True
-    pace = 0.0
 
     def __init__(
         self,
@@ -59,10 +56,6 @@ class WebhookChannel:
         self._hidden = sorted((*named_in(url), *secrets), key=len, reverse=True)
         self._client: httpx.AsyncClient | None = None
         self._opening = asyncio.Lock()
-
-    async def message_limits(self) -> MessageLimits:
-        """None: a body is bounded whatever the event is."""
-        return MessageLimits()
 
     async def send(self, message: Message) -> None:
         """Post the one event of a message, or a test; returns when the receiver took it.

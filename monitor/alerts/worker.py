@@ -346,7 +346,7 @@ class ChannelWorker:
         if self._health.failed(group.ids[0], now, self._spread(), asked=error.wait):
             log.error("channel.down", channel=self._channel.name, reason=error.reason)
         wait = max(self._health.backoff(group.failures + 1, self._spread()), error.wait)
-        reason = error.reason + (" (it may have been delivered)" if error.maybe_delivered else "")
+        reason = error.reason + (" (it may have been delivered)" if error.ended else "")
         old = self._too_old(group.rows)
         group.rows = tuple(row for row in group.rows if row not in old)
         try:

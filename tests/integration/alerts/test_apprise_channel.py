@@ -88,7 +88,7 @@ async def test_a_wrong_mail_password_is_named_but_not_shown(mailbox: Any, messag
     error = await failure(channel(mailbox.url(password=SECRET)), message)
     assert "535" in error.reason
     assert SECRET not in error.reason
-    assert not error.maybe_delivered
+    assert not error.ended
     assert mailbox.mails == []
 
 
@@ -101,7 +101,7 @@ async def test_a_refusal_is_named_without_the_secrets(webhooks: Any, message: Me
     assert "no_service" in error.reason
     assert SECRET not in error.reason
     assert len(error.reason) <= 300
-    assert not error.maybe_delivered
+    assert not error.ended
     assert hook.received == []
 
 
@@ -112,7 +112,7 @@ async def test_a_closed_port_is_named_without_the_secrets(message: Message) -> N
         error = await failure(channel(f"json://127.0.0.1:{port}/{SECRET}"), message)
     assert "refused" in error.reason
     assert SECRET not in error.reason
-    assert not error.maybe_delivered
+    assert not error.ended
 
 
 async def test_the_callers_redactor_has_the_last_word(webhooks: Any, message: Message) -> None:
@@ -147,7 +147,7 @@ async def test_a_hanging_server_costs_the_timeout_and_one_thread(
     hook.hangs.set()
     sender = channel(f"json://127.0.0.1:{hook.port}", seconds=0.3)
     error = await failure(sender, message)
-    assert error.maybe_delivered
+    assert error.ended
     assert "0.3 s" in error.reason
 
 
@@ -161,7 +161,7 @@ async def test_an_attempt_that_has_not_come_back_keeps_the_channel_busy(
         await asyncio.wait_for(sender.send(message), 0.3)
     error = await failure(sender, message)
     assert "not come back" in error.reason
-    assert not error.maybe_delivered
+    assert not error.ended
 
 
 @pytest.mark.parametrize(
