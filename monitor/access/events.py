@@ -63,7 +63,7 @@ class Event:
     `target` is None for what concerns a route (`stale`) or the whole monitor (`budget`, `offline`,
     `started` …). `scope` is the organization it belongs to (`Target.scope`): changes of one scope may share
     a message. `facts` holds what the message needs besides, as JSON values; which keys: see
-    `EventFacts` in `alerts/event_facts`. Without channels it is only recorded.
+    `EventFacts` in `alerts/facts`. Without channels it is only recorded.
     """
 
     kind: EventKind

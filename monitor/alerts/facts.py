@@ -1,18 +1,22 @@
-"""Typed access to an event's facts, as text that is safe to show. Pure.
+"""The facts of an event: what a message needs that an event has no field for, as JSON values. Pure.
 
-A missing or malformed fact is None, and its line is left out.
+All are optional. The line of a message whose fact is missing or malformed is left out. `Facts` gives them as
+text that is safe to show.
 """
 
-import math
 import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from monitor.access.events import Event
+from monitor.access.fields import Number, Text, Whole, about
 from monitor.access.target import split_capability
-from monitor.access.words import Code, Contract, Gate, Owner
+from monitor.access.words import Code, Contract, Gate, Owner, Staleness, State, Surface
 
 #: Most characters of a server's answer in a message; the history has all of it.
 WORDS_CAP = 300
@@ -25,13 +29,132 @@ BLOCK_CAP, BLOCK_LINES = 3000, 80
 _ACTIVE = re.compile(r"(?<![\w.])@(?=[\w*])|<(?=users/)|\](?=\()|\[(?=#\d)")
 
 
+#: RFC 3339 in UTC.
+Time = Annotated[Text, Field(json_schema_extra={"format": "date-time"})]
+#: Seconds.
+Seconds = Number
+
+
+class ChangedTarget(TypedDict, total=False):
+    """A target of which something else is true now than was last told."""
+
+    target: Text
+    told: State | None
+    now: State
+    told_blocker: Code | None
+    blocker: Code | None
+
+
+class SilencedMeanwhile(TypedDict):
+    """A silence that keeps other events of the target from a channel."""
+
+    silence: Whole
+    until: Time
+
+
+class TargetFacts(TypedDict, total=False):
+    """The target, and the answer that led to the event; `webhook_event.EventData` tells of each.
+
+    Key, model and surface are those of the target unless they are given.
+    """
+
+    organization: Text
+    project: Text
+    key: Text
+    model: Text
+    surface: Surface
+    pool: Text
+    contract: Contract
+    status: Whole
+    message: Text
+    gate: Gate
+    owner: Owner
+    page: Text
+
+
+class Details(TypedDict, total=False):
+    """What events of some kinds have besides."""
+
+    lasted_s: Annotated[Seconds, about("Seconds of the previous state; for online, of the outage")]
+    waited_s: Annotated[
+        Seconds,
+        about("Seconds of waiting for propagation; for stale, without anything conclusive"),
+    ]
+    declared_at: Annotated[Time, about("When the verification was completed, as a person declared")]
+    typical_wait_s: Annotated[
+        Seconds, about("The median wait of openings of the same contract, in seconds")
+    ]
+    openings: Annotated[Whole, about("Of how many openings that is the median")]
+    deadline_s: Annotated[Seconds, about("The deadline that passed, in seconds")]
+    hint_at: Annotated[Time, about("When the next try after a rejection is useful")]
+    sibling: Annotated[Text, about("The target whose opening moved this one to propagating")]
+    blocker: Annotated[Code, about("What blocks, or blocked, the target")]
+    blockers: Annotated[list[Code], about("What else blocks, or blocked, it")]
+    probes: Annotated[Whole, about("Probes made in this wait")]
+    request_ids: Annotated[list[Text], about("The last request ids, oldest first")]
+    shutdown: Annotated[Text, about("The date on which the model is shut down")]
+    spent_usd: Annotated[Number, about("US dollars spent")]
+    budget_usd: Annotated[Number, about("US dollars of the budget")]
+    doubted_usd: Annotated[Number, about("US dollars that may have been spent")]
+    budget_scope: Annotated[Text, about("What the budget is for")]
+    provider_open: Annotated[
+        list[Text],
+        about("Provider targets of the same model and surface that are open while this is shut"),
+    ]
+    direct_shut: Annotated[
+        list[Text],
+        about("Direct targets of the same model and surface that are shut while this opens"),
+    ]
+    routes: Annotated[list[Text], about("The routes concerned")]
+    targets: Annotated[Whole, about("The number of targets concerned")]
+    route_targets: Annotated[Whole, about("The number of targets on the route")]
+    stale: Annotated[list[Text], about("The names of the stale targets, unless all are")]
+    staleness: Annotated[Staleness, about("target if others of the route are answered, else route")]
+    every_s: Annotated[Seconds, about("Seconds between the probes that follow")]
+    counts: Annotated[Mapping[str, Whole], about("Targets by state")]
+    worker: Annotated[Text, about("The worker of a fleet that this is about")]
+    others_online: Annotated[Whole, about("Workers that reach the routes, and take over")]
+    since_last_start: Annotated[Mapping[str, Whole], about("Events by kind since the last start")]
+    down_since: Annotated[Time, about("Since when no daemon had lived before this start")]
+    silence: Annotated[Whole, about("The silence that ended")]
+    why: Annotated[Text, about("The reason of that silence")]
+    by: Annotated[Text, about("Who made it")]
+    since: Annotated[Time, about("Since when it was in force")]
+    ended_by: Annotated[Text, about("Who ended it, if it was ended by hand")]
+    hidden: Annotated[Whole, about("Notifications that it hid")]
+    hidden_kinds: Annotated[Mapping[str, Whole], about("These by kind of event")]
+    changed: Annotated[
+        list[ChangedTarget], about("Targets whose state or blocker is not what was last told; some")
+    ]
+    changed_targets: Annotated[Whole, about("The number of such targets")]
+    unchanged_targets: Annotated[Whole, about("The number of the others with hidden changes")]
+
+
+class EventFacts(TargetFacts, Details, total=False):
+    """All of them, with those that a webhook is not sent."""
+
+    evidence: Annotated[Text, about("The evidence bundle as Markdown, several lines")]
+    rules: Annotated[list[Text], about("The rules that named the cause of an outage")]
+    silenced: Annotated[
+        Mapping[str, SilencedMeanwhile],
+        about("By channel, the silence that keeps other events of the target from it"),
+    ]
+    hidden_before: Annotated[
+        Mapping[str, list[Whole]],
+        about("By channel, the ids of earlier events of the target that a silence hid from it"),
+    ]
+
+
+_FACTS = TypeAdapter(EventFacts)
+
+
 class Facts:
-    """The facts of one event; `monitor.alerts.messages` lists the keys."""
+    """The facts of one event, as they are told over a channel, or over any."""
 
     def __init__(self, event: Event, channel: str | None = None):
         self.event = event
         self._channel = channel
-        self._values: Mapping[str, Any] = event.facts
+        self._values = sound(event.facts)
         key, _, capability = (event.target or "").partition("/")
         model, surface = split_capability(capability)
         self.key = self.text("key") or (name(key) or None)
@@ -41,85 +164,67 @@ class Facts:
 
     def text(self, key: str) -> str | None:
         """A name or a number as clean, short text."""
-        value = self._values.get(key)
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            return None
-        return name(str(value)) or None
+        return name(str(self._values.get(key, ""))) or None
 
     def words(self, key: str) -> str | None:
         """A server's words, clean and capped."""
-        value = self._values.get(key)
-        return (clean(value) or None) if isinstance(value, str) else None
+        return clean(self._values.get(key, "")) or None
 
     def link(self, key: str) -> str:
         """An address that the monitor made: it has nothing that could end a link; empty for none."""
-        value = self._values.get(key)
-        if not isinstance(value, str) or not value.startswith(("https://", "http://")):
-            return ""
-        return value if value.isascii() and not set(value) & set(' <>|"`') else ""
+        value: str = self._values.get(key, "")
+        safe = value.isascii() and not set(value) & set(' <>|"`')
+        return value if safe and value.startswith(("https://", "http://")) else ""
 
     def block(self, key: str) -> str:
         """Several lines, each clean, capped together; empty for none."""
-        value = self._values.get(key)
-        return clean_block(value) if isinstance(value, str) else ""
+        return clean_block(self._values.get(key, ""))
 
     def number(self, key: str) -> float | None:
         """A finite number."""
-        value = self._values.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        return float(value) if math.isfinite(value) else None
+        return self._values.get(key)
 
     def names(self, key: str, most: int = 5) -> tuple[str, ...]:
-        """The last few of a list of names; one name counts as a list of one."""
-        value = self._values.get(key)
-        found = [value] if isinstance(value, str) else value
-        if not isinstance(found, list | tuple):
-            return ()
-        return tuple(name(str(item)) for item in found[-most:] if item)
+        """The last few of a list of names."""
+        return tuple(name(item) for item in self._values.get(key, ())[-most:] if item)
 
     def counts(self, key: str) -> str | None:
         """A mapping of words to numbers as `3 available, 1 locked`, without zeros."""
-        value = self._values.get(key)
-        if not isinstance(value, Mapping):
-            return None
-        parts = [f"{count} {name(str(word))}" for word, count in value.items() if count]
+        counts = self._values.get(key, {}).items()
+        parts = [f"{count} {name(word)}" for word, count in counts if count]
         return ", ".join(parts[:20]) or None
 
-    def entries(self, key: str) -> list[Mapping[str, Any]]:
-        """A list of mappings; their values are as they came."""
-        value = self._values.get(key)
-        return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    @property
+    def changed(self) -> list[ChangedTarget]:
+        """Some of the targets whose state or blocker is not what was last told."""
+        some: list[ChangedTarget] = self._values.get("changed", [])
+        return some
 
     @property
     def hidden_before(self) -> list[int]:
         """The numbers of the target's earlier events that a silence kept from this channel, or from any."""
-        value = self._values.get("hidden_before")
-        if not isinstance(value, Mapping):
-            return []
-        lists = value.values() if self._channel is None else [value.get(self._channel)]
-        found = (id_ for ids in lists if isinstance(ids, list) for id_ in ids)
-        return sorted({id_ for id_ in found if type(id_) is int and id_})
+        lists = self._of_channel("hidden_before", [])
+        return sorted({id_ for ids in lists for id_ in ids if id_})
 
     @property
     def silenced_until(self) -> datetime | None:
         """Until when a silence keeps other events of the target from this channel, or from any."""
-        value = self._values.get("silenced")
-        if not isinstance(value, Mapping):
-            return None
-        its = value.values() if self._channel is None else [value.get(self._channel)]
-        found = [_time(one.get("until")) for one in its if isinstance(one, Mapping)]
+        found = [_time(one.get("until", "")) for one in self._of_channel("silenced", {})]
         return max((at for at in found if at), default=None)
+
+    def _of_channel(self, key: str, none: Any) -> list[Any]:
+        """What a fact has for this channel, or for each."""
+        found = self._values.get(key, {})
+        return list(found.values()) if self._channel is None else [found.get(self._channel, none)]
 
     def time(self, key: str) -> datetime | None:
         """An ISO 8601 time, aware."""
-        return _time(self._values.get(key))
+        return _time(self._values.get(key, ""))
 
     def day(self, key: str) -> date | None:
         """An ISO 8601 date."""
-        value = self._values.get(key)
         try:
-            return date.fromisoformat(value[:10]) if isinstance(value, str) else None
+            return date.fromisoformat(self._values.get(key, "")[:10])
         except ValueError:
             return None
 
@@ -143,18 +248,18 @@ class Facts:
     @property
     def gate(self) -> Gate | None:
         """Which gate refused."""
-        return next((gate for gate in Gate if gate == self._values.get("gate")), None)
+        return self._values.get("gate") and Gate(self._values["gate"])
 
     @property
     def owner(self) -> Owner | None:
         """Whose problem it is."""
-        return next((owner for owner in Owner if owner == self._values.get("owner")), None)
+        return self._values.get("owner") and Owner(self._values["owner"])
 
     @property
     def blocker(self) -> Code | None:
         """The blocker: the fact, else the diagnosis."""
         value = self._values.get("blocker")
-        return next((code for code in Code if code == value), self.event.diagnosis)
+        return Code(value) if value else self.event.diagnosis
 
     @property
     def capability(self) -> str:
@@ -190,13 +295,22 @@ class Facts:
         return f"`access-monitor evidence {name(target) if target else 'TARGET'}`"
 
 
-def _time(value: Any) -> datetime | None:
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-    return value if isinstance(value, datetime) and value.tzinfo else None
+def sound(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The facts without those that are malformed."""
+    try:
+        _FACTS.validate_python(facts)
+    except ValidationError as error:
+        wrong = {one["loc"][0] for one in error.errors(include_url=False)}
+        return {name: value for name, value in facts.items() if name not in wrong}
+    return facts
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
 
 
 def moment(at: datetime) -> str:

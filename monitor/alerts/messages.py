@@ -1,7 +1,6 @@
 """Messages: what a person reads about an event. Pure.
 
-A message is made from events alone. Values that an event has no field for are in its `facts`; see
-`event_facts.EventFacts`.
+A message is made from events alone. Values that an event has no field for are in its `facts.EventFacts`.
 """
 
 from collections import Counter
@@ -16,8 +15,7 @@ from monitor.access.wait_times import under
 from monitor.access.words import Code, EventKind
 from monitor.alerts.facts import TITLE_CAP, Facts, clean, moment, name, title
 from monitor.alerts.render import Level, Message, Wording
-from monitor.alerts.silence_wording import changed_targets
-from monitor.alerts.wording import wording
+from monitor.alerts.wording import changed_targets, wording
 
 #: Most events that one message shows in full; each of the others is named in one line.
 FULL_MOST = 20

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from monitor.access.events import Event
@@ -18,7 +18,7 @@ from monitor.access.fields import about
 from monitor.access.readable import printable, rfc3339
 from monitor.access.target import split_capability
 from monitor.access.words import Code, Contract, EventKind, Gate, Owner, Reason, State, Surface
-from monitor.alerts.event_facts import Details, EventFacts, TargetFacts, Time
+from monitor.alerts.facts import Details, TargetFacts, Time, sound
 
 #: Bytes of a body. Standard Webhooks recommends less than 20 kB.
 BODY_MOST = 20_000
@@ -89,7 +89,6 @@ class TrialEvent(TypedDict):
 for _form in (EventData, Details, WebhookEvent, TrialData, TrialEvent):
     with_config(_STRICT)(_form)
 
-_FACTS = TypeAdapter(EventFacts)
 _DETAILS = tuple(Details.__annotations__)
 
 
@@ -116,7 +115,7 @@ def webhook_id(event: Event) -> str:
 
 def body_of(event: Event, redact: Callable[[Any], Any]) -> bytes:
     """The body that tells an event. `redact` is applied last to every value."""
-    facts = _sound(event.facts)
+    facts = sound(event.facts)
     key, _, capability = (event.target or "").partition("/")
     model, surface = split_capability(capability)
     parts = {"key": key or None, "model": model or None, "surface": surface}
@@ -144,16 +143,6 @@ def trial_body(text: str, at: datetime) -> bytes:
     """The body of a test."""
     told = {"type": "test", "timestamp": rfc3339(at), "data": {"message": text}}
     return _json(_bounded(told))
-
-
-def _sound(facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The facts without those that are malformed."""
-    try:
-        _FACTS.validate_python(facts)
-    except ValidationError as error:
-        wrong = {one["loc"][0] for one in error.errors(include_url=False)}
-        return {name: value for name, value in facts.items() if name not in wrong}
-    return facts
 
 
 def _bounded(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """What each event says: its title, what happened and what to do. Pure.
 
-Here are the events that no gate causes (blockers, staleness, shutdowns, budgets, the monitor itself), and the
-choice among all; `gate_wording` and `silence_wording` have the others.
+Here are the events that no gate causes (blockers, staleness, shutdowns, budgets, silences, the monitor
+itself), and the choice among all; `gate_wording` has the others.
 """
 
 from collections.abc import Callable
@@ -9,23 +9,22 @@ from dataclasses import replace
 
 from monitor.access.diagnosis.advice import advise, failure_of, steps_of
 from monitor.access.readable import duration, many
-from monitor.access.words import Code, EventKind, Reason, Staleness
+from monitor.access.words import EventKind, Reason, Staleness, State
 from monitor.alerts import gate_wording
-from monitor.alerts.facts import Facts
-from monitor.alerts.render import Wording
-from monitor.alerts.silence_wording import silence_ended
+from monitor.alerts.facts import ChangedTarget, Facts, moment, name
+from monitor.alerts.render import Level, Wording
 
 #: Most steps in one message.
 STEPS_MOST = 3
 
 
-def _plain(code: Code | None) -> str:
-    return str(code).replace("_", " ") if code else "something"
+def _spaced(word: str | None) -> str:
+    return (word or "").replace("_", " ")
 
 
 def _others(facts: Facts) -> str:
     """The further blockers, current or past."""
-    return ", ".join(code.replace("_", " ") for code in facts.names("blockers"))
+    return ", ".join(map(_spaced, facts.names("blockers")))
 
 
 def blocked(facts: Facts) -> Wording:
@@ -36,7 +35,7 @@ def blocked(facts: Facts) -> Wording:
     others = _others(facts)
     turns = f" It takes turns with: {others}." if others else ""
     return Wording(
-        f"Blocked, {_plain(code)}: {facts.subject}",
+        f"Blocked, {_spaced(code) or 'something'}: {facts.subject}",
         "warning",
         f"{cause}{turns} Until this is solved nobody can see whether the gate is open.",
         (known.advice,) if known else (),
@@ -45,7 +44,7 @@ def blocked(facts: Facts) -> Wording:
 
 def unblocked(facts: Facts) -> Wording:
     """A blocker has gone."""
-    gone = ", ".join(one for one in (_plain(facts.blocker), _others(facts)) if one)
+    gone = ", ".join(one for one in (_spaced(facts.blocker) or "something", _others(facts)) if one)
     return Wording(
         f"Unblocked: {facts.subject}",
         "success",
@@ -140,6 +139,56 @@ def online(facts: Facts) -> Wording:
         "success",
         f"A route answers again{' after ' + duration(away) if away else ''}. The monitor goes on.",
     )
+
+
+def silence_ended(facts: Facts) -> Wording:
+    """A silence has ended, for a channel that it kept something from."""
+    changed = int(facts.number("changed_targets") or 0)
+    expired = facts.event.reason is Reason.SILENCE_EXPIRED
+    by, since = facts.text("by"), facts.time("since")
+    whose = f" by {by}" if by else ""
+    how = "has expired" if expired else f"was ended by {facts.text('ended_by') or 'hand'}"
+    begun = f" Since {moment(since)} it" if since else " It"
+    kinds = facts.counts("hidden_kinds")
+    hidden = many(facts.number("hidden") or 0, "notification")
+    news = (
+        "What is true now differs from what was told here last, as below."
+        if changed
+        else "What was told here last is true now."
+    )
+    return Wording(
+        f"Silence {facts.text('silence') or ''} ended: "
+        f"{many(changed, 'target') if changed else 'nothing'} changed",
+        _level(facts) if changed else "info",
+        f"The silence{whose} {how}.{begun} kept {hidden} from this channel"
+        f"{': ' + _spaced(kinds) if kinds else ''}. {news}",
+        ("See all that it hid: `access-monitor alerts list --state silenced`.",),
+    )
+
+
+def changed_targets(facts: Facts) -> str | None:
+    """The targets of which something else is true now than was last told; of many, some."""
+    named = [_changed(one) for one in facts.changed]
+    more = int(facts.number("changed_targets") or 0) - len(named)
+    return "; ".join(named) + (f"; and {more} more" if more > 0 else "") if named else None
+
+
+def _changed(one: ChangedTarget) -> str:
+    told, now = _spaced(one.get("told")), _spaced(one.get("now"))
+    said = f"{name(one.get('target', ''))}: "
+    said += f"still {now}" if told == now else f"{told or 'nothing told'} → {now}"
+    blocker, before = _spaced(one.get("blocker")), _spaced(one.get("told_blocker"))
+    if blocker == before:
+        return said
+    return f"{said}, blocked: {blocker}" if blocker else f"{said}, no longer blocked: {before}"
+
+
+def _level(facts: Facts) -> Level:
+    """Good news only when every target that changed is open."""
+    good = all(
+        one.get("now") == State.AVAILABLE and not one.get("blocker") for one in facts.changed
+    )
+    return "success" if good else "warning"
 
 
 def started(facts: Facts) -> Wording:

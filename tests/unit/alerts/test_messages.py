@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from monitor.access.events import Event
 from monitor.access.words import EventKind, Reason
-from monitor.alerts import messages
+from monitor.alerts.facts import EventFacts
 from monitor.alerts.messages import FULL_MOST, compose
 
 FOLDER = Path(__file__).parent / "messages"
@@ -163,10 +163,6 @@ def test_nothing_to_tell_is_an_error() -> None:
         compose([], now=NOW)
 
 
-# The table in the module's docstring is the list of the facts there are.
-KEYS = sorted(
-    set(re.findall(r"`(\w+)`", messages.__doc__ or "")) - {"direct", "provider", "online"}
-)
 JSON: Any = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
     lambda inner: (
@@ -181,7 +177,7 @@ JSON: Any = st.recursive(
     kind=st.sampled_from(EventKind),
     reason=st.sampled_from(Reason),
     target=st.none() | st.text(max_size=40),
-    facts=st.dictionaries(st.sampled_from(KEYS), JSON, max_size=8),
+    facts=st.dictionaries(st.sampled_from(sorted(EventFacts.__annotations__)), JSON, max_size=8),
 )
 def test_whatever_the_facts_are_there_is_a_message(
     kind: EventKind, reason: Reason, target: str | None, facts: dict[str, Any]

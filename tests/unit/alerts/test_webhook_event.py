@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from monitor.access.events import Event
 from monitor.access.words import Code, EventKind, Reason, State
 from monitor.alerts import webhook_event
-from monitor.alerts.event_facts import Details, EventFacts
+from monitor.alerts.facts import Details, EventFacts
 from monitor.alerts.webhook_event import BODY_MOST, body_of, schema, trial_body, webhook_id
 
 AT = datetime(2026, 11, 20, 14, 5, 0, 123000, tzinfo=UTC)
