@@ -1,4 +1,4 @@
-"""Finds secrets in a text by value, however they are encoded, and what has the pattern of one. Pure.
+"""Finds secrets in a text by value, however they are encoded, and what has the pattern of one.
 
 What counts is a whole secret, and the beginning of one from 8 characters on: a server cuts what it
 echoes, and so do we. Of few secrets it is any part with 12 letters and digits, too, whatever stands between
@@ -8,7 +8,8 @@ them: a server masks the head, or takes it off. Compared is without case and whi
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from monitor.access.decoding import Decoding, decodings
 
@@ -56,6 +57,13 @@ _PATTERNS = (
     ("slack", re.compile(r"https://hooks\.slack\.com/services/[A-Za-z0-9/_\-]+"), HIDDEN),
     ("@", re.compile(r"(://[^/\s:@]{1,200}:)[^/\s@]{1,200}@"), rf"\1{HIDDEN}@"),
 )
+
+#: Short texts without a secret that are remembered: a log repeats the same few words.
+_CLEAN_MOST, _SHORT = 4096, 512
+
+#: Values that are remembered: those of the settings, and of many settings before them.
+_KNOWN_MOST = 50_000
+
 
 Span = tuple[int, int]
 
@@ -229,3 +237,54 @@ def _folded(text: str) -> str:
     if text.isascii():
         return text.lower()
     return "".join(low if len(low := char.lower()) == 1 else char for char in text)
+
+
+class Redactor:
+    """Takes secrets out of whatever is about to leave the process: rows, messages, logs, what is printed.
+
+    It hides what a `Mask` of all values that it was ever told hides. What a server says of the key that it
+    was asked with is masked where it leaves the diagnosis; this is the last line, for every key and channel.
+    One serves the whole process, so that what it learns is hidden everywhere at once.
+    """
+
+    def __init__(self, secrets: Iterable[str] = (), whole: Iterable[str] = ()) -> None:
+        self._known: dict[tuple[str, bool], None] = {}
+        self._mask = Mask(())
+        self._clean: set[str] = set()
+        self.learn(secrets, whole)
+
+    def learn(self, secrets: Iterable[str], whole: Iterable[str] = ()) -> None:
+        """Hide these, too. Known values stay hidden: a key that was replaced may still be valid."""
+        news = dict.fromkeys([*((one, False) for one in secrets), *((one, True) for one in whole)])
+        known = {one: None for one in self._known if one not in news} | news
+        for one in list(known)[: max(len(known) - _KNOWN_MOST, 0)]:
+            del known[one]
+        self._known = known
+        self._mask = Mask(
+            (one for one, entire in known if not entire), (one for one, entire in known if entire)
+        )
+        self._clean = set()  # for the log's thread, which may be about to add to the old one
+
+    def text(self, text: str) -> str:
+        """The text with every secret replaced by `[hidden]`."""
+        clean = self._clean
+        if text in clean:
+            return text
+        hidden = self._mask.text(text)
+        if hidden == text and len(text) <= _SHORT:
+            if len(clean) >= _CLEAN_MOST:
+                clean.clear()
+            clean.add(text)
+        return hidden
+
+    def value(self, value: Any) -> Any:
+        """The same for nested values, for logs and JSON."""
+        if isinstance(value, str):
+            return self.text(value)
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {self.text(str(k)): self.value(v) for k, v in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.value(item) for item in value]
+        return self.text(str(value))

@@ -226,7 +226,7 @@ def wait(
     from monitor.access.cadence import probes_to_settle
     from monitor.access.fields import parse_duration
     from monitor.daemon.signals import run
-    from monitor.logs.logging_setup import configure
+    from monitor.logs import configure
     from monitor.oneshot.booking import Cost, Wanted
     from monitor.oneshot.probe_once import worst_case
     from monitor.store import queries

@@ -52,7 +52,7 @@ def run(
     from monitor.daemon.channels import learn, senders_of
     from monitor.daemon.serve import serve
     from monitor.daemon.service_manager import ServiceManager
-    from monitor.logs.logging_setup import log_uncaught
+    from monitor.logs import log_uncaught
 
     settings = load_settings(config)
     name = _worker_name(settings, worker)
@@ -99,7 +99,7 @@ def _monitor(settings: "Settings", name: str | None, manager: "ServiceManager") 
 
 
 def _log(settings: "Settings") -> None:
-    from monitor.logs.logging_setup import configure
+    from monitor.logs import configure
 
     said = settings.monitor
     configure(redactor(), log_format=said.log_format, level=said.log_level.upper(), queued=True)

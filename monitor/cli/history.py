@@ -88,8 +88,8 @@ def _since(text: str, now: datetime) -> datetime:
 
 def _print_message(row: "HistoryRow") -> None:
     """Print the message in full: a channel with a small limit leaves parts out."""
+    from monitor.access.masking import Redactor
     from monitor.alerts.messages import compose
-    from monitor.logs.redaction import Redactor
 
     message = compose([row.event], now=row.event.at)
     for line in (f"\nThe last message: {message.title}", "", *message.text.rstrip().splitlines()):

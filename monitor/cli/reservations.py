@@ -101,7 +101,7 @@ def _reserve(
     settings: "Settings", wanted: "Sequence[Wanted]", *, over: bool
 ) -> "tuple[Reservation, ...]":
     from monitor.daemon.channels import redactor_of
-    from monitor.logs.logging_setup import configure
+    from monitor.logs import configure
     from monitor.oneshot.booking import OverBudgetError, reserve
     from monitor.store.errors import StoreError
 

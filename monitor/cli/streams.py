@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from monitor.logs.redaction import Redactor
+    from monitor.access.masking import Redactor
 
 #: What stands for characters that an encoding does not have; others are written as escapes.
 _PLAIN = {"–": "-", "—": "-", "−": "-", "─": "-"}
@@ -115,7 +115,7 @@ def _plainly(error: UnicodeError) -> tuple[str, int]:
 @cache
 def redactor() -> "Redactor":
     """The one redactor of this process; it learns the secrets of the settings when they are read."""
-    from monitor.logs.redaction import Redactor
+    from monitor.access.masking import Redactor
 
     return Redactor()
 

@@ -45,7 +45,7 @@ def web(
     # structlog would load it for tracebacks, which are not drawn with it here: 5 MB of the page's memory
     sys.modules["rich"] = None  # type: ignore[assignment]
 
-    from monitor.logs.logging_setup import configure
+    from monitor.logs import configure
 
     redact_output()
     no_core()

@@ -5,6 +5,7 @@ from typing import TextIO
 
 from monitor.access.databases import Server
 from monitor.access.limits import Delivery
+from monitor.access.masking import Redactor
 from monitor.access.signatures import PREFIX
 from monitor.access.words import DEFAULT_EVENTS, EventKind
 from monitor.alerts.apprise_channel import AppriseChannel
@@ -15,7 +16,6 @@ from monitor.alerts.url_secrets import url_secrets, whole_urls
 from monitor.alerts.webhook_channel import WebhookChannel
 from monitor.config import Settings
 from monitor.config.channel_section import Channel, ChannelType
-from monitor.logs.redaction import Redactor
 
 #: The name of the channel to the terminal.
 CONSOLE = "console"

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import structlog
 
 from monitor.access.holds import Posting
+from monitor.access.masking import Redactor
 from monitor.access.memory import TargetState
 from monitor.access.words import EventKind, Reason
 from monitor.alerts.interfaces import Sender
@@ -35,7 +36,6 @@ from monitor.daemon.silencing import Silencing
 from monitor.daemon.staleness import NetworkState, StaleRoutes
 from monitor.daemon.time_passing import ClockWatch, DeadlineCheck
 from monitor.daemon.watches import Watch, Watches
-from monitor.logs.redaction import Redactor
 from monitor.probing import Prober, ping
 from monitor.store.errors import GoneError, StoreError, UnansweredError
 from monitor.store.record_forms import as_json

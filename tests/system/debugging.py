@@ -12,7 +12,7 @@ import threading
 from typing import Any
 
 import monitor.alerts.apprise_channel as apprise_channel
-import monitor.logs.logging_setup as logs
+import monitor.logs as logs
 from monitor.cli.app import main
 from monitor.daemon.pipeline import Pipeline
 from monitor.daemon.service import Monitor

@@ -2,10 +2,10 @@
 
 import sys
 
+from monitor import logs
 from monitor.cli.app import main
-from monitor.logs import log_handlers
 
 if __name__ == "__main__":
-    log_handlers._MOST = int(sys.argv[1])
+    logs._MOST = int(sys.argv[1])
     sys.argv = ["access-monitor", *sys.argv[2:]]
     main()

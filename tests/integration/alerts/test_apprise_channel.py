@@ -13,13 +13,13 @@ import apprise
 import pytest
 import structlog
 
+from monitor import logs
 from monitor.access.events import Event
+from monitor.access.masking import Redactor
 from monitor.alerts.apprise_channel import AppriseChannel, check_url
 from monitor.alerts.interfaces import DeliveryError
 from monitor.alerts.messages import compose
 from monitor.alerts.render import Message
-from monitor.logs import logging_setup
-from monitor.logs.redaction import Redactor
 
 pytestmark = pytest.mark.anyio
 
@@ -232,7 +232,7 @@ async def test_the_reason_is_known_also_after_a_reload_set_up_the_log(message: M
         sender = channel(f"json://127.0.0.1:{nobody.getsockname()[1]}/in")
         before = await failure(sender, message)
         try:
-            logging_setup.configure(Redactor(), stream=io.StringIO())
+            logs.configure(Redactor(), stream=io.StringIO())
             after = await failure(sender, message)
         finally:
             logging.getLogger().handlers[:] = []

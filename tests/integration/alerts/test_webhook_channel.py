@@ -16,12 +16,12 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from monitor.access.events import Event
 from monitor.access.limits import Delivery
+from monitor.access.masking import Redactor
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.interfaces import DeliveryError
 from monitor.alerts.messages import compose
 from monitor.alerts.render import Message, Wording
 from monitor.alerts.webhook_channel import WebhookChannel
-from monitor.logs.redaction import Redactor
 
 pytestmark = pytest.mark.anyio
 

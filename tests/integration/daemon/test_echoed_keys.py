@@ -8,7 +8,7 @@ from echoes import FORMS, HOWS, KEYS, EchoServer, cells, remains
 
 from monitor.config import load
 from monitor.daemon.channels import redactor_of
-from monitor.logs.logging_setup import configure
+from monitor.logs import configure
 
 pytestmark = pytest.mark.anyio
 

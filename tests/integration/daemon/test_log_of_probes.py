@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from monitor.logs.logging_setup import configure
-from monitor.logs.redaction import Redactor
+from monitor.access.masking import Redactor
+from monitor.logs import configure
 
 pytestmark = pytest.mark.anyio
 

@@ -1,7 +1,7 @@
 import pytest
 
+from monitor.access.masking import Redactor
 from monitor.alerts.url_secrets import hide, named_in, url_secrets, whole_urls
-from monitor.logs.redaction import Redactor
 
 
 @pytest.mark.parametrize(

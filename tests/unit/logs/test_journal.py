@@ -11,9 +11,9 @@ import struct
 import pytest
 import structlog
 
-from monitor.logs import log_handlers, logging_setup
-from monitor.logs.log_handlers import JournalHandler, entry, is_journal
-from monitor.logs.redaction import Redactor
+from monitor import logs
+from monitor.access.masking import Redactor
+from monitor.logs import JournalHandler, entry, is_journal
 
 KEY = "canary-FAKE-key-0001"
 
@@ -93,8 +93,8 @@ def journald(tmp_path, monkeypatch):
         end.settimeout(5)
         about = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{about.st_dev}:{about.st_ino}")
-        monkeypatch.setattr(log_handlers, "SOCKET", str(path))
-        logging_setup.configure(Redactor([KEY]), stream=stream)
+        monkeypatch.setattr(logs, "SOCKET", str(path))
+        logs.configure(Redactor([KEY]), stream=stream)
         yield end, path, stream
         for handler in logging.getLogger().handlers:
             handler.close()

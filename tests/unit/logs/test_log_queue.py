@@ -7,7 +7,7 @@ import threading
 
 import structlog
 
-from monitor.logs.log_handlers import QueuedHandler, Straight
+from monitor.logs import QueuedHandler, Straight
 
 
 class Slow(logging.Handler):

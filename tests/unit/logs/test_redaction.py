@@ -12,9 +12,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.access.masking import HIDDEN, mask_patterns
-from monitor.logs.logging_setup import configure
-from monitor.logs.redaction import Redactor
+from monitor.access.masking import HIDDEN, Redactor, mask_patterns
+from monitor.logs import configure
 from monitor.store.errors import UnavailableError
 
 KEY = "canary+FAKE/key=0001"
@@ -84,7 +83,7 @@ def test_what_was_replaced_stays_hidden_and_the_oldest_of_very_many_goes(monkeyp
     assert redact.text("a key.FAKE.0001") == "a key.FAKE.0001"
     redact.learn(["key.FAKE.0001"])
     assert redact.text(f"{KEY} key.FAKE.0001") == f"{HIDDEN} {HIDDEN}"
-    monkeypatch.setattr("monitor.logs.redaction._KNOWN_MOST", 2)
+    monkeypatch.setattr("monitor.access.masking._KNOWN_MOST", 2)
     redact.learn(["other/FAKE-0002"])
     assert redact.text("key.FAKE.0001 other/FAKE-0002") == f"{HIDDEN} {HIDDEN}"
     assert redact.text(KEY) == KEY

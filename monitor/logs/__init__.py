@@ -1,1 +1,0 @@
-"""What is logged: one line per event, in order, without secrets."""
