@@ -154,12 +154,10 @@ class Facts:
     def __init__(self, event: Event, channel: str | None = None):
         self.event = event
         self._channel = channel
-        self._values = sound(event.facts)
-        key, _, capability = (event.target or "").partition("/")
-        model, surface = split_capability(capability)
-        self.key = self.text("key") or (name(key) or None)
-        self.model = self.text("model") or (name(model) or None)
-        self.surface = self.text("surface") or (surface and str(surface))
+        self._values = sound(event)
+        self.key = self.text("key")
+        self.model = self.text("model")
+        self.surface = self.text("surface")
         self.organization = self.text("organization")
 
     def text(self, key: str) -> str | None:
@@ -295,14 +293,18 @@ class Facts:
         return f"`access-monitor evidence {name(target) if target else 'TARGET'}`"
 
 
-def sound(facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The facts without those that are malformed."""
+def sound(event: Event) -> Mapping[str, Any]:
+    """The facts of an event but for malformed ones; key, model and surface are the target's by default."""
+    key, _, capability = (event.target or "").partition("/")
+    model, surface = split_capability(capability)
+    named = {"key": key, "model": model, "surface": surface}
+    facts = dict(event.facts)
     try:
         _FACTS.validate_python(facts)
     except ValidationError as error:
-        wrong = {one["loc"][0] for one in error.errors(include_url=False)}
-        return {name: value for name, value in facts.items() if name not in wrong}
-    return facts
+        for wrong in error.errors(include_url=False):
+            facts.pop(str(wrong["loc"][0]), None)
+    return {name: value for name, value in named.items() if value} | facts
 
 
 def _time(text: str) -> datetime | None:

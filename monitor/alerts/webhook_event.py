@@ -16,7 +16,6 @@ from typing_extensions import TypedDict
 from monitor.access.events import Event
 from monitor.access.fields import about
 from monitor.access.readable import printable, rfc3339
-from monitor.access.target import split_capability
 from monitor.access.words import Code, Contract, EventKind, Gate, Owner, Reason, State, Surface
 from monitor.alerts.facts import Details, TargetFacts, Time, sound
 
@@ -115,11 +114,8 @@ def webhook_id(event: Event) -> str:
 
 def body_of(event: Event, redact: Callable[[Any], Any]) -> bytes:
     """The body that tells an event. `redact` is applied last to every value."""
-    facts = sound(event.facts)
-    key, _, capability = (event.target or "").partition("/")
-    model, surface = split_capability(capability)
-    parts = {"key": key or None, "model": model or None, "surface": surface}
-    lifted = {name: facts.get(name, parts.get(name)) for name in TargetFacts.__annotations__}
+    facts = sound(event)
+    lifted = {name: facts.get(name) for name in TargetFacts.__annotations__}
     details = {name: facts[name] for name in _DETAILS if name in facts}
     data = {
         **lifted,
