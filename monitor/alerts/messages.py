@@ -59,22 +59,12 @@ class Detail:
     less: bool = True
 
 
-def compose(
-    items: Sequence[Event],
-    *,
-    now: datetime,
-    summary: str | None = None,
-) -> Message:
-    """One message for one event, or a grouped message for several, in the order given.
-
-    `summary`, the state of a pool as a whole, stands above them. Of many events the worst are shown in
-    full and the others are named. Raises ValueError when `items` is empty.
-    """
-    return Draft(items, now=now, summary=summary).message()
-
-
 class Draft:
-    """Events that may share a message to a channel, prepared once for messages of several lengths."""
+    """Events that may share a message, in the order given, prepared once for messages of several lengths.
+
+    `summary`, the state of a pool as a whole, stands above them. The message is for `channel`, or for any.
+    Raises ValueError when there are no events.
+    """
 
     def __init__(
         self,
@@ -93,7 +83,7 @@ class Draft:
         return len(self._items)
 
     def message(self, detail: Detail = Detail(), number: int | None = None) -> Message:
-        """The message of the first `number` events, or of all."""
+        """The message of the first `number` events, or of all; of many the worst are shown in full."""
         items = self._items[:number]
         first = items[0].brief
         grouped = len(items) > 1

@@ -89,9 +89,9 @@ def _since(text: str, now: datetime) -> datetime:
 def _print_message(row: "HistoryRow") -> None:
     """Print the message in full: a channel with a small limit leaves parts out."""
     from monitor.access.masking import Redactor
-    from monitor.alerts.messages import compose
+    from monitor.alerts.messages import Draft
 
-    message = compose([row.event], now=row.event.at)
+    message = Draft([row.event], now=row.event.at).message()
     for line in (f"\nThe last message: {message.title}", "", *message.text.rstrip().splitlines()):
         print(printable(Redactor().text(line)))
 

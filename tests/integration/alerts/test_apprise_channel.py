@@ -18,7 +18,7 @@ from monitor.access.events import Event
 from monitor.access.masking import Redactor
 from monitor.alerts.apprise_channel import AppriseChannel, check_url
 from monitor.alerts.interfaces import DeliveryError
-from monitor.alerts.messages import compose
+from monitor.alerts.messages import Draft
 from monitor.alerts.render import Message
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +31,7 @@ WEBHOOK = "https://hooks.slack.com/services/TFAKE0001/BFAKE0002/fakeFAKEfake0003
 @pytest.fixture
 def message(light: Make) -> Message:
     facts = {"contract": "direct", "message": "<!channel> *é* & `x`"}
-    return compose([replace(light(facts=facts), id=123)], now=datetime.now(UTC))
+    return Draft([replace(light(facts=facts), id=123)], now=datetime.now(UTC)).message()
 
 
 def channel(url: str, *, seconds: float = 10.0, parallel: int = 8) -> AppriseChannel:

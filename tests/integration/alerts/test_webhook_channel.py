@@ -19,7 +19,7 @@ from monitor.access.limits import Delivery
 from monitor.access.masking import Redactor
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.interfaces import DeliveryError
-from monitor.alerts.messages import compose
+from monitor.alerts.messages import Draft
 from monitor.alerts.render import Message, Wording
 from monitor.alerts.webhook_channel import WebhookChannel
 
@@ -97,7 +97,7 @@ def hook(port: int, *secrets: str, seconds: float = 20.0, scheme: str = "http") 
 
 @pytest.fixture
 def message(light: Callable[..., Event]) -> Message:
-    return compose([replace(light(), id=123)], now=datetime.now(UTC))
+    return Draft([replace(light(), id=123)], now=datetime.now(UTC)).message()
 
 
 async def failure(sender: WebhookChannel, message: Message) -> DeliveryError:

@@ -20,11 +20,16 @@ from hypothesis import strategies as st
 from monitor.access.events import Event
 from monitor.access.words import EventKind, Reason
 from monitor.alerts.facts import EventFacts
-from monitor.alerts.messages import FULL_MOST, compose
+from monitor.alerts.messages import FULL_MOST, Draft
+from monitor.alerts.render import Message
 
 FOLDER = Path(__file__).parent / "messages"
 NOW = datetime(2026, 11, 20, 14, 22, 31, tzinfo=UTC)
 Make = Callable[..., Event]
+
+
+def compose(events: list[Event], *, now: datetime, summary: str | None = None) -> Message:
+    return Draft(events, now=now, summary=summary).message()
 
 
 def test_a_message_reads_as_stored(stored: tuple[str, list[Event]]) -> None:
