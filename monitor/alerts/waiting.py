@@ -95,9 +95,6 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __contains__(self, id_: int) -> bool:
-        return id_ in self._rows
-
     def add(self, rows: Iterable[Notification]) -> list[Notification]:
         """Add rows, in the order in which they happened, and return them without those known or left out."""
         added: list[Notification] = []

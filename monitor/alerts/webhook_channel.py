@@ -68,22 +68,18 @@ class WebhookChannel(Sender):
         else:
             id_ = f"test_{uuid4().hex}"
             body = trial_body(self._redact(message.parts[0].lead), datetime.now(UTC))
-        answer = _Answer()
+        answer, failure = _Answer(), None
         try:
             async with asyncio.timeout(self._seconds):
                 await self._post(id_, body, answer)
         except TimeoutError:
-            if not answer.taken:
-                ended = asyncio.Event()
-                ended.set()
-                reason = f"no answer within {self._seconds:g} s"
-                raise DeliveryError(reason, ended=ended) from None
+            ended = asyncio.Event()
+            ended.set()
+            failure = DeliveryError(f"no answer within {self._seconds:g} s", ended=ended)
         except (httpx.HTTPError, httpx.InvalidURL, ImportError, OSError, ValueError) as error:
-            if not answer.taken:
-                reason = self._presentable(f"{type(error).__name__}: {error}")
-                raise DeliveryError(reason) from None
+            failure = DeliveryError(self._presentable(f"{type(error).__name__}: {error}"))
         if not answer.taken:
-            raise DeliveryError(self._presentable(answer.reason), wait=answer.wait)
+            raise failure or DeliveryError(self._presentable(answer.reason), wait=answer.wait)
 
     async def aclose(self) -> None:
         """Close the connections."""
