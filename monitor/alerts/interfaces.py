@@ -24,7 +24,6 @@ class Outbox(Protocol):
 
         Includes leased rows, and those whose `next_attempt_at` is to come: that time is for people to read.
         """
-        ...
 
     async def claim(
         self, ids: Sequence[int], until: datetime
@@ -34,23 +33,18 @@ class Outbox(Protocol):
         Rows in neither are no longer pending. The attempt is counted here, so that an attempt that kills
         the process counts too.
         """
-        ...
 
     async def release(self, ids: Sequence[int]) -> None:
         """Release the leases of rows that were claimed but not tried."""
-        ...
 
     async def delivered(self, ids: Sequence[int], at: datetime) -> None:
         """Mark rows delivered."""
-        ...
 
     async def failed(self, ids: Sequence[int], error: str, next_attempt_at: datetime) -> None:
         """Record why an attempt failed and when the next one is due, and release the lease."""
-        ...
 
     async def dead(self, ids: Sequence[int], error: str, at: datetime) -> None:
         """Give rows up: they are listed as undeliverable, with `error` as the reason."""
-        ...
 
 
 class DeliveryError(Exception):
@@ -78,7 +72,8 @@ class Sender(Protocol):
     parallel: int = 1
     #: seconds to keep between two messages
     pace: float = 0.0
-    #: whether each event is a message of its own, sent when its organization's earlier ones are taken
+    #: whether each event is a message of its own, without words, sent when its organization's earlier ones
+    #: are taken
     separate: bool = False
 
     async def message_limits(self) -> MessageLimits:
@@ -87,7 +82,6 @@ class Sender(Protocol):
 
     async def send(self, message: Message) -> None:
         """Deliver one message, or raise DeliveryError."""
-        ...
 
     async def aclose(self) -> None:
         """Close what is kept open between two messages. A later `send` opens it again."""

@@ -49,7 +49,7 @@ class Message:
     in the last line of a message of one event (`tags`), beside each head of a grouped message. `level` is
     Apprise's word for the severity. `head` is the state of a pool. `rest` counts the events that have no
     part, and `named` has their heads with their tags. `less` is prose that says what else is left out.
-    `events` are those that it tells; a test tells none.
+    `events` are those that it tells; a test tells none, and for a webhook there is nothing else.
     """
 
     title: str

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -14,6 +15,7 @@ from monitor.alerts.channel_health import ChannelHealth
 from monitor.alerts.fitting import TOGETHER_MOST, first_of
 from monitor.alerts.interfaces import Count, DeliveryError, Outbox, Sender
 from monitor.alerts.messages import Draft
+from monitor.alerts.render import Message
 from monitor.alerts.waiting import Group, Waiting
 
 log = structlog.get_logger()
@@ -36,35 +38,29 @@ AGAIN_S = 1.0
 AHEAD = 4
 
 
+@dataclass(eq=False)
 class ChannelWorker:
     """Delivers one channel's notifications. `Dispatcher` describes the parameters, `Waiting` the order."""
 
-    def __init__(
-        self,
-        outbox: Outbox,
-        channel: Sender,
-        delivery: Delivery,
-        *,
-        now: Callable[[], datetime],
-        spread: Callable[[], float],
-        summary: Callable[[str], str | None],
-        count: Count,
-    ):
+    outbox: Outbox
+    channel: Sender
+    delivery: Delivery
+    now: Callable[[], datetime]
+    spread: Callable[[], float]
+    summary: Callable[[str], str | None]
+    count: Count
+
+    def __post_init__(self) -> None:
         #: loop time at which the last round or attempt ended
         self.progress_at: float | None = None
         #: so many processes share the channel's pace
         self.share = 1
-        self._outbox = outbox
-        self._channel = channel
-        self._delivery = delivery
-        self._now = now
-        self._spread = spread
-        self._summary = summary
-        self._count = count
         self._clock = asyncio.get_running_loop().time
-        self._waiting = Waiting(delivery.group_within.total_seconds(), separate=channel.separate)
+        self._waiting = Waiting(
+            self.delivery.group_within.total_seconds(), separate=self.channel.separate
+        )
         self._health = ChannelHealth(
-            delivery.retry_first.total_seconds(), delivery.retry_most.total_seconds()
+            self.delivery.retry_first.total_seconds(), self.delivery.retry_most.total_seconds()
         )
         self._wake = asyncio.Event()
         self._one_round = asyncio.Lock()
@@ -77,7 +73,8 @@ class ChannelWorker:
         self._next_at = 0.0
         #: the newest event id that was read
         self._read_to = 0
-        self._read_all = self._reading = False
+        #: whether all was read; False while a read is under way
+        self._read_all = False
         #: loop time of the last read
         self._read_at = 0.0
         self._wakes = 0
@@ -100,8 +97,8 @@ class ChannelWorker:
     def offer(self, rows: Sequence[Notification]) -> None:
         """Take rows that were just committed. If earlier rows are still unread, read the outbox instead."""
         room = MEMORY_MOST - len(self._waiting)
-        if self._read_all and not self._reading and len(rows) <= room:
-            self._take_in(rows, self._now(), self._clock())
+        if self._read_all and len(rows) <= room:
+            self._take_in(rows, self.now(), self._clock())
             self._read_to = max(self._read_to, rows[-1].event.id)
             self._wake.set()
         else:
@@ -125,7 +122,7 @@ class ChannelWorker:
                     wait = await self._round()
                 if self._unusable and not self._unmarked:
                     self._unusable = False
-                    log.info("outbox.usable_again", channel=self._channel.name)
+                    log.info("outbox.usable_again", channel=self.channel.name)
             except Exception as error:  # noqa: BLE001  a failing store must not end the channel
                 self._say_unusable(error)
             self.progress_at = self._clock()
@@ -155,7 +152,7 @@ class ChannelWorker:
             await asyncio.wait(self._sends)
         with suppress(Exception):  # already logged; the next worker finds the rows leased
             await self._mark()
-            await self._outbox.release([id_ for group in self._claimed for id_ in group.ids])
+            await self.outbox.release([id_ for group in self._claimed for id_ in group.ids])
 
     async def _round(self, *, flush: bool = False) -> float:
         """Read new rows and begin the sends that may begin. Returns seconds until more may."""
@@ -175,7 +172,7 @@ class ChannelWorker:
                 return self._next_at - now  # rows that come until then can share the message
             if self._health.down:
                 self._waiting.again_at(now)
-            groups = self._waiting.take(now, most, flush=flush, together=self._channel.pace > 0)
+            groups = self._waiting.take(now, most, flush=flush, together=self.channel.pace > 0)
             if groups:
                 await self._claim(groups)
             if self._may_claim(self._clock()) <= 0:
@@ -185,7 +182,7 @@ class ChannelWorker:
 
     def _may_claim(self, now: float) -> int:
         """How many messages may be claimed: those that may begin now, and some ahead on a healthy channel."""
-        places, ahead = self._channel.parallel, len(self._claimed)
+        places, ahead = self.channel.parallel, len(self._claimed)
         if places > 1 and not self._health.down and self._health.ready_at(now) <= now:
             return AHEAD * places - ahead if ahead < places else 0
         return self._room(now) - ahead
@@ -196,7 +193,7 @@ class ChannelWorker:
             return 0
         if self._health.down:
             return 0 if self._sends else 1
-        return self._channel.parallel - len(self._sends)
+        return self.channel.parallel - len(self._sends)
 
     async def _read(self) -> None:
         if from_start := self._waiting.has_left_out():
@@ -206,13 +203,9 @@ class ChannelWorker:
         while not self._read_all and len(self._waiting) < MEMORY_MOST:
             if not len(self._waiting):
                 self._read_to = 0
-            now, at = self._now(), self._clock()
+            now, at = self.now(), self._clock()
             known = self._wakes
-            self._reading = True
-            try:
-                rows = await self._outbox.pending(self._channel.name, ROWS_MOST, self._read_to)
-            finally:
-                self._reading = False
+            rows = await self.outbox.pending(self.channel.name, ROWS_MOST, self._read_to)
             # Rows committed during the read may be missing from it.
             self._read_all = len(rows) < ROWS_MOST and known == self._wakes
             self._read_at = at
@@ -225,17 +218,17 @@ class ChannelWorker:
         if new:
             self._health.retry_soon(at)
         for row in new:
-            left = self._delivery.give_up_after - (now - row.created_at)
+            left = self.delivery.give_up_after - (now - row.created_at)
             self._expires[row.id] = at + left.total_seconds()
 
     async def _claim(self, groups: Sequence[Group]) -> None:
         for group in groups:
             await self._compose(group)
-        lease = self._delivery.timeout + LEASE_MARGIN
+        lease = self.delivery.timeout + LEASE_MARGIN
         ids = [id_ for group in groups for id_ in group.ids]
         until = self._clock() + LEASE_MARGIN.total_seconds()
         try:
-            got, leased = map(set, await self._outbox.claim(ids, self._now() + lease))
+            got, leased = map(set, await self.outbox.claim(ids, self.now() + lease))
             got |= leased & self._leased
             self._leased -= set(ids)
         except BaseException:
@@ -274,24 +267,27 @@ class ChannelWorker:
 
     async def _compose(self, group: Group) -> None:
         """Give the group a message of as many of its rows as fit into one; the other rows wait."""
+        if self.channel.separate:
+            group.message = Message("", "info", [], events=[row.event for row in group.rows])
+            return
         draft = self._draft(group)
         number, group.message = TOGETHER_MOST, None
         try:
-            limits = await self._channel.message_limits()
+            limits = await self.channel.message_limits()
             if len(group.rows) > QUICK_MOST:
                 number, group.message = await asyncio.to_thread(first_of, draft, limits)
             else:
                 number, group.message = first_of(draft, limits)
         except Exception:  # the attempt may succeed all the same, and it handles failures
-            log.exception("notification.unmeasured", channel=self._channel.name)
+            log.exception("notification.unmeasured", channel=self.channel.name)
         self._waiting.keep(group, number, self._clock())
 
     def _draft(self, group: Group) -> Draft:
         scopes = {row.event.scope for row in group.rows}
         scope = scopes.pop() if len(scopes) == 1 else None
-        summary = self._summary(scope) if scope else None
+        summary = self.summary(scope) if scope else None
         events = [row.event for row in group.rows]
-        return Draft(events, now=self._now(), summary=summary, channel=self._channel.name)
+        return Draft(events, now=self.now(), summary=summary, channel=self.channel.name)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sends.discard(task)
@@ -303,20 +299,20 @@ class ChannelWorker:
         """Send a claimed group and record the outcome."""
         message, group.message = group.message, None
         started = self._clock()
-        self._next_at = started + self._channel.pace * self.share
+        self._next_at = started + self.channel.pace * self.share
         try:
-            await self._channel.send(message or self._draft(group).message())
+            await self.channel.send(message or self._draft(group).message())
         except DeliveryError as error:
             await self._failed(group, error, started)
         except Exception as error:  # a bug that one message triggers must not stop the others
-            log.exception("notification.broken", channel=self._channel.name)
+            log.exception("notification.broken", channel=self.channel.name)
             await self._failed(group, DeliveryError(f"internal: {type(error).__name__}"), started)
         else:
             self._succeeded(group, started)
 
     def _succeeded(self, group: Group, started: float) -> None:
         if self._health.succeeded():
-            log.info("channel.up", channel=self._channel.name)
+            log.info("channel.up", channel=self.channel.name)
             self._waiting.again_at(self._clock())
         self._log("delivered", group, started)
         self._waiting.sent(group, self._clock())
@@ -338,14 +334,14 @@ class ChannelWorker:
         """Mark deliveries in the outbox. Keep the ids until it takes them, or they would be sent again."""
         while self._unmarked:
             ids = sorted(self._unmarked)
-            await self._outbox.delivered(ids, self._now())
+            await self.outbox.delivered(ids, self.now())
             self._unmarked.difference_update(ids)  # others may have come meanwhile
 
     async def _failed(self, group: Group, error: DeliveryError, started: float) -> None:
         now = self._clock()
-        if self._health.failed(group.ids[0], now, self._spread(), asked=error.wait):
-            log.error("channel.down", channel=self._channel.name, reason=error.reason)
-        wait = max(self._health.backoff(group.failures + 1, self._spread()), error.wait)
+        if self._health.failed(group.ids[0], now, self.spread(), asked=error.wait):
+            log.error("channel.down", channel=self.channel.name, reason=error.reason)
+        wait = max(self._health.backoff(group.failures + 1, self.spread()), error.wait)
         reason = error.reason + (" (it may have been delivered)" if error.ended else "")
         old = self._too_old(group.rows)
         group.rows = tuple(row for row in group.rows if row not in old)
@@ -354,7 +350,7 @@ class ChannelWorker:
                 await self._give_up(old, reason, started)
             if group.rows:
                 self._log("failed", group, started, reason=reason, retry_in_s=round(wait, 1))
-                await self._outbox.failed(group.ids, reason, self._now() + timedelta(seconds=wait))
+                await self.outbox.failed(group.ids, reason, self.now() + timedelta(seconds=wait))
         except Exception as trouble:  # noqa: BLE001  the rows are retried all the same
             self._leased.update(group.ids)
             self._say_unusable(trouble)
@@ -368,7 +364,7 @@ class ChannelWorker:
     async def _give_up(self, rows: Sequence[Notification], reason: str, started: float) -> None:
         self._log("dead", Group(tuple(rows)), started, reason=reason)
         self._forget(rows)
-        await self._outbox.dead([row.id for row in rows], reason, self._now())
+        await self.outbox.dead([row.id for row in rows], reason, self.now())
 
     def _forget(self, rows: Sequence[Notification]) -> None:
         self._waiting.give_up(rows)
@@ -381,18 +377,18 @@ class ChannelWorker:
     def _say_unusable(self, error: Exception) -> None:
         if not self._unusable:
             log.error(
-                "outbox.unusable", channel=self._channel.name, error=str(error), exc_info=error
+                "outbox.unusable", channel=self.channel.name, error=str(error), exc_info=error
             )
         self._unusable = True
         asyncio.get_running_loop().call_later(AGAIN_S, self._wake.set)
 
     def _log(self, outcome: str, group: Group, started: float, **more: object) -> None:
         """Log and count what became of a group."""
-        self._count(self._channel.name, outcome, len(group.rows))
+        self.count(self.channel.name, outcome, len(group.rows))
         level = {"delivered": log.info, "failed": log.warning, "dead": log.error}[outcome]
         level(
             f"notification.{outcome}",
-            channel=self._channel.name,
+            channel=self.channel.name,
             ids=[row.event.id for row in group.rows],
             events=[str(row.event.kind) for row in group.rows],
             outcome=outcome,
