@@ -175,8 +175,10 @@ class Facts:
         return value if safe and value.startswith(("https://", "http://")) else ""
 
     def block(self, key: str) -> str:
-        """Several lines, each clean, capped together; empty for none."""
-        return clean_block(self._values.get(key, ""))
+        """Several lines, each clean; at most `BLOCK_LINES` lines and `BLOCK_CAP` characters."""
+        lines = [clean(line) for line in self._values.get(key, "")[: BLOCK_CAP * 2].splitlines()]
+        block = "\n".join(lines[:BLOCK_LINES]).strip("\n")
+        return block if len(block) <= BLOCK_CAP else block[: BLOCK_CAP - 1].rstrip() + "…"
 
     def number(self, key: str) -> float | None:
         """A finite number."""
@@ -335,13 +337,6 @@ def clean(text: str, cap: int = WORDS_CAP) -> str:
         )
     folded = _ACTIVE.sub(r"\g<0> ", " ".join(kept.split()))
     return folded if len(folded) <= cap else folded[: cap - 1].rstrip() + "…"
-
-
-def clean_block(text: str) -> str:
-    """Lines from outside, each clean; at most `BLOCK_LINES` lines and `BLOCK_CAP` characters."""
-    lines = [clean(line) for line in text[: BLOCK_CAP * 2].splitlines()]
-    block = "\n".join(lines[:BLOCK_LINES]).strip("\n")
-    return block if len(block) <= BLOCK_CAP else block[: BLOCK_CAP - 1].rstrip() + "…"
 
 
 def name(text: str) -> str:

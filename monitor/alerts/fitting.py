@@ -5,6 +5,7 @@ To measure a message, Apprise prepares it as if to send it. Nothing is sent.
 
 import json
 import sys
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil
@@ -31,28 +32,27 @@ class MessageLimits:
 #: Most events in one message, even where a service takes more.
 TOGETHER_MOST = 1_000
 
+#: What a message leaves out, in this order: the evidence, what to do, the facts, what it means.
+_EVIDENCE = ("evidence",)
+_STEPS = (*_EVIDENCE, "steps")
+_FACTS = (*_STEPS, "rows", "closing", "link")
+_LEAD = (*_FACTS, "lead")
+
 #: Details of a grouped message, tried in this order after `_BARE` has given the number of events. Each
-#: names every event. The evidence is dropped first, then most of the events shown in full.
+#: names every event.
 _GROUP = (
     Detail(),
-    Detail(evidence=False),
-    Detail(evidence=False, full=5),
-    Detail(evidence=False, full=1),
-    Detail(evidence=False, full=1, steps=False, facts=False),
+    Detail(_EVIDENCE),
+    Detail(_EVIDENCE, full=5),
+    Detail(_EVIDENCE, full=1),
+    Detail(_FACTS, full=1),
 )
 _BARE = Detail(full=0)
-#: Details of a message of one event: it loses the evidence first, then what to do, then the facts. An
-#: SMS holds a headline at most, and not always a whole one.
+#: Details of a message of one event. An SMS holds a headline at most, and not always a whole one.
 _ONE = (
-    Detail(),
-    Detail(evidence=False),
-    Detail(evidence=False, steps=False),
-    Detail(evidence=False, steps=False, facts=False),
-    Detail(evidence=False, steps=False, facts=False, lead=False),
-    *(
-        Detail(evidence=False, steps=False, facts=False, lead=lead, title=most, less=False)
-        for lead, most in ((True, 120), (False, 120), (False, 60), (False, 30))
-    ),
+    *(Detail(without) for without in ((), _EVIDENCE, _STEPS, _FACTS, _LEAD)),
+    Detail(_FACTS, less=False),
+    *(Detail(_LEAD, title=most, less=False) for most in (120, 60, 30)),
 )
 
 
@@ -69,15 +69,13 @@ def first_of(draft: Draft, limits: MessageLimits) -> tuple[int, Message]:
             detail = replace(detail, title=min(detail.title, limits.title))
         return draft.message(detail, number)
 
-    fits, too_many = 1, min(len(draft), limits.heads, TOGETHER_MOST) + 1
-    middle = too_many - 1
-    while too_many - fits > 1:
-        if limits.takes(made(middle, _BARE)):
-            fits = middle
-        else:
-            too_many = middle
-        middle = (fits + too_many) // 2
-    number = ceil(len(draft) / ceil(len(draft) / fits))
+    def too_many(number: int) -> bool:
+        return not limits.takes(made(number, _BARE))
+
+    most = min(len(draft), limits.heads, TOGETHER_MOST)
+    if most > 1 and too_many(most):
+        most = 1 + bisect_left(range(2, most), True, key=too_many)
+    number = ceil(len(draft) / ceil(len(draft) / most))
     ladder = (made(number, detail) for detail in (_GROUP if number > 1 else _ONE))
     found = next((message for message in ladder if limits.takes(message)), None)
     return number, found or made(number, _BARE if number > 1 else _ONE[-1])

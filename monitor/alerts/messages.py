@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from monitor.access.events import Event
 from monitor.access.readable import duration, many
@@ -44,14 +45,17 @@ _NEWS_FIRST = (
 _SAY_THE_WAIT = (EventKind.OVERDUE, EventKind.FIRST_LIGHT, EventKind.STALE)
 
 
+#: How a message calls the fields of a `Wording` that it leaves out; the evidence has a command of its own.
+_CALLED = {"lead": "what it means", "rows": "details", "steps": "what to do"}
+_NOTHING = Wording("", "info", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Detail:
     """How much detail a message shows. The defaults show everything."""
 
-    evidence: bool = True
-    steps: bool = True
-    facts: bool = True
-    lead: bool = True
+    #: fields of a `Wording` that are left out
+    without: tuple[str, ...] = ()
     #: events of a group that are shown in full; the others are named
     full: int = FULL_MOST
     title: int = TITLE_CAP
@@ -95,17 +99,17 @@ class Draft:
             full = items
         shown = set(full)
         named = [item for item in items if item not in shown]
-        wanted = _once([item.whole for item in full])
-        parts = [_reduced(part, detail) for part in wanted]
+        parts = _once([item.whole for item in full])
+        nothing: dict[str, Any] = {field: getattr(_NOTHING, field) for field in detail.without}
         return Message(
             heading,
             min((item.brief.level for item in items), key=_WORST_FIRST.index),
-            parts,
+            [replace(part, **nothing) for part in parts],
             tags="" if grouped else first.tag,
             grouped=grouped,
             rest=f"And {len(named)} more: {_counted(named)}." if named and full else "",
             named=[f"{item.brief.title} {item.brief.tag}" for item in named],
-            less=_less(items, wanted, parts) if detail.less else "",
+            less=_less(items, parts, detail.without) if detail.less else "",
             head=self._head,
             events=[item.event for item in items],
         )
@@ -160,38 +164,15 @@ def _in_full(items: Sequence[_Item], most: int) -> Sequence[_Item]:
     return [items[place] for place in sorted(place for _, place in sorted(ranked)[:most])]
 
 
-def _reduced(part: Wording, detail: Detail) -> Wording:
-    """The part without the details that do not fit."""
-    return replace(
-        part,
-        lead=part.lead if detail.lead else "",
-        steps=part.steps if detail.steps else (),
-        rows=part.rows if detail.facts else (),
-        closing=part.closing if detail.facts else "",
-        link=part.link if detail.facts else "",
-        evidence=part.evidence if detail.evidence else "",
-    )
-
-
-def _less(items: Sequence[_Item], wanted: Sequence[Wording], shown: Sequence[Wording]) -> str:
-    """A line that says what was left out, and which command shows it; empty if nothing."""
-    pairs = list(zip(wanted, shown, strict=True))
-    evidence = [part for part, kept in pairs if part.evidence and not kept.evidence]
-    rest = [
-        word
-        for word, lost in (
-            ("what it means", any(a.lead and not b.lead for a, b in pairs)),
-            ("details", any(a.rows and not b.rows for a, b in pairs)),
-            ("what to do", any(a.steps and not b.steps for a, b in pairs)),
-        )
-        if lost
-    ]
-    of = name((items[0].event.target or "") if len(items) == 1 else "")
+def _less(items: Sequence[_Item], parts: Sequence[Wording], without: Sequence[str]) -> str:
+    """A line that says what the parts lose, and which command shows it; empty if nothing."""
+    lost = {field for field in without if any(getattr(part, field) for part in parts)}
+    of = name((items[0].event.target or "") if len(items) == 1 else "") or "TARGET"
     said = []
-    if rest:
-        said.append(f"{', '.join(rest)} (`access-monitor history {of or 'TARGET'}`)")
-    if evidence:
-        said.append(f"the evidence (`access-monitor evidence {of or 'TARGET'}`)")
+    if rest := [words for field, words in _CALLED.items() if field in lost]:
+        said.append(f"{', '.join(rest)} (`access-monitor history {of}`)")
+    if "evidence" in lost:
+        said.append(f"the evidence (`access-monitor evidence {of}`)")
     return f"Left out: {', '.join(said)}." if said else ""
 
 
