@@ -223,13 +223,13 @@ class Straight:
         """There is nothing that waits."""
 
 
-def is_journal(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
+def is_journal(stream: TextIO) -> bool:
     """Whether the stream goes to the journal: `$JOURNAL_STREAM` names its device and inode."""
     try:
         about = os.fstat(stream.fileno())
     except (OSError, ValueError):
         return False
-    return environ.get("JOURNAL_STREAM") == f"{about.st_dev}:{about.st_ino}"
+    return os.environ.get("JOURNAL_STREAM") == f"{about.st_dev}:{about.st_ino}"
 
 
 class JournalHandler(logging.Handler):
@@ -239,10 +239,9 @@ class JournalHandler(logging.Handler):
     has it, and the journal finds the priority at least.
     """
 
-    def __init__(self, stream: TextIO = sys.stderr, path: str | None = None) -> None:
+    def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._stream = stream
-        self._path = path or SOCKET
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)
 
@@ -252,7 +251,7 @@ class JournalHandler(logging.Handler):
             line = self.format(record)
             event = json.loads(line)
             try:
-                self._socket.sendto(entry(event), self._path)
+                self._socket.sendto(entry(event), SOCKET)
             except OSError:
                 self._stream.write(f"<{_priority(event)}>{line}\n")
                 self._stream.flush()

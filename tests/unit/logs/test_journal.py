@@ -71,14 +71,16 @@ def test_names_that_the_journal_refuses_or_that_are_its_own_are_not_used():
     assert all(name.isascii() and name[0] != "_" for name in found)
 
 
-def test_the_stream_is_the_journal_when_its_device_and_inode_say_so(tmp_path):
+def test_the_stream_is_the_journal_when_its_device_and_inode_say_so(tmp_path, monkeypatch):
     with (tmp_path / "stream").open("w") as stream:
         about = os.fstat(stream.fileno())
-        own = f"{about.st_dev}:{about.st_ino}"
-        assert is_journal(stream, {"JOURNAL_STREAM": own})
-        assert not is_journal(stream, {"JOURNAL_STREAM": "8:1"})
-        assert not is_journal(stream, {})
-    assert not is_journal(io.StringIO(), {"JOURNAL_STREAM": own})
+        monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+        assert not is_journal(stream)
+        monkeypatch.delenv("JOURNAL_STREAM")
+        assert not is_journal(stream)
+        monkeypatch.setenv("JOURNAL_STREAM", f"{about.st_dev}:{about.st_ino}")
+        assert is_journal(stream)
+    assert not is_journal(io.StringIO())
 
 
 @pytest.fixture
@@ -131,11 +133,12 @@ def test_while_the_journal_does_not_listen_lines_carry_their_priority(journald):
     assert json.loads(line.removeprefix("<4>"))["target"] == "a/b:images"
 
 
-def test_what_does_not_fit_is_cut(tmp_path):
+def test_what_does_not_fit_is_cut(tmp_path, monkeypatch):
     path = tmp_path / "socket"
+    monkeypatch.setattr(logs, "SOCKET", str(path))
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as end:
         end.bind(str(path))
-        handler = JournalHandler(io.StringIO(), str(path))
+        handler = JournalHandler(io.StringIO())
         handler.setFormatter(logging.Formatter("%(message)s"))
         event = json.dumps({"event": "x", "said": "é" * 1_000_000})
         handler.emit(logging.makeLogRecord({"msg": event}))
