@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from monitor.access.diagnosis.equal_words import equal_message
+from monitor.access.diagnosis.text import equal_message
 from monitor.access.holds import NOTHING, Posting, Reservation
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Code, ProbeKind

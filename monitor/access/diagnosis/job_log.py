@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from monitor.access.diagnosis.envelope import parse
-from monitor.access.diagnosis.equal_words import equal_message
 from monitor.access.diagnosis.log_answer import ANCHOR, Found, answer_at, may_have_answers
 from monitor.access.diagnosis.log_lines import ANSWER_LINES, Lines
+from monitor.access.diagnosis.text import equal_message
 from monitor.access.observation import Diagnosis
 from monitor.access.words import Code, Gate, Owner
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.access.diagnosis.equal_words import equal_message, equal_words
+from monitor.access.diagnosis.text import equal_message, equal_words
 from monitor.access.observation import Diagnosis
 from monitor.access.words import Code
 
