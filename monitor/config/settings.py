@@ -25,8 +25,7 @@ from monitor.access.databases import Database
 from monitor.access.diagnosis.own_rule import OwnRule
 from monitor.access.fields import Duration, Number, Text, Whole, about, setting
 from monitor.access.limits import Budget, Cadence, Confirmation, Deadlines, Delivery
-from monitor.access.shards import shard_of
-from monitor.access.target import Capability, Target, pool_name_of, scope_of
+from monitor.access.target import Capability, Target, pool_name_of, scope_of, shard_of
 from monitor.access.words import Contract, Surface
 from monitor.catalog import Catalog, builtin
 from monitor.config import checks, urls

@@ -13,7 +13,7 @@ from datetime import date
 from sqlalchemy import Connection, func, select, text, update
 
 from monitor.access.databases import Server
-from monitor.access.shards import SHARDS, balance
+from monitor.access.target import SHARDS, balance
 from monitor.store import fences, shared_rows, tables, targets
 from monitor.store.errors import GoneError
 from monitor.store.outbox import release_leases

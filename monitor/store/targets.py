@@ -8,8 +8,7 @@ import structlog
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, select, text, update
 
 from monitor.access.memory import TargetState, from_json
-from monitor.access.shards import shard_of
-from monitor.access.target import Target
+from monitor.access.target import Target, shard_of
 from monitor.access.wait_times import Opening
 from monitor.access.words import State
 from monitor.store import tables

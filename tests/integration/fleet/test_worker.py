@@ -16,7 +16,7 @@ from postgres_server import PostgresServer
 from structlog.testing import capture_logs
 
 from monitor.access.databases import Server
-from monitor.access.shards import SHARDS
+from monitor.access.target import SHARDS
 from monitor.access.words import DeclarationKind, EventKind
 from monitor.alerts.interfaces import Sender
 from monitor.config import Settings, load

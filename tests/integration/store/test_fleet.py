@@ -12,7 +12,7 @@ import pytest
 
 from monitor.access.databases import Server
 from monitor.access.holds import Posting, Reservation, Spend
-from monitor.access.shards import SHARDS, shard_of
+from monitor.access.target import SHARDS, shard_of
 from monitor.access.words import DeclarationKind, Reason
 from monitor.store import fences, status_queries
 from monitor.store.errors import (

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from monitor.access.shards import SHARDS, balance, shard_of
+from monitor.access.target import SHARDS, balance, shard_of
 
 
 def settled(owners, populated, workers, *, rounds=6):

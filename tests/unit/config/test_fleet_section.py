@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from monitor.access.shards import shard_of
+from monitor.access.target import shard_of
 from monitor.config import Settings, SettingsError
 
 Load = Callable[[str], Settings]
