@@ -18,13 +18,6 @@ if TYPE_CHECKING:  # it needs pydantic
 
 __all__ = ["Advice", "DiagnosisCache", "advise", "diagnose", "read_listing"]
 
-_UNPROVEN = {
-    ProofVerdict.OTHER_MODEL: (Code.UNRECOGNIZED, "another_model_answered"),
-    ProofVerdict.FILTERED: (Code.MODERATION_BLOCKED, "ended_by_a_filter"),
-    ProofVerdict.WORDLESS: (Code.UNRECOGNIZED, "answered_something_else"),
-    ProofVerdict.UNPROVEN: (Code.UNRECOGNIZED, "success_without_proof"),
-}
-
 
 def diagnose(observation: Observation, rules: "Sequence[OwnRule]" = ()) -> Diagnosis:
     """What a full probe's answer means. Never raises, whatever came back.
@@ -48,12 +41,14 @@ def diagnose(observation: Observation, rules: "Sequence[OwnRule]" = ()) -> Diagn
             if refusal.code is Code.UNRECOGNIZED:
                 refusal = None
         if judged.verdict is ProofVerdict.PROVEN and refusal is None:
-            return _diagnosis(observation, found(Code.ACCESS_GRANTED, "proven"))
+            return _diagnosis(observation, found(Code.ACCESS_GRANTED, str(judged.verdict)))
         if chosen := own_finding(rules, inner, observation.status) or refusal:
             return _diagnosis(observation, chosen, inner, inner.folded)
         if answer.kind in (Kind.JSON, Kind.STREAM):
             wordless = judged.verdict is ProofVerdict.WORDLESS
-            finding = found(*_UNPROVEN[judged.verdict])
+            filtered = judged.verdict is ProofVerdict.FILTERED
+            code = Code.MODERATION_BLOCKED if filtered else Code.UNRECOGNIZED
+            finding = found(code, str(judged.verdict))
             return _diagnosis(observation, finding, inner, unproven=wordless)
     return _diagnosis(observation, _judged(rules, answer, observation), answer, answer.folded)
 

@@ -83,14 +83,14 @@ _ENDS: Final = (".", "!", "?", "。", "！", "？")
 
 
 class ProofVerdict(StrEnum):
-    """What a payload proves."""
+    """What a payload proves, by the name of the rule that says so."""
 
     PROVEN = "proven"
-    OTHER_MODEL = "other_model"
-    FILTERED = "filtered"
+    OTHER_MODEL = "another_model_answered"
+    FILTERED = "ended_by_a_filter"
     #: complete and unsuspicious, without the word that was asked for
-    WORDLESS = "wordless"
-    UNPROVEN = "unproven"
+    WORDLESS = "answered_something_else"
+    UNPROVEN = "success_without_proof"
 
 
 @dataclass(frozen=True, slots=True)
