@@ -13,14 +13,14 @@ module delays no program. What this module has is kept as it is; docs/python.md 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from monitor.access.words import Code, Effect, Gate, Owner, Surface
 
 if TYPE_CHECKING:  # see above
-    from monitor.access.diagnosis.explaining import Given
     from monitor.access.observation import Diagnosis as _Found
+    from monitor.access.observation import Observation
 
 __all__ = [
     "Answer", "Code", "Diagnosis", "Effect", "Gate", "Owner", "Response", "Surface", "diagnose", "explain",
@@ -95,25 +95,17 @@ def diagnose(
         TypeError: when `status` is neither a number nor a response.
 
     """
-    from monitor.access.diagnosis.explaining import diagnose_body
-    from monitor.access.masking import mask_patterns
+    from monitor.access.diagnosis.explaining import diagnose_sent
 
-    mask: Callable[[str], str] = mask_patterns
     if isinstance(status, Response):
         response, status = status, status.status_code
         headers = response.headers if headers is None else headers
         body = _body_of(response) if body is None else body
-        given, mask = (
-            _given(status, headers, model, surface, _endpoint_of(response)),
-            _mask_of(response),
-        )
-    elif status is None or isinstance(status, int):
-        given = _given(status, headers, model, surface)
-    else:
-        raise TypeError(
-            f"status is {status!r}: give a number such as 403, or the client's response"
-        )
-    return _diagnosis(diagnose_body(_bytes(body), given, mask))
+        given = replace(_given(status, headers, body, model, surface), mask=_mask_of(response))
+        return _diagnosis(diagnose_sent(given, _endpoint_of(response)))
+    if status is None or isinstance(status, int):
+        return _diagnosis(diagnose_sent(_given(status, headers, body, model, surface), ""))
+    raise TypeError(f"status is {status!r}: give a number such as 403, or the client's response")
 
 
 def explain(
@@ -131,7 +123,7 @@ def explain(
     """
     from monitor.access.diagnosis.explaining import explain as explain_text
 
-    return _diagnosis(explain_text(_bytes(text), _given(status, headers, model, surface)).diagnosis)
+    return _diagnosis(explain_text(_given(status, headers, text, model, surface)).diagnosis)
 
 
 def explain_log(lines: str | bytes | Iterable[str | bytes]) -> list[Answer]:
@@ -154,15 +146,15 @@ def explain_log(lines: str | bytes | Iterable[str | bytes]) -> list[Answer]:
 def _given(
     status: int | None,
     headers: Mapping[str, str] | None,
+    body: bytes | str | Mapping[str, Any] | None,
     model: str | None,
     surface: Surface | str | None,
-    endpoint: str = "",
-) -> "Given":
-    from monitor.access.diagnosis.explaining import Given
+) -> "Observation":
+    from monitor.access.observation import Observation
 
     lowered = {str(name).casefold(): str(value) for name, value in (headers or {}).items()}
     where = None if surface is None else Surface(surface)
-    return Given(status, lowered, where, model, endpoint)
+    return Observation(status, lowered, _bytes(body), surface=where, model=model)
 
 
 def _bytes(body: bytes | str | Mapping[str, Any] | None) -> bytes:

@@ -96,10 +96,12 @@ def explain(
         note(f"the answer is longer than {READ_CAP} bytes; the rest was not read")
     if not body.strip() and not optional:
         fail("there is nothing to explain: the answer is empty, and no --status is given")
-    from monitor.access.diagnosis.explaining import Given
     from monitor.access.diagnosis.explaining import explain as explain_text
+    from monitor.access.observation import Observation
 
-    explained = explain_text(body[:READ_CAP], Given(status, headers, surface, model))
+    explained = explain_text(
+        Observation(status, headers, body[:READ_CAP], surface=surface, model=model)
+    )
     if searched:
         one = "that it is one answer: as the log of a job it has none"
         explained = replace(explained, assumed=(one, *explained.assumed))

@@ -17,7 +17,7 @@ from typing import Any
 
 from monitor.access.diagnosis import diagnose
 from monitor.access.diagnosis import rule as table
-from monitor.access.diagnosis.explaining import Given, explain
+from monitor.access.diagnosis.explaining import explain
 from monitor.access.diagnosis.rule import read_rules
 from monitor.access.observation import BODY_CAP, Observation
 from monitor.access.words import Surface
@@ -122,7 +122,7 @@ def measure(seconds: float) -> dict[str, dict[str, float]]:
         "ordinary": {name: cost(lambda o=o: diagnose(o), seconds) for name, o in asked.items()},
         "64 KiB": {name: cost(lambda o=o: diagnose(o), seconds) for name, o in large.items()},
         "pasted": {
-            name: cost(lambda t=text: explain(t.encode(), Given()), seconds)
+            name: cost(lambda t=text: explain(Observation(None, body=t.encode())), seconds)
             for name, text in PASTED.items()
         },
         "table": {

@@ -25,7 +25,7 @@ from typing import Any
 from disguises import combining
 
 from monitor.access.diagnosis import diagnose, read_listing
-from monitor.access.diagnosis.explaining import Given, explain, explain_row
+from monitor.access.diagnosis.explaining import explain, explain_row
 from monitor.access.observation import Observation
 from monitor.access.words import Effect, Surface
 from monitor.simulator.refusals import LOCKED, REFUSALS, gate_refusal
@@ -237,8 +237,9 @@ def make_case(index: int, run: int, seeds: list[Seed]) -> Case:
     if kind == "pasted" or (kind in ("soup", "large") and chance.random() < 0.5):
         text = body.decode("utf-8", "replace")
         pasted = chance.choice(FORMS)(text, status or 200).encode("utf-8", "surrogatepass")
-        given = Given(chance.choice([None, None, status]), headers, surface, model)
-        return Case(kind, lambda: explain(pasted, given).diagnosis.effect,
+        stated = chance.choice([None, None, status])
+        given = Observation(stated, headers, pasted, surface=surface, model=model)
+        return Case(kind, lambda: explain(given).diagnosis.effect,
                     repr((pasted[:2000], given)), never_granted=refusal)  # fmt: skip
     if kind == "row":
         row = {"id": index, "status": status, "headers": headers, "model": seed.model,

@@ -2,14 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from monitor.access.diagnosis import diagnose
 from monitor.access.diagnosis.pasted import Pasted, plain_headers, take_apart
 from monitor.access.diagnosis.text import clean, decode
-from monitor.access.masking import mask_patterns
 from monitor.access.observation import Diagnosis, Failure, Observation
 from monitor.access.words import Code, Effect, Surface
 
@@ -84,17 +83,6 @@ _MAYBE_NO_ANSWER = frozenset((Code.UNRECOGNIZED, Code.SERVER_ERROR, Code.EDGE_ER
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What is known of an answer besides its text. `headers` have lower-case names."""
-
-    status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    surface: Surface | None = None
-    model: str | None = None
-    endpoint: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Explained:
     """A diagnosis, and what was assumed for it, each to be read after \"assumed:\"."""
 
@@ -102,14 +90,13 @@ class Explained:
     assumed: tuple[str, ...] = ()
 
 
-def explain(body: bytes, given: Given) -> Explained:
-    """What a pasted text means: the answer in it is found first, then diagnosed as any other.
+def explain(given: Observation, endpoint: str = "") -> Explained:
+    """What a pasted text means, the body: the answer in it is found first, then diagnosed as any other.
 
-    What is given counts more than what is found. Without a status, one is looked for in the text.
+    What else is given counts more than what is found. Without a status, one is looked for in the text.
     """
-    text = decode(body, given.headers.get("content-type", ""))
-    pasted = take_apart(text)
-    asked, notes = _asked(pasted, given)
+    pasted = take_apart(decode(given.body, given.headers.get("content-type", "")))
+    asked, notes = _asked(pasted, given, endpoint)
     if pasted.status is not None and given.status is None:
         notes.insert(0, f"status {pasted.status}, from {pasted.form}")
     first: Explained | None = None
@@ -131,10 +118,10 @@ def explain(body: bytes, given: Given) -> Explained:
     return replace(explained, assumed=(*notes, *explained.assumed))
 
 
-def _asked(pasted: Pasted, given: Given) -> tuple[Observation, list[str]]:
-    """The answer's surroundings, without its body, and a note for each that was taken from the paste."""
+def _asked(pasted: Pasted, given: Observation, endpoint: str) -> tuple[Observation, list[str]]:
+    """The answer with its surroundings, and a note for each that was taken from the paste."""
     notes = []
-    endpoint = given.endpoint or pasted.endpoint
+    endpoint = endpoint or pasted.endpoint
     surface = given.surface or surface_of(endpoint)
     model = given.model or pasted.model
     if surface is not None and given.surface is None:
@@ -147,7 +134,7 @@ def _asked(pasted: Pasted, given: Given) -> tuple[Observation, list[str]]:
         notes.append(f"model {clean(model, 80)}, from the request")
     status = given.status if given.status is not None else pasted.status
     headers = {**pasted.headers, **given.headers}
-    return Observation(status, headers, surface=surface, model=model), notes
+    return replace(given, status=status, headers=headers, surface=surface, model=model), notes
 
 
 def explain_part(part: str, asked: Observation, *, whole: bool = False) -> Explained:
@@ -187,24 +174,22 @@ def explain_row(row: Mapping[str, object]) -> Diagnosis:
     """
     body, endpoint, model = row.get("body"), row.get("endpoint"), row.get("model")
     text = body if isinstance(body, str) else "" if body is None else json.dumps(body)
-    given = Given(
+    given = Observation(
         _number(row.get("status")),
         plain_headers(row.get("headers")),
+        text.encode("utf-8", "surrogatepass"),
         model=model if isinstance(model, str) else None,
-        endpoint=endpoint if isinstance(endpoint, str) else "",
     )
-    raw = text.encode("utf-8", "surrogatepass")
+    endpoint = endpoint if isinstance(endpoint, str) else ""
     if given.status is None:
-        return explain(raw, given).diagnosis
-    return diagnose_body(raw, given)
+        return explain(given, endpoint).diagnosis
+    return diagnose_sent(given, endpoint)
 
 
-def diagnose_body(
-    body: bytes, given: Given, mask: Callable[[str], str] = mask_patterns
-) -> Diagnosis:
-    """The diagnosis of what a server sent. `mask` hides what must not be in its message."""
-    asked, _ = _asked(Pasted((), whole=True), given)
-    return diagnose(replace(asked, body=body, mask=mask))
+def diagnose_sent(given: Observation, endpoint: str) -> Diagnosis:
+    """The diagnosis of what a server sent to who asked this endpoint."""
+    asked, _ = _asked(Pasted((), whole=True), given, endpoint)
+    return diagnose(asked)
 
 
 def status_in(text: str) -> tuple[int, str] | None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.access.diagnosis import diagnose, read_listing
-from monitor.access.diagnosis.explaining import Given, explain, explain_row
+from monitor.access.diagnosis.explaining import explain, explain_row
 from monitor.access.observation import Diagnosis, Failure, Observation
 from monitor.access.words import Code, Effect, ProbeKind, Surface
 
@@ -132,7 +132,8 @@ forms = st.sampled_from(
 )
 def test_a_mutated_refusal_is_never_granted_or_locked_in_any_form(status, form, place, length, put):
     body = (_REFUSAL[:place] + put + _REFUSAL[place + length :]).decode("utf-8", "replace")
-    found = explain(form.replace("{}", body).encode(), Given(status)).diagnosis
+    given = Observation(status, body=form.replace("{}", body).encode())
+    found = explain(given).diagnosis
     assert found.effect not in (Effect.GRANTED, Effect.LOCKED)
 
 
@@ -142,9 +143,8 @@ def test_a_mutated_refusal_is_never_granted_or_locked_in_any_form(status, form, 
 ))  # fmt: skip
 def test_a_paste_and_a_row_of_anything_have_a_diagnosis(body, form, row):
     before, _, after = form.partition("{}")
-    assert isinstance(
-        explain(before.encode() + body + after.encode(), Given()).diagnosis, Diagnosis
-    )
+    pasted = Observation(None, body=before.encode() + body + after.encode())
+    assert isinstance(explain(pasted).diagnosis, Diagnosis)
     assert isinstance(explain_row(row), Diagnosis)
 
 

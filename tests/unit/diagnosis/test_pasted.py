@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from monitor.access.diagnosis.explaining import Given, explain
-from monitor.access.observation import Diagnosis
+from monitor.access.diagnosis.explaining import Explained, explain
+from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Code, Effect, Gate, Surface
 
 GATE = (
@@ -24,13 +24,17 @@ STACK = (
 IMAGE = {"created": 1, "data": [{"b64_json": "iVBORw0KGgoAAAANSUhEUg==", "url": None}]}
 
 
-def told(text: str | bytes, **given: object) -> Diagnosis:
+def explained(text: str | bytes, endpoint: str = "", **given: object) -> Explained:
     body = text if isinstance(text, bytes) else text.encode()
-    return explain(body, Given(**given)).diagnosis
+    return explain(Observation(**{"status": None, **given}, body=body), endpoint)
+
+
+def told(text: str | bytes, **given: object) -> Diagnosis:
+    return explained(text, **given).diagnosis
 
 
 def assumed(text: str, **given: object) -> str:
-    return "; ".join(explain(text.encode(), Given(**given)).assumed)
+    return "; ".join(explained(text, **given).assumed)
 
 
 GATES = {
