@@ -78,6 +78,8 @@ def next_probe(
     away, so that rounds get longer by as much for every target.
     """
     situation, interval = _situation(memory, now, cadence, shutdown)
+    # available, the last full answer granted, and no blocker: listings are enough
+    only_watching = situation is Situation.AVAILABLE
     kind, early = ProbeKind.FULL, timedelta()
     held: Hold | None = None
     backoff = cadence.inconclusive * int(2 ** min(max(memory.setbacks - 1, 0), 24))
@@ -88,7 +90,7 @@ def next_probe(
         at = now + interval
     else:
         at, early = _on_grid(now, interval, phase), min(interval * _EARLY, _EARLY_MOST)
-    if _only_watching(memory):
+    if only_watching:
         full_due = (memory.last_full_at or now) + cadence.full_probe
         kind = ProbeKind.FULL if at >= full_due else ProbeKind.LISTING
     if over_budget and kind is ProbeKind.FULL:
@@ -171,15 +173,6 @@ def _blocked(
         _, shut = _shut(memory, now, cadence)
         interval = min(interval, shut)
     return situation, interval
-
-
-def _only_watching(memory: TargetState) -> bool:
-    """Available, the last full answer granted, and no blocker: listings are enough."""
-    return (
-        memory.state is State.AVAILABLE
-        and memory.last_full is Code.ACCESS_GRANTED
-        and not (memory.suspect or memory.blocker)
-    )
 
 
 def _on_grid(now: datetime, interval: timedelta, phase: float) -> datetime:
