@@ -117,11 +117,6 @@ class Decision:
     events: tuple[Event, ...] = ()
 
     @property
-    def reasons(self) -> tuple[Reason, ...]:
-        """Why, one for each event."""
-        return tuple(event.reason for event in self.events)
-
-    @property
     def opens_siblings(self) -> bool:
         """True when this is the first light of a target that was seen gated (row 10)."""
         return self.memory.gated_seen and any(

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from itertools import chain
 from operator import attrgetter
+from typing import Any
 
 from monitor.access.events import Decision
 from monitor.access.memory import TargetState
@@ -42,13 +42,8 @@ class Began(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """The propagation record of one opening, made when it has settled. Times are UTC.
-
-    `started_at` is what the wait is counted from (`began`), None when it is unseen. `probes`,
-    `cost_usd` and `flickers` (runs of refusals after the first light) are of the time since the
-    monitor took the target for propagating.
-    """
+class _Wait:
+    """Whose wait it is, and what it is counted from."""
 
     target: str
     contract: Contract
@@ -58,6 +53,17 @@ class Opening:
     model: str
     surface: Surface
     began: Began
+
+
+@dataclass(frozen=True, slots=True)
+class Opening(_Wait):
+    """The propagation record of one opening, made when it has settled. Times are UTC.
+
+    `started_at` is what the wait is counted from (`began`), None when it is unseen. `probes`,
+    `cost_usd` and `flickers` (runs of refusals after the first light) are of the time since the
+    monitor took the target for propagating.
+    """
+
     declared_at: datetime | None
     started_at: datetime | None
     first_light_at: datetime
@@ -75,17 +81,9 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
-class OngoingWait:
+class OngoingWait(_Wait):
     """A target that waits for its opening, since `started_at`, for `wait_s` seconds up to now."""
 
-    target: str
-    contract: Contract
-    route: str
-    organization: str | None
-    scope: str
-    model: str
-    surface: Surface
-    began: Began
     started_at: datetime
     wait_s: float
 
@@ -124,6 +122,19 @@ def started(memory: TargetState) -> tuple[Began, datetime | None]:
     return Began.UNSEEN, None
 
 
+def _of(target: Target) -> dict[str, Any]:
+    """The first fields of a wait, all but what it is counted from."""
+    return {
+        "target": target.name,
+        "contract": target.contract,
+        "route": target.route,
+        "organization": target.organization,
+        "scope": target.scope,
+        "model": target.capability.model,
+        "surface": target.capability.surface,
+    }
+
+
 def opening_of(
     target: Target, before: TargetState, decision: Decision, now: datetime
 ) -> Opening | None:
@@ -136,13 +147,7 @@ def opening_of(
     after = decision.memory
     began, since = started(before)
     return Opening(
-        target=target.name,
-        contract=target.contract,
-        route=target.route,
-        organization=target.organization,
-        scope=target.scope,
-        model=target.capability.model,
-        surface=target.capability.surface,
+        **_of(target),
         began=began,
         declared_at=before.declared_at if began is Began.DECLARED else None,
         started_at=since,
@@ -166,13 +171,7 @@ def waiting_of(target: Target, memory: TargetState, now: datetime) -> OngoingWai
         return None
     until = memory.first_light_at or now
     return OngoingWait(
-        target=target.name,
-        contract=target.contract,
-        route=target.route,
-        organization=target.organization,
-        scope=target.scope,
-        model=target.capability.model,
-        surface=target.capability.surface,
+        **_of(target),
         began=began,
         started_at=since,
         wait_s=max((until - since).total_seconds(), 0.0),
@@ -203,15 +202,11 @@ def curve_of(waits: Iterable[float], still: Iterable[float]) -> list[Step]:
     return steps
 
 
-def percentile(share: float, waits: Iterable[float], still: Iterable[float]) -> float | None:
-    """The wait within which `share` (0 < share < 1) of all open; see `curve_of`.
+def percentile(share: float, steps: Iterable[Step]) -> float | None:
+    """The wait within which `share` (0 < share < 1) of all open, by the steps of `curve_of`.
 
     None while the estimate does not reach the share: too many still wait.
     """
-    return _reached(share, curve_of(waits, still))
-
-
-def _reached(share: float, steps: Iterable[Step]) -> float | None:
     # a product of fractions: five of ten must count as half
     return next((step.wait for step in steps if step.share >= share - 1e-9), None)
 
@@ -244,7 +239,7 @@ class _Sample:
 
     def summary(self, group: _Group) -> Summary:
         steps = curve_of(self.waits, self.still)
-        at = [_reached(share, steps) for share in (0.5, 0.75, 0.9, 0.95)]
+        at = [percentile(share, steps) for share in (0.5, 0.75, 0.9, 0.95)]
         return Summary(*group, len(self.waits), len(self.still), self.unmeasured, *at)
 
 
@@ -273,26 +268,14 @@ class Samples:
         return (self._groups[group].summary(group) for group in ordered)
 
 
-def summaries(openings: Iterable[Opening], waiting: Iterable[OngoingWait]) -> list[Summary]:
-    """The summaries of these; see `Samples`."""
-    return list(Samples(chain[Opening | OngoingWait](openings, waiting)).summaries())
-
-
-def typical_wait(
-    contract: Contract, openings: Sequence[Opening], waiting: Sequence[OngoingWait]
-) -> tuple[float, int] | None:
+def typical_wait(contract: Contract, samples: Samples) -> tuple[float, int] | None:
     """Half of the openings of a contract took no longer than this (seconds), and how many they are.
 
     None while they are too few, or too many still wait.
     """
-    sample = _Sample()
-    for one in chain[Opening | OngoingWait](openings, waiting):
-        if one.contract is contract:
-            sample.add(one)
-    median = percentile(0.5, sample.waits, sample.still)
-    if len(sample.waits) < ENOUGH or median is None:
-        return None
-    return median, len(sample.waits)
+    waits, still = samples.of(contract)
+    median = percentile(0.5, curve_of(waits, still))
+    return None if len(waits) < ENOUGH or median is None else (median, len(waits))
 
 
 def under(seconds: float) -> float:

@@ -149,13 +149,13 @@ def _history_row(row: "HistoryRow") -> tuple[str, ...]:
 
 def propagation(config: ConfigOption = None, output: FormatOption = "text") -> None:
     """Show how long openings took, by model and organization, direct and provider routes apart."""
-    from monitor.access.wait_times import summaries
+    from monitor.access.wait_times import Samples
     from monitor.store.queries import propagation as read
     from monitor.store.record_forms import as_json
 
     settings = load_settings(config, reading=True)
     openings, waiting = read(settings.database, now=datetime.now(UTC))
-    groups = summaries(openings, waiting)
+    groups = list(Samples([*openings, *waiting]).summaries())
     if output == "json":
         timed = [asdict(one) | {"wait_s": one.wait_s} for one in openings]
         print_json(as_json({"groups": groups, "openings": timed, "waiting": waiting}))

@@ -14,7 +14,7 @@ from monitor.access.limits import Rules
 from monitor.access.observation import Diagnosis
 from monitor.access.states import advance
 from monitor.access.target import pool_scope
-from monitor.access.wait_times import Opening, typical_wait, waiting_of
+from monitor.access.wait_times import Opening, Samples, typical_wait, waiting_of
 from monitor.access.words import Code, Contract, EventKind, Reason
 from monitor.alerts.dispatcher import channels_for
 from monitor.config import Settings
@@ -61,9 +61,9 @@ class EventBuilder:
 
     def compare(self, openings: Sequence[Opening], now: datetime) -> None:
         """Take the openings with which messages compare a wait, and the ongoing waits beside them."""
-        waits = [waiting_of(watch.target, watch.memory, now) for watch in self._watches]
-        ongoing = [wait for wait in waits if wait]
-        found = {contract: typical_wait(contract, openings, ongoing) for contract in Contract}
+        waits = (waiting_of(watch.target, watch.memory, now) for watch in self._watches)
+        samples = Samples([*openings, *filter(None, waits)])
+        found = {contract: typical_wait(contract, samples) for contract in Contract}
         self._typical = {contract: typical for contract, typical in found.items() if typical}
 
     def of_target(
@@ -179,7 +179,7 @@ class Changes:
         decision = advance(watch.memory, given, now, self.rules)
         watch.memory = decision.memory
         more = dict(facts or {})
-        if Reason.GAVE_UP in decision.reasons:
+        if any(event.reason is Reason.GAVE_UP for event in decision.events):
             # the monitor gives up waiting but keeps probing: tell how often
             every = full_interval(watch.memory, now, watch.cadence, watch.shutdown)
             more["every_s"] = every.total_seconds()

@@ -14,11 +14,11 @@ from monitor.access.wait_times import (
     Began,
     OngoingWait,
     Opening,
+    Samples,
     curve_of,
     opening_of,
     percentile,
     share_by,
-    summaries,
     typical_wait,
     under,
     waiting_of,
@@ -148,7 +148,7 @@ def test_baseline_is_no_opening(story):
     ],
 )
 def test_percentiles_are_kaplan_and_meiers(share, waits, still, wanted):
-    assert percentile(share, waits, still) == wanted
+    assert percentile(share, curve_of(waits, still)) == wanted
 
 
 seconds = st.lists(st.integers(0, 10_000), max_size=30)
@@ -156,12 +156,13 @@ seconds = st.lists(st.integers(0, 10_000), max_size=30)
 
 @given(seconds.filter(bool), seconds)
 def test_leaving_out_who_still_waits_never_makes_the_median_longer(waits, still):
-    alone, proper = percentile(0.5, waits, []), percentile(0.5, waits, still)
+    steps = curve_of(waits, still)
+    alone, proper = percentile(0.5, curve_of(waits, [])), percentile(0.5, steps)
     assert alone is not None
     assert proper is None or proper in waits
-    assert proper is None or percentile(0.9, waits, still) in (None, *waits)
+    assert proper is None or percentile(0.9, steps) in (None, *waits)
     late = [max(waits) + 1] * len(still)
-    longer = percentile(0.5, waits, late)
+    longer = percentile(0.5, curve_of(waits, late))
     assert longer is None or longer >= alone
 
 
@@ -173,7 +174,7 @@ def test_direct_and_provider_routes_are_never_put_together(story):
         "acme-relay/gpt-image-2:images", Contract.PROVIDER, "relay", None, "key acme-relay",
         "gpt-image-2", Surface.IMAGES, Began.SIBLING, story.now, 60.0,
     )  # fmt: skip
-    found = summaries([direct], [relay])
+    found = list(Samples([direct, relay]).summaries())
     assert [(one.contract, one.model, one.openings, one.waiting) for one in found] == [
         ("direct", None, 1, 0),
         ("direct", "gpt-image-2", 1, 0),
@@ -181,9 +182,9 @@ def test_direct_and_provider_routes_are_never_put_together(story):
         ("provider", "gpt-image-2", 0, 1),
     ]
     assert [one.median_s for one in found] == [600, 600, None, None]
-    assert typical_wait(Contract.DIRECT, [direct] * 2, [relay]) is None
-    assert typical_wait(Contract.DIRECT, [direct] * 3, [relay]) == (600, 3)
-    assert typical_wait(Contract.PROVIDER, [direct] * 3, [relay]) is None
+    assert typical_wait(Contract.DIRECT, Samples([direct] * 2 + [relay])) is None
+    assert typical_wait(Contract.DIRECT, Samples([direct] * 3 + [relay])) == (600, 3)
+    assert typical_wait(Contract.PROVIDER, Samples([direct] * 3 + [relay])) is None
 
 
 def test_thousands_of_groups_are_summed_in_one_pass(story):
@@ -192,7 +193,7 @@ def test_thousands_of_groups_are_summed_in_one_pass(story):
     record(story)
     one = record(story.wait(60))
     many = [replace(one, scope=f"key pool-{number}") for number in range(40)]
-    found = summaries(iter(many), iter(()))  # who went through it again would find nothing
+    found = list(Samples(iter(many)).summaries())  # who went through it again would find nothing
     assert [(group.scope, group.openings) for group in found] == [
         (None, 40),
         *((scope, 1) for scope in sorted(one.scope for one in many)),
