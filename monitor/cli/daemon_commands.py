@@ -264,7 +264,7 @@ def backup(
     FILE is for its owner alone, appears whole or not at all, and replaces an older copy. To restore
     it, stop the daemon, move the database and its -wal and -shm files away, and put the copy in place.
     """
-    from monitor.store.database_files import backup as copy
+    from monitor.store.database import backup as copy
 
     if not file.name:
         fail(f"FILE {str(file)!r} names no file")

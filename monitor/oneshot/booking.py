@@ -17,9 +17,9 @@ from monitor.access.databases import Database
 from monitor.access.holds import Fate, Need, Posting, Reservation
 from monitor.access.spending import BudgetLedger
 from monitor.config import Settings
-from monitor.store.books import open_books, withdraw
 from monitor.store.errors import LockedError, StoreError
 from monitor.store.inbox import reply_to, submit
+from monitor.store.ownership import open_books, withdraw
 
 #: The inbox's words: hold this before it is sent; this is what it cost.
 RESERVE, SPEND = "reserve", "spend"

@@ -10,8 +10,7 @@ from sqlalchemy import Column, Connection, Table, func, inspect, select, text
 
 from monitor.access.databases import Server
 from monitor.store import tables
-from monitor.store.database import migrate, writing_engine
-from monitor.store.database_files import FileLock, as_store_errors
+from monitor.store.database import FileLock, as_store_errors, migrate, writing_engine
 from monitor.store.errors import DestinationError, StoreError, require
 from monitor.store.ownership import writing_alone
 
@@ -33,8 +32,7 @@ def copy_to(source: Path, destination: Server) -> dict[str, int]:
     written, a daemon has one of them, or the copy differs: nothing is changed then.
     """
     require(source)
-    lock = FileLock(source)
-    try:
+    with closing(FileLock(source)):
         migrate(source)
         with (
             as_store_errors(source),
@@ -43,8 +41,6 @@ def copy_to(source: Path, destination: Server) -> dict[str, int]:
         ):
             _require_unused(original, copy, destination)
             return {table.name: _copy(original, copy, table) for table in _copied()}
-    finally:
-        lock.release()
 
 
 def _copied() -> list[Table]:

@@ -1,34 +1,39 @@
-"""Opens a database for its writers: makes or migrates it, and connects to it.
+"""Opens a database for its writers: makes, locks, migrates and copies it, and connects to it.
 
 Alembic is imported only for a migration: it takes 11 MB and as long as the rest of a start. A new
 database is made from the tables of the code.
 """
 
+import fcntl
 import os
 import sqlite3
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from monitor.access.databases import Database, Server
-from monitor.store.connections import writing_connection
-from monitor.store.database_files import (
-    FileLock,
-    as_store_errors,
-    backup,
-    make_file,
-)
+from monitor.store.connections import is_foreign, sqlite_errors, writing_connection
 from monitor.store.errors import (
     BUSY_TIMEOUT,
     HEAD,
+    DestinationError,
+    LockedError,
     StoreError,
+    of_sqlite,
+    one_line,
     read_only,
+    require,
 )
 from monitor.store.fences import require_free
+from monitor.store.status_queries import ACCEPTS, REFUSES
 from monitor.store.tables import metadata
 
 if TYPE_CHECKING:
@@ -39,6 +44,8 @@ _REVISION_TABLE = (
     "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,"
     " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
 )
+#: Suffixes of a database's own files: the database, SQLite's logs, and the lock.
+_ENDINGS = ("", "-wal", "-shm", "-journal", ".lock")
 
 
 def writing_engine(database: Database, *, foreign_keys: bool = True) -> Engine:
@@ -71,23 +78,77 @@ def writing_engine(database: Database, *, foreign_keys: bool = True) -> Engine:
     return engine
 
 
-class CommitWatch:
-    """Tells whether any process has committed since. It takes no lock, and 2 µs: the loop may call it."""
+@contextmanager
+def as_store_errors(database: Database) -> Iterator[None]:
+    """Turn the libraries' exceptions into a StoreError that names the database and the cause."""
+    if isinstance(database, Server):
+        from monitor.store import postgres
+
+        with postgres.errors(database):
+            try:
+                yield
+            except SQLAlchemyError as error:
+                raise StoreError(f"{database}: {cause(error)}") from error
+        return
+    with sqlite_errors(database):
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise of_sqlite(database, getattr(error, "orig", None) or error) from error
+
+
+def cause(error: Exception) -> str:
+    """The database's own error text in one line, without the statement and its values."""
+    own = getattr(error, "orig", None) or error
+    diagnosed = getattr(own, "diag", None)  # of psycopg: the words without the row
+    return one_line(getattr(diagnosed, "message_primary", None) or str(own))
+
+
+def make_file(path: Path) -> None:
+    """Make the folder (0700) and the file (0600) if they are missing; existing ones stay unchanged.
+
+    SQLite gives its log files the mode of the file.
+    """
+    with as_store_errors(path):
+        if not path.parent.exists():
+            path.parent.mkdir(mode=0o700, parents=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+class FileLock:
+    """One instance per database: a lock on `FILE.lock`, which the system releases when the process ends.
+
+    `FILE.lock` is never removed: two processes could then lock two files of one name.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._connection = read_only(path, timeout=0, check_same_thread=False)
-
-    def version(self) -> int | None:
-        """A number that changes with each commit; None if SQLite does not tell it now."""
+        self._path = path.with_name(path.name + ".lock")
+        with as_store_errors(self._path):
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-        except sqlite3.Error:
-            return None
-        return int(version)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = (os.read(self._file, 32).decode(errors="replace").split() or ["unknown"])[0]
+            os.close(self._file)
+            raise LockedError(
+                f"{path}: another instance has this database open (process {holder})"
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.write(self._file, b"%d %s\n" % (os.getpid(), ACCEPTS))
+
+    def note(self, *, refusing: bool) -> None:
+        """Note whether the database refuses results, for other processes. Never raises.
+
+        Where this file cannot be written to either, they see only that the daemon's notes grow old.
+        """
+        word = REFUSES if refusing else ACCEPTS
+        with suppress(OSError):  # it overwrites what is there, which a full disk allows
+            os.pwrite(self._file, b"%d %s\n" % (os.getpid(), word), 0)
 
     def close(self) -> None:
-        """Close the connection to the file."""
-        self._connection.close()
+        """Release the file for another instance."""
+        self.note(refusing=False)  # nobody is left who could say so when it ends
+        os.close(self._file)
 
 
 def revision(connection: Connection) -> str | None:
@@ -194,19 +255,13 @@ def create(database: Database) -> None:
                 raise
             time.sleep(0.1)
             continue
-        try:
+        with closing(lock):
             migrate(path)
-        finally:
-            lock.release()
-        _hand_over(path)
-
-
-def _hand_over(path: Path) -> None:
-    owner = path.parent.stat()
-    if os.geteuid() == 0 and owner.st_uid:
-        with as_store_errors(path):
-            for file in (path, path.with_name(path.name + ".lock")):
-                os.chown(file, owner.st_uid, owner.st_gid)
+        owner = path.parent.stat()
+        if os.geteuid() == 0 and owner.st_uid:
+            with as_store_errors(path):
+                for file in (path, path.with_name(path.name + ".lock")):
+                    os.chown(file, owner.st_uid, owner.st_gid)
 
 
 def _config() -> "Config":
@@ -230,3 +285,51 @@ def _require_known(database: Database, found: str | None, config: "Config") -> N
             f" does not know (its newest is {HEAD}): a newer version has migrated it."
             " Start that version, or restore the copy it made"
         )
+
+
+def backup(source: Path, destination: Path) -> None:
+    """Copy a database, in use or not, to a file of mode 0600. The file appears complete or not at all.
+
+    An older copy is replaced, and so is an empty file. Raises StoreError when one of the files cannot be
+    read or written, and DestinationError when another file is there, or one of the database's own.
+    """
+    require(source)
+    with as_store_errors(destination):
+        _require_replaceable(source, destination)
+        with closing(read_only(source)) as original:
+            write_copy(original, destination)
+
+
+def _require_replaceable(source: Path, destination: Path) -> None:
+    whole = source.resolve()
+    own = [whole.with_name(whole.name + ending) for ending in _ENDINGS]
+    place = destination.resolve()
+    # compare names too: a log that does not exist now is made by the next write
+    if place in own or any(place.exists() and o.exists() and place.samefile(o) for o in own):
+        raise DestinationError(f"{destination}: this is the database itself, or one of its files")
+    # a device, a folder, or a link, which could point to either
+    if destination.is_symlink() or (destination.exists() and not destination.is_file()):
+        raise DestinationError(
+            f"{destination}: this is no regular file; name one that may be replaced"
+        )
+    # such as the settings, named by mistake
+    if is_foreign(destination):
+        raise DestinationError(
+            f"{destination}: this file is no database; name an older copy, or a file that does not exist"
+        )
+
+
+def write_copy(original: sqlite3.Connection, destination: Path) -> None:
+    """Copy what an open connection sees, as `backup` does. Raises sqlite3.Error and OSError."""
+    # a unique name: another copy or another file may have a fixed one
+    made, name = tempfile.mkstemp(".unfinished", f"{destination.name}.", destination.parent)
+    os.close(made)
+    unfinished = Path(name)
+    try:
+        with closing(sqlite3.connect(unfinished)) as copy:
+            original.backup(copy)
+            # one file without a log, so that it can be opened anywhere
+            copy.execute("PRAGMA journal_mode = DELETE")
+        unfinished.replace(destination)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 
 from monitor.access.databases import Server
+from monitor.store import tables
 from monitor.store.errors import BUSY_TIMEOUT, LockedError
 from monitor.store.status_queries import FRESH
 
@@ -37,11 +38,6 @@ _TAKE = text("""
     WHERE id = :id RETURNING epoch
 """)
 _TAKE_AWAY = text("UPDATE fences SET epoch = epoch + 1, holder = NULL")
-_ENTER = text("""
-    UPDATE fences SET sequence = sequence + 1, seen_at = clock_timestamp()
-    WHERE id = :id AND epoch = :epoch RETURNING sequence
-""")
-_LEAVE = text("UPDATE fences SET holder = NULL WHERE id = :id AND epoch = :epoch")
 #: For this transaction: how long it waits for others, and how long it may lie idle when its client is gone.
 _LIMITS = text(f"""
     SELECT set_config('lock_timeout', '{BUSY_TIMEOUT:.0f}s', true),
@@ -80,28 +76,21 @@ def require_dead(server: Server, who: str, holder: str | None, age: float, most:
     )
 
 
-def take(connection: Connection, number: int = ONE) -> int:
+def end_others(server: Server, connection: Connection) -> None:
+    """End the epochs of who is gone, or was taken for that: their transactions are refused from now on.
+
+    Raises LockedError as `require_free` does.
+    """
+    require_free(server, connection)
+    connection.execute(_TAKE_AWAY)
+    # it does not see what is spent meanwhile; the next fleet sums up anew
+    connection.execute(tables.months.delete())
+
+
+def take(connection: Connection, number: int) -> int:
     """Become the owner. Returns the epoch."""
     values = {"holder": own_name(), "id": number}
     return int(connection.execute(_TAKE, values).scalar_one())
-
-
-def take_away(connection: Connection) -> None:
-    """End the epochs of who is gone, or was taken for that: their transactions are refused from now on."""
-    connection.execute(_TAKE_AWAY)
-
-
-def enter(connection: Connection, epoch: int | None) -> int | None:
-    """Check the epoch, and count. Returns the number of the transaction; None when another is the owner."""
-    limit_waits(connection)
-    values = {"epoch": epoch, "id": ONE}
-    number: int | None = connection.execute(_ENTER, values).scalar_one_or_none()
-    return number
-
-
-def leave(connection: Connection, epoch: int | None, number: int = ONE) -> None:
-    """Let another have it at once."""
-    connection.execute(_LEAVE, {"epoch": epoch, "id": number})
 
 
 def limit_waits(connection: Connection) -> None:

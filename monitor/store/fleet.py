@@ -15,7 +15,6 @@ from sqlalchemy import Connection, func, select, text, update
 from monitor.access.databases import Server
 from monitor.access.target import SHARDS, balance
 from monitor.store import fences, shared_rows, tables, targets
-from monitor.store.errors import GoneError
 from monitor.store.outbox import release_leases
 from monitor.store.ownership import ServerOwnership
 from monitor.store.transaction import FleetTerms, Transaction
@@ -55,7 +54,7 @@ _ENTER = text(f"""
     WHERE id = :id AND epoch = :epoch
     RETURNING sequence, (
         SELECT string_agg(id || ':' || epoch, ',' ORDER BY id) FROM shards WHERE worker_id = :id
-    )
+    ) AS shards
 """)  # noqa: S608 - a constant
 _WORKERS = text(f"""
     SELECT id, name, holder, offline, seen_at < clock_timestamp() - {_LEASE} AS late,
@@ -121,18 +120,14 @@ class FleetOwnership(ServerOwnership):
     def __init__(self, server: Server, name: str) -> None:
         super().__init__(server)
         self.name = name
+        self._taken = f"others have taken over what the worker {name} had; it records nothing more"
         #: of its fence, and of its row in `daemon`
         self.number = 0
         #: how many workers have started before; its holds have numbers of its own by this
         self.start = 0
-        self._terms = FleetTerms()
+        self.terms: FleetTerms = FleetTerms()
         #: the shards by a transaction whose outcome is learned at the next one
         self._perhaps: dict[int, int] | None = None
-
-    @property
-    def terms(self) -> FleetTerms:
-        """The shards and the month's budget."""
-        return self._terms
 
     def take(self, connection: Connection) -> None:
         """Join the fleet. Raises LockedError while the one daemon or a worker of this name lives."""
@@ -162,29 +157,14 @@ class FleetOwnership(ServerOwnership):
     def enter(self, connection: Connection) -> int:
         """Check the epoch, and those of the shards."""
         self.terms.begun_at = time.monotonic()
-        fences.limit_waits(connection)
-        values = {"id": self.number, "epoch": self._epoch}
-        found = connection.execute(_ENTER, values).one_or_none()
-        if found is None:
-            self._lost = True
-            self.require()
-            return 0
-        shards = _of_text(found[1])
-        if self._perhaps is not None and shards == self._perhaps:
+        found = self._entered(connection, _ENTER)
+        shards = _of_text(found.shards)
+        if shards == self._perhaps:
             self.terms.shards = shards
         elif shards != self.terms.shards:
-            self._lost = True
-            self.require()
+            raise self._lose()
         self._perhaps = None
         return int(found.sequence)
-
-    def require(self) -> None:
-        """Raise GoneError when the lease was over and others have the shards."""
-        if self._lost:
-            raise GoneError(
-                f"{self._server}: others have taken over what the worker {self.name} had;"
-                " it records nothing more"
-            )
 
     def change(self, shards: dict[int, int]) -> None:
         """These will be the shards, if the present transaction is committed."""

@@ -1,20 +1,37 @@
-"""Who writes to a database: one daemon at a time, and how each of the two databases sees to that."""
+"""Who writes to a database: one daemon at a time, or a command while none lives.
 
+How a fleet's workers share one: see `fleet`.
+"""
+
+import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
-from sqlalchemy import Connection, text
+import structlog
+from sqlalchemy import Connection, Row, TextClause, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from monitor.access.databases import Database, Server
+from monitor.access.holds import Reservation
+from monitor.access.spending import BudgetLedger
 from monitor.store import fences, tables
-from monitor.store.database import CommitWatch, migrate, writing_engine
-from monitor.store.database_files import DatabaseFiles, FileLock, as_store_errors, make_file
-from monitor.store.errors import GoneError, StoreError
-from monitor.store.inbox import epoch_and_requests
-from monitor.store.transaction import FleetTerms
+from monitor.store.database import (
+    FileLock,
+    as_store_errors,
+    make_file,
+    migrate,
+    write_copy,
+    writing_engine,
+)
+from monitor.store.errors import GoneError, StoreError, read_only
+from monitor.store.inbox import epoch_and_requests, read_reply
+from monitor.store.record_forms import value_of
+from monitor.store.transaction import FleetTerms, Memo, Transaction
+
+log = structlog.get_logger()
 
 _TAKE_AGAIN = text("""
     UPDATE declarations SET taken_at = NULL WHERE id > (SELECT min(declared) FROM shards)
@@ -22,17 +39,20 @@ _TAKE_AGAIN = text("""
 _NOTE_ENDED = text(
     "UPDATE daemon SET stopped_at = progress_at WHERE id <> 1 AND stopped_at IS NULL"
 )
+_ENTER = text("""
+    UPDATE fences SET sequence = sequence + 1, seen_at = clock_timestamp()
+    WHERE id = :id AND epoch = :epoch RETURNING sequence
+""")
+_LEAVE = text("UPDATE fences SET holder = NULL WHERE id = :id AND epoch = :epoch")
 
 
-class Ownership(Protocol):
+class Ownership:
     """The right of a daemon to write to a database, until it is released."""
 
     #: the number of its row in `daemon`
-    number: int
-
-    @property
-    def terms(self) -> FleetTerms | None:
-        """What binds a worker of a fleet; None for the one daemon."""
+    number = fences.ONE
+    #: what binds a worker of a fleet; None for the one daemon, which has all
+    terms: FleetTerms | None = None
 
     def take(self, connection: Connection) -> None:
         """Become the owner, in the first transaction. Raises LockedError while another one lives."""
@@ -45,21 +65,29 @@ class Ownership(Protocol):
 
         Raises GoneError when another has become the owner.
         """
+        raise NotImplementedError
 
-    def guarded(self, connection: Connection) -> AbstractContextManager[None]:
-        """End what is done meanwhile when the database does not answer for long."""
+    def guarded(self, connection: Connection) -> AbstractContextManager[None]:  # noqa: ARG002
+        """End what is done meanwhile when the database does not answer for long; SQLite always does."""
+        return nullcontext()
 
     def require(self) -> None:
         """Raise GoneError when what was opened is no longer the database, or another owns it."""
+        raise NotImplementedError
 
     def commits(self) -> int | None:
         """A number that changes with each commit of any process; None where only a query could tell."""
+        return None
 
     def has_requests(self) -> bool:
         """Whether there may be requests, by a query where `commits` does not tell. Never raises."""
+        return True
 
     def note(self, *, refusing: bool) -> None:
-        """Note whether the database refuses results, for other processes. Never raises."""
+        """Note whether the database refuses results, for other processes. Never raises.
+
+        It is noted beside a file. On a server it could be noted in the database only.
+        """
 
     def ending(self, connection: Connection) -> None:
         """The writer's connection is about to be closed. Never raises."""
@@ -68,106 +96,121 @@ class Ownership(Protocol):
         """Let another instance have it."""
 
 
-class FileOwnership:
-    """A file has one owner by a lock, which ends with the process. It is held from the beginning."""
+class FileOwnership(Ownership):
+    """A file has one owner by a lock, which ends with the process. It is held from the beginning.
 
-    number = fences.ONE
-    terms = None
+    A process can still write to an open file that was deleted or replaced, and all of it is lost when the
+    last process closes it. Therefore the files must be checked.
+    """
 
     def __init__(self, path: Path) -> None:
         make_file(path)
         self._path = path
         self._lock = FileLock(path)
-        self._files: DatabaseFiles | None = None
-        self._commits: CommitWatch | None = None
         self._number = 0
-
-    def take(self, connection: Connection) -> None:
-        """Nothing is left to do."""
 
     def opened(self) -> None:
         """Remember the files as they are now."""
-        self._files, self._commits = DatabaseFiles(self._path), CommitWatch(self._path)
+        files = self._path, self._path.with_name(f"{self._path.name}-wal")
+        self._opened = {file: _identity(file) for file in files}
+        self._watch = read_only(self._path, timeout=0, check_same_thread=False)
 
     def enter(self, connection: Connection) -> int:  # noqa: ARG002 - the lock is enough
         """Count: a commit always tells what became of it."""
         self._number += 1
         return self._number
 
-    def guarded(self, connection: Connection) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Do nothing: SQLite waits for a bounded time."""
-        return nullcontext()
-
     def require(self) -> None:
-        """Raise GoneError when the file was deleted or replaced."""
-        if self._files:
-            self._files.require()
+        """Raise GoneError when the database or its log is not the file that was opened."""
+        for file, was in self._opened.items():
+            if _identity(file) != was:
+                what = "replaced" if file.exists() else "deleted"
+                raise GoneError(f"{file}: it was {what} while the database was in use")
 
     def commits(self) -> int | None:
-        """The number that SQLite has in the file."""
-        return self._commits.version() if self._commits else None
-
-    def has_requests(self) -> bool:
-        """It may."""
-        return True
+        """SQLite's number, by no lock and in 2 µs: the loop may call it. None if it does not tell it now."""
+        try:
+            (version,) = self._watch.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error:
+            return None
+        return int(version)
 
     def note(self, *, refusing: bool) -> None:
         """Note it in the lock's file."""
         self._lock.note(refusing=refusing)
 
     def ending(self, connection: Connection) -> None:
-        """Save what a deleted file had."""
+        """If the file was deleted or replaced, copy what the open connection still sees to another.
+
+        The copy gets the old path if that is free, else `NAME.displaced` beside it.
+        """
         # before the writer's: only the last connection empties the write-ahead log
-        if self._commits:
-            self._commits.close()
-        if self._files:
-            self._files.save(connection)
+        self._watch.close()
+        if _identity(self._path) == self._opened[self._path]:
+            return
+        taken = self._path.exists()
+        place = self._path.with_name(f"{self._path.name}.displaced") if taken else self._path
+        try:
+            original = connection.connection.dbapi_connection
+            write_copy(original, place)  # type: ignore[arg-type]  # it is sqlite3's own
+        except Exception as error:
+            # no error may stop the shutdown; log what is lost
+            log.exception("database_lost", path=str(self._path), error=str(error))
+        else:
+            log.error("database_saved", path=str(self._path), to=str(place))
 
     def release(self) -> None:
         """Release the lock."""
-        self._lock.release()
+        self._lock.close()
 
 
-class ServerOwnership:
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
+
+
+class ServerOwnership(Ownership):
     """A server's database has one owner by a fence: a row with the epoch of the owner.
 
     Each of the owner's transactions checks the epoch and counts, so that who lost it writes nothing more, and
     who was cut off from a commit learns what became of it.
     """
 
-    number = fences.ONE
+    #: what is said when it is lost
+    _taken = "another daemon has taken the database over; this one records nothing more"
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._epoch: int | None = None
         self._lost = False
 
-    @property
-    def terms(self) -> FleetTerms | None:
-        """None: it has all."""
-        return None
-
     def take(self, connection: Connection) -> None:
         """Begin the next epoch, unless the owner of the present one lives."""
-        fences.require_free(self._server, connection)
-        fences.take_away(connection)
+        fences.end_others(self._server, connection)
         # what a fleet had shared; the next one begins anew. A shard may not have taken the last declarations
         connection.execute(_TAKE_AGAIN)
         connection.execute(tables.shards.delete())
-        connection.execute(tables.months.delete())
         connection.execute(_NOTE_ENDED)
-        self._epoch = fences.take(connection)
-
-    def opened(self) -> None:
-        """Nothing is left to do."""
+        self._epoch = fences.take(connection, self.number)
 
     def enter(self, connection: Connection) -> int:
         """Check the epoch."""
-        number = fences.enter(connection, self._epoch)
-        if number is None:
-            self._lost = True
-            self.require()
-        return int(number or 0)
+        return int(self._entered(connection, _ENTER).sequence)
+
+    def _entered(self, connection: Connection, enter: TextClause) -> Row[Any]:
+        fences.limit_waits(connection)
+        values = {"id": self.number, "epoch": self._epoch}
+        found = connection.execute(enter, values).one_or_none()
+        if found is None:
+            raise self._lose()
+        return found
+
+    def _lose(self) -> GoneError:
+        self._lost = True
+        return GoneError(f"{self._server}: {self._taken}")
 
     def guarded(self, connection: Connection) -> AbstractContextManager[None]:
         """Cut the connection: the server may hang, and its machine still acknowledge what is sent."""
@@ -176,15 +219,9 @@ class ServerOwnership:
         return postgres.cut_after(postgres.WRITE_MOST, connection.connection.driver_connection)
 
     def require(self) -> None:
-        """Raise GoneError when another daemon has taken the database."""
+        """Raise GoneError when others have taken over."""
         if self._lost:
-            raise GoneError(
-                f"{self._server}: another daemon has taken the database over; this one records nothing more"
-            )
-
-    def commits(self) -> int | None:
-        """None: a query must tell."""
-        return None
+            raise self._lose()
 
     def has_requests(self) -> bool:
         """Ask, and whether it is still the owner: this writes nothing, as the writer would."""
@@ -195,18 +232,15 @@ class ServerOwnership:
         self._lost |= epoch != self._epoch
         return waiting
 
-    def note(self, *, refusing: bool) -> None:
-        """Do nothing: it could be noted in the database only."""
-
     def ending(self, connection: Connection) -> None:
         """Let another daemon have it at once."""
         if connection.invalidated:
             return  # the server is away, and a stop does not wait for it
         with suppress(SQLAlchemyError), self.guarded(connection), connection.begin():
-            fences.leave(connection, self._epoch, self.number)
+            connection.execute(_LEAVE, {"id": self.number, "epoch": self._epoch})
 
-    def release(self) -> None:
-        """Nothing is left to do: see `ending`."""
+
+# --- a command, while no daemon lives ---
 
 
 @contextmanager
@@ -224,17 +258,43 @@ def writing_alone(database: Database, *, patient: bool = False) -> Iterator[Conn
             driver = connection.connection.driver_connection
             most = None if patient else postgres.WRITE_MOST
             with postgres.cut_after(most, driver):
-                fences.require_free(database, connection)
-                fences.take_away(connection)
-                # it does not see what the command spends; the next fleet sums up anew
-                connection.execute(tables.months.delete())
+                fences.end_others(database, connection)
                 yield connection
         return
     make_file(database)
-    lock = FileLock(database)
-    try:
+    with closing(FileLock(database)):
         migrate(database)
         with as_store_errors(database), writing_engine(database).begin() as connection:
             yield connection
-    finally:
-        lock.release()
+
+
+@contextmanager
+def open_books(database: Database, ledger: BudgetLedger, now: datetime) -> Iterator[Transaction]:
+    """Load the month's spending into an empty ledger, and keep other writers out meanwhile.
+
+    What is posted is written at the end. Makes the database if there is none. Raises StoreError:
+    `LockedError` when a daemon or, for a moment, another command has it.
+    """
+    spend, holds = tables.spend, tables.holds
+    with writing_alone(database) as connection:
+        first = now.date().replace(day=1)
+        spent = connection.execute(select(spend).where(spend.c.day >= first))
+        held = connection.execute(select(holds).order_by(holds.c.id))
+        ledger.load(
+            {(row.key, row.day): row.settled_usd for row in spent},
+            [value_of(Reservation, row) for row in held.mappings()],
+        )
+        books = Transaction(connection, Memo(), now)
+        yield books
+        books.flush()
+
+
+def withdraw(books: Transaction, item: int) -> dict[str, Any] | None:
+    """Withdraw a request from the inbox. Returns the reply if a daemon gave one meanwhile, else None."""
+    its = tables.inbox.c
+    query = select(its.reply).where(its.id == item, its.taken_at.is_not(None))
+    row = books.flush().execute(query).one_or_none()
+    if row is not None:
+        return read_reply(row.reply)
+    books.settle_inbox([item])
+    return None

@@ -32,8 +32,13 @@ from monitor.access.wait_times import Opening
 from monitor.access.words import DeclarationKind, EventKind
 from monitor.store import runs, tables, targets
 from monitor.store.column_types import TEXT
-from monitor.store.database import damage, keep_log_short, migrate, writing_engine
-from monitor.store.database_files import as_store_errors
+from monitor.store.database import (
+    as_store_errors,
+    damage,
+    keep_log_short,
+    migrate,
+    writing_engine,
+)
 from monitor.store.errors import HEAD, GoneError, StoreError, damage_report
 from monitor.store.fleet import Fleet, FleetOwnership
 from monitor.store.inbox import WAITING_MOST

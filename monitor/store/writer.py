@@ -12,8 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from monitor.access.events import Recorded
-from monitor.store.database import damage
-from monitor.store.database_files import cause
+from monitor.store.database import cause, damage
 from monitor.store.errors import GoneError, StoreError, UnansweredError, UnavailableError
 from monitor.store.ownership import Ownership
 from monitor.store.records import Change

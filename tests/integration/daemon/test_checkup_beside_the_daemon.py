@@ -11,7 +11,7 @@ import pytest
 from monitor.daemon.watches import account_of
 from monitor.oneshot.booking import Cost, OverBudgetError, Wanted, reserve, settle
 from monitor.store import database
-from monitor.store.database_files import FileLock
+from monitor.store.database import FileLock
 from monitor.store.errors import StoreError
 
 pytestmark = pytest.mark.anyio
@@ -75,7 +75,7 @@ async def test_what_a_command_could_not_settle_before_a_start_is_booked_once(ben
     (hold,) = (await reserved(settings)).holds
     lock = FileLock(settings.database)  # as a daemon would that starts just now
     assert settle(settings, [Cost(hold, 0.0015)]) is None
-    lock.release()
+    lock.close()
     for _ in range(2):
         await bench.run(settings)
         await bench.until(lambda: bench.spent() > 0)
@@ -115,7 +115,7 @@ async def test_a_reply_that_cannot_be_read_is_no_reservation(bench, key, simulat
             inbox.execute("UPDATE inbox SET taken_at = created_at, reply = ?", (reply,))
         with pytest.raises(StoreError, match="the daemon's reply cannot be read"):
             await asked
-    lock.release()
+    lock.close()
 
 
 async def test_two_commands_at_once_take_turns(bench, key, simulated):

@@ -15,9 +15,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from monitor.store import database, database_files, errors, tables
+from monitor.store import database, errors, tables
 from monitor.store.connections import reading
-from monitor.store.database_files import backup
+from monitor.store.database import backup
 from monitor.store.errors import StoreError
 from monitor.store.recorder import Recorder
 
@@ -171,7 +171,7 @@ async def test_a_second_instance_is_refused_and_named_the_first(path, recorder, 
 
 
 def hold(path: Path, ready, done) -> None:
-    database_files.FileLock(path)
+    database.FileLock(path)
     ready.set()
     done.wait()
 

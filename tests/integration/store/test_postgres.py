@@ -22,7 +22,6 @@ from monitor.access.words import Reason
 from monitor.daemon.payments import Payments
 from monitor.oneshot.booking import RESERVE
 from monitor.store import database, errors, fences, postgres, queries, status_queries, write_queue
-from monitor.store.books import open_books
 from monitor.store.errors import (
     GoneError,
     LockedError,
@@ -31,6 +30,7 @@ from monitor.store.errors import (
     UnavailableError,
 )
 from monitor.store.inbox import reply_to, submit
+from monitor.store.ownership import open_books
 from monitor.store.recorder import Recorder
 
 pytestmark = pytest.mark.anyio

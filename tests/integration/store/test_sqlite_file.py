@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 from stored import runs_of
 
 from monitor.store import database, queries, status_queries
-from monitor.store.database_files import FileLock
+from monitor.store.database import FileLock
 from monitor.store.errors import LockedError, StoreError, UnavailableError
 from monitor.store.inbox import submit
 from monitor.store.recorder import Recorder
