@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select, text, update
 
 from monitor.access.databases import Server
 from monitor.access.target import SHARDS, balance
-from monitor.store import fences, shared_rows, tables, targets
+from monitor.store import fences, postings, tables, targets
 from monitor.store.outbox import release_leases
 from monitor.store.ownership import ServerOwnership
 from monitor.store.transaction import FleetTerms, Transaction
@@ -242,9 +242,9 @@ class Fleet:
             shards |= taken
             self._ownership.change(shards)
             release_leases(connection, list(taken))
-        committed = shared_rows.committed(connection, month)
+        committed = postings.committed(connection, month)
         if committed is None:
-            committed = shared_rows.sum_up_month(work.in_turn(), month)
+            committed = postings.sum_up(work.in_turn(), month)
         return Standing(
             shards={row.id: row.declared for row in rows if row.id in shards},
             workers=max(len(willing), 1),

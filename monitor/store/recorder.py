@@ -46,7 +46,7 @@ from monitor.store.outbox import Outbox, release_leases
 from monitor.store.ownership import FileOwnership, Ownership, ServerOwnership
 from monitor.store.record_forms import value_of
 from monitor.store.records import Change, DaemonRow, Declaration, InboxItem, SpendRow
-from monitor.store.shared_rows import hid_anything, not_ended
+from monitor.store.silence_rows import hid_anything, not_ended
 from monitor.store.silences import Silences
 from monitor.store.tally import COUNTED, Tally
 from monitor.store.transaction import Hide, Memo, Transaction

@@ -7,26 +7,13 @@ kept. Transitions, events, notifications, openings and declarations are kept for
 
 import json
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    bindparam,
-    case,
-    delete,
-    exists,
-    func,
-    insert,
-    literal,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite takes it, too
+from sqlalchemy import Connection, bindparam, case, delete, exists, func, insert, select, update
 
 from monitor.access.words import Code, Gate, ProbeKind
-from monitor.store import tables
+from monitor.store import postings, tables
 from monitor.store.record_forms import Counts, latencies_of
 from monitor.store.records import AnswerRecord
 
@@ -37,8 +24,6 @@ REQUEST_IDS = 5
 KEPT = timedelta(days=90)
 #: How long the daily spending of keys is kept: more than a year, so that years can be compared.
 SPENDING_KEPT = timedelta(days=400)
-#: The day on which the total of a key's earlier days is kept: what was ever spent never gets less.
-EARLIER = date(1970, 1, 1)
 
 #: Runs checked in one step, so that the writer is delayed by milliseconds only.
 _STEP = 500
@@ -46,8 +31,6 @@ _STEP = 500
 _runs = tables.runs.c
 _newer = tables.runs.alias("newer").c
 _inbox = tables.inbox.c
-_spend = tables.spend.c
-_holds = tables.holds.c
 
 _ms = bindparam("ms", type_=_runs.latency_sum_ms.type)
 INSERT_RUN = insert(tables.runs)
@@ -160,36 +143,8 @@ def prune(connection: Connection, after: int, now: datetime) -> tuple[int, int]:
     gone = connection.execute(delete(tables.runs).where(_runs.id.in_(old), closed)).rowcount
     if len(window) == _STEP:
         return gone, window[-1].id
-    _prune_others(connection, now)
-    return gone, 0
-
-
-def _prune_others(connection: Connection, now: datetime) -> None:
     # keep the newest request: its id must not be used again
     newest = select(func.max(_inbox.id)).scalar_subquery()
     connection.execute(delete(tables.inbox).where(_inbox.taken_at < now - KEPT, _inbox.id < newest))
-    _fold_spending(connection, (now - SPENDING_KEPT).date())
-    # holds of targets that never returned
-    connection.execute(delete(tables.holds).where(_holds.day < (now - SPENDING_KEPT).date()))
-
-
-def _fold_spending(connection: Connection, before: date) -> None:
-    """Replace the days of each key before that one by one row with their total."""
-    old = (_spend.day > EARLIER, _spend.day < before)
-    total = select(
-        _spend.key, literal(EARLIER), func.sum(_spend.settled_usd), func.sum(_spend.probes),
-        func.max(case((_spend.estimated, 1), else_=0)) == 1,
-    ).where(*old).group_by(_spend.key)  # fmt: skip
-    new = upsert(tables.spend).from_select([column.name for column in _spend], total)
-    its = new.excluded
-    connection.execute(
-        new.on_conflict_do_update(
-            index_elements=["key", "day"],
-            set_={
-                "settled_usd": _spend.settled_usd + its.settled_usd,
-                "probes": _spend.probes + its.probes,
-                "estimated": or_(_spend.estimated, its.estimated),
-            },
-        )
-    )
-    connection.execute(delete(tables.spend).where(*old))
+    postings.prune(connection, (now - SPENDING_KEPT).date())
+    return gone, 0

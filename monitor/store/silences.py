@@ -19,7 +19,7 @@ from monitor.store import tables
 from monitor.store.errors import UnansweredError
 from monitor.store.record_forms import value_of
 from monitor.store.records import NotificationState
-from monitor.store.shared_rows import not_ended
+from monitor.store.silence_rows import not_ended
 from monitor.store.transaction import Transaction
 from monitor.store.write_queue import WriteQueue
 

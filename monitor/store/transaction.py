@@ -17,16 +17,12 @@ from sqlalchemy import (
     Executable,
     Insert,
     bindparam,
-    delete,
     func,
     insert,
-    or_,
-    select,
     text,
     update,
 )
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.postgresql import insert as upsert  # SQLite takes it, too
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.elements import ClauseElement
 
@@ -34,7 +30,7 @@ from monitor.access.events import Event, Notification, Recorded
 from monitor.access.holds import Posting
 from monitor.access.memory import TargetState, to_json
 from monitor.access.silences import Silence, silenced_by
-from monitor.store import tables
+from monitor.store import postings, tables
 from monitor.store.errors import StoreError, TakenError
 from monitor.store.record_forms import with_latency
 from monitor.store.records import (
@@ -52,7 +48,12 @@ from monitor.store.runs import (
     further_answer,
     last_run,
 )
-from monitor.store.shared_rows import add_to_month, hid_anything, not_ended
+from monitor.store.silence_rows import (
+    hid_anything,
+    hidden_before,
+    not_ended,
+    silenced_meanwhile,
+)
 
 _targets = tables.targets.c
 _UPDATE_TARGET = (
@@ -64,42 +65,17 @@ _UPDATE_TARGET = (
 #: In a fleet: another worker, with other settings, may have made it a target of its own shard.
 _UPDATE_OWN_TARGET = _UPDATE_TARGET.where(_targets.shard == bindparam("own"))
 
-_spend = tables.spend.c
-_INSERT_SPEND = upsert(tables.spend)
-_SPEND = _INSERT_SPEND.on_conflict_do_update(
-    index_elements=["key", "day"],
-    set_={
-        "settled_usd": _spend.settled_usd + _INSERT_SPEND.excluded.settled_usd,
-        "probes": _spend.probes + _INSERT_SPEND.excluded.probes,
-        "estimated": or_(_spend.estimated, _INSERT_SPEND.excluded.estimated),
-    },
-)
-
-_INSERT_HOLD = insert(tables.holds)
-_FREE_HOLD = delete(tables.holds).where(tables.holds.c.id == bindparam("row"))
-
 _TAKE_DECLARATION = update(tables.declarations).where(
     tables.declarations.c.id == bindparam("row"), tables.declarations.c.taken_at.is_(None)
 )
-_INSERT_OPENING = insert(tables.openings)
-
 # Made once: SQLAlchemy needs longer to build a statement than SQLite to execute it.
+_INSERT_OPENING = insert(tables.openings)
 _INSERT_EVENT = insert(tables.events)
 _INSERT_NOTIFICATION = insert(tables.notifications)
-
-#: Earlier notifications of a target's events that one event looks at, the newest.
-_EARLIER_MOST = 200
-_sent, _event = tables.notifications.c, tables.events.c
-_EARLIER = (
-    select(_sent.channel, _sent.state, _sent.event_id)
-    .join_from(tables.events, tables.notifications)
-    .where(
-        _event.target == bindparam("of"),
-        _sent.channel.in_(bindparam("channels", expanding=True)),
-    )
-    .order_by(_event.at.desc(), _event.id.desc())
-    .limit(_EARLIER_MOST)
-)
+#: The columns of an event that are its own.
+_OF_EVENT = [
+    column.name for column in tables.events.c if column.name not in ("id", "target_id", "facts")
+]
 
 # For a fleet only, so in the words of PostgreSQL.
 _TURN = text("SELECT starts FROM fleet WHERE id = 1 FOR UPDATE")
@@ -153,15 +129,13 @@ class Transaction:
     ) -> None:
         self._connection = connection
         self._memo = memo
-        #: what this transaction adds to the cache once it is committed, and the silences after it
-        self._added = Memo()
-        self.silences, self._hides = memo.silences, memo.hides
+        #: what of the cache this transaction adds or replaces, once it is committed
+        self._runs: dict[RunKey, OpenRun] = {}
+        self._targets, self.silences, self._hides = memo.targets, memo.silences, memo.hides
         self.now = now
         self.hide = hide
         self._gathered: dict[Executable, list[_Row]] = {}
         self._fleet, self._is_in_turn = memo.fleet, False
-        #: replaces the known targets once it is committed
-        self._registered: Mapping[str, Known] | None = None
 
     def flush(self) -> Connection:
         """Send the gathered rows. Reads on the returned connection then see every change put before."""
@@ -190,18 +164,18 @@ class Transaction:
             self.silences, self._hides = not_ended(connection), hid_anything(connection)
         return connection
 
-    def register(self, known: Mapping[str, Known]) -> None:
+    def register(self, known: dict[str, Known]) -> None:
         """Make these the known targets, in this transaction and later ones."""
-        self._registered = known
+        self._targets = known
 
     def committed(self) -> None:
         """Keep what the transaction added for the next ones."""
         memo = self._memo
         if memo.fleet is not None:
             memo.fleet.renewed_at = memo.fleet.begun_at
-        memo.runs.update(self._added.runs)
-        if self._registered is not None:
-            memo.targets = dict(self._registered)
+        memo.runs.update(self._runs)
+        if self._targets is not memo.targets:
+            memo.targets = self._targets
             ids = {known.id for known in memo.targets.values()}
             memo.runs = {key: run for key, run in memo.runs.items() if key[0] in ids}
         memo.silences, memo.hides = self.silences, self._hides
@@ -209,7 +183,7 @@ class Transaction:
     def put(self, change: Change) -> list[Recorded]:
         """Write a change and return its recorded events. Raises StoreError for an unknown target."""
         if change.target is not None:
-            target = self._target(change.target)
+            target = self._targets.get(change.target)
             if target is None:
                 raise StoreError(f"the target {change.target} is not registered")
             if change.memory:
@@ -234,25 +208,14 @@ class Transaction:
         return [self.record(event) for event in change.events]
 
     def post(self, posting: Posting) -> None:
-        """Add the posting to the spending of keys, insert new holds, and delete released ones.
+        """Write spending and holds.
 
         Raises OverMonthError when a fleet's other workers have taken what was left of the month.
         """
         if posting and self._fleet is not None:
-            add_to_month(self.in_turn(), posting, self._fleet.per_month)
-        for spend in posting.spends:
-            row = {
-                "key": spend.key,
-                "day": spend.day,
-                "settled_usd": spend.usd,
-                "probes": spend.probes,
-                "estimated": spend.estimated,
-            }
-            self._gather(_SPEND, row)
-        for hold in posting.held:
-            self._gather(_INSERT_HOLD, asdict(hold))
-        for id_ in posting.freed:
-            self._gather(_FREE_HOLD, {"row": id_})
+            postings.add_to_months(self.in_turn(), posting, self._fleet.per_month)
+        for statement, row in postings.statements(posting):
+            self._gather(statement, row)
 
     def settle_inbox(self, ids: Sequence[int], reply: str | None = None) -> None:
         """Mark requests of other processes as taken, after they are carried out.
@@ -266,10 +229,6 @@ class Transaction:
             settled = settled.where(its.taken_at.is_(None))
         if self.flush().execute(settled).rowcount < len(ids) and self._fleet is not None:
             raise TakenError("another worker has carried out the request")
-
-    def _target(self, name: str) -> Known | None:
-        known = self._memo.targets if self._registered is None else self._registered
-        return known.get(name)
 
     def _gather(self, statement: Executable, row: _Row) -> None:
         self._gathered.setdefault(statement, []).append(row)
@@ -291,7 +250,7 @@ class Transaction:
         message = self.hide(answer.message)
         key = (target.route, answer.diagnosis, answer.status, answer.gate, message)
         run = (
-            self._added.runs.get(run_key)
+            self._runs.get(run_key)
             or self._memo.runs.get(run_key)
             or last_run(self._connection, run_key)
         )
@@ -317,33 +276,35 @@ class Transaction:
             self._gather(UPDATE_RUN, row | further_answer(row_id, answer))
         else:
             row_id = self._insert(INSERT_RUN, row | first_answer(run_key, key, answer))
-        self._added.runs[run_key] = OpenRun(row_id, key, answer.at, request_ids, latencies)
+        self._runs[run_key] = OpenRun(row_id, key, answer.at, request_ids, latencies)
 
     def record(self, event: Event) -> Recorded:
         """Write an event, and for each of its channels a notification: pending, or silenced."""
         if self._fleet is not None:
             self.in_turn()
-        silenced = self._silenced(event)
-        more = self._hidden_before(event, silenced) | self._silenced_meanwhile(event, silenced)
-        facts = json.dumps(self.hide(dict(event.facts)) | more)
-        # equal to what is read back from the row
-        event = replace(event, request_id=self.hide(event.request_id), facts=json.loads(facts))
-        target = self._target(event.target) if event.target else None
-        row = {
-            "kind": event.kind,
-            "target_id": target.id if target else None,
-            "target": event.target,
-            "scope": event.scope,
-            "route": event.route,
-            "before": event.before,
-            "after": event.after,
-            "at": event.at,
-            "reason": event.reason,
-            "diagnosis": event.diagnosis,
-            "request_id": event.request_id,
-            "facts": facts,
+        silenced = {
+            channel: silence.id
+            for channel in event.channels
+            if (silence := silenced_by(event, channel, self.silences, self.now))
         }
+        self._hides |= bool(silenced)
+        told = [channel for channel in event.channels if channel not in silenced]
+        facts = self.hide(dict(event.facts))
+        if event.target is not None:
+            if self._hides and told:
+                facts |= hidden_before(self._connection, event, told)
+            facts |= silenced_meanwhile(event, told, self.silences, self.now)
+        stored = json.dumps(facts)
+        # equal to what is read back from the row
+        event = replace(event, request_id=self.hide(event.request_id), facts=json.loads(stored))
+        target = self._targets.get(event.target) if event.target else None
+        row = {name: getattr(event, name) for name in _OF_EVENT}
+        row |= {"target_id": target.id if target else None, "facts": stored}
         event = replace(event, id=self._insert(_INSERT_EVENT, row))
+        # the shard whose worker delivers it: that of the target, else one of this worker
+        shard = target.shard if target else None
+        if target is None and self._fleet is not None:
+            shard = min(self._fleet.shards, default=0)
         pending = {}
         for channel in event.channels:
             hidden = silenced.get(channel)
@@ -354,65 +315,12 @@ class Transaction:
                 "attempts": 0,
                 "created_at": self.now,
                 "silence_id": hidden,
-                "shard": self._shard_of(target),
+                "shard": shard,
             }
             id_ = self._insert(_INSERT_NOTIFICATION, row)
             if not hidden:
                 pending[channel] = Notification(id_, event, attempts=0, created_at=self.now)
         return Recorded(event, pending, silenced)
-
-    def _shard_of(self, target: Known | None) -> int | None:
-        """The shard whose worker delivers an event: that of the target, else one of this worker."""
-        if target is not None or self._fleet is None:
-            return target.shard if target else None
-        return min(self._fleet.shards, default=0)
-
-    def _silenced(self, event: Event) -> dict[str, int]:
-        """The channels that a silence keeps the event from, each with the silence's id."""
-        if not self.silences:
-            return {}
-        found = {
-            channel: silence.id
-            for channel in event.channels
-            if (silence := silenced_by(event, channel, self.silences, self.now))
-        }
-        self._hides |= bool(found)
-        return found
-
-    def _silenced_meanwhile(self, event: Event, silenced: Mapping[str, int]) -> dict[str, Any]:
-        """The fact that a silence keeps other events of the target from channels that are told this one."""
-        if not self.silences or event.target is None:
-            return {}
-        found = {}
-        for channel in event.channels:
-            its = [
-                one
-                for one in self.silences
-                if one.in_force(self.now) and one.concerns(event, channel)
-            ]
-            if its and channel not in silenced:
-                last = max(its, key=lambda one: (one.expires_at, one.id))
-                found[channel] = {"silence": last.id, "until": last.expires_at.isoformat()}
-        return {"silenced": found} if found else {}
-
-    def _hidden_before(self, event: Event, silenced: Mapping[str, int]) -> dict[str, Any]:
-        """The fact that a silence hid earlier events of the target, from channels that are told this one.
-
-        It has the numbers of these events by channel, since the channel was last told of the target.
-        """
-        told = [channel for channel in event.channels if channel not in silenced]
-        if not self._hides or event.target is None or not told:
-            return {}
-        values = {"of": event.target, "channels": told}
-        hidden: dict[str, list[int]] = {channel: [] for channel in told}
-        ended: set[str] = set()
-        for channel, state, id_ in self._connection.execute(_EARLIER, values):
-            if state != NotificationState.SILENCED:
-                ended.add(channel)
-            elif channel not in ended:
-                hidden[channel].insert(0, id_)
-        found = {channel: ids for channel, ids in hidden.items() if ids}
-        return {"hidden_before": found} if found else {}
 
 
 def memory_columns(memory: TargetState) -> dict[str, Any]:
