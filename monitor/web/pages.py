@@ -14,7 +14,7 @@ from aiohttp import web
 
 from monitor.access.databases import Database
 from monitor.access.diagnosis.advice import advise
-from monitor.access.readable import next_probe_text
+from monitor.access.readable import many, next_probe_text
 from monitor.access.words import DeclarationKind, State
 from monitor.oneshot.evidence_text import markdown
 from monitor.store import queries, target_queries
@@ -130,7 +130,7 @@ async def overview(request: web.Request) -> web.Response:
     ]  # fmt: skip
     said = values.headline(snapshot)
     return await page(
-        request, "overview.html", "Overview", said, snapshot=snapshot, chosen=chosen,
+        request, "overview.html", said, here="Overview", snapshot=snapshot, chosen=chosen,
         groups=[
             values.Group(group.name, values.counts_of(group.counts), rows)
             for group, rows in groups.items()
@@ -160,7 +160,7 @@ async def target(request: web.Request) -> web.Response:
     if status:
         said = f"{chosen.name} is {status.state}"
         shown |= await _of_target(request, status, chosen, snapshot)
-    return await page(request, "target.html", None, said, **shown)
+    return await page(request, "target.html", said, **shown)
 
 
 async def _of_target(
@@ -210,9 +210,7 @@ async def evidence(request: web.Request) -> web.Response:
                 "Content-Disposition": f'attachment; filename="evidence-{file[:100]}.{ending}"'
             },
         )
-    return await page(
-        request, "evidence.html", None, f"Evidence: {name}", live=False, name=name, text=text
-    )
+    return await page(request, "evidence.html", f"Evidence: {name}", name=name, text=text)
 
 
 async def propagation(request: web.Request) -> web.Response:
@@ -220,9 +218,9 @@ async def propagation(request: web.Request) -> web.Response:
     site = site_of(request)
     snapshot = await site.reader.snapshot()
     waits = await site.reader.lately(_waits)
-    said = f"{waits.openings:,} opening{'' if waits.openings == 1 else 's'} recorded"
+    said = f"{many(waits.openings, 'opening')} recorded"
     return await page(
-        request, "propagation.html", "Propagation", f"{said}, {waits.waiting:,} waiting",
+        request, "propagation.html", f"{said}, {waits.waiting:,} waiting", here="Propagation",
         snapshot=snapshot, charts=waits.charts, groups=waits.groups, more=waits.more_groups,
         waiting=values.waiting_rows(waits.places, snapshot.by_name), openings=waits.newest,
     )  # fmt: skip
@@ -251,7 +249,7 @@ async def notifications(request: web.Request) -> web.Response:
         said = "Everything was told"
     older = rows[1].id if len(rows) > _NOTIFICATIONS else 0
     return await page(
-        request, "notifications.html", "Notifications", said, snapshot=snapshot,
+        request, "notifications.html", said, here="Notifications", snapshot=snapshot,
         rows=list(reversed(rows[-_NOTIFICATIONS:])), older=older, states=list(NotificationState),
         chosen={"state": state},
     )  # fmt: skip
@@ -262,20 +260,16 @@ async def silences(request: web.Request) -> web.Response:
     reader = site_of(request).reader
     snapshot = await reader.snapshot()
     in_force, ended = await reader.ask(queries.silences, datetime.now(UTC))
-    count = len(in_force)
-    said = f"{count:,} silence{'' if count == 1 else 's'} in force"
+    said = f"{many(len(in_force), 'silence')} in force" if in_force else "Nothing is silenced"
     return await page(
-        request, "silences.html", "Silences", said if count else "Nothing is silenced",
-        snapshot=snapshot, in_force=in_force, ended=ended, pattern=request.query.get("pattern", "")[:500],
+        request, "silences.html", said, here="Silences", snapshot=snapshot,
+        in_force=in_force, ended=ended, pattern=request.query.get("pattern", "")[:500],
     )  # fmt: skip
 
 
 async def api_page(request: web.Request) -> web.Response:
     """The API, as a page."""
-    needs = not site_of(request).permissions.open_to_all
-    return await page(
-        request, "api.html", None, "The API", live=False, routes=DESCRIBED, needs_token=needs
-    )
+    return await page(request, "api.html", "The API", routes=DESCRIBED)
 
 
 # --- signing in ---
@@ -291,7 +285,7 @@ async def login(request: web.Request) -> web.Response:
 
 
 async def _login(request: web.Request, to: str, why: str = "", http: int = 200) -> web.Response:
-    return await page(request, "login.html", None, "Sign in", live=False, to=to, why=why, http=http)
+    return await page(request, "login.html", "Sign in", to=to, why=why, http=http)
 
 
 async def sign_in(request: web.Request) -> web.Response:

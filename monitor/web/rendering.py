@@ -1,6 +1,7 @@
 """How a page is made: its template, what surrounds its content, its files, and the page of an error."""
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,54 +63,41 @@ def _version() -> str:
 
 
 async def page(
-    request: web.Request,
-    template: str,
-    here: str | None,
-    title: str,
-    *,
-    http: int = 200,
-    live: bool = True,
-    **shown: Any,
+    request: web.Request, template: str, title: str, *, http: int = 200, **shown: Any
 ) -> web.Response:
-    """The page, or only its content where the script asks for that."""
-    site, fragment = site_of(request), "fragment" in request.query
-    snapshot = shown.get("snapshot")
-    around: dict[str, Any] = {
-        "layout": "fragment.html" if fragment else "base.html",
-        "title": title, "headline": title, "here": here, "live": live, "retry": False,
-        "visitor": request.get(VISITOR), "offer_sign_in": not site.permissions.open_to_all,
-        "said": "", "trouble": None, "now": None, "root": "",
+    """The page, or only its content where the script asks for that; what shows a snapshot is live."""
+    fragment = "fragment" in request.query
+    if fragment:
+        shown["layout"] = "fragment.html"
+    if snapshot := shown.get("snapshot"):
+        shown |= {"live": True, "now": snapshot.at, "said": await _said(request)}
+        shown["trouble"] = trouble(snapshot.status.daemon, snapshot.at)
+    made = _rendered(request, template, title, http, shown)
+    if fragment:
+        made.headers["X-Title"] = quote(f"{title} · access-monitor")
+    return made
+
+
+def _rendered(
+    request: web.Request, template: str, title: str, http: int, shown: Mapping[str, Any]
+) -> web.Response:
+    usual = {
+        "layout": "base.html", "here": None, "live": False, "retry": "", "root": "", "title": title,
+        "visitor": request.get(VISITOR), "offer_sign_in": not site_of(request).permissions.open_to_all,
     }  # fmt: skip
-    if snapshot:
-        around["now"] = snapshot.at
-        around["trouble"] = trouble(snapshot.status.daemon, snapshot.at)
-        around["said"] = await _said(request)
-    text = _templates().get_template(template).render(around | shown)
-    headers = {"X-Title": quote(f"{title} · access-monitor")} if fragment else {}
-    return web.Response(text=text, content_type="text/html", status=http, headers=headers)
+    text = _templates().get_template(template).render({**usual, **shown})
+    return web.Response(text=text, content_type="text/html", status=http)
 
 
-def error_page(request: web.Request, status: int, why: str) -> web.Response:
+def brief_page(request: web.Request, status: int, why: str) -> web.Response:
     """What went wrong, and the way back; a page that asks again by itself when that may help."""
     heading = {
-        403: "Not allowed", 404: "Not found", 405: "Not possible", 413: "Too large",
+        200: "One moment", 403: "Not allowed", 404: "Not found", 405: "Not possible", 413: "Too large",
         421: "Wrong name", 429: "Too many tries", 503: "Not now",
     }.get(status, "Something went wrong" if status >= 500 else "Not understood")  # fmt: skip
-    text = _templates().get_template("error.html").render(
-        layout="base.html", title=heading, heading=heading, why=why, here=None, live=False,
-        retry="5" if status == 503 and request.method == "GET" else "", root=root_of(request),
-        visitor=request.get(VISITOR), offer_sign_in=False,
-    )  # fmt: skip
-    return web.Response(text=text, content_type="text/html", status=status)
-
-
-def own_page(request: web.Request) -> web.Response:
-    """A page of this site that asks for the same address anew, now with the session if there is one."""
-    text = _templates().get_template("error.html").render(
-        layout="base.html", title="One moment", heading="One moment", why="This page is asked for anew.",
-        here=None, live=False, retry="0", root=root_of(request), visitor=None, offer_sign_in=False,
-    )  # fmt: skip
-    return web.Response(text=text, content_type="text/html")
+    seconds = {200: "0", 503: "5"}.get(status, "") if request.method == "GET" else ""
+    shown = {"why": why, "retry": seconds, "root": root_of(request), "offer_sign_in": False}
+    return _rendered(request, "error.html", heading, status, shown)
 
 
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

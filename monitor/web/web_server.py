@@ -197,7 +197,7 @@ def _failed(request: web.Request, status: int, why: str) -> web.Response:
     made = (
         json_answers.problem(status, why)
         if is_api(request)
-        else rendering.error_page(request, status, why)
+        else rendering.brief_page(request, status, why)
     )
     if status == 503:
         made.headers["Retry-After"] = "5"
@@ -221,7 +221,7 @@ async def _admitted(request: web.Request, handler: Handler) -> web.StreamRespons
             raise RefusedError(401, "needs a token: Authorization: Bearer …")
         if request.method == "GET" and request.headers.get("Sec-Fetch-Site") == "cross-site":
             # browsers withhold the session from a link on another site, such as an alert in a web mail
-            return rendering.own_page(request)
+            return rendering.brief_page(request, 200, "This page is asked for anew.")
         asked = request.path_qs.removeprefix("/") if request.method == "GET" else ""
         to = "?" + urlencode({"to": asked}) if asked else ""
         return see_other(root_of(request) + "login" + to)
