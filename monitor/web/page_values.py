@@ -33,8 +33,7 @@ RANGES = {
     "30d": timedelta(days=30),
     "90d": timedelta(days=90),
 }
-#: Targets on one page of the overview, and organizations that its first sentence names.
-PAGE = 50
+#: Organizations that the first sentence of the overview names.
 _NAMED = 3
 #: The largest number of an address.
 WHOLE_MOST = 10**15 - 1
@@ -86,38 +85,6 @@ def whole(text: str) -> int:
     """A whole number of an address; 0 for what is none."""
     good = text.isascii() and text.isdecimal() and len(text) <= len(str(WHOLE_MOST))
     return int(text) if good else 0
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A target of the overview."""
-
-    target: TargetStatus
-    answer: str
-    next: str
-    timeline: Markup
-    #: what keeps something of it from being told, the first to end first
-    silenced: Sequence[Silence] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """An organization, or an opened pool, with the targets on this page."""
-
-    name: str
-    counts: str
-    rows: Sequence[Row]
-
-
-class Silenced:
-    """Which silences in force are of which targets."""
-
-    def __init__(self, silences: Sequence[Silence]) -> None:
-        self._silences = silences
-
-    def of(self, target: TargetStatus) -> list[Silence]:
-        """The silences that are of a target, at least for some channels and events."""
-        return [one for one in self._silences if one.touches(target.target, target.organization)]
 
 
 def headline(snapshot: Snapshot) -> str:
@@ -236,29 +203,13 @@ def axis_of(chosen: Chosen, began: datetime | None, now: datetime) -> Axis:
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
-    """A curve of waits and what it is of."""
-
-    title: str
-    svg: Markup
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Who waits, and where on the curve of its contract."""
-
-    wait: OngoingWait
-    place: str
-    added: str
-
-
-@dataclass(frozen=True, slots=True)
 class Waits:
     """What the page of propagation shows: counts, curves, and the first or newest of what there is."""
 
     openings: int
     waiting: int
-    charts: Sequence[Chart]
+    #: of each contract what the curve is of, and the curve
+    charts: Sequence[tuple[str, Markup]]
     groups: Sequence[Summary]
     more_groups: int
     #: of those that wait, the place on the curve of their contract
@@ -303,31 +254,16 @@ def waits_of(
 
 def _chart(
     contract: Contract, steps: Sequence[Step], waits: Sequence[float], still: Sequence[float]
-) -> Chart:
+) -> tuple[str, Markup]:
     """The curve of a contract: access of one's own and a provider's are never put together."""
     said = f"{contract}: {len(waits)} measured openings, {len(still)} waiting"
-    return Chart(said, Markup(curve(steps, still, said)))  # noqa: S704  made of figures and words of ours
+    return said, Markup(curve(steps, still, said))  # noqa: S704  made of figures and words of ours
 
 
 def _place(wait: OngoingWait, steps: Sequence[Step], waits: Sequence[float]) -> str:
     if len(waits) < _ENOUGH:
         return "too few openings to compare with"
     return f"{share_by(wait.wait_s, steps):.0%} of openings like this one had come by now"
-
-
-def waiting_rows(
-    places: Sequence[tuple[OngoingWait, str]], targets: Mapping[str, TargetStatus]
-) -> list[Waiting]:
-    """Who waits, with how long after an opening the next probe may come."""
-    made = []
-    for wait, place in places:
-        status = targets.get(wait.target)
-        added = "-"
-        if status and status.next_probe_at and status.last_probe_at:
-            every = (status.next_probe_at - status.last_probe_at).total_seconds()
-            added = f"up to {every:.0f} s" if every < 120 else f"up to {every / 60:.0f} min"
-        made.append(Waiting(wait, place, added))
-    return made
 
 
 # --- words of single values ---
@@ -346,6 +282,19 @@ def second(at: datetime) -> str:
 def words(word: object) -> str:
     """A word of the domain as people read it."""
     return str(word).replace("_", " ")
+
+
+def silences_of(one: TargetStatus, silences: Sequence[Silence]) -> list[Silence]:
+    """Those that are of a target, at least for some channels and events."""
+    return [silence for silence in silences if silence.touches(one.target, one.organization)]
+
+
+def cadence_adds(one: TargetStatus | None) -> str:
+    """How long after an opening the next probe may come."""
+    if one is None or one.next_probe_at is None or one.last_probe_at is None:
+        return "-"
+    every = (one.next_probe_at - one.last_probe_at).total_seconds()
+    return f"up to {every:.0f} s" if every < 120 else f"up to {every / 60:.0f} min"
 
 
 def last_answer(one: TargetStatus) -> str:

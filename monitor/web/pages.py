@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -11,10 +12,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
+from markupsafe import Markup
 
 from monitor.access.databases import Database
 from monitor.access.diagnosis.advice import advise
-from monitor.access.readable import many, next_probe_text
+from monitor.access.readable import many
 from monitor.access.words import DeclarationKind, State
 from monitor.oneshot.evidence_text import markdown
 from monitor.store import queries, target_queries
@@ -40,8 +42,8 @@ from monitor.web.target_facts import evidence_of, target_named
 
 _Handler = Callable[[web.Request], Awaitable[web.Response]]
 
-#: Rows of one page: events, notifications, groups of waits, openings.
-_EVENTS, _NOTIFICATIONS, _GROUPS, _OPENINGS = 50, 100, 100, 20
+#: Rows of one page: targets, events, notifications, groups of waits, openings.
+_TARGETS, _EVENTS, _NOTIFICATIONS, _GROUPS, _OPENINGS = 50, 50, 100, 100, 20
 #: None: a browser then sends the cookie to what lies beside the page only, also below a path of a proxy.
 _COOKIE_PATH = ""
 #: Pages of one reading of the targets that are kept for others who ask for them.
@@ -105,38 +107,23 @@ async def overview(request: web.Request) -> web.Response:
     site, chosen = site_of(request), Chosen.of(request.query)
     snapshot = await site.reader.snapshot()
     found = values.chosen_targets(snapshot, chosen)
-    last = max(-(-len(found) // values.PAGE), 1)
+    last = max(math.ceil(len(found) / _TARGETS), 1)
     number = min(chosen.page, last)
-    shown = found[(number - 1) * values.PAGE : number * values.PAGE]
+    shown = found[(number - 1) * _TARGETS : number * _TARGETS]
     names = [one.target for _, one in shown]
     lines = await site.reader.ask(
         target_queries.timelines, names, snapshot.at - values.RANGES[chosen.range]
     )
     axis = values.axis_of(chosen, lines.began, snapshot.at)
-    silenced = values.Silenced(snapshot.status.silences)
     drawer = values.Drawer(lines, axis, finest=_COARSE)
-    groups: dict[TargetGroup, list[values.Row]] = {}
+    groups: dict[TargetGroup, list[tuple[TargetStatus, Markup]]] = {}
     for group, one in shown:
-        drawn = drawer.draw(one)
-        answer, following = (
-            values.last_answer(one),
-            next_probe_text(one.next_probe_at, one.held_by, snapshot.at),
-        )
-        row = values.Row(one, answer, following, drawn, silenced.of(one))
-        groups.setdefault(group, []).append(row)
-    pools = [] if chosen.pool else [
-        (name, f"{name}: {values.counts_of(pool.counts) or 'no targets'}")
-        for name, pool in snapshot.pools.items()
-    ]  # fmt: skip
-    said = values.headline(snapshot)
+        groups.setdefault(group, []).append((one, drawer.draw(one)))
     return await page(
-        request, "overview.html", said, here="Overview", snapshot=snapshot, chosen=chosen,
-        groups=[
-            values.Group(group.name, values.counts_of(group.counts), rows)
-            for group, rows in groups.items()
-        ],
-        pools=pools, pages={"number": number, "last": last, "count": len(found)},
-        time_axis=axis, states=[*State, "blocked"],
+        request, "overview.html", values.headline(snapshot), here="Overview", snapshot=snapshot,
+        chosen=chosen, groups=groups, pools=() if chosen.pool else snapshot.pools.values(),
+        pages={"number": number, "last": last, "count": len(found)}, time_axis=axis,
+        states=[*State, "blocked"],
     )  # fmt: skip
 
 
@@ -175,15 +162,12 @@ async def _of_target(
     code = status.blocker or status.last_diagnosis
     return {
         "advice": advise(code, None, None) if code else None,
-        "answer": values.last_answer(status),
         "time_axis": axis,
         "timeline": values.Drawer(lines, axis).draw(status),
         "record": record,
         "runs": list(reversed(record.runs)),
         "routes": compared,
         "declarations": list(DeclarationKind),
-        "silenced": values.Silenced(snapshot.status.silences).of(status),
-        "next_probe": next_probe_text(status.next_probe_at, status.held_by, snapshot.at),
     }
 
 
@@ -221,8 +205,7 @@ async def propagation(request: web.Request) -> web.Response:
     said = f"{many(waits.openings, 'opening')} recorded"
     return await page(
         request, "propagation.html", f"{said}, {waits.waiting:,} waiting", here="Propagation",
-        snapshot=snapshot, charts=waits.charts, groups=waits.groups, more=waits.more_groups,
-        waiting=values.waiting_rows(waits.places, snapshot.by_name), openings=waits.newest,
+        snapshot=snapshot, waits=waits,
     )  # fmt: skip
 
 

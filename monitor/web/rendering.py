@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from monitor import __version__
-from monitor.access.readable import ago, duration, milliseconds, printable, utc
+from monitor.access.readable import ago, duration, milliseconds, next_probe_text, printable, utc
 from monitor.store import queries
 from monitor.store.status_queries import trouble
 from monitor.web import page_values as values
@@ -38,12 +38,17 @@ def _templates() -> Environment:
     )  # fmt: skip
     made.filters |= {
         "ago": ago,
+        "cadence_adds": values.cadence_adds,
+        "counts": values.counts_of,
+        "last_answer": values.last_answer,
         "minute": values.minute,
         "ms": milliseconds,
+        "next_probe": lambda one, now: next_probe_text(one.next_probe_at, one.held_by, now),
         "query": lambda parts: (
             "?" + urlencode({name: value for name, value in parts.items() if value})
         ),
         "second": values.second,
+        "silences_of": values.silences_of,
         "utc": utc,
         "wait": lambda seconds: "-" if seconds is None else duration(seconds),
         "with": lambda chosen, **changes: chosen.address(**changes),
