@@ -1,5 +1,10 @@
-"""The API: every page's data as JSON, in the shapes of the command line; writes go to the daemon's inbox."""
+"""The API: every page's data as JSON, in the shapes of the command line, and the metrics.
 
+Writes go to the daemon's inbox.
+"""
+
+import asyncio
+import hashlib
 import json
 from collections import deque
 from collections.abc import Mapping
@@ -10,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from monitor.access.databases import Database
+from monitor.access.diagnosis.advice import advise
 from monitor.access.readable import utc
 from monitor.access.wait_times import Opening, Samples
 from monitor.access.words import State
@@ -17,15 +23,14 @@ from monitor.config.problems import suggestion
 from monitor.store import queries
 from monitor.store.record_forms import as_json
 from monitor.store.records import NotificationState
-from monitor.store.status_queries import trouble
+from monitor.store.status_queries import figures, trouble
+from monitor.store.target_queries import target_record
 from monitor.web import page_values as values
 from monitor.web import shapes
-from monitor.web.json_answers import answer, answer_with, text_of
-from monitor.web.openapi import Described, Parameter, document
 from monitor.web.permissions import RefusedError
 from monitor.web.requests import told
-from monitor.web.site import UNREADABLE, site_of, visitor_of
-from monitor.web.target_facts import details_of, evidence_of, target_named
+from monitor.web.shapes import Described, Parameter, document
+from monitor.web.site import UNREADABLE, evidence_of, site_of, target_named, visitor_of
 
 BASE = "/api/v1"
 #: Rows of one answer, unless fewer are asked for.
@@ -55,10 +60,11 @@ _PAGE = Parameter(
 
 
 def routes() -> list[web.AbstractRouteDef]:
-    """The addresses of the API."""
+    """The addresses of the API and of the metrics."""
     return [
         *(web.route(one.method, BASE + one.path, one.handler) for one in DESCRIBED),
         web.get(f"{BASE}/openapi.json", openapi),
+        web.get("/metrics", metrics),
     ]
 
 
@@ -153,9 +159,22 @@ async def notifications(request: web.Request) -> web.Response:
 
 
 async def target(request: web.Request) -> web.Response:
-    """One target's answers, declarations and advice."""
+    """A target's answers and declarations since it is in its state, and what to do."""
     site = site_of(request)
-    return answer(request, await details_of(site, await target_named(site, _text(request, "name"))))
+    status = await target_named(site, _text(request, "name"))
+    record = await site.reader.ask(target_record, status.target, for_support=False)
+    code = status.blocker or status.last_diagnosis
+    advice = advise(code, None, None) if code else None
+    made = {
+        "target": status,
+        "start": record.start,
+        "declared": record.declared,
+        "declarations": record.declarations,
+        "runs": record.runs,
+        "runs_left_out": record.runs_left_out,
+        "advice": advice.advice if advice else None,
+    }
+    return answer(request, as_json(made))
 
 
 async def evidence(request: web.Request) -> web.Response:
@@ -184,6 +203,25 @@ async def request_of(request: web.Request) -> web.Response:
     if found is None:
         raise RefusedError(404, "there is no such request")
     return answer(request, found)
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Everything as of a moment ago; with `?pool=NAME` each target of that pool, too."""
+    # here, so that a page without Prometheus does not keep its library in memory
+    from monitor.web.metric_families import exposition  # noqa: PLC0415
+
+    site = site_of(request)
+    pools = frozenset(pool.name for pool in site.settings.pools)
+    asked = frozenset(request.query.getall("pool", []))
+    if unknown := asked - pools:
+        raise RefusedError(400, f"no pool is named {min(unknown)[:500]!r}")
+    reader = site.reader
+    # each set of pools would be kept with all its targets
+    found = await (reader.ask if asked else reader.lately)(figures, pools, asked)
+    body, form = await asyncio.to_thread(
+        exposition, found, site.settings, request.headers.get("Accept", "")
+    )
+    return web.Response(body=body, headers={"Content-Type": form})
 
 
 # --- writing ---
@@ -243,7 +281,33 @@ async def _body(request: web.Request) -> Mapping[str, Any]:
     return found
 
 
-# --- parts of addresses ---
+# --- answers, and parts of addresses ---
+
+
+def answer(request: web.Request, value: Any) -> web.Response:
+    """JSON with an ETag: who has it already gets 304."""
+    return answer_with(request, text_of(value).encode())
+
+
+def text_of(value: Any) -> str:
+    """A value as JSON, short."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def answer_with(request: web.Request, body: bytes) -> web.Response:
+    """The same, of JSON that was made already."""
+    tag = hashlib.sha256(body).hexdigest()[:32]
+    response = web.Response(
+        body=body,
+        content_type="application/json",
+        charset="utf-8",
+        headers={"Cache-Control": "no-cache"},
+    )
+    response.etag = tag
+    given = request.if_none_match
+    if given and any(one.value in (tag, "*") for one in given):
+        return web.Response(status=304, headers={"ETag": f'"{tag}"', "Cache-Control": "no-cache"})
+    return response
 
 
 def _text(request: web.Request, name: str) -> str:

@@ -32,13 +32,14 @@ from monitor.web.site import (
     COOKIE,
     UNREADABLE,
     address_of,
+    evidence_of,
     is_secure,
     see_other,
     site_of,
+    target_named,
     visitor_of,
 )
 from monitor.web.snapshots import Snapshot, TargetGroup
-from monitor.web.target_facts import evidence_of, target_named
 
 _Handler = Callable[[web.Request], Awaitable[web.Response]]
 

@@ -1,6 +1,7 @@
-"""How a page is made: its template, what surrounds its content, its files, and the page of an error."""
+"""How a page is made: its template, what surrounds its content, its files; and how errors are told."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -103,6 +104,30 @@ def brief_page(request: web.Request, status: int, why: str) -> web.Response:
     seconds = {200: "0", 503: "5"}.get(status, "") if request.method == "GET" else ""
     shown = {"why": why, "retry": seconds, "root": root_of(request), "offer_sign_in": False}
     return _rendered(request, "error.html", heading, status, shown)
+
+
+def problem(status: int, why: str) -> web.Response:
+    """An error as RFC 9457 has it."""
+    body = {
+        "type": "about:blank",
+        "title": _TITLES.get(status, "Error"),
+        "status": status,
+        "detail": why,
+    }
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    return web.Response(
+        text=json.dumps(body),
+        status=status,
+        content_type="application/problem+json",
+        headers=headers,
+    )
+
+
+_TITLES = {
+    400: "Bad request", 401: "Unauthorized", 403: "Forbidden", 404: "Not found", 405: "Method not allowed",
+    413: "Too large", 421: "Misdirected", 429: "Too many requests", 500: "Internal error",
+    503: "Not available",
+}  # fmt: skip
 
 
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

@@ -1,14 +1,19 @@
-"""The shapes of the API's JSON: the store's records, as the command line prints them, and the pages around.
+"""The shapes of the API's JSON, and the description in OpenAPI 3.1 that is made from them.
 
-OpenAPI is made from these, and a test holds every answer to it.
+They are the store's records, as the command line prints them, and the pages around. A test holds every answer
+to its shape.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, Required
 
-from pydantic import ConfigDict, Field
+from aiohttp.typedefs import Handler
+from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import TypedDict
 
+from monitor import __version__
 from monitor.access.silences import PATTERNS_MOST, REASON_CAP, Silence
 from monitor.access.wait_times import OngoingWait, Summary
 from monitor.access.words import (
@@ -210,3 +215,94 @@ class ProblemShape(TypedDict):
     title: str
     status: int
     detail: str
+
+
+# --- the description ---
+
+_MODE: Literal["serialization"] = "serialization"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A part of the query or of the path."""
+
+    name: str
+    about: str
+    schema: Mapping[str, Any]
+    place: str = "query"
+    needed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One address of the API: what it is for, and the shapes of what comes in and goes out."""
+
+    method: str
+    path: str
+    about: str
+    handler: Handler
+    answer: Any
+    parameters: Sequence[Parameter] = ()
+    body: Any = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether it needs a token that may write."""
+        return self.method != "GET"
+
+
+def document(described: Sequence[Described]) -> dict[str, Any]:
+    """The whole description."""
+    shapes = [one.answer for one in described] + [one.body for one in described] + [ProblemShape]
+    wanted = list(dict.fromkeys(shape for shape in shapes if shape is not None))
+    references, definitions = TypeAdapter.json_schemas(
+        [(shape, _MODE, TypeAdapter(shape)) for shape in wanted],
+        ref_template="#/components/schemas/{model}",
+    )
+    schema = {shape: references[shape, _MODE] for shape in wanted}
+    paths: dict[str, dict[str, Any]] = {}
+    for one in described:
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schema)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "access-monitor", "version": __version__},
+        "servers": [{"url": "."}],
+        "security": [{"token": []}, {}],
+        "paths": paths,
+        "components": {
+            "schemas": definitions.get("$defs", {}),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(one: Described, schema: dict[Any, Any]) -> dict[str, Any]:
+    failures = ["400", "401", "403", "404", "429", "503"]
+    problem = {"content": {"application/problem+json": {"schema": schema[ProblemShape]}}}
+    if one.answer is None:
+        good: dict[str, Any] = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    else:
+        good = {"content": {"application/json": {"schema": schema[one.answer]}}}
+    made: dict[str, Any] = {
+        "summary": one.about,
+        "operationId": one.handler.__name__,
+        "responses": {
+            "202" if one.writes else "200": {"description": one.about, **good},
+            **({} if one.writes else {"304": {"description": "Nothing changed."}}),
+            **{status: {"description": "See `detail`.", **problem} for status in failures},
+        },
+    }
+    if one.parameters:
+        made["parameters"] = [
+            {
+                "name": parameter.name, "in": parameter.place, "description": parameter.about,
+                "required": parameter.needed or parameter.place == "path", "schema": dict(parameter.schema),
+            }
+            for parameter in one.parameters
+        ]  # fmt: skip
+    if one.body is not None:
+        made["requestBody"] = {
+            "content": {"application/json": {"schema": schema[one.body]}},
+            "required": bool(one.body.__required_keys__),
+        }
+    return made

@@ -1,12 +1,17 @@
-"""What the handlers of pages and API share: the parts of the process, and who asks."""
+"""What the handlers of pages and API share: the parts of the process, who asks, and the target asked for."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 from aiohttp import web
 
 from monitor.config import Settings
+from monitor.oneshot.evidence_bundle import Asked, bundle
+from monitor.store.records import TargetStatus
+from monitor.store.target_queries import target_record
 from monitor.web.live_events import LiveEvents
-from monitor.web.permissions import Permissions, Visitor, names_this_machine
+from monitor.web.permissions import Permissions, RefusedError, Visitor, names_this_machine
 from monitor.web.snapshots import Reader
 
 COOKIE = "access_monitor_session"
@@ -71,3 +76,35 @@ def root_of(request: web.Request) -> str:
 def see_other(place: str) -> web.Response:
     """Lead a browser on to another page."""
     return web.Response(status=303, headers={"Location": place})
+
+
+async def target_named(site: Site, name: str) -> TargetStatus:
+    """The active target of this name. Raises RefusedError when there is none."""
+    status = (await site.reader.snapshot()).by_name.get(name)
+    if status is None:
+        raise RefusedError(404, f"no target is named {name[:500]!r}")
+    return status
+
+
+async def evidence_of(site: Site, status: TargetStatus) -> dict[str, Any]:
+    """The bundle for support. Raises RefusedError when the settings no longer have the target's route."""
+    settings, route = site.settings, site.settings.routes.get(status.route)
+    if route is None:
+        raise RefusedError(404, f"the settings have no route {status.route} any more")
+    record = await site.reader.ask(target_record, status.target)
+    asked = Asked(
+        route=route,
+        catalog=settings.catalog,
+        reference=_reference(settings, status.key),
+        fingerprint=None,  # that needs the key
+        rules=None,
+    )
+    return bundle(record, asked, datetime.now(UTC))
+
+
+def _reference(settings: Settings, key: str) -> str:
+    """How the settings name a key's secret."""
+    if pool := settings.pool_of(key):
+        return pool.secrets.reference
+    own = (one.secret.reference for one in settings.keys if one.name == key)
+    return next(own, "unknown to these settings")

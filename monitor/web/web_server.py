@@ -9,11 +9,12 @@ from urllib.parse import urlencode
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Handler
 
 from monitor.config import Settings
 from monitor.config.web_section import Address, Right, Web
 from monitor.store.errors import StoreError
-from monitor.web import api, json_answers, metrics, pages, rendering
+from monitor.web import api, pages, rendering
 from monitor.web.live_events import LiveEvents
 from monitor.web.permissions import (
     HashedToken,
@@ -65,8 +66,6 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 def application(settings: Settings, tokens: Sequence[HashedToken]) -> web.Application:
     """The application on the database of these settings; of secrets it knows its tokens' hashes only."""
@@ -79,7 +78,7 @@ def application(settings: Settings, tokens: Sequence[HashedToken]) -> web.Applic
     )
     app = web.Application(middlewares=[_outermost, _admitted, _bounded], client_max_size=_BODY_MOST)
     app[SITE] = site
-    app.add_routes([*pages.routes(), *api.routes(), *metrics.routes()])
+    app.add_routes([*pages.routes(), *api.routes()])
     app.on_shutdown.append(_end_streams)
     app.on_cleanup.append(_close)
     return app
@@ -195,7 +194,7 @@ async def _send(request: web.Request, response: web.StreamResponse) -> None:
 
 def _failed(request: web.Request, status: int, why: str) -> web.Response:
     made = (
-        json_answers.problem(status, why)
+        rendering.problem(status, why)
         if is_api(request)
         else rendering.brief_page(request, status, why)
     )

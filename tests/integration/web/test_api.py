@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from monitor.access.words import EventKind, State
 from monitor.web.api import DESCRIBED
-from monitor.web.openapi import document
+from monitor.web.shapes import document
 
 pytestmark = pytest.mark.anyio
 
