@@ -21,6 +21,7 @@ from monitor.access.wait_times import Opening, Samples
 from monitor.access.words import State
 from monitor.config.problems import suggestion
 from monitor.store import queries
+from monitor.store.inbox import DECLARE, END_SILENCE, PROBE, RETRY, SILENCE
 from monitor.store.record_forms import as_json
 from monitor.store.records import NotificationState
 from monitor.store.status_queries import figures, trouble
@@ -47,16 +48,8 @@ def _one_of(*words: str) -> dict[str, Any]:
 _TEXT = {"type": "string", "maxLength": 500, "pattern": "^[^\\x00]*$"}
 _ID = {"type": "integer", "minimum": 1, "maximum": values.WHOLE_MOST}
 _NAME = Parameter("name", "a target's name, in full", _TEXT, needed=True)
-_CURSOR = Parameter(
-    "before",
-    "only rows before this id: the `next` of the page before",
-    _ID,
-)
-_PAGE = Parameter(
-    "limit",
-    f"at most so many rows, {LIMIT} without",
-    {"type": "integer", "minimum": 1, "maximum": LIMIT},
-)
+_CURSOR = Parameter("before", "only rows before this id: the `next` of the page before", _ID)
+_PAGE = Parameter("limit", f"at most so many rows, {LIMIT} without", {**_ID, "maximum": LIMIT})
 
 
 def routes() -> list[web.AbstractRouteDef]:
@@ -101,10 +94,7 @@ async def history(request: web.Request) -> web.Response:
     )  # fmt: skip
     more = len(rows) > limit
     rows = rows[-limit:]
-    return answer(
-        request,
-        {"events": [as_json(row) for row in rows], "next": rows[0].event.id if more else None},
-    )
+    return answer(request, {"events": rows, "next": rows[0].event.id if more else None})
 
 
 async def propagation(request: web.Request) -> web.Response:
@@ -120,9 +110,9 @@ def _propagation(database: Database) -> bytes:
         if isinstance(one, Opening):
             newest.append(one)
         else:
-            waiting.append(text_of(as_json(one)))
+            waiting.append(text_of(one))
     # text by text: as one value it would take ten times the memory of its text
-    groups = [text_of(as_json(group)) for group in samples.summaries()]
+    groups = [text_of(group) for group in samples.summaries()]
     openings = [text_of(as_json(one) | {"wait_s": one.wait_s}) for one in newest]
     named = {"groups": groups, "openings": openings, "waiting": waiting}
     lists = (f'"{name}":[{",".join(texts)}]' for name, texts in named.items())
@@ -138,7 +128,7 @@ def _routes(database: Database) -> bytes:
     """In a thread, and kept: the runs of a week of thousands of targets take most of a second."""
     since = datetime.now(UTC) - COMPARED
     made = {"since": since, "routes": queries.routes(database, since=since)}
-    return text_of(as_json(made)).encode()
+    return text_of(made).encode()
 
 
 async def notifications(request: web.Request) -> web.Response:
@@ -152,10 +142,7 @@ async def notifications(request: web.Request) -> web.Response:
     )  # fmt: skip
     more = len(rows) > limit
     rows = rows[-limit:]
-    return answer(
-        request,
-        {"notifications": [as_json(row) for row in rows], "next": rows[0].id if more else None},
-    )
+    return answer(request, {"notifications": rows, "next": rows[0].id if more else None})
 
 
 async def target(request: web.Request) -> web.Response:
@@ -165,7 +152,7 @@ async def target(request: web.Request) -> web.Response:
     record = await site.reader.ask(target_record, status.target, for_support=False)
     code = status.blocker or status.last_diagnosis
     advice = advise(code, None, None) if code else None
-    made = {
+    made: dict[str, Any] = {
         "target": status,
         "start": record.start,
         "declared": record.declared,
@@ -174,7 +161,7 @@ async def target(request: web.Request) -> web.Response:
         "runs_left_out": record.runs_left_out,
         "advice": advice.advice if advice else None,
     }
-    return answer(request, as_json(made))
+    return answer(request, made)
 
 
 async def evidence(request: web.Request) -> web.Response:
@@ -188,7 +175,7 @@ async def evidence(request: web.Request) -> web.Response:
 async def silences(request: web.Request) -> web.Response:
     """The silences in force, and the newest that ended."""
     in_force, ended = await site_of(request).reader.ask(queries.silences, datetime.now(UTC))
-    return answer(request, as_json({"silences": in_force, "ended": ended}))
+    return answer(request, {"silences": in_force, "ended": ended})
 
 
 async def events(request: web.Request) -> web.StreamResponse:
@@ -227,46 +214,28 @@ async def metrics(request: web.Request) -> web.Response:
 # --- writing ---
 
 
-async def declare(request: web.Request) -> web.Response:
-    """A declaration for an organization or a key."""
-    return await _handed(request, "declare", shapes.DeclareBody)
+def _write(
+    method: str, path: str, about: str, kind: str, body: Any = None, *parameters: Parameter
+) -> Described:
+    """An address that hands what it is given to the daemon, by its kind in the inbox."""
+    known = body.__annotations__ if body else {}
 
+    async def handed(request: web.Request) -> web.Response:
+        given = await _body(request)
+        for name in given.keys() - known.keys():
+            raise RefusedError(400, f"the body has no {name[:200]!r}; {suggestion(name, known)}")
+        values = {**given, **request.match_info}
+        number = await told(site_of(request), visitor_of(request), kind, values)
+        # relative: it holds below any path of a proxy
+        place = "../" * (request.path.count("/") - 3) + f"requests/{number}"
+        return web.json_response(
+            {"id": number, "state": "waiting", "see": place},
+            status=202,
+            headers={"Location": place},
+        )
 
-async def probe(request: web.Request) -> web.Response:
-    """A probe of a target, as soon as limits and budget allow."""
-    return await _handed(request, "probe", shapes.ProbeBody)
-
-
-async def retry(request: web.Request) -> web.Response:
-    """Dead notifications once more."""
-    return await _handed(request, "retry", shapes.RetryBody)
-
-
-async def silence(request: web.Request) -> web.Response:
-    """A silence."""
-    return await _handed(request, "silences", shapes.SilenceBody)
-
-
-async def end_silence(request: web.Request) -> web.Response:
-    """The end of a silence."""
-    return await _handed(request, "end-silence", shapes.NoBody, id=request.match_info["id"])
-
-
-async def _handed(request: web.Request, kind: str, shape: Any, **more: str) -> web.Response:
-    body = await _body(request)
-    known = shape.__annotations__
-    for name in body.keys() - known.keys():
-        raise RefusedError(400, f"the body has no {name[:200]!r}; {suggestion(name, known)}")
-    number = await told(site_of(request), visitor_of(request), kind, {**body, **more})
-    # relative: it holds below any path of a proxy
-    place = "../" * (request.path.count("/") - 3) + f"requests/{number}"
-    handed = {"id": number, "state": "waiting", "see": place}
-    return web.Response(
-        text=json.dumps(handed),
-        status=202,
-        content_type="application/json",
-        headers={"Location": place},
-    )
+    handed.__name__ = kind.replace("-", "_")  # as the description names it
+    return Described(method, path, about, handed, shapes.Handed, parameters, body)
 
 
 async def _body(request: web.Request) -> Mapping[str, Any]:
@@ -291,7 +260,7 @@ def answer(request: web.Request, value: Any) -> web.Response:
 
 def text_of(value: Any) -> str:
     """A value as JSON, short."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return json.dumps(as_json(value), separators=(",", ":"), allow_nan=False)
 
 
 def answer_with(request: web.Request, body: bytes) -> web.Response:
@@ -403,25 +372,19 @@ DESCRIBED = (
         shapes.RequestState,
         (Parameter("id", "the request's number", _ID, "path"),),
     ),
-    Described(
-        "POST", "/declarations", "Tell what became of a verification.", declare, shapes.Handed,
-        body=shapes.DeclareBody,
+    _write(
+        "POST", "/declarations", "Tell what became of a verification.", DECLARE, shapes.DeclareBody,
     ),
-    Described(
-        "POST", "/probes", "Probe a target as soon as limits and budget allow.", probe, shapes.Handed,
-        body=shapes.ProbeBody,
+    _write(
+        "POST", "/probes", "Probe a target as soon as limits and budget allow.", PROBE, shapes.ProbeBody,
     ),
-    Described(
-        "POST", "/retries", "Try dead notifications once more: these, or all.", retry, shapes.Handed,
-        body=shapes.RetryBody,
+    _write(
+        "POST", "/retries", "Try dead notifications once more: these, or all.", RETRY, shapes.RetryBody,
     ),
-    Described(
-        "POST", "/silences", "Keep something from being told for a time.", silence, shapes.Handed,
-        body=shapes.SilenceBody,
-    ),
-    Described(
-        "DELETE", "/silences/{id}", "End a silence: what it hid is told.", end_silence, shapes.Handed,
-        (Parameter("id", "the silence's number", {"type": "integer", "minimum": 1}, "path"),),
+    _write("POST", "/silences", "Keep something from being told for a time.", SILENCE, shapes.SilenceBody),
+    _write(
+        "DELETE", "/silences/{id}", "End a silence: what it hid is told.", END_SILENCE, None,
+        Parameter("id", "the silence's number", {"type": "integer", "minimum": 1}, "path"),
     ),
 )  # fmt: skip
 

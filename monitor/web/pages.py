@@ -20,6 +20,7 @@ from monitor.access.readable import many
 from monitor.access.words import DeclarationKind, State
 from monitor.oneshot.evidence_text import markdown
 from monitor.store import queries, target_queries
+from monitor.store.inbox import DECLARE, END_SILENCE, PROBE, RETRY, SILENCE
 from monitor.store.records import NotificationState, RouteOfModel, TargetStatus
 from monitor.store.target_queries import TargetRecord, target_record
 from monitor.web import page_values as values
@@ -45,6 +46,14 @@ _Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 #: Rows of one page: targets, events, notifications, groups of waits, openings.
 _TARGETS, _EVENTS, _NOTIFICATIONS, _GROUPS, _OPENINGS = 50, 50, 100, 100, 20
+#: The addresses of forms, with the kinds that they have in the inbox, and the pages that they lead back to.
+_FORMS = {
+    "/declare": (DECLARE, "./"),
+    "/probe": (PROBE, "./"),
+    "/retry": (RETRY, "notifications"),
+    "/silences": (SILENCE, "silences"),
+    "/end-silence": (END_SILENCE, "silences"),
+}
 #: None: a browser then sends the cookie to what lies beside the page only, also below a path of a proxy.
 _COOKIE_PATH = ""
 #: Pages of one reading of the targets that are kept for others who ask for them.
@@ -68,10 +77,7 @@ def routes() -> list[web.AbstractRouteDef]:
         web.post("/sign-out", sign_out),
         web.get("/static/{name}", static),
         web.get("/healthz", healthz),
-        *(
-            web.post(f"/{name}", taken)
-            for name in ("declare", "probe", "retry", "silences", "end-silence")
-        ),
+        *(web.post(address, taken) for address in _FORMS),
     ]
 
 
@@ -309,13 +315,12 @@ async def sign_out(request: web.Request) -> web.Response:
 async def taken(request: web.Request) -> web.Response:
     """Hand a form to the daemon, and lead back to the page that it came from."""
     form = await _form(request)
-    number = await told(site_of(request), visitor_of(request), request.path.strip("/"), form)
-    pages = {"/retry": "notifications", "/silences": "silences", "/end-silence": "silences"}
-    back = pages.get(request.path, "./")
-    if form.get("target"):
-        back = "target"
-    query = {"name": form["target"]} if back == "target" else {}
-    return see_other(f"{back}?{urlencode({**query, SAID: str(number)})}")
+    kind, back = _FORMS[request.path]
+    number = await told(site_of(request), visitor_of(request), kind, form)
+    query = {SAID: str(number)}
+    if name := form.get("target"):
+        back, query = "target", {"name": name, **query}
+    return see_other(f"{back}?{urlencode(query)}")
 
 
 async def _form(request: web.Request) -> dict[str, str]:

@@ -204,10 +204,6 @@ SilenceBody = TypedDict(
 SilenceBody.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
 
 
-class NoBody(TypedDict):
-    """What takes nothing but its address."""
-
-
 class ProblemShape(TypedDict):
     """An error, as RFC 9457 has it."""
 
