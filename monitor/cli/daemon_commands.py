@@ -89,8 +89,8 @@ def _worker_name(settings: "Settings", given: str | None) -> str | None:
 
 def _monitor(settings: "Settings", name: str | None, manager: "ServiceManager") -> "Monitor":
     from monitor.daemon.channels import senders_of
+    from monitor.daemon.fleet_worker import Worker
     from monitor.daemon.service import Monitor
-    from monitor.fleet.worker import Worker
 
     channels = senders_of(settings, redactor())
     if name is None:

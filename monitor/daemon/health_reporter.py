@@ -76,7 +76,7 @@ def address(url: str, what: str) -> str:
     return parts._replace(path=f"{parts.path.rstrip('/')}/{what}").geturl()
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False)
 class HealthReporter:
     """Knows when each part last made progress. The monitor calls `beat` at each of its own beats."""
 

@@ -1,14 +1,16 @@
 """Requests to the running monitor: declarations, retries, probes, silences, reservations of commands."""
 
 import json
-from collections.abc import Collection, Container
+from collections.abc import Callable, Collection, Container
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import structlog
 
 from monitor.access.events import Declared
-from monitor.access.words import Contract, DeclarationKind, ProbeKind, State
+from monitor.access.silences import IN_FORCE_MOST, Silence, fault_of
+from monitor.access.target import key_of
+from monitor.access.words import Contract, DeclarationKind, ProbeKind, Reason, State
 from monitor.config import Settings
 from monitor.config.problems import shown, suggestion
 from monitor.daemon.changes import Changes
@@ -16,10 +18,19 @@ from monitor.daemon.clock import Clock
 from monitor.daemon.deliveries import Deliveries
 from monitor.daemon.payments import Payments
 from monitor.daemon.schedule import Schedule
-from monitor.daemon.silencing import Silencing
 from monitor.daemon.watches import Watches
+from monitor.oneshot.booking import RESERVE, SPEND, costs_of, wanted_of
 from monitor.store.errors import TakenError
-from monitor.store.inbox import DECLARE, PROBE, RETRY, asker, read_declaration
+from monitor.store.inbox import (
+    DECLARE,
+    END_SILENCE,
+    PROBE,
+    RETRY,
+    SILENCE,
+    asker,
+    read_declaration,
+    read_silence,
+)
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change, Declaration, InboxItem
 
@@ -28,7 +39,10 @@ log = structlog.get_logger()
 
 @dataclass(eq=False, kw_only=True)
 class InboxReader:
-    """Takes the requests in the inbox and the declarations, each once."""
+    """Takes the requests in the inbox and the declarations, each once; ends silences in their time.
+
+    `is_own` says whether what concerns these keys is this daemon's: a worker leaves some to others.
+    """
 
     recorder: Recorder
     watches: Watches
@@ -36,24 +50,20 @@ class InboxReader:
     schedule: Schedule
     payments: Payments
     deliveries: Deliveries
-    silencing: Silencing
     clock: Clock
+    is_own: Callable[[Collection[str]], bool]
 
     async def take(self) -> None:
         """Carry out the requests in the inbox, and settle each afterwards."""
         for item in await self.recorder.inbox():
-            if not self.concerns(item):
+            if not self.is_own(_keys_of(item)):
                 continue
             log.info("asked", kind=item.kind, by=asker(item.payload))
             with suppress(TakenError):
-                if await self.payments.asked(item) or await self.silencing.asked(item):
+                if await self.payments.asked(item) or await self._silencing_asked(item):
                     continue
                 reply = await self._do(item)
                 await self.recorder.settle_inbox([item.id], json.dumps(reply) if reply else None)
-
-    def concerns(self, item: InboxItem) -> bool:  # noqa: ARG002 - a worker of a fleet leaves some to others
-        """Whether this daemon is to carry the request out."""
-        return True
 
     async def _do(self, item: InboxItem) -> dict[str, object] | None:
         """Carry a request out. Returns the reply to its sender, if there is one."""
@@ -96,7 +106,9 @@ class InboxReader:
         await self.take_declarations()
 
     async def take_declarations(self) -> None:
-        """Apply the declarations that are not taken yet."""
+        """Apply the declarations that are not taken yet. A worker's beat does it, once in each shard."""
+        if self.recorder.fleet:
+            return
         for declaration in await self.recorder.untaken_declarations():
             await self.declared(declaration)
 
@@ -139,3 +151,73 @@ class InboxReader:
         log.info("declaration", kind=str(declaration.kind), subject=declaration.subject,
                  at=f"{declaration.at:%Y-%m-%dT%H:%M:%SZ}", targets=len(changes) - 1)  # fmt: skip
         await self.changes.write(changes)
+
+    # --- silences: what they hide is decided where notifications are written ---
+
+    async def expire_silences(self) -> None:
+        """End the silences whose time is over, also those that ended while no daemon ran."""
+        await self.recorder.silences.refresh()
+        for silence in self.recorder.silences.expired(self.clock.now()):
+            await self._end_silence(silence, Reason.SILENCE_EXPIRED)
+
+    async def _silencing_asked(self, item: InboxItem) -> bool:
+        """Carry out and settle a request if it is of silences. Returns whether it is."""
+        if item.kind == SILENCE:
+            fault = await self._silence(item)
+        elif item.kind == END_SILENCE:
+            fault = await self._unsilence(item)
+        else:
+            return False
+        if fault:
+            log.warning("not_silenced" if item.kind == SILENCE else "not_ended", why=fault)
+            await self.recorder.settle_inbox([item.id], json.dumps({"error": fault}))
+        return True
+
+    async def _silence(self, item: InboxItem) -> str | None:
+        """Make a silence. Returns why it cannot be made, or None."""
+        wanted = read_silence(item.payload)
+        if wanted is None:
+            return "the request cannot be understood"
+        patterns, reason, expires_at = wanted
+        if fault := fault_of(patterns, reason, expires_at, self.clock.now()):
+            return fault
+        made = await self.recorder.silences.make(
+            patterns, reason, asker(item.payload), expires_at, item=item.id
+        )
+        if made is None:
+            return f"{IN_FORCE_MOST} silences are in force: end one first"
+        log.info("silenced", id=made.id, patterns=list(made.patterns), reason=made.reason, by=made.by,
+                 until=f"{made.expires_at:%Y-%m-%dT%H:%M:%SZ}")  # fmt: skip
+        return None
+
+    async def _unsilence(self, item: InboxItem) -> str | None:
+        """End a silence. Returns why it cannot be ended, or None."""
+        id_ = item.payload.get("id")
+        silence = self.recorder.silences.get(id_) if isinstance(id_, int) else None
+        if silence is None:
+            return f"no silence {str(id_)[:20]} is in force"
+        await self._end_silence(silence, Reason.SILENCE_ENDED_BY_HAND, item)
+        return None
+
+    async def _end_silence(
+        self, silence: Silence, reason: Reason, item: InboxItem | None = None
+    ) -> None:
+        by = asker(item.payload) if item else None
+        recorded = await self.recorder.silences.end(
+            silence, reason, by, item=item.id if item else None
+        )
+        log.info("silence_over", id=silence.id, why=str(reason), by=by, told=len(recorded))
+        self.changes.written(recorded)
+        if recorded:  # a channel may have left the settings meanwhile
+            await self.deliveries.dead_letter_removed_channels()
+
+
+def _keys_of(item: InboxItem) -> list[str]:
+    """The keys that a request is about; none where it concerns all, or cannot be understood."""
+    if item.kind == PROBE:
+        return [key_of(str(item.payload.get("target", "")))]
+    if item.kind == RESERVE and (found := wanted_of(item.payload)):
+        return [one.key for one in found[0]]
+    if item.kind == SPEND:
+        return [cost.hold.key for cost in costs_of(item.payload) or ()]
+    return []

@@ -34,7 +34,7 @@ _PACE = 0.5
 _SEARCH = 60.0
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False)
 class Listings:
     """Asks for each key's model list at the start, and again when no listing has brought it for an hour.
 

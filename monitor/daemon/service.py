@@ -1,9 +1,8 @@
 """The monitor as a whole: builds its parts from the settings, starts them, and stops them in order."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
@@ -32,7 +31,6 @@ from monitor.daemon.schedule import (
     schedule_all,
 )
 from monitor.daemon.service_manager import ServiceManager
-from monitor.daemon.silencing import Silencing
 from monitor.daemon.staleness import NetworkState, StaleRoutes
 from monitor.daemon.time_passing import ClockWatch, DeadlineCheck
 from monitor.daemon.watches import Watch, Watches
@@ -88,6 +86,7 @@ class Monitor:
         manager: ServiceManager | None = None,
         allowance: Mapping[str, float] | None = None,
         redactor: Redactor | None = None,
+        worker: str | None = None,
     ) -> None:
         self._settings = settings
         self._channels = channels
@@ -95,6 +94,10 @@ class Monitor:
         #: what each key may spend in total, for a monitor that runs beside the daemon
         self._allowance = allowance
         self._clock = clock or Clock()
+        #: its name among the workers of a fleet
+        self._worker = worker
+        #: what `started` and `stopping` tell of it, where there are several
+        self._own_facts = {"worker": worker} if worker else {}
         # Only a service's own process has one: a demo that a service starts must not report for it.
         self._manager = manager or ServiceManager({})
         self._helpers: list[asyncio.Task[None]] = []
@@ -105,23 +108,27 @@ class Monitor:
     async def start(self) -> None:
         """Open the database and start probing. Raises StoreError when the database cannot be used."""
         settings, clock = self._settings, self._clock
-        self._recorder = await self._open()
+        self._recorder = await Recorder.open(
+            settings.database, clock=clock.now, hide=self._redactor.value, worker=self._worker
+        )
         try:
             begun = await self._facts_of_start()
             await self._recorder.register(settings.targets())
             self.watches = Watches(settings, await self._recorder.load_memories())
             self._build()
-            await self._load_spending()
+            if not self._recorder.fleet:  # a worker reads what was spent when it takes a shard
+                await self._payments.load(clock.now().date())
             self._schedule.start(self._pipeline.begin)
             self._deliveries.begin()
             await self._compare()
-            await self._expire_silences()
+            if self._is_own(()):
+                await self._inbox_reader.expire_silences()
             await self._deliveries.dead_letter_removed_channels()
             schedule_all(self.watches, settings, clock, self._schedule)
             await self._inbox_reader.apply_earlier_declarations()
             await self._inbox_reader.declare_from(settings)
             await self._inbox_reader.take()
-            await self._join()
+            await self._stand()
             self._deliveries.wake()
             counts = self.watches.counts()
             facts = {"targets": len(self.watches), "counts": counts, **begun}
@@ -133,13 +140,10 @@ class Monitor:
         self._start_helpers()
         log.info("started", targets=len(self.watches), database=str(settings.database), **counts)
 
-    async def _open(self) -> Recorder:
-        return await Recorder.open(
-            self._settings.database, clock=self._clock.now, hide=self._redactor.value
-        )
-
     async def _facts_of_start(self) -> dict[str, Any]:
-        """What `started` tells of the time before."""
+        """What `started` tells of the time before; of a worker, who it is."""
+        if self._own_facts:
+            return self._own_facts
         before = self._recorder.before
         if before is None:
             return {"since_last_start": {}}
@@ -147,11 +151,12 @@ class Monitor:
         # nobody watched from then on: timelines show the gap
         return {"since_last_start": since, "down_since": as_json(before.last_alive)}
 
-    async def _load_spending(self) -> None:
-        await self._payments.load(self._clock.now().date())
+    async def _stand(self) -> None:
+        """Take part in a fleet, where there is one: at the start, and once at each beat."""
 
-    async def _join(self) -> None:
-        """Begin to share the work, where it is shared."""
+    def _is_own(self, keys: Collection[str]) -> bool:  # noqa: ARG002 - a worker leaves some to others
+        """Whether what concerns these keys is this daemon's; without keys, what concerns all."""
+        return True
 
     async def run(self) -> None:
         """Handle all that no answer triggers: the clock, the inbox, deadlines. Runs until cancelled.
@@ -190,7 +195,7 @@ class Monitor:
         # the queue logs what it cannot write; holds that remain are in doubt at the next start
         with suppress(TimeoutError, StoreError):
             async with asyncio.timeout(_END_WRITES):
-                facts = {"targets": len(self.watches), "counts": counts, **self._own_facts()}
+                facts = {"targets": len(self.watches), "counts": counts, **self._own_facts}
                 await self._changes.tell(EventKind.STOPPING, Reason.DAEMON_STOPPING, facts)
                 await self._recorder.queue.written()
                 await self._payments.close()
@@ -200,10 +205,6 @@ class Monitor:
         if self._recorder.queue.lost:  # the note of the stop may fit where the results did not
             raise StoreError(f"results are lost: {self._recorder.queue.refusing}")
         log.info("stopped", **counts)
-
-    def _own_facts(self) -> dict[str, Any]:
-        """What `stopping` tells of this daemon, where there are several."""
-        return {}
 
     async def reload(self, settings: Settings, channels: Sequence[Sender]) -> None:
         """Continue with other settings. Probes under way finish; memories and history stay.
@@ -315,48 +316,34 @@ class Monitor:
         settings, clock, watches, recorder = (
             self._settings, self._clock, self.watches, self._recorder,
         )  # fmt: skip
-        lateness, network = Lateness(), NetworkState(watches.sizes())
-        schedule, builder = Schedule(clock), EventBuilder(watches)
-        deliveries = Deliveries(recorder, watches, clock)
-        changes = Changes(recorder.queue, builder, deliveries, clock)
-        stale_routes = StaleRoutes(watches, builder, changes, network, clock.now())
-        slots = RequestSlots(watches, clock)
-        payments = Payments(recorder, watches, changes, clock, self._allowance)
-        prober = Prober(catalog=settings.catalog, limit_in_flight=_IN_FLIGHT_MOST)
-        listings = Listings(
-            watches=watches,
-            slots=slots,
-            prober=prober,
-            changes=changes,
-            schedule=schedule,
-            clock=clock,
+        lateness = Lateness()
+        network = self._network = NetworkState(watches.sizes())
+        schedule = self._schedule = Schedule(clock)
+        builder = self._event_builder = EventBuilder(watches)
+        deliveries = self._deliveries = Deliveries(recorder, watches, clock)
+        changes = self._changes = Changes(recorder.queue, builder, deliveries, clock)
+        stale_routes = self._stale_routes = StaleRoutes(
+            watches, builder, changes, network, clock.now()
         )
-        pipeline = Pipeline(
+        slots = self._slots = RequestSlots(watches, clock)
+        payments = self._payments = Payments(recorder, watches, changes, clock, self._allowance)
+        prober = self._prober = Prober(catalog=settings.catalog, limit_in_flight=_IN_FLIGHT_MOST)
+        listings = self._listings = Listings(watches, slots, prober, changes, schedule, clock)
+        pipeline = self._pipeline = Pipeline(
             watches=watches, clock=clock, slots=slots, payments=payments, prober=prober,
             listings=listings, event_builder=builder, stale_routes=stale_routes,
             network=network, lateness=lateness, tally=recorder.tally, changes=changes,
             schedule=schedule,
         )  # fmt: skip
-        deadline_check = DeadlineCheck(
-            watches=watches, stale_routes=stale_routes, changes=changes, clock=clock
-        )
-        self._silencing = Silencing(
-            recorder=recorder, changes=changes, deliveries=deliveries, clock=clock
-        )
-        self._inbox_reader = self._reader_of_inbox(
+        deadline_check = self._deadline_check = DeadlineCheck(watches, stale_routes, changes, clock)
+        self._inbox_reader = InboxReader(
             recorder=recorder, watches=watches, changes=changes, schedule=schedule,
-            payments=payments, deliveries=deliveries, silencing=self._silencing, clock=clock,
+            payments=payments, deliveries=deliveries, clock=clock, is_own=self._is_own,
         )  # fmt: skip
         self._reporter = HealthReporter(
-            watches=watches, recorder=recorder, deliveries=deliveries, lateness=lateness,
-            manager=self._manager, clock=clock,
-        )  # fmt: skip
+            watches, recorder, deliveries, lateness, self._manager, clock
+        )
         self._clock_watch = ClockWatch(clock, watches, stale_routes, schedule, self._reporter)
-        self._schedule, self._event_builder, self._network = schedule, builder, network
-        self._stale_routes, self._slots = stale_routes, slots
-        self._deliveries, self._changes, self._payments = deliveries, changes, payments
-        self._prober, self._listings = prober, listings
-        self._pipeline, self._deadline_check = pipeline, deadline_check
         #: the parts that a reload gives its settings to
         self._parts: Sequence[Part] = (
             builder, changes, payments, slots, listings, pipeline, deadline_check,
@@ -364,9 +351,6 @@ class Monitor:
         for part in self._parts:
             part.use(settings)
         deliveries.use(settings, self._channels)
-
-    def _reader_of_inbox(self, **parts: Any) -> InboxReader:
-        return InboxReader(**parts)
 
     async def _beat(self) -> None:
         self._beats += 1
@@ -388,22 +372,18 @@ class Monitor:
         await self._reporter.beat(probes=self._pipeline.made, next_probe=self._schedule.earliest())
 
     async def _with_the_database(self) -> None:
+        await self._stand()
         await self._clock_watch.tell(self._recorder)
-        await self._expire_silences()
+        if self._is_own(()):
+            await self._inbox_reader.expire_silences()
         await self._inbox_reader.take()
         if self._beats % _COMPARE_EVERY == 0:
             await self._compare()
         if self._beats % _TIDY_EVERY == 1:
             now = self._clock.now()
             await self._payments.tidy(now.date())
-            await self._prune(now)
-
-    async def _expire_silences(self) -> None:
-        await self._silencing.expire()
-
-    async def _prune(self, now: datetime) -> None:
-        if gone := await self._recorder.prune(now):
-            log.info("runs_forgotten", runs=gone)
+            if self._is_own(()) and (gone := await self._recorder.prune(now)):
+                log.info("runs_forgotten", runs=gone)
 
     async def _compare(self) -> None:
         """Read how long openings took, for messages that compare waits."""

@@ -29,7 +29,7 @@ log = structlog.get_logger()
 _SLEPT = 30.0
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False)
 class DeadlineCheck:
     """Applies the passing of time to all targets."""
 

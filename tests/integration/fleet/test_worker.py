@@ -20,8 +20,8 @@ from monitor.access.target import SHARDS
 from monitor.access.words import DeclarationKind, EventKind
 from monitor.alerts.interfaces import Sender
 from monitor.config import Settings, load
+from monitor.daemon.fleet_worker import Worker
 from monitor.daemon.service import ReloadError
-from monitor.fleet.worker import Worker
 from monitor.oneshot.booking import OverBudgetError, Wanted, reserve
 from monitor.simulator import Simulator, parse_scenario
 from monitor.store import inbox, postgres, queries

@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 import structlog
@@ -19,15 +18,12 @@ from monitor.access.words import EventKind, Reason
 from monitor.alerts.interfaces import Sender
 from monitor.config import Settings
 from monitor.daemon.channels import redactor_of
-from monitor.daemon.inbox_reader import InboxReader
 from monitor.daemon.schedule import schedule_all
 from monitor.daemon.service import Monitor
 from monitor.daemon.watches import Watch
-from monitor.fleet.requests import SharedInboxReader
 from monitor.probing import reachable
 from monitor.store.errors import StoreError
 from monitor.store.fleet import Fleet, Standing
-from monitor.store.recorder import Recorder
 from monitor.store.records import Change
 
 log = structlog.get_logger()
@@ -47,9 +43,8 @@ class Worker(Monitor):
         self, settings: Settings, channels: Sequence[Sender], *, name: str, **rest: Any
     ) -> None:
         rest["redactor"] = rest.get("redactor") or redactor_of(settings)
-        super().__init__(settings.only((), 1), channels, **rest)
+        super().__init__(settings.only((), 1), channels, worker=name, **rest)
         self._whole = settings
-        self._name = name
         self._shards: frozenset[int] = frozenset()
         #: monotonic times of the last beat, and of the last look at the routes
         self._beaten_at = self._looked_at = 0.0
@@ -84,42 +79,10 @@ class Worker(Monitor):
             raise
         self._fleet.limit(settings.budget.per_month)
 
-    async def _open(self) -> Recorder:
-        return await Recorder.open(
-            self._settings.database,
-            clock=self._clock.now,
-            hide=self._redactor.value,
-            worker=self._name,
-        )
-
-    async def _facts_of_start(self) -> dict[str, Any]:
-        return self._own_facts()
-
-    def _own_facts(self) -> dict[str, Any]:
-        return {"worker": self._name}
-
-    async def _load_spending(self) -> None:
-        """Do nothing: what was spent with a key is read when its shard is taken."""
-
-    async def _join(self) -> None:
+    def _build(self) -> None:
+        super()._build()
         self._fleet.limit(self._whole.budget.per_month)
         self._pipeline.network_news = []
-        await self._stand()
-
-    def _reader_of_inbox(self, **parts: Any) -> InboxReader:
-        return SharedInboxReader(**parts, is_own=self._is_own)
-
-    async def _with_the_database(self) -> None:
-        await self._stand()
-        await super()._with_the_database()
-
-    async def _expire_silences(self) -> None:
-        if 0 in self._shards:
-            await super()._expire_silences()
-
-    async def _prune(self, now: datetime) -> None:
-        if 0 in self._shards:
-            await super()._prune(now)
 
     # --- the shards ---
 
@@ -129,7 +92,7 @@ class Worker(Monitor):
         return self._recorder.fleet
 
     def _is_own(self, keys: Collection[str]) -> bool:
-        """Whether what is asked for these keys is this worker's; what concerns none is that of shard 0."""
+        """Whether it is this worker's; what concerns no key is that of shard 0."""
         shards = {self._whole.shard_of_key(key) for key in keys} - {None} or {0}
         return shards <= self._shards
 
@@ -293,5 +256,5 @@ class Worker(Monitor):
         facts = next((facts for kind, facts in news if (kind is EventKind.OFFLINE) is offline), {})
         kind = EventKind.OFFLINE if offline else EventKind.ONLINE
         reason = Reason.ALL_ROUTES_FAIL if offline else Reason.A_ROUTE_ANSWERS
-        facts = facts | self._own_facts() | {"others_online": standing.others_online}
+        facts = facts | self._own_facts | {"others_online": standing.others_online}
         await self._changes.tell(kind, reason, facts)
