@@ -1,6 +1,7 @@
-"""Reports progress: to the service manager, by a heartbeat, and in the database.
+"""Judges whether the daemon makes progress, and reports it: to the service manager, by a heartbeat, in notes.
 
-The monitor is checked at each beat; a heartbeat's URL is called while there is progress.
+The monitor is checked at each beat; a heartbeat's URL is called while there is progress. Other processes
+judge by what it noted; see `monitor/store/status_queries.py`.
 """
 
 import asyncio
@@ -17,7 +18,6 @@ from monitor.access.words import State
 from monitor.config import Secret
 from monitor.daemon.clock import Clock
 from monitor.daemon.deliveries import Deliveries
-from monitor.daemon.health import NOTE_EVERY, Progress, stalled
 from monitor.daemon.schedule import Lateness
 from monitor.daemon.service_manager import ServiceManager
 from monitor.daemon.watches import Watches
@@ -25,6 +25,19 @@ from monitor.store.errors import StoreError
 from monitor.store.recorder import Recorder
 
 log = structlog.get_logger()
+
+#: Seconds between two notes of progress in the database.
+NOTE_EVERY = 15.0
+
+#: Most seconds without a beat. A beat reads and writes, so it also shows a database that hangs.
+_BEAT_MOST = 30.0
+#: Most seconds without a commit: a database is busy for seconds, not for a minute.
+_WRITTEN_MOST = 60.0
+#: Most seconds without the end of a probe while some are due: the longest probe takes 180, and a route
+#: that refuses everybody, or an organization's gap, lets one through every minute or two.
+_PROBED_MOST = 360.0
+#: Most seconds between two rounds of a channel, besides the time of one delivery: it checks every 15.
+_TOLD_MOST = 60.0
 
 #: Calls the URL; returns None when the call was accepted, else the error, without the URL.
 Ping = Callable[[str], Awaitable[str | None]]
@@ -99,7 +112,7 @@ class HealthReporter:
         self._settings_taken = True
 
     def stalled(self, *, by_itself: bool = False) -> tuple[str, ...]:
-        """The parts that make no progress, by the rules of `health`; empty while all do.
+        """The parts that make no progress, in words; empty while all do.
 
         `by_itself` leaves out what only follows from a database that refuses writes.
         """
@@ -107,13 +120,11 @@ class HealthReporter:
         # The loop's clock stops while the machine sleeps, so a resume is no stall.
         now = self._loop.time()
         return stalled(
-            Progress(
-                beat=now - self._beat_at,
-                written=0.0 if excused else now - self._written_at,
-                probed=0.0 if excused else now - self._probed_at,
-                told=now - self.deliveries.moved_at,
-                delivery_most=self.deliveries.longest_s,
-            )
+            beat=now - self._beat_at,
+            written=0.0 if excused else now - self._written_at,
+            probed=0.0 if excused else now - self._probed_at,
+            told=now - self.deliveries.moved_at,
+            delivery_most=self.deliveries.longest_s,
         )
 
     async def ready(self) -> None:
@@ -183,6 +194,27 @@ class HealthReporter:
         if self.recorder.queue.refusing is None:  # else only the note was written, no results
             self._written_at = self._loop.time()
         self._note_at = self.clock.even() + NOTE_EVERY
+
+
+def stalled(
+    *, beat: float, written: float, probed: float, told: float, delivery_most: float
+) -> tuple[str, ...]:
+    """The parts that make no progress, in words for the log and for people; empty while all do.
+
+    Given are seconds since each part last made progress: `probed` since a probe last ended, or since none
+    was due, `told` since the slowest channel last finished a round, or an attempt of at most `delivery_most`.
+    """
+    parts = (
+        ("the main loop has not run", beat, _BEAT_MOST),
+        ("nothing could be written to the database", written, _WRITTEN_MOST),
+        ("probes are due, but none has finished", probed, _PROBED_MOST),
+        ("a channel has made no progress", told, _TOLD_MOST + delivery_most),
+    )
+    return tuple(
+        f"{what} for {seconds:.0f} s (at most {most:.0f})"
+        for what, seconds, most in parts
+        if seconds > most
+    )
 
 
 def status_line(watches: Watches, waiting: Mapping[str, int]) -> str:

@@ -8,7 +8,7 @@ import sqlite3
 import pytest
 from quick_time import FACTOR, PATIENCE
 
-from monitor.daemon import health, health_reporter
+from monitor.daemon import health_reporter
 from monitor.daemon.service import Monitor
 from monitor.daemon.service_manager import ServiceManager
 from monitor.store import status_queries, target_queries
@@ -69,7 +69,7 @@ async def test_the_service_manager_hears_ready_then_how_it_goes_then_the_end(
 async def test_who_makes_no_progress_says_so_and_leaves_the_watchdog_alone(
     bench, key, simulated, manager, monkeypatch
 ):
-    monkeypatch.setattr(health, "_WRITTEN_MOST", 0.0)
+    monkeypatch.setattr(health_reporter, "_WRITTEN_MOST", 0.0)
     end, told = manager
     await bench.simulate(simulated("acme"))
     monitor = Monitor(bench.settings(key("acme")), [bench.taker], manager=told, clock=bench.clock)
@@ -101,7 +101,7 @@ async def test_progress_is_noted_with_the_first_beat_for_whoever_checks(bench, k
 async def test_a_note_that_can_be_written_is_no_progress_while_results_cannot(
     bench, key, simulated, monkeypatch
 ):
-    monkeypatch.setattr(health, "_WRITTEN_MOST", 5.0)
+    monkeypatch.setattr(health_reporter, "_WRITTEN_MOST", 5.0)
     monkeypatch.setattr(health_reporter, "NOTE_EVERY", 1.0)
     await bench.simulate(simulated("acme"))
     monitor = await bench.run(bench.settings(key("acme", "gpt-5.1:summary")))
