@@ -81,15 +81,11 @@ class Payments:
 
     async def load(self, today: date) -> None:
         """Load this month's spending and the holds, once. Holds left by a crash are in doubt."""
-        first = today.replace(day=1)
-        rows = await self.recorder.spend_since(first)
-        settled = {(row.key, row.day): row.settled_usd for row in rows}
-        self._ledger.load(settled, await self.recorder.holds())
-        told = await self.recorder.facts_since(EventKind.BUDGET, first)
-        self._told = {str(facts.get("budget_scope")) for facts in told}
+        (await self.take_over(None, today))()
+        await self._read_told(today)
 
-    async def take_over(self, keys: Collection[str], today: date) -> Callable[[], None]:
-        """Read what is booked and held for keys that come from another worker.
+    async def take_over(self, keys: Collection[str] | None, today: date) -> Callable[[], None]:
+        """Read what is booked and held for keys that come from another worker, or for all.
 
         Their holds are in doubt. Call what it returns once they are this worker's; it takes no time.
         """
@@ -128,7 +124,6 @@ class Payments:
         need = self._need(watch, today)
         if need is None:
             watch.no_room_since = None
-            watch.blind = watch.waiting
             if not ledger.has_room(
                 watch.target.key, today, watch.price, Need.ANSWERED, in_time=True
             ):
@@ -151,7 +146,6 @@ class Payments:
             except BaseException:
                 ledger.dropped(hold)
                 raise
-        watch.blind = False
         return Probe(watch, ProbeKind.FULL, hold, tries=need is Need.ANSWERED)
 
     def doubt(self, probe: Probe) -> None:
@@ -319,13 +313,16 @@ class Payments:
             self._ledger.unwritten(posting)
             raise
 
+    async def _read_told(self, today: date) -> None:
+        told = await self.recorder.facts_since(EventKind.BUDGET, today.replace(day=1))
+        self._told |= {str(facts.get("budget_scope")) for facts in told}
+
     async def _tell(self, watch: Watch, today: date, *, month: bool, **more: Any) -> None:
         """Tell that too little is left of the `month` for all, or of the day for the key; each once."""
         key, ledger = watch.target.key, self._ledger
         scope = f"month {today:%Y-%m}" if month else f"key {key} on {today}"
         if self.recorder.fleet and scope not in self._told:
-            told = await self.recorder.facts_since(EventKind.BUDGET, today.replace(day=1))
-            self._told |= {str(facts.get("budget_scope")) for facts in told}
+            await self._read_told(today)
         if scope in self._told:
             return
         # past days and months do not return

@@ -74,8 +74,6 @@ class Watch:
     heard: bool = False
     #: until when (even seconds) the last price of its key's day is kept, after a probe with one was lost
     kept_until: float = 0.0
-    #: the budget has no room: it is probed by listings only
-    blind: bool = False
 
     #: the target's name, stored because it is read often
     name: str = field(init=False)
