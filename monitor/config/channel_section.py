@@ -10,7 +10,7 @@ from monitor.access.fields import about, refuse, setting
 from monitor.access.signatures import signing_key
 from monitor.access.words import DEFAULT_EVENTS, EventKind
 from monitor.config import checks, urls
-from monitor.config.forms import Name, SecretReference, Some
+from monitor.config.checks import Name, SecretReference, Some
 from monitor.config.problems import shown
 from monitor.config.references import Secret
 

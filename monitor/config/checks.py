@@ -1,5 +1,7 @@
 """The checks of values and of sections, as pydantic calls them; what they need to know is in the `Context`.
 
+Below them stand the forms of values that several sections have.
+
 Each is given the value as the file has it and returns it as the settings keep it, or raises an error
 whose text says what to do. They are functions of values, so that every error of a file is found at once.
 """
@@ -9,9 +11,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import ValidationInfo
+from pydantic import PlainValidator, ValidationInfo, WithJsonSchema
 
 from monitor.access.databases import SCHEMES, Database
 from monitor.access.diagnosis.own_rule import OwnRule
@@ -366,3 +368,21 @@ def take_rules(value: tuple[OwnRule, ...], info: ValidationInfo) -> tuple[OwnRul
                 " its refusals will not be seen; name a code or a phrase of the message, too"
             )
     return value
+
+
+Name = Annotated[
+    str,
+    PlainValidator(name),
+    WithJsonSchema({"type": "string", "pattern": r"^[^\s/*?\[\]]{1,64}$"}),
+]
+HeaderValue = Annotated[
+    str,
+    PlainValidator(header_value),
+    WithJsonSchema({"type": "string", "pattern": "^[!-~]+$"}),
+]
+SecretReference = Annotated[
+    Secret,
+    PlainValidator(secret),
+    WithJsonSchema({"type": "string", "pattern": "^(env|file|credential):.+"}),
+]
+Some = WithJsonSchema({"type": "string", "minLength": 1})

@@ -30,7 +30,7 @@ from monitor.access.words import Contract, Surface
 from monitor.catalog import Catalog, builtin
 from monitor.config import checks, urls
 from monitor.config.channel_section import Channel
-from monitor.config.forms import HeaderValue, Name, SecretReference, Some
+from monitor.config.checks import HeaderValue, Name, SecretReference, Some
 from monitor.config.pools import PoolFile
 from monitor.config.web_section import Web
 

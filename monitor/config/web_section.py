@@ -82,9 +82,7 @@ class WebToken:
     """A token for the page and the API."""
 
     name: Annotated[
-        str,
-        PlainValidator(checks.name),
-        WithJsonSchema({"type": "string", "pattern": r"^[^\s/*?\[\]]{1,64}$"}),
+        checks.Name,
         AfterValidator(checks.new_name("token")),
         about("Unique; the log names it beside what is written with it"),
     ]
