@@ -75,6 +75,7 @@ def check_settings(file: ConfigOption = None) -> None:
     from monitor.config import month
     from monitor.config.channel_section import ChannelType
     from monitor.store.connections import is_foreign
+    from monitor.store.database import unwritable
 
     settings = load_settings(file)
     wrong = [
@@ -87,6 +88,9 @@ def check_settings(file: ConfigOption = None) -> None:
             wrong.append(f"monitor.database: {settings.database} is no database; name another file")
     if wrong:
         fail("\n".join(wrong), Exit.USAGE)
+    if isinstance(settings.database, Path) and (place := unwritable(settings.database)):
+        # no error: another user may run the service
+        note(f"warning: monitor.database: this user cannot write to {place}, which run needs")
     targets = settings.targets()
     where = settings.source or "the environment"
     print(

@@ -1,0 +1,54 @@
+"""What `config check` says beside the errors of a file."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from monitor.cli.commands import check_settings
+
+SETTINGS = """
+[monitor]
+database = "sqlite:///state/access-monitor.db"
+[[keys]]
+name = "acme"
+secret = "env:OPENAI_API_KEY"
+watch = ["gpt-image-2"]
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-FAKE-config-check-0001")
+    path = tmp_path / "access-monitor.toml"
+    path.write_text(SETTINGS)
+    return path
+
+
+def warned(settings: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    check_settings(settings)
+    said = capsys.readouterr()
+    assert "all good" in said.out
+    return said.err
+
+
+def test_a_folder_that_is_not_there_yet_is_made_by_the_first_start(settings, capsys):
+    assert "cannot write" not in warned(settings, capsys)
+    assert not (settings.parent / "state").exists()
+
+
+def test_where_a_database_cannot_be_it_is_warned_of(settings, capsys):
+    place = settings.parent / "state"
+    place.write_text("a file")
+    assert f"monitor.database: this user cannot write to {place}" in warned(settings, capsys)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("name", ["state", "state/access-monitor.db"])
+def test_what_this_user_may_not_write_is_warned_of(settings, capsys, name):
+    (settings.parent / "state").mkdir()
+    (settings.parent / "state" / "access-monitor.db").touch()
+    place = settings.parent / name
+    place.chmod(0o500)
+    assert f"monitor.database: this user cannot write to {place}" in warned(settings, capsys)
+    place.chmod(0o700)
