@@ -10,7 +10,6 @@ import structlog
 from monitor.access.diagnosis import read_listing
 from monitor.access.observation import Observation
 from monitor.access.words import ProbeKind
-from monitor.catalog.listing import listed
 from monitor.config import Settings
 from monitor.daemon.changes import Changes
 from monitor.daemon.clock import Clock
@@ -19,6 +18,7 @@ from monitor.daemon.request_slots import RequestSlots
 from monitor.daemon.schedule import Schedule
 from monitor.daemon.watches import Watch, Watches
 from monitor.probing import Prober
+from monitor.probing.received import listed
 from monitor.store.records import Change
 
 log = structlog.get_logger()

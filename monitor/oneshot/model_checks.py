@@ -11,12 +11,12 @@ from monitor.access.observation import Observation
 from monitor.access.target import Capability
 from monitor.access.words import Code, Effect, Owner, ProbeKind, Surface
 from monitor.catalog import Catalog, Model
-from monitor.catalog.listing import listed as dates_of
 from monitor.config import Settings
 from monitor.oneshot.checkup_plan import CheckFinding, CheckupContext, finding_of, said
 from monitor.oneshot.evidence_bundle import ProjectRules
 from monitor.oneshot.probe_once import Checked, check_all
 from monitor.probing import Credentials, Prober
+from monitor.probing.received import listed as dates_of
 
 #: The checks' names.
 LISTED, MODEL, ENDPOINT = "listed", "model", "endpoint"

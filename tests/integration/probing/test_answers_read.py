@@ -14,8 +14,7 @@ from monitor.access.observation import BODY_CAP, Image
 from monitor.access.target import Capability
 from monitor.access.words import Code, ProbeKind, Surface
 from monitor.catalog import bill, builtin
-from monitor.catalog.listing import listed
-from monitor.probing.received import LIST_CAP
+from monitor.probing.received import LIST_CAP, listed
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from monitor.catalog.listing import brief, listed
+from monitor.probing.received import brief, listed
 
 
 def body(*entries: object) -> bytes:
