@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_address
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -11,6 +10,7 @@ from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 from monitor.access.fields import Flag, about, refuse, setting, text_of
 from monitor.config import checks
 from monitor.config.references import unresolved
+from monitor.config.urls import is_loopback
 
 #: Shorter tokens could be guessed.
 TOKEN_LEAST = 16
@@ -33,10 +33,7 @@ class Address:
     @property
     def loopback(self) -> bool:
         """Whether only this machine can connect."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
 
     @property
     def from_here(self) -> "Address":

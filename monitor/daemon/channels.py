@@ -47,9 +47,8 @@ def learn(redactor: Redactor, settings: Settings) -> None:
     )
 
 
-def senders_of(settings: Settings, redactor: Redactor | None = None) -> list[Sender]:
+def senders_of(settings: Settings, redactor: Redactor) -> list[Sender]:
     """A sender for each channel, in the file's order; what they send and say is redacted."""
-    redactor = redactor or redactor_of(settings)
     return [_sender(channel, settings.delivery, redactor) for channel in settings.channels]
 
 

@@ -182,7 +182,7 @@ class Pipeline:
         cost: float | None = None
         try:
             probe.diagnosis = self._cache.read(observation)
-            self.slots.answered(slots, watch, probe.kind, observation, probe.code)
+            self.slots.answered(slots, probe)
             cost = self.payments.cost(probe, slots.route)
         except Exception:
             log.exception("answer_not_evaluated", target=watch.name)

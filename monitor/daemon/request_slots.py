@@ -5,12 +5,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from monitor.access.cadence import settles
-from monitor.access.observation import Observation
 from monitor.access.pacing import Breaker, ImageGap, TokenBucket
-from monitor.access.words import Code, Hold, ProbeKind
+from monitor.access.words import Hold, ProbeKind
 from monitor.config import Settings
 from monitor.config.settings import Route
 from monitor.daemon.clock import Clock
+from monitor.daemon.probe import Probe
 from monitor.daemon.watches import Watch, Watches
 
 #: Most probes under way over one route: a hanging route must not use up the slots of the others.
@@ -94,19 +94,12 @@ class RequestSlots:
         await asyncio.sleep(route.bucket.reserve(now) - now)
         return True
 
-    def answered(
-        self,
-        route: RouteSlots,
-        watch: Watch,
-        kind: ProbeKind,
-        observation: Observation,
-        code: Code | None,
-    ) -> None:
-        """Learn from an answer."""
-        now = self._clock.even()
+    def answered(self, route: RouteSlots, probe: Probe) -> None:
+        """Learn from a probe's answer."""
+        watch, code, now = probe.watch, probe.code, self._clock.even()
         route.breaker.answered(watch.target.key, code, now)
-        if code and _makes_image(watch, kind):
-            self._gap(watch).answered(code, observation.headers, now)
+        if code and _makes_image(watch, probe.kind):
+            self._gap(watch).answered(code, probe.observation.headers, now)
 
     def _gap(self, watch: Watch) -> ImageGap:
         place = watch.target.route, watch.target.scope

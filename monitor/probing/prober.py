@@ -53,7 +53,6 @@ _SENDERS_MOST = 16_384
 class _Exchange:
     """What is known of one exchange so far; it is kept when the exchange fails."""
 
-    clock: Callable[[], float]
     began: float
     #: what is kept of an answer has gone through it: servers echo the key
     mask: Mask
@@ -69,7 +68,7 @@ class _Exchange:
 
     def mark(self, step: str) -> None:
         """Note when a step began or ended, as the transport tells it; the first time counts."""
-        self.marks.setdefault(step, self.clock())
+        self.marks.setdefault(step, time.monotonic())
         if self.leaving and self.sent:
             self.leaving()
 
@@ -84,7 +83,7 @@ class _Exchange:
     def timings(self) -> Timings:
         first = self.marks.get("receive_response_headers.complete")
         return Timings(
-            total=(self.clock() - self.began) * 1000,
+            total=(time.monotonic() - self.began) * 1000,
             connect=self._took("connect_tcp"),
             tls=self._took("start_tls"),
             first_byte=None if first is None else (first - self.began) * 1000,
@@ -99,20 +98,13 @@ class _Exchange:
 class Prober:
     """Makes probes over one pool of connections; at most `limit_in_flight` are under way at once.
 
-    `clock` is a monotonic clock in seconds. No retries, no redirects, no cookies, no netrc; proxies
+    No retries, no redirects, no cookies, no netrc; proxies
     are taken from the environment (see `proxy_for`). `catalog` may be replaced when settings are
     reloaded. Close the prober with `aclose`.
     """
 
-    def __init__(
-        self,
-        *,
-        catalog: Catalog,
-        limit_in_flight: int = 200,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, *, catalog: Catalog, limit_in_flight: int = 200) -> None:
         self._catalog = catalog
-        self._clock = clock
         self._slots = asyncio.Semaphore(limit_in_flight)
         self._limit = limit_in_flight
         #: of the exchanges under way
@@ -186,7 +178,7 @@ class Prober:
             builder = self._builders[credentials] = RequestBuilder(credentials)
         nouns = draw() if probe.asks else None
         async with self._slots:
-            exchange = _Exchange(self._clock, self._clock(), builder.mask, nouns, leaving)
+            exchange = _Exchange(time.monotonic(), builder.mask, nouns, leaving)
             self._bodies[id(exchange)] = exchange.body
             try:
                 failure, text = await self._try(builder, probe, surface, seconds, exchange)

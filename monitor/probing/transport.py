@@ -5,7 +5,6 @@ every connection for every request, and 0.14 ms with aiohttp, whatever is in fli
 for TLS. Both raise httpx's errors.
 """
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextvars import ContextVar
@@ -60,10 +59,6 @@ class _Handler(ResponseHandler):
             super().data_received(data)
 
 
-def _handler(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
-    return _Handler(loop)
-
-
 class _TellingConnector(aiohttp.TCPConnector):
     """A pool that says when a connection is made, and when a request has its connection.
 
@@ -72,7 +67,8 @@ class _TellingConnector(aiohttp.TCPConnector):
 
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
-        self._factory = partial(_handler, loop=self._loop)
+        handler: Callable[..., ResponseHandler] = _Handler
+        self._factory = partial(handler, loop=self._loop)
 
     async def connect(self, *arguments: Any, **more: Any) -> Connection:
         connection = await super().connect(*arguments, **more)
@@ -122,22 +118,38 @@ class Transport(Protocol):
 
 
 class DirectTransport:
-    """Sends requests over a pool of aiohttp's.
+    """Sends requests over a pool of aiohttp's; it is made on the loop that sends.
 
     `connect` bounds the making of a connection, in seconds; nothing else is bounded here. The URL must
     have no user, which would replace the request's own header.
     """
 
     def __init__(self, *, connect: float) -> None:
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect)
-        self._tls = telling_context()
-        self._session: aiohttp.ClientSession | None = None
+        # as httpx makes it (certifi, or what SSL_CERT_FILE and SSL_CERT_DIR name)
+        tls = httpx.create_ssl_context()
+        tls.__class__ = _TellingContext
+        self._session = aiohttp.ClientSession(
+            connector=_TellingConnector(
+                ssl=tls,
+                limit=0,  # who sends sees to that
+                use_dns_cache=False,
+                resolver=aiohttp.ThreadedResolver(),
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=(hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.CONTENT_TYPE),
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect),
+            middlewares=(_once,),
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
+            max_headers=_MOST_HEADERS,
+        )
 
     async def send(self, request: Ready, body: bytes, mark: Mark) -> HttpAnswer:
         """Send a request."""
         _mark.set(mark)
         try:
-            response = await self._open().request(
+            response = await self._session.request(
                 request.method,
                 _url(request.url),
                 headers=request.headers,
@@ -156,35 +168,7 @@ class DirectTransport:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=_TellingConnector(
-                    ssl=self._tls,
-                    limit=0,  # who sends sees to that
-                    use_dns_cache=False,
-                    resolver=aiohttp.ThreadedResolver(),
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=(hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.CONTENT_TYPE),
-                auto_decompress=False,
-                timeout=self._timeout,
-                middlewares=(_once,),
-                max_line_size=_LONGEST_HEADER,
-                max_field_size=_LONGEST_HEADER,
-                max_headers=_MOST_HEADERS,
-            )
-        return self._session
-
-
-def telling_context() -> ssl.SSLContext:
-    """A TLS context as httpx makes it (certifi, or what SSL_CERT_FILE and SSL_CERT_DIR name)."""
-    made = httpx.create_ssl_context()
-    made.__class__ = _TellingContext
-    return made
+        await self._session.close()
 
 
 class _DirectAnswer:
