@@ -2,8 +2,8 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,9 +62,8 @@ def load(
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         problem = _syntax(error)
     else:
-        reading = _Reading(source, find_lines(text))
         return _settings(
-            raw, environ, reading, path=path, now=now, secrets=secrets, pool_files=pool_files
+            raw, environ, path=path, text=text, now=now, secrets=secrets, pool_files=pool_files
         )
     # Outside of the handler: the parser's error may hold the whole text.
     raise SettingsError([problem], source)
@@ -98,8 +97,7 @@ def default_from_environment(
     if url := environ.get("OPENAI_BASE_URL", "").strip():
         key["route"] = OPENAI if is_openai(url) else "base-url"
         raw["routes"][key["route"]] = {"base_url": url}
-    reading = _Reading("environment", named=_variable)
-    return _settings(raw, environ, reading, database=database, now=now)
+    return _settings(raw, environ, database=database, now=now)
 
 
 def find(explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -196,18 +194,6 @@ def _variable(path: Place) -> str:
     return names.get(str(path[-1]), place(path))
 
 
-@dataclass
-class _Reading:
-    """Where settings came from, as the report needs it."""
-
-    source: str
-    lines: dict[Place, int] = field(default_factory=dict)
-    named: Callable[[Place], str] = place
-
-    def problem(self, path: Place, text: str) -> Problem:
-        return Problem(self.named(path), line_of(self.lines, path), text)
-
-
 def _read(path: Path) -> str:
     source = str(path)
     try:
@@ -241,14 +227,15 @@ def _syntax(error: Exception) -> Problem:
 def _settings(
     raw: dict[str, Any],
     environ: Mapping[str, str],
-    reading: _Reading,
     *,
     path: Path | None = None,
+    text: str = "",
     database: Database | None = None,
     now: datetime | None = None,
     secrets: bool = True,
     pool_files: bool = True,
 ) -> Settings:
+    """What was read from a file at `path` with this `text`, or from the environment."""
     routes = raw.get("routes", {})
     if isinstance(routes, dict):
         own = routes.get(OPENAI, {})
@@ -270,29 +257,31 @@ def _settings(
     try:
         file = form().validate_python(raw, context=context)
     except ValidationError as error:
-        problems = [
-            reading.problem(path_of(details), words_of(details))
+        found = [
+            (path_of(details), words_of(details))
             for details in error.errors(include_url=False)
             if not follows(details)
         ]
     else:
         settings = _resolved(file, context, path, database or default_database(environ))
         if settings.fleet and not isinstance(settings.database, Server):
-            text = (
+            words = (
                 'its daemons share a PostgreSQL: give [monitor] database = "env:DATABASE_URL",'
                 " or leave [fleet] out"
             )
-            raise SettingsError([reading.problem(("fleet",), text)], reading.source)
-        if not secrets:  # who only reads the database spends nothing
+            found = [(("fleet",), words)]
+        elif not secrets:  # who only reads the database spends nothing
             return settings
-        problems = [
-            reading.problem(("budget", name), text) for name, text in outlook.refusals(settings)
-        ]
-        if not problems:
+        else:
+            found = [(("budget", name), words) for name, words in outlook.refusals(settings)]
+        if not found:
             warned = dict.fromkeys((*settings.warnings, *outlook.budget_warnings(settings)))
             return replace(settings, warnings=tuple(warned))
     # Outside of the handler: pydantic's error holds the input, and with it a secret written in clear.
-    raise SettingsError(sorted(problems, key=lambda one: one.line or 0), reading.source)
+    lines, named = find_lines(text), place if path else _variable
+    problems = [Problem(named(where), line_of(lines, where), words) for where, words in found]
+    source = str(path) if path else "environment"
+    raise SettingsError(sorted(problems, key=lambda one: one.line or 0), source)
 
 
 def _resolved(file: File, context: Context, path: Path | None, database: Database) -> Settings:
