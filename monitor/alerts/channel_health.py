@@ -17,7 +17,7 @@ class ChannelHealth:
     """Whether one channel works, judged by its attempts.
 
     While it is down, one message is tried at a time, and a new message may be tried early. The first
-    success ends that. `hold` records a wait that the service itself asks for.
+    success ends that.
     """
 
     def __init__(self, first: float, most: float) -> None:
@@ -30,7 +30,7 @@ class ChannelHealth:
         self._tried_at = 0.0
         self._held_until = 0.0
         self.down = False
-        #: nothing is sent until somebody asks for it
+        #: the service wants no messages: none is sent until somebody asks for it
         self.gone = False
 
     @property
@@ -61,12 +61,17 @@ class ChannelHealth:
         return was and not self.gone
 
     def failed(self, group: Hashable, now: float, spread: float, *, asked: float = 0.0) -> bool:
-        """A message failed; `asked` are the seconds that the service asks to wait, which counts alone.
+        """A message failed. Returns True if the channel counts as down from now on.
 
-        Returns True if the channel counts as down from now on.
+        `asked` are the seconds that the service asks to wait, infinity if it wants no messages any more. It
+        counts alone.
         """
+        if asked == inf:
+            became, self.down, self.gone = not self.down, True, True
+            return became
         if asked:
-            return self.hold(now + asked)
+            self._held_until = max(self._held_until, now + asked)
+            return False
         if not self._failed:
             self._since = now
         if len(self._failed) < DOWN_GROUPS:
@@ -85,18 +90,3 @@ class ChannelHealth:
         """A new row waits: try a channel that is down early, `DOWN_AFTER` after the last attempt at best."""
         if self.down:
             self._trial_at = min(self._trial_at, max(now, self._tried_at + DOWN_AFTER))
-
-    def hold(self, until: float) -> bool:
-        """The service asks for no messages before `until`; infinity if it wants none any more.
-
-        Returns True if the channel counts as down from now on.
-        """
-        if until < inf:
-            self._held_until = max(self._held_until, until)
-            return False
-        became, self.down, self.gone = not self.down, True, True
-        return became
-
-    def ask_again(self) -> None:
-        """Somebody asks for messages: a service that wanted none is tried again."""
-        self.gone = False

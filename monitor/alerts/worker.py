@@ -89,7 +89,7 @@ class ChannelWorker:
         """Read the outbox now: it may hold new rows. `from_start` reads all of it again."""
         if from_start:
             self._read_to = 0
-            self._health.ask_again()
+            self._health.gone = False
         self._read_all = False
         self._wakes += 1
         self._wake.set()

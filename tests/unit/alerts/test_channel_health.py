@@ -59,7 +59,7 @@ def test_while_it_is_down_trials_get_rarer_and_something_new_hastens_one():
 
 def test_a_service_that_asks_for_time_gets_it():
     health = ChannelHealth(1.0, 900.0)
-    health.hold(50.0)
-    health.hold(40.0)
+    health.failed(1, 0.0, 0.0, asked=50.0)
+    health.failed(2, 0.0, 0.0, asked=40.0)
     assert health.ready_at(10.0) == 50.0
     assert health.ready_at(60.0) <= 60.0
