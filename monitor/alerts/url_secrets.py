@@ -5,7 +5,7 @@ are no ordinary words: hiding every word of the path would change each text that
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from monitor.access.masking import HIDDEN
@@ -35,20 +35,19 @@ _WORDS = re.compile(
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 
 
-def whole_urls(url: str) -> tuple[str, ...]:
+def whole_urls(url: str) -> set[str]:
     """The forms in which a text may contain the URL: with and without its service."""
     rest = url.partition("://")[2]
-    alone = (rest,) if not _ordinary(rest) else ()
-    return _forms({url, *alone})
+    return _forms({url} if _ordinary(rest) else {url, rest})
 
 
-def url_secrets(url: str) -> tuple[str, ...]:
-    """The parts of a URL that are secrets in any text, longest first."""
+def url_secrets(url: str) -> set[str]:
+    """The parts of a URL that are secrets in any text."""
     try:
         parts = urlsplit(url)
         password, user = parts.password, parts.username
     except ValueError:
-        return ()
+        return set()
     found = {part for part in _parts(parts) if len(part) >= _LONG and not _ordinary(part)}
     if user and not _ordinary(user):
         found.add(user)
@@ -63,21 +62,22 @@ def url_secrets(url: str) -> tuple[str, ...]:
     return _forms(found)
 
 
-def named_in(url: str) -> tuple[str, ...]:
-    """All parts of a URL that an error of its own channel must not show, its user included; longest first."""
+def named_in(url: str) -> set[str]:
+    """All parts of a URL that an error of its own channel must not show, its user included."""
     try:
         user = urlsplit(url).username or ""
     except ValueError:
         user = ""
-    users = _forms({user} if len(user) >= _SHORTEST else set())
-    return tuple(sorted({*whole_urls(url), *url_secrets(url), *users}, key=len, reverse=True))
+    users = _forms({user}) if len(user) >= _SHORTEST else set()
+    return whole_urls(url) | url_secrets(url) | users
 
 
-def hide(text: str, secrets: Sequence[str]) -> str:
-    """The text with the secrets hidden, in upper or lower case. `secrets` must be longest first."""
+def hide(text: str, secrets: Collection[str]) -> str:
+    """The text with the secrets hidden, in upper or lower case."""
     if not secrets:
         return text
-    return re.sub("|".join(map(re.escape, secrets)), HIDDEN, text, flags=re.IGNORECASE)
+    longest_first = sorted(secrets, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, longest_first)), HIDDEN, text, flags=re.IGNORECASE)
 
 
 def _parts(parts: SplitResult) -> Iterator[str]:
@@ -92,6 +92,6 @@ def _ordinary(part: str) -> bool:
     return _WORDS.fullmatch(unquote(part)) is not None or _ADDRESS.fullmatch(part) is not None
 
 
-def _forms(found: set[str]) -> tuple[str, ...]:
+def _forms(found: set[str]) -> set[str]:
     every = found | {unquote(part) for part in found} | {quote(part, safe="") for part in found}
-    return tuple(sorted((part for part in every if part.strip("/ ")), key=len, reverse=True))
+    return {part for part in every if part.strip("/ ")}

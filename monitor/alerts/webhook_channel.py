@@ -53,7 +53,7 @@ class WebhookChannel(Sender):
         self._keys = [signing_key(secret) for secret in secrets]
         self._seconds = timeout.total_seconds()
         self._redact = redact
-        self._hidden = sorted((*named_in(url), *secrets), key=len, reverse=True)
+        self._hidden = named_in(url) | set(secrets)
         self._client: httpx.AsyncClient | None = None
         self._opening = asyncio.Lock()
 
