@@ -179,7 +179,8 @@ def _less(items: Sequence[_Item], parts: Sequence[Wording], without: Sequence[st
 def _matter(facts: Facts) -> list[tuple[str, str]]:
     """The facts that matter for a decision, the most important first. The title has the key and the model."""
     event = facts.event
-    lasted, hint = facts.number("lasted_s"), facts.time("hint_at")
+    lasted, unchanged = facts.number("lasted_s"), facts.number("unchanged_targets")
+    hint, until = facts.time("hint_at"), facts.silenced_until
     status, words = facts.text("status"), facts.words("message")
     said = ": ".join(part for part in (status, words) if part) if words else None
     route = f"{name(event.route)} (the provider's contract)" if event.route else None
@@ -187,10 +188,13 @@ def _matter(facts: Facts) -> list[tuple[str, str]]:
     rows = (
         ("Cause" if nobody else "Server said", said),
         ("Changed", changed_targets(facts)),
-        ("Unchanged", _unchanged(facts)),
+        (
+            "Unchanged",
+            f"{many(unchanged, 'target')}, as it was told here last" if unchanged else None,
+        ),
         ("Reason", facts.words("why")),
         ("Not told", _hidden_before(facts)),
-        ("Silenced", _silenced(facts)),
+        ("Silenced", f"other events of this target, until {moment(until)}" if until else None),
         ("Next try not before", moment(hint) if hint else None),
         *_waited(facts),
         (
@@ -212,16 +216,6 @@ def _stale(facts: Facts) -> str | None:
     names, of = facts.names("stale", 10), facts.number("targets") or 0
     more = f" and {int(of) - len(names)} more" if of > len(names) else ""
     return ", ".join(names) + more if names else None
-
-
-def _unchanged(facts: Facts) -> str | None:
-    number = facts.number("unchanged_targets")
-    return f"{many(number, 'target')}, as it was told here last" if number else None
-
-
-def _silenced(facts: Facts) -> str | None:
-    until = facts.silenced_until
-    return f"other events of this target, until {moment(until)}" if until else None
 
 
 def _hidden_before(facts: Facts) -> str | None:
