@@ -25,7 +25,7 @@ from monitor.store.errors import UnavailableError
 log = structlog.get_logger()
 
 #: httpx prints whole URLs at INFO; none of these is said below WARNING. What Apprise prints goes nowhere: see
-#: `apprise_channel`, which needs it.
+#: `apprise_service`, which needs it.
 _QUIET = ("httpx", "httpcore", "apscheduler", "alembic", "asyncio")
 
 #: Lines that wait at most, a few MB; what comes then is counted and lost, and said.

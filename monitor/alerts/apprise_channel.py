@@ -1,41 +1,22 @@
-"""A channel: one Apprise URL, and the delivery of messages to it.
+"""A channel: one Apprise URL, and the delivery of messages to it in threads.
 
-Apprise is imported at the first use, in a thread: the import takes a fifth of a second and 18 MiB, which a
-command that sends nothing should not pay for.
+`apprise_service` is imported at the first use, in a thread: what sends nothing should not pay for it.
 """
 
 import asyncio
-import importlib
-import logging
+import ctypes
 import queue
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
-from types import ModuleType
-from typing import Any
 
-from monitor.alerts.bounds import (
-    KEPT_S,
-    TookTooLong,
-    bound_answers,
-    interrupt,
-    kept_connections,
-    of_thread,
-)
 from monitor.alerts.facts import clean
-from monitor.alerts.fitting import MessageLimits, format_message, limits_of
-from monitor.alerts.interfaces import REASON_CAP, DeliveryError, Sender
+from monitor.alerts.interfaces import KEPT_S, REASON_CAP, DeliveryError, Sender
+from monitor.alerts.messages import MessageLimits
 from monitor.alerts.render import Message
 from monitor.alerts.url_secrets import hide, named_in
-
-#: Indispensable lines that Apprise logs at DEBUG only: the mail server's refusal, the webhook's answer, the
-#: socket's error. Its other DEBUG lines are URLs and payloads.
-_TELLING = ("Socket Exception:", "Response Details:")
-
-_loading = threading.Lock()
 
 #: A service that asks for this many seconds or more between two messages gets one at a time.
 _PACED = 0.2
@@ -78,18 +59,19 @@ class AppriseChannel(Sender):
         return self._message_limits
 
     def _measured(self) -> MessageLimits:
-        apprise = _apprise()
-        service = _service(apprise, self._url)
+        from monitor.alerts import apprise_service
+
+        service = apprise_service.service_of(self._url)
         if service is None:
             return MessageLimits()  # the attempt reports why
-        pace = _pace(apprise, service)
+        pace = apprise_service.pace_of(service)
         if pace is None:
             self.parallel = min(_UNKNOWN_MOST, self._most)
         elif pace < _PACED:
             self.parallel = self._most
         else:
             self.pace = pace
-        return limits_of(apprise, service, self._redact)
+        return apprise_service.limits_of(service, self._redact)
 
     async def send(self, message: Message) -> None:
         """Deliver one message. Returns only when the service took it, else raises DeliveryError.
@@ -157,6 +139,10 @@ class _Work:
     report: Callable[[str | None], None]
 
 
+class TookTooLong(SystemExit):
+    """Raised in a thread from outside. A `SystemExit`: plugins do not catch it, and it ends the thread."""
+
+
 class _Sending:
     """A thread that delivers messages one by one, with a service and a connection of its own.
 
@@ -168,8 +154,6 @@ class _Sending:
         self.usable = True
         self._url = url
         self._seconds = seconds
-        #: the service and its sender
-        self._prepared: tuple[Any, Any] | None = None
         self._ending = threading.Lock()
         self._work: queue.SimpleQueue[_Work] = queue.SimpleQueue()
         # A daemon thread: a hanging mail server must not delay the end of the process.
@@ -184,17 +168,28 @@ class _Sending:
             return self.usable
 
     def interrupt(self) -> None:
-        """End the delivery under way and the thread."""
+        """End the delivery under way and the thread, as soon as it executes Python again.
+
+        It does so with each byte that arrives. Where nothing arrives the timeout of its socket ends it.
+        """
         self.usable = False
-        interrupt(self._thread)
+        if self._thread.ident is not None and self._thread.is_alive():
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(self._thread.ident), ctypes.py_object(TookTooLong)
+            )
 
     def _serve(self) -> None:
-        with suppress(TookTooLong), kept_connections():
+        with ExitStack() as closing, suppress(TookTooLong):
+            service = None
             while work := self._next():
-                of_thread.waits = work.waits
                 failure: str | None = "it took too long"
                 try:
-                    failure = self._deliver(work)
+                    from monitor.alerts.apprise_service import Service
+
+                    if service is None:
+                        service = Service(self._url, self._seconds)
+                        closing.callback(service.close)
+                    failure = service.deliver(work.message, work.redact, work.waits)
                 except Exception as error:  # noqa: BLE001 - any exception of a plugin is a failed delivery
                     failure = f"{type(error).__name__}: {error}"
                 finally:
@@ -207,40 +202,6 @@ class _Sending:
             self.usable = not self._work.empty()
         return self._work.get() if self.usable else None
 
-    def _deliver(self, work: _Work) -> str | None:
-        """Send and block. Returns the failure, or None."""
-        apprise = _apprise()
-        self._prepared = self._prepared or self._prepare(apprise)
-        if self._prepared is None:
-            return "Apprise cannot load this URL"
-        service, sender = self._prepared
-        title, body, body_format = format_message(apprise, service, work.message, work.redact)
-        result = sender.notify(
-            body=body,
-            title=title,
-            notify_type=apprise.NotifyType(work.message.level),
-            body_format=body_format,
-            log_level=logging.DEBUG,
-        )
-        if result.status == apprise.AppriseResultStatus.SUCCESS:
-            return None
-        return _reason(result.logs()) or f"Apprise says {result.status.name.lower()}"
-
-    def _prepare(self, apprise: ModuleType) -> tuple[Any, Any] | None:
-        service = _service(apprise, self._url)
-        if service is None:
-            return None
-        # For each wait; smtplib knows only the first. They exceed the deadline of the whole delivery, which
-        # must end it: only that reports that the message may have been taken.
-        service.socket_connect_timeout = service.socket_read_timeout = self._seconds + 1
-        service.retry = 0  # the outbox retries
-        service.optional = False  # else a failure would count as a success
-        service.overflow_mode = apprise.OverflowMode.UPSTREAM  # messages already fit
-        service.request_rate_per_sec = _pace(apprise, service) or 0.0
-        sender = apprise.Apprise()
-        sender.add(service)
-        return service, sender
-
 
 def check_url(url: str) -> str | None:
     """Why Apprise cannot use this URL, without showing it; None if it can. Sends nothing. Blocks."""
@@ -249,59 +210,10 @@ def check_url(url: str) -> str | None:
         return (
             "it is not an Apprise URL: it must begin with a service, such as slack:// or mailtos://"
         )
-    apprise = _apprise()
-    if _service(apprise, url) is not None:
+    from monitor.alerts import apprise_service
+
+    if apprise_service.service_of(url) is not None:
         return None
-    known = {str(one).lower() for one in apprise.plugins.N_MGR.schemas()} | {"http", "https"}
-    if schema.lower() in known:
+    if apprise_service.knows(schema.lower()):
         return f"Apprise knows {schema}:// but cannot use the rest: a part is missing or malformed"
     return f"Apprise knows no service {schema[:20]}://"
-
-
-@cache
-def _apprise() -> ModuleType:
-    with _loading:  # `cache` alone may call it twice
-        apprise = importlib.import_module("apprise")
-        # Apprise logs a mistyped URL whole at ERROR, and everything at DEBUG. None of it reaches our log.
-        # The reason of a failed delivery is read from the result, which holds it only at DEBUG, and redacted.
-        logger = logging.getLogger("apprise")
-        logger.propagate = False
-        logger.setLevel(logging.DEBUG)
-        # At DEBUG urllib3 logs the paths of webhooks.
-        logging.getLogger("urllib3").setLevel(logging.INFO)
-        bound_answers()
-    return apprise
-
-
-def _service(apprise: ModuleType, url: str) -> Any:
-    asset = apprise.AppriseAsset(
-        app_id="access-monitor",
-        app_desc="access-monitor",
-        async_mode=False,  # in this thread, not in Apprise's pool, which all channels share
-        service_timeout=0,
-        storage_mode="memory",
-        image_url_mask="",  # no pictures from other hosts in the messages
-        http_redirects=False,
-    )
-    # Not `add(url)`: it splits a text into several URLs.
-    return apprise.Apprise.instantiate(url, asset=asset)
-
-
-def _pace(apprise: ModuleType, service: Any) -> float | None:
-    """Seconds that the service asks for between two messages; None if Apprise knows no pace.
-
-    Apprise's default of 5.5 is a guess and is ignored; a wait that a refusal names is kept anyway.
-    """
-    guess = apprise.NotifyBase.request_rate_per_sec
-    pace = float(service.request_rate_per_sec)
-    return None if pace == guess else pace
-
-
-def _reason(entries: Iterable[Any]) -> str:
-    said = dict.fromkeys(
-        entry.message
-        for entry in entries
-        if entry.level not in ("DEBUG", "INFO", "TRACE") or entry.message.startswith(_TELLING)
-    )
-    # The most specific line comes last in Apprise's log: put it first, so that the cap keeps it.
-    return "; ".join(reversed(said))

@@ -1,16 +1,27 @@
-"""The interfaces of delivery: what the outbox of a store and a channel must offer."""
+"""The interfaces of delivery: what an outbox and a channel must offer, and what channels share."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from monitor.access.diagnosis.answer import retry_after
 from monitor.access.events import Notification
-from monitor.alerts.fitting import MessageLimits
+from monitor.alerts.messages import MessageLimits
 from monitor.alerts.render import Message
 
 #: Characters of the reason of a failed delivery.
 REASON_CAP = 300
+#: Most bytes read of a service's answer. A webhook answers with a word or a sentence.
+ANSWER_CAP = 256 * 1024
+#: Seconds for which an idle connection is kept: services close theirs after five or more.
+KEPT_S = 3.0
+#: Longest wait that is granted to a service, in seconds: a wait of a day would lose messages.
+WAIT_MOST = 3600.0
+
+#: The wait as Telegram and Discord give it.
+_IN_BODY = re.compile(rb'"retry_after"\s*:\s*(\d{1,9}(?:\.\d{1,9})?)')
 
 #: Is told the channel's name, what became of notifications, and their number.
 Count = Callable[[str, str, int], None]
@@ -86,3 +97,11 @@ class Sender(Protocol):
     async def aclose(self) -> None:
         """Close what is kept open between two messages. A later `send` opens it again."""
         return
+
+
+def requested_wait(headers: Mapping[str, str], body: bytes = b"") -> float:
+    """Seconds that an answer asks to wait, at most `WAIT_MOST`; 0 if it asks for none."""
+    said = retry_after(headers, ())
+    if said is None and (found := _IN_BODY.search(body)):
+        said = float(found[1])
+    return min(said or 0.0, WAIT_MOST)

@@ -1,13 +1,16 @@
-"""Messages: what a person reads about an event. Pure.
+"""Messages: what a person reads about events, and how many and how much of them one message holds. Pure.
 
 A message is made from events alone. Values that an event has no field for are in its `facts.EventFacts`.
 """
 
+import sys
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from math import ceil
 from typing import Any
 
 from monitor.access.events import Event
@@ -113,6 +116,71 @@ class Draft:
             head=self._head,
             events=[item.event for item in items],
         )
+
+
+#: Most events in one message, even where a service takes more.
+TOGETHER_MOST = 1_000
+
+#: What a message leaves out, in this order: the evidence, what to do, the facts, what it means.
+_EVIDENCE = ("evidence",)
+_STEPS = (*_EVIDENCE, "steps")
+_FACTS = (*_STEPS, "rows", "closing", "link")
+_LEAD = (*_FACTS, "lead")
+
+#: Details of a grouped message, tried in this order after `_BARE` has given the number of events. Each
+#: names every event.
+_GROUP = (
+    Detail(),
+    Detail(_EVIDENCE),
+    Detail(_EVIDENCE, full=5),
+    Detail(_EVIDENCE, full=1),
+    Detail(_FACTS, full=1),
+)
+_BARE = Detail(full=0)
+#: Details of a message of one event. An SMS holds a headline at most, and not always a whole one.
+_ONE = (
+    *(Detail(without) for without in ((), _EVIDENCE, _STEPS, _FACTS, _LEAD)),
+    Detail(_FACTS, less=False),
+    *(Detail(_LEAD, title=most, less=False) for most in (120, 60, 30)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageLimits:
+    """The limits of a channel's messages. By default every message fits.
+
+    `takes` tells whether a message fits, measured as it is sent. `title` is the most characters of a title,
+    where titles have a limit of their own. `heads` is an upper bound of the headlines that fit.
+    """
+
+    takes: Callable[[Message], bool] = lambda _: True
+    title: int | None = None
+    heads: int = sys.maxsize
+
+
+def first_of(draft: Draft, limits: MessageLimits) -> tuple[int, Message]:
+    """How many of the first events of a draft share a message that fits, and the message.
+
+    The number is chosen so that the draft needs as few messages as possible, about equally long; then each
+    gets as much detail as fits. If not even the barest message of one event fits, it is returned all the
+    same: the service decides.
+    """
+
+    def made(number: int, detail: Detail) -> Message:
+        if limits.title is not None:
+            detail = replace(detail, title=min(detail.title, limits.title))
+        return draft.message(detail, number)
+
+    def too_many(number: int) -> bool:
+        return not limits.takes(made(number, _BARE))
+
+    most = min(len(draft), limits.heads, TOGETHER_MOST)
+    if most > 1 and too_many(most):
+        most = 1 + bisect_left(range(2, most), True, key=too_many)
+    number = ceil(len(draft) / ceil(len(draft) / most))
+    ladder = (made(number, detail) for detail in (_GROUP if number > 1 else _ONE))
+    found = next((message for message in ladder if limits.takes(message)), None)
+    return number, found or made(number, _BARE if number > 1 else _ONE[-1])
 
 
 class _Item:

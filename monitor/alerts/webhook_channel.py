@@ -16,9 +16,15 @@ import httpx
 
 from monitor import __version__
 from monitor.access.signatures import signatures, signing_key
-from monitor.alerts.bounds import ANSWER_CAP, KEPT_S, requested_wait
 from monitor.alerts.facts import clean
-from monitor.alerts.interfaces import REASON_CAP, DeliveryError, Sender
+from monitor.alerts.interfaces import (
+    ANSWER_CAP,
+    KEPT_S,
+    REASON_CAP,
+    DeliveryError,
+    Sender,
+    requested_wait,
+)
 from monitor.alerts.render import Message
 from monitor.alerts.url_secrets import hide, named_in
 from monitor.alerts.webhook_event import body_of, trial_body, webhook_id

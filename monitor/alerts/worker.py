@@ -12,9 +12,8 @@ import structlog
 from monitor.access.events import Notification
 from monitor.access.limits import Delivery
 from monitor.alerts.channel_health import ChannelHealth
-from monitor.alerts.fitting import TOGETHER_MOST, first_of
 from monitor.alerts.interfaces import Count, DeliveryError, Outbox, Sender
-from monitor.alerts.messages import Draft
+from monitor.alerts.messages import TOGETHER_MOST, Draft, first_of
 from monitor.alerts.render import Message
 from monitor.alerts.waiting import Group, Waiting
 

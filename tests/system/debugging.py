@@ -6,12 +6,12 @@ the start and ends the process.
 """
 
 import asyncio
+import importlib
 import logging
 import os
 import threading
 from typing import Any
 
-import monitor.alerts.apprise_channel as apprise_channel
 import monitor.logs as logs
 from monitor.cli.app import main
 from monitor.daemon.pipeline import Pipeline
@@ -32,19 +32,14 @@ def debugged() -> None:
 
 
 def wrap_logging() -> None:
-    configure, load = logs.configure, apprise_channel._apprise
+    importlib.import_module("monitor.alerts.apprise_service")  # it makes Apprise quiet
+    configure = logs.configure
 
     def configured(*arguments: Any, **more: Any) -> None:
         configure(*arguments, **more | {"level": "DEBUG"})
         debugged()
 
-    def loaded() -> Any:
-        module = load()
-        debugged()
-        return module
-
     logs.configure = configured
-    apprise_channel._apprise = loaded
 
 
 def wrap_probes() -> None:

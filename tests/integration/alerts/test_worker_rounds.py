@@ -12,8 +12,8 @@ from monitor.access.events import Recorded
 from monitor.access.limits import Delivery
 from monitor.alerts import waiting, worker
 from monitor.alerts.dispatcher import Dispatcher
-from monitor.alerts.fitting import MessageLimits
 from monitor.alerts.interfaces import DeliveryError, Sender
+from monitor.alerts.messages import MessageLimits
 
 pytestmark = pytest.mark.anyio
 

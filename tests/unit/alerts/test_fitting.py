@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from monitor.access.events import Event
 from monitor.access.words import EventKind, Reason
-from monitor.alerts.fitting import MessageLimits, first_of
-from monitor.alerts.messages import Draft
+from monitor.alerts.messages import Draft, MessageLimits, first_of
 from monitor.alerts.render import Message
 
 NOW = datetime(2026, 11, 20, 14, 22, 31, tzinfo=UTC)
