@@ -265,7 +265,7 @@ def _conclude(screen: _Screen, database: Path, simulator: Simulator, receivers: 
     print_history(queries.history(database))
     now = datetime.now(UTC)
     status = status_queries.status(database, now=now)
-    spent = sum(row.settled_usd for row in queries.spend(database, now.date()))
+    spent = sum({one.key: one.spend_today_usd for one in status.targets}.values())
     ledger = simulator.ledger
     screen.say(
         f"\n{ledger.count()} requests: {ledger.count(what='granted')} granted,"

@@ -149,13 +149,15 @@ def _history_row(row: "HistoryRow") -> tuple[str, ...]:
 
 def propagation(config: ConfigOption = None, output: FormatOption = "text") -> None:
     """Show how long openings took, by model and organization, direct and provider routes apart."""
-    from monitor.access.wait_times import Samples
+    from monitor.access.wait_times import Opening, Samples
     from monitor.store.queries import propagation as read
     from monitor.store.record_forms import as_json
 
     settings = load_settings(config, reading=True)
-    openings, waiting = read(settings.database, now=datetime.now(UTC))
-    groups = list(Samples([*openings, *waiting]).summaries())
+    found = list(read(settings.database, now=datetime.now(UTC)))
+    openings = [one for one in found if isinstance(one, Opening)]
+    waiting = found[len(openings) :]
+    groups = list(Samples(found).summaries())
     if output == "json":
         timed = [asdict(one) | {"wait_s": one.wait_s} for one in openings]
         print_json(as_json({"groups": groups, "openings": timed, "waiting": waiting}))

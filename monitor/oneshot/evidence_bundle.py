@@ -113,7 +113,7 @@ def bundle(known: TargetRecord, asked: Asked, now: datetime) -> dict[str, Any]:
         ],
         "answers": {
             "since": _at(known.start),
-            "since_what": "declaration" if known.declared else "state",
+            "since_what": "declaration" if memory.declared_at else "state",
             "count": sum(run.count for run in known.runs),
             "older_runs_left_out": known.runs_left_out,
             "runs": [_run(run, known.start) for run in known.runs],

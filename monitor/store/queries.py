@@ -8,7 +8,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -21,7 +21,7 @@ from monitor.access.wait_times import OngoingWait, Opening, waiting_of
 from monitor.access.words import Contract, ProbeKind, State
 from monitor.store import inbox
 from monitor.store.connections import Connection, Row, exists, glob, reading, stored
-from monitor.store.record_forms import as_json, latencies_of, percentile, value_of
+from monitor.store.record_forms import as_json, latencies_of, median_and_p95, value_of
 from monitor.store.records import (
     AlertRow,
     AnswersOfOne,
@@ -30,7 +30,6 @@ from monitor.store.records import (
     NotificationRow,
     NotificationState,
     RouteOfModel,
-    SpendRow,
 )
 
 #: Most rows of a result, the newest, unless the caller asks for more.
@@ -225,15 +224,6 @@ def silences(database: Database, now: datetime) -> tuple[list[Silence], list[Sil
     return in_force, [one for one in reversed(open_) if not one.in_force(now)] + over
 
 
-def spend(database: Database, day: date) -> list[SpendRow]:
-    """The spending of each key on a UTC day."""
-    with reading(database) as connection:
-        rows = connection.execute(
-            "SELECT * FROM spend WHERE day = ? ORDER BY key", (day.isoformat(),)
-        )
-        return [value_of(SpendRow, row) for row in rows]
-
-
 def spent_by_key(database: Database) -> dict[str, tuple[float, int, bool]]:
     """By key: the total spending with holds included, the number of probes, whether it is an estimate.
 
@@ -253,19 +243,8 @@ def spent_by_key(database: Database) -> dict[str, tuple[float, int, bool]]:
         return {key: (usd, probes, bool(estimated)) for key, usd, probes, estimated in rows}
 
 
-def propagation(database: Database, *, now: datetime) -> tuple[list[Opening], list[OngoingWait]]:
-    """The openings, oldest first, and the active targets that wait at `now`."""
-    openings, waits = list[Opening](), list[OngoingWait]()
-    for one in openings_and_waits(database, now=now):
-        if isinstance(one, Opening):
-            openings.append(one)
-        else:
-            waits.append(one)
-    return openings, waits
-
-
-def openings_and_waits(database: Database, *, now: datetime) -> Iterator[Opening | OngoingWait]:
-    """The same one by one, as they are read."""
+def propagation(database: Database, *, now: datetime) -> Iterator[Opening | OngoingWait]:
+    """The openings, oldest first, then the active targets that wait at `now`, one by one as they are read."""
     with reading(database) as connection:
         yield from (
             value_of(Opening, row)
@@ -366,6 +345,7 @@ class _Compared:
 
     def as_route(self, served: _Served) -> RouteOfModel:
         model, surface, route, contract = served
+        median, late = median_and_p95(self.answered)
         return RouteOfModel(
             model=model,
             surface=surface,
@@ -373,19 +353,15 @@ class _Compared:
             contract=Contract(contract),
             states=self.states,
             answers=self.answers.total(),
-            latency_median_ms=percentile(self.answered, 0.5),
-            latency_p95_ms=percentile(self.answered, 0.95),
+            latency_median_ms=median,
+            latency_p95_ms=late,
             connect_ms=self.slowest.get("connect_ms"),
             tls_ms=self.slowest.get("tls_ms"),
             first_byte_ms=self.slowest.get("first_byte_ms"),
             reused=self.connections["reused"],
             fresh=self.connections["fresh"],
             by_diagnosis={
-                diagnosis: AnswersOfOne(
-                    count,
-                    percentile(self.latencies[diagnosis], 0.5),
-                    percentile(self.latencies[diagnosis], 0.95),
-                )
+                diagnosis: AnswersOfOne(count, *median_and_p95(self.latencies[diagnosis]))
                 for diagnosis, count in self.answers.most_common()
             },
         )

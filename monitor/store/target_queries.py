@@ -15,7 +15,7 @@ from monitor.access.memory import TargetState, from_json
 from monitor.access.words import Code, EventKind, ProbeKind, State
 from monitor.store.connections import Connection, Row, reading, stored
 from monitor.store.errors import StoreError
-from monitor.store.record_forms import latencies_of, percentile, value_of
+from monitor.store.record_forms import latencies_of, median_and_p95, value_of
 from monitor.store.records import Declaration, Run, TargetStatus
 
 #: Transitions of one target that a timeline is made of, the newest.
@@ -166,17 +166,15 @@ class Granted:
 class TargetRecord:
     """A target, its declarations, and its answers since `start`, oldest first.
 
-    `start` is the time of the declaration in force, else of the change to the present state; `declared`
-    says which. A run that began before `start` and continued after it is included whole. `runs_left_out`
-    counts older runs beyond the limit. `identity` is the last listing that accepted key, organization and
-    project.
+    `start` is the time of the declaration in force, else of the change to the present state. A run
+    that began before `start` and continued after it is included whole. `runs_left_out` counts older runs
+    beyond the limit. `identity` is the last listing that accepted key, organization and project.
     """
 
     status: TargetStatus
     memory: TargetState
     declarations: tuple[Declaration, ...]
     start: datetime
-    declared: bool
     runs: tuple[Run, ...]
     runs_left_out: int
     identity: Run | None
@@ -215,7 +213,6 @@ def target_record(database: Database, target: str, *, for_support: bool = True) 
             memory=memory,
             declarations=tuple(value_of(Declaration, one) for one in declarations),
             start=start,
-            declared=memory.declared_at is not None,
             runs=tuple(run_of(run, target) for run in reversed(runs)),
             runs_left_out=runs[0]["of_all"] - len(runs) if runs else 0,
             identity=_last_run(connection, row, _ACCEPTED) if for_support else None,
@@ -226,9 +223,8 @@ def target_record(database: Database, target: str, *, for_support: bool = True) 
 def run_of(row: Row, target: str) -> Run:
     """The run of a row of `runs`, of the target with this name."""
     requests = json.loads(row["request_ids"])
-    counts = latencies_of(row["latencies"])
     least, most = row["latency_min_ms"], row["latency_max_ms"]
-    median, late = percentile(counts, 0.5) or 0.0, percentile(counts, 0.95) or 0.0
+    median, late = median_and_p95(latencies_of(row["latencies"]))
     return value_of(
         Run,
         row,
@@ -238,8 +234,8 @@ def run_of(row: Row, target: str) -> Run:
         request_times=tuple(datetime.fromisoformat(at) for _, at in requests),
         latency_mean_ms=row["latency_sum_ms"] / row["answers"],
         # the middle of a bucket may lie outside the measured range
-        latency_median_ms=min(max(median, least), most),
-        latency_p95_ms=min(max(late, least), most),
+        latency_median_ms=min(max(median or 0.0, least), most),
+        latency_p95_ms=min(max(late or 0.0, least), most),
     )
 
 

@@ -105,7 +105,7 @@ async def propagation(request: web.Request) -> web.Response:
 def _propagation(database: Database) -> bytes:
     """In a thread: thousands of groups and openings take longer than other answers may wait."""
     samples, newest, waiting = Samples(), deque[Opening](maxlen=LIMIT), []
-    for one in queries.openings_and_waits(database, now=datetime.now(UTC)):
+    for one in queries.propagation(database, now=datetime.now(UTC)):
         samples.add(one)
         if isinstance(one, Opening):
             newest.append(one)
@@ -155,7 +155,7 @@ async def target(request: web.Request) -> web.Response:
     made: dict[str, Any] = {
         "target": status,
         "start": record.start,
-        "declared": record.declared,
+        "declared": record.memory.declared_at is not None,
         "declarations": record.declarations,
         "runs": record.runs,
         "runs_left_out": record.runs_left_out,

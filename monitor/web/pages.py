@@ -217,7 +217,7 @@ async def propagation(request: web.Request) -> web.Response:
 
 
 def _waits(database: Database) -> values.Waits:
-    found = queries.openings_and_waits(database, now=datetime.now(UTC))
+    found = queries.propagation(database, now=datetime.now(UTC))
     return values.waits_of(found, groups=_GROUPS, newest=_OPENINGS)
 
 

@@ -1,11 +1,13 @@
 """What a test reads from the store and the program itself does not."""
 
+from datetime import date
 from pathlib import Path
 
 from monitor.access.databases import Database, Server
 from monitor.access.words import ProbeKind
 from monitor.store.connections import reading
-from monitor.store.records import Run
+from monitor.store.record_forms import value_of
+from monitor.store.records import Run, SpendRow
 from monitor.store.target_queries import run_of
 
 
@@ -32,3 +34,10 @@ def runs_of(place: Database, target: str, kind: ProbeKind = ProbeKind.FULL) -> l
             (target, kind),
         )
         return [run_of(row, target) for row in rows]
+
+
+def spend_on(place: Database, day: date) -> list[SpendRow]:
+    """The spending of each key on a UTC day."""
+    with reading(place) as connection:
+        rows = connection.execute("SELECT * FROM spend WHERE day = ? ORDER BY key", (f"{day}",))
+        return [value_of(SpendRow, row) for row in rows]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from quick_time import FACTOR, PATIENCE, QUICK_BACKEND, datetime_of, quick_clock
+from stored import spend_on
 
 from monitor.alerts.interfaces import Sender
 from monitor.config import load
@@ -151,7 +152,7 @@ class Bench:
         return told
 
     def spent(self) -> float:
-        rows = queries.spend(self.folder / "monitor.db", self.now().date())
+        rows = spend_on(self.folder / "monitor.db", self.now().date())
         return sum(row.settled_usd for row in rows)
 
     def held(self) -> float:

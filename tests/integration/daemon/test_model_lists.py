@@ -3,11 +3,10 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from stored import runs_of
+from stored import runs_of, spend_on
 
 from monitor.access.holds import UNKNOWN_PRICE
 from monitor.access.words import ProbeKind
-from monitor.store import queries
 
 pytestmark = pytest.mark.anyio
 
@@ -102,7 +101,7 @@ async def test_a_model_without_a_price_is_costly_whatever_usage_its_answers_tell
     await bench.run(bench.settings(key("acme", "acme-1"), OWN + price))
     await bench.until(lambda: "baseline" in bench.events())
     await bench.stop()
-    (row,) = queries.spend(bench.folder / "monitor.db", bench.now().date())
+    (row,) = spend_on(bench.folder / "monitor.db", bench.now().date())
     assert row.settled_usd == pytest.approx(
         2 * UNKNOWN_PRICE if estimated else bench.simulator.ledger.billed(), abs=1e-6
     )

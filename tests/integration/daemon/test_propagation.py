@@ -37,7 +37,7 @@ async def test_a_declaration_is_noticed_within_2_s_probed_at_once_and_recorded(
     # a beat, and a second of a busy machine
     assert event.at - told < timedelta(seconds=1 + FACTOR)
     await bench.until(lambda: "available" in bench.events(TARGET))
-    (opening,) = propagation(bench.folder / "monitor.db", now=bench.now())[0]
+    (opening,) = propagation(bench.folder / "monitor.db", now=bench.now())
     assert (opening.began, opening.declared_at, opening.flickers) == (Began.DECLARED, at, 0)
     assert opening.probes >= 2
     assert opening.cost_usd == pytest.approx(bench.simulator.ledger.billed(), abs=1e-6)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from stored import named, runs_of
+from stored import named, runs_of, spend_on
 from typer.testing import CliRunner
 
 from monitor.access.holds import Posting, Reservation, Spend
@@ -194,7 +194,7 @@ async def test_alerts_and_spend_have_json_forms_too(place, recorder, clock, make
     assert json.loads(json.dumps(as_json(row)))["transition_id"] == 1
     assert queries.alerts(place, NotificationState.DEAD) == []
     await recorder.write([make.spent(0.5)])
-    (row,) = queries.spend(place, clock.now.date())
+    (row,) = spend_on(place, clock.now.date())
     assert as_json(row)["day"] == "2026-11-20"
     (row,) = runs_of(place, make.target().name)
     assert json.loads(json.dumps(as_json(row)))["request_ids"] == ["req_1"]

@@ -108,7 +108,6 @@ async def test_no_query_reads_a_large_table_whole(path, recorder, clock, make, a
         queries.alerts(path)
         queries.alerts(path, NotificationState.DEAD)
         target_record(path, make.target().name)
-        queries.spend(path, clock.now.date())
         await recorder.write([make.change(make.target())])
         await recorder.outbox.pending("ops", 10)
         await recorder.outbox.claim([1], clock.now)

@@ -23,7 +23,7 @@ async def test_the_first_answer_after_a_declaration_begins_a_run(place, recorder
         await recorder.write([Change(name, memory, make.answer())])
     assert [run.count for run in runs_of(place, name)] == [1, 3]
     found = target_record(place, name)
-    assert (found.start, found.declared) == (declared, True)
+    assert found.start == found.memory.declared_at == declared
     assert [run.count for run in found.runs] == [3]
 
 

@@ -91,7 +91,6 @@ def known(*runs: Run, **values: Any) -> TargetRecord:
         memory=TargetState(State.PROPAGATING, DECLARED, declared_at=DECLARED, gated_seen=True),
         declarations=(Declaration(1, DeclarationKind.VERIFIED, "org-acme", DECLARED, "settings"),),
         start=DECLARED,
-        declared=True,
         runs=runs,
         runs_left_out=0,
         identity=None,
@@ -218,7 +217,6 @@ def test_a_bundle_of_little_is_still_one() -> None:
         status=status(organization=None, project=None, last_diagnosis=None, last_probe_at=None),
         memory=TargetState(),
         declarations=(),
-        declared=False,
     )
     text = markdown(made_of(little, fingerprint=None))
     assert "None yet." in text
