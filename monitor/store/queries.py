@@ -6,10 +6,10 @@ limit. All raise StoreError when there is no database yet or it cannot be read.
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from monitor.access.databases import Database
@@ -45,6 +45,7 @@ _ENDED = 50
 
 #: Model, surface, route, contract.
 _Served = tuple[str, str, str, str]
+_of_route = itemgetter("model", "surface", "route", "contract")
 
 
 def declared(database: Database) -> dict[str, Declaration]:
@@ -281,7 +282,7 @@ _RUNS = """
         WHERE {wanted} AND r.kind = :full AND r.last_at >= :since AND r.route = t.route
         ORDER BY r.id DESC LIMIT :limit
     ) AS newest
-    GROUP BY 1, 2, 3, 4, 5, 6, 7
+    GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
 """
 
 
@@ -303,65 +304,59 @@ def routes(
         "full": ProbeKind.FULL,
         "limit": _RECENT if of else _ALL,
     }
-    found = dict[_Served, _Compared]()
     with reading(database) as connection:
-        states = connection.execute(
+        rows = connection.execute(
             f"""
             SELECT model, surface, route, contract, state, count(*) FROM targets WHERE {wanted}
             GROUP BY 1, 2, 3, 4, 5 ORDER BY model, surface, contract, route
             """,
             values,
         )
-        for *served, state, count in states:
-            found.setdefault(tuple(served), _Compared()).states[state] = count
-        for row in connection.execute(_RUNS.format(wanted=wanted), values):
-            found[tuple(row)[:4]].add(row)
-    return [compared.as_route(served) for served, compared in found.items()]
+        states = defaultdict[_Served, dict[str, int]](dict)
+        for *served, state, count in rows:
+            states[tuple(served)][state] = count
+        found = {of_route: _compared(of_route, its, ()) for of_route, its in states.items()}
+        runs = connection.execute(_RUNS.format(wanted=wanted), values)
+        for of_route, its_runs in groupby(runs, _of_route):
+            found[of_route] = _compared(of_route, states[of_route], its_runs)
+        return list(found.values())
 
 
-@dataclass(slots=True)
-class _Compared:
-    """One database, added up row by row: a week of thousands of targets has tens of thousands of runs."""
-
-    states: dict[str, int] = field(default_factory=dict)
-    answers: Counter[str] = field(default_factory=Counter)
-    latencies: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
-    answered: Counter[int] = field(default_factory=Counter)
-    connections: Counter[str] = field(default_factory=Counter)
-    slowest: dict[str, float] = field(default_factory=dict)
-
-    def add(self, row: Row) -> None:
-        diagnosis = row["diagnosis"]
-        self.answers[diagnosis] += row["answers"]
-        for bucket, count in latencies_of(row["latencies"]).items():
-            self.latencies[diagnosis][bucket] += count * row["runs"]
-            if row["answered"]:
-                self.answered[bucket] += count * row["runs"]
+def _compared(served: _Served, states: Mapping[str, int], runs: Iterable[Row]) -> RouteOfModel:
+    """Add up row by row: a week of thousands of targets has tens of thousands of runs."""
+    answers, answered = Counter[str](), Counter[int]()
+    latencies = defaultdict[str, Counter[int]](Counter)
+    connections, slowest = Counter[str](), dict[str, float]()
+    for run in runs:
+        diagnosis = run["diagnosis"]
+        answers[diagnosis] += run["answers"]
+        for bucket, count in latencies_of(run["latencies"]).items():
+            latencies[diagnosis][bucket] += count * run["runs"]
+            if run["answered"]:
+                answered[bucket] += count * run["runs"]
         for how in ("reused", "fresh"):
-            self.connections[how] += row[how]
+            connections[how] += run[how]
         for phase in ("connect_ms", "tls_ms", "first_byte_ms"):
-            if row[phase] is not None:
-                self.slowest[phase] = max(row[phase], self.slowest.get(phase, 0.0))
-
-    def as_route(self, served: _Served) -> RouteOfModel:
-        model, surface, route, contract = served
-        median, late = median_and_p95(self.answered)
-        return RouteOfModel(
-            model=model,
-            surface=surface,
-            route=route,
-            contract=Contract(contract),
-            states=self.states,
-            answers=self.answers.total(),
-            latency_median_ms=median,
-            latency_p95_ms=late,
-            connect_ms=self.slowest.get("connect_ms"),
-            tls_ms=self.slowest.get("tls_ms"),
-            first_byte_ms=self.slowest.get("first_byte_ms"),
-            reused=self.connections["reused"],
-            fresh=self.connections["fresh"],
-            by_diagnosis={
-                diagnosis: AnswersOfOne(count, *median_and_p95(self.latencies[diagnosis]))
-                for diagnosis, count in self.answers.most_common()
-            },
-        )
+            if run[phase] is not None:
+                slowest[phase] = max(run[phase], slowest.get(phase, 0.0))
+    model, surface, route, contract = served
+    median, late = median_and_p95(answered)
+    return RouteOfModel(
+        model=model,
+        surface=surface,
+        route=route,
+        contract=Contract(contract),
+        states=states,
+        answers=answers.total(),
+        latency_median_ms=median,
+        latency_p95_ms=late,
+        connect_ms=slowest.get("connect_ms"),
+        tls_ms=slowest.get("tls_ms"),
+        first_byte_ms=slowest.get("first_byte_ms"),
+        reused=connections["reused"],
+        fresh=connections["fresh"],
+        by_diagnosis={
+            diagnosis: AnswersOfOne(count, *median_and_p95(latencies[diagnosis]))
+            for diagnosis, count in answers.most_common()
+        },
+    )

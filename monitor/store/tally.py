@@ -5,7 +5,7 @@ last note. No count ever gets smaller; `keep` ends some.
 """
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -56,8 +56,8 @@ class Histogram:
         return Histogram(bounds, [int(count) for count in stored["counts"]], float(stored["sum"]))
 
 
-def _counts() -> defaultdict[str, defaultdict[str, int]]:
-    return defaultdict(lambda: defaultdict(int))
+def _counts() -> defaultdict[str, Counter[str]]:
+    return defaultdict(Counter)
 
 
 def _durations() -> defaultdict[str, defaultdict[str, Histogram]]:
@@ -69,12 +69,12 @@ class Tally:
     """Counts since the database began: probes, how long they took and how late they began, deliveries."""
 
     #: by route and diagnosis
-    probes: defaultdict[str, defaultdict[str, int]] = field(default_factory=_counts)
+    probes: defaultdict[str, Counter[str]] = field(default_factory=_counts)
     #: by route and step, in seconds
     durations: defaultdict[str, defaultdict[str, Histogram]] = field(default_factory=_durations)
     lateness: Histogram = field(default_factory=lambda: Histogram(LATENESS))
     #: by channel and result
-    notifications: defaultdict[str, defaultdict[str, int]] = field(default_factory=_counts)
+    notifications: defaultdict[str, Counter[str]] = field(default_factory=_counts)
 
     def probed(
         self, route: str, diagnosis: str, late: float, milliseconds: Mapping[str, float | None]
@@ -115,8 +115,7 @@ class Tally:
         """Count what another daemon has counted, too."""
         for own, its in ((self.probes, other.probes), (self.notifications, other.notifications)):
             for name, counts in its.items():
-                for word, count in counts.items():
-                    own[name][word] += count
+                own[name].update(counts)
         for route, steps in other.durations.items():
             for step, histogram in steps.items():
                 self.durations[route][step].merge(histogram)
@@ -129,8 +128,7 @@ class Tally:
         try:
             for of, by_name in ((made.probes, "probes"), (made.notifications, "notifications")):
                 for name, counts in stored.get(by_name, {}).items():
-                    for word, count in counts.items():
-                        of[name][word] = int(count)
+                    of[name].update({word: int(count) for word, count in counts.items()})
             for route, steps in stored.get("durations", {}).items():
                 for step, its in steps.items():
                     made.durations[route][step] = Histogram.of(DURATIONS, its)
