@@ -74,8 +74,7 @@ def check_settings(file: ConfigOption = None) -> None:
     from monitor.alerts.apprise_channel import check_url
     from monitor.config import month
     from monitor.config.channel_section import ChannelType
-    from monitor.store.connections import is_foreign
-    from monitor.store.database import unwritable
+    from monitor.store.connections import is_foreign, unwritable
 
     settings = load_settings(file)
     wrong = [

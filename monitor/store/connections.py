@@ -8,6 +8,7 @@ as text, which PostgreSQL reads as UTC.
 """
 
 import errno
+import os
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -90,6 +91,15 @@ def is_foreign(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(len(_SQLITE)) not in (b"", _SQLITE)
+
+
+def unwritable(path: Path) -> Path | None:
+    """What keeps this user from writing a database: its file, its folder, or what that would be made in."""
+    folder = next(one for one in path.parents if os.access(one, os.F_OK))
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        return folder
+    missing = not os.access(path, os.F_OK)
+    return None if missing or os.access(path, os.R_OK | os.W_OK) else path
 
 
 def glob(database: Database, pattern: str) -> tuple[str, str]:

@@ -115,15 +115,6 @@ def make_file(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
-def unwritable(path: Path) -> Path | None:
-    """What keeps this user from writing a database: its file, its folder, or what that would be made in."""
-    folder = next(one for one in path.parents if os.access(one, os.F_OK))
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        return folder
-    missing = not os.access(path, os.F_OK)
-    return None if missing or os.access(path, os.R_OK | os.W_OK) else path
-
-
 class FileLock:
     """One instance per database: a lock on `FILE.lock`, which the system releases when the process ends.
 
