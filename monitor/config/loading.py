@@ -70,7 +70,7 @@ def load(
 
 
 def default_from_environment(
-    environ: Mapping[str, str], database: Database | None = None, *, now: datetime | None = None
+    environ: Mapping[str, str], *, now: datetime | None = None
 ) -> Settings:
     """What is watched without a settings file: `gpt-image-2` for the key in `OPENAI_API_KEY`.
 
@@ -97,7 +97,7 @@ def default_from_environment(
     if url := environ.get("OPENAI_BASE_URL", "").strip():
         key["route"] = OPENAI if is_openai(url) else "base-url"
         raw["routes"][key["route"]] = {"base_url": url}
-    return _settings(raw, environ, database=database, now=now)
+    return _settings(raw, environ, now=now)
 
 
 def find(explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -230,7 +230,6 @@ def _settings(
     *,
     path: Path | None = None,
     text: str = "",
-    database: Database | None = None,
     now: datetime | None = None,
     secrets: bool = True,
     pool_files: bool = True,
@@ -263,7 +262,7 @@ def _settings(
             if not follows(details)
         ]
     else:
-        settings = _resolved(file, context, path, database or default_database(environ))
+        settings = _resolved(file, context, path)
         if settings.fleet and not isinstance(settings.database, Server):
             words = (
                 'its daemons share a PostgreSQL: give [monitor] database = "env:DATABASE_URL",'
@@ -284,7 +283,7 @@ def _settings(
     raise SettingsError(sorted(problems, key=lambda one: one.line or 0), source)
 
 
-def _resolved(file: File, context: Context, path: Path | None, database: Database) -> Settings:
+def _resolved(file: File, context: Context, path: Path | None) -> Settings:
     sections = {one.name: getattr(file, one.name) for one in fields(file)}
     for text in outlook.model_warnings(
         (*file.keys, *file.pools),
@@ -298,7 +297,7 @@ def _resolved(file: File, context: Context, path: Path | None, database: Databas
     return Settings(
         **sections,
         source=path,
-        database=file.monitor.database or database,
+        database=file.monitor.database or default_database(context.environ),
         warnings=tuple(context.warnings),
     )
 

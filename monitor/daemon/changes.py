@@ -123,8 +123,8 @@ class EventBuilder:
         reason: Reason,
         now: datetime,
         *,
+        facts: Mapping[str, Any],
         route: str | None = None,
-        facts: Mapping[str, Any] | None = None,
         diagnosis: Code | None = None,
         concerned: Sequence[str] = (),
     ) -> Event:
@@ -132,7 +132,6 @@ class EventBuilder:
 
         With `concerned` it goes to the channels subscribed to at least one of these targets.
         """
-        facts = dict(facts or {})
         scope = pool_scope(facts["pool"]) if "pool" in facts else None
         event = Event(kind, reason, now, scope=scope, route=route, diagnosis=diagnosis, facts=facts)
         return self._with_channels(event, concerned)

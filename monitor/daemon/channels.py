@@ -1,7 +1,6 @@
 """The settings' channels: their senders, their subscriptions, and their secrets."""
 
 import sys
-from typing import TextIO
 
 from monitor.access.databases import Server
 from monitor.access.limits import Delivery
@@ -77,12 +76,10 @@ class Console(Sender):
 
     name = CONSOLE
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stdout
-
     async def send(self, message: Message) -> None:
         """Print one message, its title first. Raises DeliveryError when the stream does not take it."""
         try:
-            print(f"\n== {message.title}\n{message.text}\n", file=self._stream, flush=True)
+            sys.stdout.write(f"\n== {message.title}\n{message.text}\n\n")
+            sys.stdout.flush()
         except OSError as error:
             raise DeliveryError(f"standard output: {error.strerror or 'closed'}") from None

@@ -150,14 +150,12 @@ class Prober:
         seconds = probe.timeout if deadline is None else deadline
         return await self._observe(credentials, probe, seconds, kind, capability, leaving=leaving)
 
-    async def get(
-        self, credentials: Credentials, path: str, *, deadline: float = LISTING_TIMEOUT
-    ) -> Observation:
+    async def get(self, credentials: Credentials, path: str) -> Observation:
         """Read something of the API that is no probe, such as a project's limits. Never raises, as `probe`.
 
         `path` is relative to the base URL and already quoted.
         """
-        return await self._observe(credentials, write(ProbeRequest("GET", path)), deadline)
+        return await self._observe(credentials, write(ProbeRequest("GET", path)), LISTING_TIMEOUT)
 
     async def _observe(
         self,
@@ -304,7 +302,7 @@ async def ping(url: str, *, seconds: float = 10.0) -> str | None:
         return f"could not be reached ({type(error).__name__})"
 
 
-async def reachable(url: str, *, seconds: float = 10.0) -> bool:
+async def reachable(url: str, *, seconds: float) -> bool:
     """Whether a server answers at this URL, whatever it says; no key is sent."""
     error = await ping(url, seconds=seconds)
     return error is None or error.startswith("answered ")

@@ -163,7 +163,7 @@ async def read_capped(
     encoding: str,
     cap: int,
     into: bytearray,
-    crowded: Callable[[], bool] = bool,
+    crowded: Callable[[], bool],
 ) -> bool:
     """Read a body of this content encoding into `into`, at most `cap` bytes; True if there was more.
 

@@ -200,15 +200,12 @@ class Simulator:
                 return _json(404, {"error": "known: GET /sim/ledger, POST /sim/scenario"})
 
 
-async def serve(
-    scenario: Scenario, host: str, port: int, on_ready: Callable[[str], None] | None = None
-) -> None:
+async def serve(scenario: Scenario, host: str, port: int, on_ready: Callable[[str], None]) -> None:
     """Play a scenario until cancelled; `on_ready` is told the direct base URL. Raises OSError."""
     simulator = Simulator(scenario)
     base_url = await simulator.start(host, port)
     try:
-        if on_ready is not None:
-            on_ready(base_url)
+        on_ready(base_url)
         await asyncio.Event().wait()
     finally:
         await simulator.stop()

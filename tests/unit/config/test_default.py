@@ -24,10 +24,6 @@ def test_the_usual_variable_gives_one_key_that_watches_the_image_model() -> None
     assert settings.database == Path("/home/acme/.local/state/access-monitor/access-monitor.db")
 
 
-def test_the_database_may_be_named_by_the_caller() -> None:
-    assert default_from_environment(KEY, Path("/data/x.db")).database == Path("/data/x.db")
-
-
 def test_organization_and_project_are_honoured_and_empty_ones_are_not_set() -> None:
     environ = KEY | {"OPENAI_ORG_ID": "org-acmeFAKE", "OPENAI_PROJECT_ID": " "}
     key = default_from_environment(environ).key("default")
