@@ -34,7 +34,6 @@ from monitor.probing.transport import (
     DirectTransport,
     HttpAnswer,
     ProxiedTransport,
-    Transport,
     proxy_with_credentials,
 )
 from monitor.probing.writing import USER_AGENT, Credentials, PreparedProbe, RequestBuilder, write
@@ -112,7 +111,7 @@ class Prober:
         self._prepared: dict[Capability | None, PreparedProbe] = {}
         self._builders: dict[Credentials, RequestBuilder] = {}
         #: by proxy; None is the direct way
-        self._transports: dict[str | None, Transport] = {}
+        self._transports: dict[str | None, DirectTransport | ProxiedTransport] = {}
         self._proxies: dict[str, str | None] = {}
 
     @property
@@ -251,7 +250,7 @@ class Prober:
     def _crowded(self) -> bool:
         return sum(map(len, self._bodies.values())) > _TOGETHER_MOST
 
-    def _transport_for(self, base_url: str) -> Transport:
+    def _transport_for(self, base_url: str) -> DirectTransport | ProxiedTransport:
         if base_url not in self._proxies:
             self._proxies[base_url] = proxy_with_credentials(base_url)
         proxy = self._proxies[base_url]
@@ -273,7 +272,7 @@ async def _read(
         exchange.headers = kept_headers(answer.headers, exchange.mask.text)
         exchange.truncated = True  # until the end was seen
         exchange.truncated = await read_capped(
-            answer.chunks(),
+            answer.chunks,
             encoding_of(answer.headers),
             body_cap(surface, answer.status),
             exchange.body,

@@ -2,14 +2,15 @@
 
 A request costs 0.53 ms with httpx's own transport and 5 in flight, 1.8 ms with 50, as its pool goes through
 every connection for every request, and 0.14 ms with aiohttp, whatever is in flight, which knows no proxy
-for TLS. Both raise httpx's errors.
+for TLS. Both raise httpx's errors. Neither retries, follows redirects, keeps cookies or reads netrc.
 """
 
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -94,31 +95,20 @@ class _CutError(aiohttp.ClientError):
     """The connection ended before the answer did."""
 
 
-class HttpAnswer(Protocol):
+@dataclass(slots=True)
+class HttpAnswer:
     """An answer of which the head has come."""
 
     status: int
     headers: Sequence[tuple[bytes, bytes]]
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises httpx's errors."""
-
-    async def aclose(self) -> None:
-        """Give the connection back if all of the body was read, else close it."""
-
-
-class Transport(Protocol):
-    """A pool of connections. No retries, no cookies, no redirects, no netrc."""
-
-    async def send(self, request: Ready, body: bytes, mark: Mark) -> HttpAnswer:
-        """Send a request; its answer's body is still to be read. Raises httpx's errors."""
-
-    async def aclose(self) -> None:
-        """Close all connections."""
+    #: the body as it comes; raises httpx's errors
+    chunks: AsyncIterator[bytes]
+    #: gives the connection back if all of the body was read, else closes it
+    aclose: Callable[[], Awaitable[None]]
 
 
 class DirectTransport:
-    """Sends requests over a pool of aiohttp's; it is made on the loop that sends.
+    """Sends requests over a pool of aiohttp's; made on the loop that sends.
 
     `connect` bounds the making of a connection, in seconds; nothing else is bounded here. The URL must
     have no user, which would replace the request's own header.
@@ -146,7 +136,7 @@ class DirectTransport:
         )
 
     async def send(self, request: Ready, body: bytes, mark: Mark) -> HttpAnswer:
-        """Send a request."""
+        """Send a request; its answer's body is still to be read. Raises httpx's errors."""
         _mark.set(mark)
         try:
             response = await self._session.request(
@@ -164,31 +154,28 @@ class DirectTransport:
             # Its text may hold a header's value, and with it the key.
             raise httpx.LocalProtocolError(type(error).__name__) from None
         mark("receive_response_headers.complete")
-        return _DirectAnswer(response)
+        return HttpAnswer(
+            response.status, response.raw_headers, _chunks(response), partial(_end, response)
+        )
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._session.close()
 
 
-class _DirectAnswer:
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-        self.headers: Sequence[tuple[bytes, bytes]] = response.raw_headers
+async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in response.content.iter_any():
+            yield chunk
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise httpx.ReadError(type(error).__name__) from error
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._response.content.iter_any():
-                yield chunk
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise httpx.ReadError(type(error).__name__) from error
 
-    async def aclose(self) -> None:
-        if self._response.content.at_eof():
-            self._response.release()
-        else:
-            self._response.close()
+async def _end(response: aiohttp.ClientResponse) -> None:
+    if response.content.at_eof():
+        response.release()
+    else:
+        response.close()
 
 
 class ProxiedTransport:
@@ -204,7 +191,7 @@ class ProxiedTransport:
         self._timeout = {"connect": connect, "read": None, "write": None, "pool": None}
 
     async def send(self, request: Ready, body: bytes, mark: Mark) -> HttpAnswer:
-        """Send a request."""
+        """Send a request; its answer's body is still to be read. Raises httpx's errors."""
 
         async def trace(event: str, info: dict[str, Any]) -> None:
             # A tunnel's CONNECT is a request, too, but not ours: nothing of the probe was sent with it.
@@ -219,25 +206,14 @@ class ProxiedTransport:
             stream=httpx.ByteStream(body),
             extensions={"trace": trace, "timeout": self._timeout},
         )
-        return _ProxiedAnswer(await self._transport.handle_async_request(made))
+        response = await self._transport.handle_async_request(made)
+        # past `aiter_raw`, which takes as long as the answer
+        chunks = aiter(cast("AsyncIterable[bytes]", response.stream))
+        return HttpAnswer(response.status_code, response.headers.raw, chunks, response.aclose)
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._transport.aclose()
-
-
-class _ProxiedAnswer:
-    def __init__(self, response: httpx.Response) -> None:
-        self._response = response
-        self.status = response.status_code
-        self.headers: Sequence[tuple[bytes, bytes]] = response.headers.raw
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        # past `aiter_raw`, which takes as long as the answer
-        return aiter(cast("AsyncIterable[bytes]", self._response.stream))
-
-    async def aclose(self) -> None:
-        await self._response.aclose()
 
 
 @lru_cache(maxsize=1024)
