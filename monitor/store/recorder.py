@@ -31,7 +31,6 @@ from monitor.access.target import Target
 from monitor.access.wait_times import Opening
 from monitor.access.words import DeclarationKind, EventKind
 from monitor.store import runs, tables, targets
-from monitor.store.column_types import TEXT
 from monitor.store.database import (
     as_store_errors,
     damage,
@@ -314,7 +313,7 @@ def ownership_of(database: Database, worker: str | None) -> Ownership:
 
 def _among(table: Table, keys: Collection[str]) -> ColumnElement[bool]:
     """That a row is of one of these keys, on a server: one array, as a statement has 65,535 parameters."""
-    return table.c.key == any_(literal(list(keys), ARRAY(TEXT)))
+    return table.c.key == any_(literal(list(keys), ARRAY(tables.TEXT)))
 
 
 def _open(

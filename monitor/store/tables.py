@@ -9,7 +9,17 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, Index, Integer, MetaData, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
 from sqlmodel.sql.sqltypes import AutoString
 
@@ -26,8 +36,12 @@ from monitor.access.words import (
     State,
     Surface,
 )
-from monitor.store.column_types import NUMBER, TEXT
 from monitor.store.records import NotificationState
+
+#: PostgreSQL would sort it by the rules of a language.
+TEXT = AutoString().with_variant(String(collation="C"), "postgresql")
+#: Of what is counted for ever; PostgreSQL's INTEGER has 32 bits.
+NUMBER = Integer().with_variant(BigInteger(), "postgresql")
 
 metadata = MetaData(
     naming_convention={
@@ -55,6 +69,10 @@ class Table(SQLModel):
 
     metadata: ClassVar[MetaData] = metadata
 
+    @declared_attr  # type: ignore[arg-type]
+    def __tablename__(cls) -> str:  # noqa: N805
+        return cls.__name__.removesuffix("Table").lower()
+
 
 class NumberedTable(Table):
     """The base of tables whose rows have a number."""
@@ -62,10 +80,9 @@ class NumberedTable(Table):
     id: int | None = Field(default=None, primary_key=True)
 
 
-class TargetTable(NumberedTable, table=True):
+class TargetsTable(NumberedTable, table=True):
     """A target, its state and its memory. A target that left the settings stays as inactive."""
 
-    __tablename__ = "targets"
     __table_args__ = (
         UniqueConstraint("name"),
         # whether a shard has targets, asked by each worker every second
@@ -100,10 +117,9 @@ class TargetTable(NumberedTable, table=True):
     shard: int | None
 
 
-class RunTable(NumberedTable, table=True):
+class RunsTable(NumberedTable, table=True):
     """A run of equal answers: the file grows with what changes, not with time."""
 
-    __tablename__ = "runs"
     __table_args__ = (
         # finds the last run of a target and kind of probe: ids follow the columns in an index
         Index(None, "target_id", "kind"),
@@ -136,10 +152,9 @@ class RunTable(NumberedTable, table=True):
     cost_usd: float
 
 
-class EventTable(NumberedTable, table=True):
+class EventsTable(NumberedTable, table=True):
     """A transition or an event. Its id is in every message about it and is never used again."""
 
-    __tablename__ = "events"
     __table_args__ = (
         # the history of one target and of all, by time; every index ends with ids, which break ties
         Index(None, "target", "at"),
@@ -166,10 +181,9 @@ class EventTable(NumberedTable, table=True):
     facts: str
 
 
-class OpeningTable(NumberedTable, table=True):
+class OpeningsTable(NumberedTable, table=True):
     """The propagation record of an opening. Its names stay as they were at that time."""
 
-    __tablename__ = "openings"
     __table_args__ = (
         _one_of("contract", Contract),
         _one_of("surface", Surface),
@@ -194,10 +208,9 @@ class OpeningTable(NumberedTable, table=True):
     flickers: int
 
 
-class SilenceTable(NumberedTable, table=True):
+class SilencesTable(NumberedTable, table=True):
     """What a person did not want to be told, from when to when. Its id is never used again."""
 
-    __tablename__ = "silences"
     __table_args__ = (
         # those whose end was not told yet
         Index("ix_silences_not_ended", "id", **_only("ended_at IS NULL")),
@@ -213,10 +226,9 @@ class SilenceTable(NumberedTable, table=True):
     ended_at: datetime | None
 
 
-class NotificationTable(NumberedTable, table=True):
+class NotificationsTable(NumberedTable, table=True):
     """The outbox: one event for one channel, until delivered, given up or silenced."""
 
-    __tablename__ = "notifications"
     __table_args__ = (
         UniqueConstraint("event_id", "channel"),
         # a channel's pending rows in order, and the counts of pending and dead
@@ -243,10 +255,9 @@ class NotificationTable(NumberedTable, table=True):
     shard: int | None
 
 
-class DeclarationTable(NumberedTable, table=True):
+class DeclarationsTable(NumberedTable, table=True):
     """A declaration. The same kind, subject, time and source is stored only once."""
 
-    __tablename__ = "declarations"
     __table_args__ = (
         UniqueConstraint("kind", "subject", "at", "source"),
         _one_of("kind", DeclarationKind),
@@ -262,7 +273,6 @@ class DeclarationTable(NumberedTable, table=True):
 class InboxTable(NumberedTable, table=True):
     """Requests of other processes to the daemon: the only table that they write to."""
 
-    __tablename__ = "inbox"
     __table_args__ = (
         # read every two seconds; has only waiting requests
         Index("ix_inbox_waiting", "id", **_only("taken_at IS NULL")),
@@ -280,7 +290,6 @@ class InboxTable(NumberedTable, table=True):
 class SpendTable(Table, table=True):
     """The spending of a key on a UTC day, in US dollars."""
 
-    __tablename__ = "spend"
     __table_args__ = (
         # budgets and `status` select by day, then by key
         Index(None, "day"),
@@ -294,10 +303,9 @@ class SpendTable(Table, table=True):
     estimated: bool
 
 
-class HoldTable(NumberedTable, table=True):
+class HoldsTable(NumberedTable, table=True):
     """A price that is held for a probe under way, for the next one, or because it is in doubt."""
 
-    __tablename__ = "holds"
     __table_args__ = (CheckConstraint("usd >= 0", name="usd"),)
 
     account: str
@@ -306,7 +314,7 @@ class HoldTable(NumberedTable, table=True):
     usd: float
 
 
-class FenceTable(NumberedTable, table=True):
+class FencesTable(NumberedTable, table=True):
     """Who may write to a database that has no lock for that: the holder of the epoch.
 
     Number 1 is the one daemon; others are workers of a fleet, each with its `name`. `sequence` is the number
@@ -314,7 +322,6 @@ class FenceTable(NumberedTable, table=True):
     `watching_since`.
     """
 
-    __tablename__ = "fences"
     __table_args__ = (UniqueConstraint("name"),)
 
     epoch: int
@@ -327,23 +334,19 @@ class FenceTable(NumberedTable, table=True):
     offline: bool = Field(sa_column_kwargs={"server_default": text("false")})
 
 
-class ShardTable(NumberedTable, table=True):
+class ShardsTable(NumberedTable, table=True):
     """A shard of a fleet: its worker, None while it has none, and how often it has changed hands.
 
     `declared` is the last declaration that its targets have taken.
     """
-
-    __tablename__ = "shards"
 
     worker_id: int | None
     epoch: int
     declared: int
 
 
-class MonthTable(Table, table=True):
+class MonthsTable(Table, table=True):
     """What a fleet has booked and held in a month, in US dollars: all its workers go by it."""
-
-    __tablename__ = "months"
 
     month: date = Field(primary_key=True)
     committed_usd: float
@@ -352,7 +355,6 @@ class MonthTable(Table, table=True):
 class FleetTable(NumberedTable, table=True):
     """The one row that a fleet's transactions lock where their order matters; it counts the starts."""
 
-    __tablename__ = "fleet"
     __table_args__ = (CheckConstraint("id = 1", name="single"),)
 
     starts: int
@@ -360,8 +362,6 @@ class FleetTable(NumberedTable, table=True):
 
 class DaemonTable(NumberedTable, table=True):
     """The daemon that has the database, or had it last; of a fleet, each worker, numbered as its fence."""
-
-    __tablename__ = "daemon"
 
     pid: int
     started_at: datetime

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from monitor.store.column_types import NUMBER, TEXT
+from monitor.store.tables import NUMBER, TEXT
 
 revision = "0004"
 down_revision = "0003"
