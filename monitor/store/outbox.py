@@ -58,9 +58,8 @@ _DELIVERED = (
 )
 
 
-def _own(work: Transaction) -> tuple[ColumnElement[bool], ...]:
-    """The condition for what this process delivers: in a fleet that of its shards, else all."""
-    shards = work.shards
+def _own(shards: Collection[int] | None) -> tuple[ColumnElement[bool], ...]:
+    """The condition for what a process delivers: in a fleet that of its shards, else all."""
     return () if shards is None else (func.coalesce(_its.shard, 0).in_(shards),)
 
 
@@ -79,7 +78,7 @@ class Outbox:
         return await self._queue.do(
             lambda work: [
                 value_of(Notification, row, id=row["notification_id"], event=value_of(Event, row))
-                for row in work.flush().execute(_READ.where(*_own(work)), values).mappings()
+                for row in work.flush().execute(_READ.where(*_own(work.shards)), values).mappings()
             ]
         )
 
@@ -147,7 +146,7 @@ class Outbox:
         }
         marked = others.values(values).returning(_its.channel)
         return await self._queue.do(
-            lambda work: Counter(work.flush().execute(marked.where(*_own(work))).scalars())
+            lambda work: Counter(work.flush().execute(marked.where(*_own(work.shards))).scalars())
         )
 
     async def retry(self, ids: Ids | None = None) -> int:
@@ -188,7 +187,7 @@ class Outbox:
                     f"new_{time.name}": at and at + step
                     for time, at in zip(times, old, strict=True)
                 }
-                for id_, *old in connection.execute(pending.where(*_own(work)))
+                for id_, *old in connection.execute(pending.where(*_own(work.shards)))
             ]
             if rows:
                 connection.execute(
@@ -215,7 +214,5 @@ class Outbox:
 
 def release_leases(connection: Connection, shards: Collection[int] | None = None) -> None:
     """Release all leases, or those in the shards, which an earlier process left behind."""
-    held = update(_rows).where(_PENDING, _its.lease_until.is_not(None))
-    if shards is not None:
-        held = held.where(func.coalesce(_its.shard, 0).in_(shards))
+    held = update(_rows).where(_PENDING, _its.lease_until.is_not(None), *_own(shards))
     connection.execute(held.values(lease_until=None))

@@ -126,15 +126,8 @@ class Recorder:
             return
         self._closed = True
         try:
-            text = self._status_text()
-
-            def note_stop(transaction: Transaction) -> None:
-                row = update(tables.daemon).where(tables.daemon.c.id == self._ownership.number)
-                values = {"stopped_at": transaction.now, "status": text}
-                transaction.flush().execute(row.values(values))
-
             with suppress(GoneError):  # it is another's now
-                await self.queue.aclose(note_stop)
+                await self.queue.aclose(self._note("stopped_at"))
         finally:
             self._ownership.release()
 
@@ -197,17 +190,17 @@ class Recorder:
     async def progress(self, status: Mapping[str, Any]) -> None:
         """Record that the daemon is alive, its status (JSON values), and what it counted."""
         self._status = status
-        text = self._status_text()
+        await self.queue.do(self._note("progress_at"), proves=True)
 
-        def note(transaction: Transaction) -> None:
-            row = update(tables.daemon).where(tables.daemon.c.id == self._ownership.number)
-            values = {"progress_at": transaction.now, "status": text}
-            transaction.flush().execute(row.values(values))
+    def _note(self, what: str) -> Callable[[Transaction], None]:
+        """Notes the status, what is counted until now, and a time."""
+        text = json.dumps({**self._status, COUNTED: self.tally.as_json()})
+        own = update(tables.daemon).where(tables.daemon.c.id == self._ownership.number)
 
-        await self.queue.do(note, proves=True)
+        def note(work: Transaction) -> None:
+            work.flush().execute(own.values({what: work.now, "status": text}))
 
-    def _status_text(self) -> str:
-        return json.dumps({**self._status, COUNTED: self.tally.as_json()})
+        return note
 
     def say_refusing(self) -> None:
         """Tell other processes when the database begins or ceases to refuse results.
@@ -339,7 +332,18 @@ def _open(
                 if isinstance(ownership, FleetOwnership):
                     for status in ownership.forgotten(connection):
                         counted.add(Tally.of(json.loads(status)))
-                _note_start(connection, now, counted, ownership.number)
+                start = {
+                    "id": ownership.number,
+                    "pid": os.getpid(),
+                    "started_at": now,
+                    "progress_at": now,
+                    "stopped_at": None,
+                    "status": json.dumps(
+                        {} if counted == Tally() else {COUNTED: counted.as_json()}
+                    ),
+                }
+                noted = upsert(tables.daemon).values(start)
+                connection.execute(noted.on_conflict_do_update(index_elements=["id"], set_=start))
                 terms = ownership.terms
                 if terms is None:
                     release_leases(connection)
@@ -362,16 +366,3 @@ def _waiting(connection: Connection) -> list[InboxItem]:
         select(tables.inbox).where(its.taken_at.is_(None)).order_by(its.id).limit(WAITING_MOST)
     )
     return [value_of(InboxItem, row) for row in rows.mappings()]
-
-
-def _note_start(connection: Connection, now: datetime, counted: Tally, number: int) -> None:
-    row = {
-        "id": number,
-        "pid": os.getpid(),
-        "started_at": now,
-        "progress_at": now,
-        "stopped_at": None,
-        "status": json.dumps({} if counted == Tally() else {COUNTED: counted.as_json()}),
-    }
-    statement = upsert(tables.daemon).values(row)
-    connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=row))
