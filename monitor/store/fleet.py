@@ -91,6 +91,7 @@ _FORGOTTEN_ROWS = text("""
 """)
 
 _shards = tables.shards.c
+_FREE = update(tables.shards).values(worker_id=None, epoch=_shards.epoch + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +144,7 @@ class FleetOwnership(ServerOwnership):
             self.number = connection.execute(_NEW, {"name": self.name}).scalar_one()
         self._epoch = fences.take(connection, self.number)
         connection.execute(_WATCH, {"id": self.number})
-        free = update(tables.shards).where(_shards.worker_id == self.number)
-        connection.execute(free.values(worker_id=None, epoch=_shards.epoch + 1))
+        connection.execute(_FREE.where(_shards.worker_id == self.number))
         connection.execute(_FORGET)
         # last, as in all transactions: who holds this row may wait for no other one
         connection.execute(_MAKE_FLEET)
@@ -177,7 +177,6 @@ class Fleet:
     def __init__(self, queue: WriteQueue, ownership: FleetOwnership) -> None:
         self._queue = queue
         self._ownership = ownership
-        self.name = ownership.name
         #: numbers of holds from here on are this worker's own
         self.first_hold = ownership.start << 32
 
@@ -203,10 +202,8 @@ class Fleet:
 
         def hand_over(work: Transaction) -> None:
             connection, owned = work.flush(), self._ownership.terms.shards
-            free = update(tables.shards).where(
-                _shards.id.in_(gone), _shards.worker_id == self._ownership.number
-            )
-            connection.execute(free.values(worker_id=None, epoch=_shards.epoch + 1))
+            own = _shards.worker_id == self._ownership.number
+            connection.execute(_FREE.where(_shards.id.in_(gone), own))
             left = {shard: epoch for shard, epoch in owned.items() if shard not in gone}
             self._ownership.change(left)
             work.register(targets.load_known(connection, left))

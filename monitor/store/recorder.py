@@ -226,7 +226,10 @@ class Recorder:
             return []
         if last is None and not await asyncio.to_thread(self._ownership.has_requests):
             return []
-        found = await self._do(_waiting)
+        its = tables.inbox.c
+        # the condition of the partial index, which has only these rows
+        waiting = select(tables.inbox).where(its.taken_at.is_(None)).order_by(its.id)
+        found = await self._all(InboxItem, waiting.limit(WAITING_MOST))
         self._inbox_empty_at = None if found else last
         return found
 
@@ -294,16 +297,6 @@ class Recorder:
         return await self.queue.do(lambda transaction: work(transaction.flush()))
 
 
-def ownership_of(database: Database, worker: str | None) -> Ownership:
-    """What sees to it that a database has one owner, or that each shard has one.
-
-    Raises StoreError when another has the file.
-    """
-    if not isinstance(database, Server):
-        return FileOwnership(database)
-    return FleetOwnership(database, worker) if worker else ServerOwnership(database)
-
-
 def _among(table: Table, keys: Collection[str]) -> ColumnElement[bool]:
     """That a row is of one of these keys, on a server: one array, as a statement has 65,535 parameters."""
     return table.c.key == any_(literal(list(keys), ARRAY(tables.TEXT)))
@@ -312,7 +305,10 @@ def _among(table: Table, keys: Collection[str]) -> ColumnElement[bool]:
 def _open(
     database: Database, now: datetime, worker: str | None
 ) -> tuple[Ownership, Connection, Memo, DaemonRow | None, Tally]:
-    ownership = ownership_of(database, worker)
+    if not isinstance(database, Server):
+        ownership: Ownership = FileOwnership(database)
+    else:
+        ownership = FleetOwnership(database, worker) if worker else ServerOwnership(database)
     with ExitStack() as undo:
         undo.callback(ownership.release)
         found = migrate(database)
@@ -356,13 +352,3 @@ def _open(
             ownership.opened()
         undo.pop_all()
     return ownership, connection, memo, before, counted
-
-
-def _waiting(connection: Connection) -> list[InboxItem]:
-    """The submitted requests that are not settled yet, in order."""
-    its = tables.inbox.c
-    rows = connection.execute(
-        # the condition of the partial index, which has only these rows
-        select(tables.inbox).where(its.taken_at.is_(None)).order_by(its.id).limit(WAITING_MOST)
-    )
-    return [value_of(InboxItem, row) for row in rows.mappings()]

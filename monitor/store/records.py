@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from monitor.access.events import Event
 from monitor.access.holds import NOTHING, Posting
@@ -25,8 +25,6 @@ from monitor.access.words import (
     State,
     Surface,
 )
-
-T = TypeVar("T")
 
 
 class NotificationState(StrEnum):

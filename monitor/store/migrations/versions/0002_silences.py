@@ -1,7 +1,5 @@
 """Silences: the table of them, whose silence hid a notification, and the words of their ends."""
 
-from typing import Literal
-
 import sqlalchemy as sa
 from alembic import op
 from sqlmodel.sql.sqltypes import UTCDateTime
@@ -71,9 +69,6 @@ DELIVERY = ("pending", "delivered", "dead", "silenced")
 
 
 def upgrade() -> None:
-    # SQLite alters a table by making it anew
-    on_sqlite = op.get_bind().dialect.name == "sqlite"
-    recreate: Literal["always", "never"] = "always" if on_sqlite else "never"
     op.create_table(
         "silences",
         sa.Column("id", NUMBER, nullable=False),
@@ -94,12 +89,10 @@ def upgrade() -> None:
         sqlite_where=sa.text("ended_at IS NULL"),
         postgresql_where=sa.text("ended_at IS NULL"),
     )
-    with op.batch_alter_table(
-        "events", recreate=recreate, table_kwargs={"sqlite_autoincrement": True}
-    ) as batch:
+    with op.batch_alter_table("events", table_kwargs={"sqlite_autoincrement": True}) as batch:
         takes(batch, "events", "kind", EVENTS)
         takes(batch, "events", "reason", REASONS)
-    with op.batch_alter_table("notifications", recreate=recreate) as batch:
+    with op.batch_alter_table("notifications") as batch:
         batch.add_column(sa.Column("silence_id", NUMBER, nullable=True))
         takes(batch, "notifications", "state", DELIVERY)
         batch.create_check_constraint(
