@@ -183,17 +183,17 @@ def first_of(draft: Draft, limits: MessageLimits) -> tuple[int, Message]:
     return number, found or made(number, _BARE if number > 1 else _ONE[-1])
 
 
+@dataclass(eq=False)
 class _Item:
     """One event of a draft, and what a message says of it, made when it is needed."""
 
-    def __init__(self, event: Event, now: datetime, channel: str | None):
-        self.event = event
-        self._now = now
-        self._channel = channel
+    event: Event
+    now: datetime
+    channel: str | None
 
     @cached_property
     def _facts(self) -> Facts:
-        return Facts(self.event, self._channel)
+        return Facts(self.event, self.channel)
 
     @cached_property
     def brief(self) -> Wording:
@@ -209,7 +209,7 @@ class _Item:
         return replace(
             self.brief,
             rows=tuple(matter[:ROWS_MOST]),
-            closing=" · ".join([*more, *_rest(self._facts, self._now)]),
+            closing=" · ".join([*more, *_rest(self._facts, self.now)]),
             link=self._facts.link("page"),
             evidence=self._facts.block("evidence"),
         )
