@@ -51,10 +51,7 @@ def _read(words: str, now: datetime, zone: tzinfo | None) -> datetime:
             naive = datetime.fromisoformat(day) + _since_midnight(*clock)
         except ValueError as error:
             raise ValueError(f"is no time: {error}") from None
-        found = _instants(naive, tag, zone)
-        if not found:
-            raise ValueError("does not exist here: the clocks were put forward over it")
-        return _latest_past(found, now, zone)
+        return _latest_past(_instants(naive, tag, zone), now, zone)
     if match := _OF_DAY.fullmatch(words):
         word, *clock, tag = match.groups()
         if clock[1] is None and clock[4] is None:
@@ -78,18 +75,13 @@ def _of_day(
     midnight = datetime.combine(here.date(), datetime.min.time())
     # the latest one past: today's, else yesterday's; two days back if yesterday had no such hour
     days = {"today": (0,), "yesterday": (1,), None: (0, 1, 2)}[word]
-    future: list[datetime] = []
-    for back in days:
-        found = _instants(midnight - timedelta(days=back) + clock, tag, zone)
-        if any(at <= now for at in found):
-            return _latest_past(found, now, zone)
-        future += found
-    if not future:
-        raise ValueError("does not exist here: the clocks were put forward over it")
-    return _latest_past(future, now, zone)
+    walls = [midnight - timedelta(days=back) + clock for back in days]
+    return _latest_past([at for wall in walls for at in _instants(wall, tag, zone)], now, zone)
 
 
 def _latest_past(found: list[datetime], now: datetime, zone: tzinfo | None) -> datetime:
+    if not found:
+        raise ValueError("does not exist here: the clocks were put forward over it")
     past = [at for at in found if at <= now]
     if not past:
         raise ValueError(f"is in the future: {echo(min(found), zone)}")
