@@ -309,30 +309,19 @@ def _loose(text: str, depth: int) -> Iterator[ErrorLayer]:
     found = loose_fields(text)
     if not found:
         return
+
+    def told(*names: str) -> list[str]:
+        return [value for name in names for value in found.get(name, ())]
+
     messages = [
         value
-        for name in ("message", "msg", "detail", "error", "raw")
-        for value in found.get(name, ())
+        for value in told("message", "msg", "detail", "error", "raw")
         if not value.lstrip().startswith("{")
     ]
-    codes = tuple(
-        value.strip().casefold()[:120]
-        for name in ("code", "type", "status", "reason")
-        for value in found.get(name, ())
-    )
-    status = next(
-        (
-            number
-            for name in ("code", "status", "status_code", "statuscode")
-            for value in found.get(name, ())
-            if (number := as_status(value))
-        ),
-        None,
-    )
-    param, code, kind = (
-        next(iter(found.get(name, ())), "").strip().casefold()[:120]
-        for name in ("param", "code", "type")
-    )
+    codes = tuple(map(_word, told("code", "type", "status", "reason")))
+    statuses = map(as_status, told("code", "status", "status_code", "statuscode"))
+    status = next(filter(None, statuses), None)
+    param, code, kind = (_word(next(iter(told(name)), "")) for name in ("param", "code", "type"))
     # The last one is usually the innermost; the others stay, one level further out each.
     for place, message in enumerate(reversed(messages[-BREADTH_CAP:] or [""])):
         yield ErrorLayer(message, codes, param, status, depth + BREADTH_CAP - place, code, kind)
