@@ -39,11 +39,6 @@ class LogAnswer:
     count: int = 0
     lines: list[int] = field(default_factory=list)
 
-    def add(self, count: int, lines: Iterable[int]) -> None:
-        """Count more of them."""
-        self.count += count
-        self.lines = sorted([*self.lines, *lines])[:LINES_CAP]
-
 
 @dataclass(slots=True)
 class JobLog:
@@ -108,7 +103,8 @@ def _whole(found: dict[_Key, LogAnswer]) -> dict[_Key, LogAnswer]:
         if whole is None:
             kept[key] = one
         else:
-            whole.add(one.count, one.lines)
+            whole.count += one.count
+            whole.lines = sorted([*whole.lines, *one.lines])[:LINES_CAP]
     return kept
 
 

@@ -105,12 +105,13 @@ class Proof:
 def judge(answer: ParsedAnswer, observation: Observation) -> Proof:
     """What the payload of a success proves on the surface that was asked."""
     surface, model = observation.surface, observation.model
+    makes_images = surface is not None and surface.makes_images
     said = Said(observation.host, observation.image)
     if answer.kind is Kind.STREAM:
         saying.of_frames(answer.frames, said)
     elif answer.kind is Kind.JSON and isinstance(answer.value, dict):
         saying.of_object(answer.value, said)
-    elif answer.kind is Kind.TEXT and observation.truncated and _makes_images(surface):
+    elif answer.kind is Kind.TEXT and observation.truncated and makes_images:
         proven = answer.text[0] == "{" and cut_image(answer.text, observation.image)
         return Proof(ProofVerdict.PROVEN if proven else ProofVerdict.UNPROVEN)
     else:
@@ -118,14 +119,10 @@ def judge(answer: ParsedAnswer, observation: Observation) -> Proof:
     listed = surface is Surface.MODELS
     verdict = _model_object(answer.value, model) if listed else _decide(said, observation)
     # the rest of a stream may be a refusal; an image's is the image
-    cut = observation.truncated and not _makes_images(surface)
+    cut = observation.truncated and not makes_images
     if (answer.trailing or cut) and verdict in (ProofVerdict.PROVEN, ProofVerdict.WORDLESS):
         verdict = ProofVerdict.UNPROVEN
     return Proof(verdict, tuple(said.texts()), tuple(said.denials))
-
-
-def _makes_images(surface: Surface | None) -> bool:
-    return surface is not None and surface.makes_images
 
 
 def _decide(said: Said, observation: Observation) -> ProofVerdict:
