@@ -2,12 +2,12 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from monitor.access.diagnosis import envelope, proof
 from monitor.access.diagnosis.advice import NO_ANSWER, Advice, advise, owner_of
 from monitor.access.diagnosis.answer import Kind, ParsedAnswer, read, retry_after
-from monitor.access.diagnosis.proof import Proof, ProofVerdict
+from monitor.access.diagnosis.proof import ProofVerdict
 from monitor.access.diagnosis.rules import Finding, found, judge, own_finding
 from monitor.access.diagnosis.text import MESSAGE_CAP, clean
 from monitor.access.observation import Diagnosis, Observation
@@ -33,23 +33,22 @@ def diagnose(observation: Observation, rules: "Sequence[OwnRule]" = ()) -> Diagn
         return _no_answer(observation)
     answer = read(observation)
     if _succeeded(observation) and (answer.kind is Kind.TEXT or not answer.errors):
-        judged = proof.judge(answer, observation)
-        inner, refusal = answer, None
-        if judged.texts or judged.denials:
-            inner = _spoken(judged)
+        verdict, said = proof.judge(answer, observation)
+        inner, refusal, texts = answer, None, list(said.texts())
+        if texts or said.denials:
+            inner = _spoken(texts, said.denials)
             refusal = judge(inner, observation.status)
             if refusal.code is Code.UNRECOGNIZED:
                 refusal = None
-        if judged.verdict is ProofVerdict.PROVEN and refusal is None:
-            return _diagnosis(observation, found(Code.ACCESS_GRANTED, str(judged.verdict)))
+        if verdict is ProofVerdict.PROVEN and refusal is None:
+            return _diagnosis(observation, found(Code.ACCESS_GRANTED, str(verdict)))
         if chosen := own_finding(rules, inner, observation.status) or refusal:
             return _diagnosis(observation, chosen, inner, inner.folded)
         if answer.kind in (Kind.JSON, Kind.STREAM):
-            wordless = judged.verdict is ProofVerdict.WORDLESS
-            filtered = judged.verdict is ProofVerdict.FILTERED
+            filtered = verdict is ProofVerdict.FILTERED
             code = Code.MODERATION_BLOCKED if filtered else Code.UNRECOGNIZED
-            finding = found(code, str(judged.verdict))
-            return _diagnosis(observation, finding, inner, unproven=wordless)
+            wordless = verdict is ProofVerdict.WORDLESS
+            return _diagnosis(observation, found(code, str(verdict)), inner, unproven=wordless)
     return _diagnosis(observation, _judged(rules, answer, observation), answer, answer.folded)
 
 
@@ -57,12 +56,12 @@ def _judged(rules: "Sequence[OwnRule]", answer: ParsedAnswer, observation: Obser
     return own_finding(rules, answer, observation.status) or judge(answer, observation.status)
 
 
-def _spoken(judged: Proof) -> ParsedAnswer:
+def _spoken(texts: Sequence[str], denials: Sequence[Any]) -> ParsedAnswer:
     """All of a success's text as an answer of its own: what is an error object in it is that error."""
-    layers = [layer for denial in judged.denials for layer in envelope.layers(denial)]
-    for text in judged.texts:
+    layers = [layer for denial in denials for layer in envelope.layers(denial)]
+    for text in texts:
         layers += envelope.layers(None, text)
-    return ParsedAnswer(Kind.TEXT, "\n".join(judged.texts), errors=layers)
+    return ParsedAnswer(Kind.TEXT, "\n".join(texts), errors=layers)
 
 
 def read_listing(observation: Observation, rules: "Sequence[OwnRule]" = ()) -> Diagnosis | None:
@@ -141,15 +140,10 @@ def _shown(observation: Observation, text: str) -> str:
 
 
 def _message(answer: ParsedAnswer) -> str:
-    for layer in answer.errors:
-        if clean(layer.message):
-            return layer.message
     if answer.kind is Kind.HTML:
-        lowered = answer.text[:4_000]
-        _, _, rest = lowered.partition("<title>")
-        title, closed, _ = rest.partition("</title>")
+        title, closed, _ = answer.text[:4_000].partition("<title>")[2].partition("</title>")
         return title if closed else "(a web page)"
-    return ""
+    return next((layer.message for layer in answer.errors if clean(layer.message)), "")
 
 
 def request_id_of(observation: Observation) -> str | None:

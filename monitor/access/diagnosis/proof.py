@@ -5,8 +5,6 @@ with another model than was asked for.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
@@ -93,17 +91,8 @@ class ProofVerdict(StrEnum):
     UNPROVEN = "success_without_proof"
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """A verdict, and what a refusal may still hide in: the payload's texts and what denies it."""
-
-    verdict: ProofVerdict
-    texts: Sequence[str] = ()
-    denials: Sequence[Any] = ()
-
-
-def judge(answer: ParsedAnswer, observation: Observation) -> Proof:
-    """What the payload of a success proves on the surface that was asked."""
+def judge(answer: ParsedAnswer, observation: Observation) -> tuple[ProofVerdict, Said]:
+    """What a success proves on the surface that was asked; in what it says a refusal may still hide."""
     surface, model = observation.surface, observation.model
     makes_images = surface is not None and surface.makes_images
     said = Said(observation.host, observation.image)
@@ -113,16 +102,16 @@ def judge(answer: ParsedAnswer, observation: Observation) -> Proof:
         saying.of_object(answer.value, said)
     elif answer.kind is Kind.TEXT and observation.truncated and makes_images:
         proven = answer.text[0] == "{" and cut_image(answer.text, observation.image)
-        return Proof(ProofVerdict.PROVEN if proven else ProofVerdict.UNPROVEN)
+        return ProofVerdict.PROVEN if proven else ProofVerdict.UNPROVEN, said
     else:
-        return Proof(ProofVerdict.UNPROVEN)
+        return ProofVerdict.UNPROVEN, said
     listed = surface is Surface.MODELS
     verdict = _model_object(answer.value, model) if listed else _decide(said, observation)
     # the rest of a stream may be a refusal; an image's is the image
     cut = observation.truncated and not makes_images
     if (answer.trailing or cut) and verdict in (ProofVerdict.PROVEN, ProofVerdict.WORDLESS):
         verdict = ProofVerdict.UNPROVEN
-    return Proof(verdict, tuple(said.texts()), tuple(said.denials))
+    return verdict, said
 
 
 def _decide(said: Said, observation: Observation) -> ProofVerdict:
