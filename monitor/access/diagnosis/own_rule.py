@@ -1,6 +1,6 @@
 """Rules of the users' own, as the settings have them.
 
-Each is tried before the built-in ones, and never over a proven success. Apart from `rule`, as it needs
+Each is tried before the built-in ones, and never over a proven success. Apart from `rules`, as it needs
 pydantic: a program that only asks what an answer means (`monitor.api`) starts without.
 """
 
@@ -10,7 +10,6 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from monitor.access.diagnosis.envelope import ErrorLayer
-from monitor.access.diagnosis.rule import Phrase, Rule
 from monitor.access.diagnosis.text import fold
 from monitor.access.fields import Text, Whole, about, setting
 from monitor.access.words import Code, Effect
@@ -52,7 +51,8 @@ class OwnRule:
     message_contains: _OwnText | None = setting(
         None, "A phrase in the error's message, upper or lower case; no pattern"
     )
-    _rule: Rule = field(init=False, repr=False, compare=False)
+    #: the phrase, folded as messages are
+    _words: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse dangerous rules with ValueError, and fold the phrase as messages are folded."""
@@ -60,18 +60,7 @@ class OwnRule:
         if not self.tells():
             wanted = ", ".join(one.name for one in fields(self)[1:-1])
             raise ValueError(f"needs at least one of: {wanted}")
-        words = fold(self.message_contains or "")
-        exact = ((name, getattr(self, name)) for name in ("code", "type", "param"))
-        rule = Rule(
-            "own",
-            self.diagnosis,
-            phrases=(Phrase(words, "", (words,)),) if words else (),
-            fields=tuple(
-                (name, value.strip().casefold()) for name, value in exact if value is not None
-            ),
-            status=self.status,
-        )
-        object.__setattr__(self, "_rule", rule)
+        object.__setattr__(self, "_words", fold(self.message_contains or ""))
 
     def tells(self) -> list[str]:
         """The names of what it reads."""
@@ -80,4 +69,9 @@ class OwnRule:
 
     def matches(self, layer: ErrorLayer, message: str, status: int | None) -> bool:
         """Whether an error of an answer is what this rule is for; `message` is folded."""
-        return self._rule.matches(layer, message, (status, layer.status))
+        exact = ((self.code, layer.code), (self.type, layer.type), (self.param, layer.param))
+        return (
+            self.status in (None, status, layer.status)
+            and self._words in message
+            and all(wanted is None or wanted.strip().casefold() == had for wanted, had in exact)
+        )

@@ -6,12 +6,11 @@ kind, asked by `Rule.matches`.
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
-from monitor.access.diagnosis.envelope import ErrorLayer
 from monitor.access.words import Code, Owner
 
 _SEPARATOR: Final = " + "
@@ -38,10 +37,7 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What of one error means what. The text compared is folded (`text.fold`); see rules.toml for the fields.
-
-    `fields` are names of a layer's fields with the value each must have; `status` must be one of those known.
-    """
+    """What of one error means what. The text compared is folded (`text.fold`); see rules.toml for the fields."""
 
     id: str
     means: Code
@@ -49,8 +45,6 @@ class Rule:
     owner: Owner | None = None
     phrases: tuple[Phrase, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
-    fields: tuple[tuple[str, str], ...] = ()
-    status: int | None = None
     unless: tuple[str, ...] = ()
     only_on: tuple[int, ...] = ()
     not_on: tuple[int, ...] = ()
@@ -74,20 +68,14 @@ class Rule:
         object.__setattr__(self, "_single_ascii", ascii_only)
         object.__setattr__(self, "_several", tuple(several.items()))
 
-    def matches(self, layer: ErrorLayer, message: str, statuses: Sequence[int | None]) -> bool:
-        """True when an error is what this rule is for. `statuses`: those that may be meant."""
+    def matches(self, message: str, status: int | None) -> bool:
+        """True when an error's message is what this rule is for."""
         has = message.__contains__
-        if self.phrases:
-            single = self._single_ascii if message.isascii() else self._single
-            # Most rules do not match a message: this test is the fastest.
-            if not any(map(has, single)) and not self._has_several(message):
-                return False
-        return (
-            self.may_be_on(statuses)
-            and (self.status is None or self.status in statuses)
-            and all(getattr(layer, name) == value for name, value in self.fields)
-            and not any(map(has, self.unless))
-        )
+        single = self._single_ascii if message.isascii() else self._single
+        # Most rules do not match a message: this test is the fastest.
+        if not any(map(has, single)) and not self._has_several(message):
+            return False
+        return self.may_be_on(status) and not any(map(has, self.unless))
 
     def _has_several(self, message: str) -> bool:
         for needle, phrases in self._several:
@@ -97,12 +85,14 @@ class Rule:
                         return True
         return False
 
-    def may_be_on(self, statuses: Sequence[int | None]) -> bool:
-        """True when the words mean this on one of the statuses; an unknown one forbids nothing."""
-        if self.not_on and any(_among(status, self.not_on) for status in statuses):
-            return False
-        known = [status for status in statuses if status is not None]
-        return not (self.only_on and known) or any(_among(s, self.only_on) for s in known)
+    def may_be_on(self, status: int | None) -> bool:
+        """True when the words mean this on the status; an unknown one forbids nothing."""
+        if status is None:
+            return True
+        either = {status, status // 100}
+        return either.isdisjoint(self.not_on) and not (
+            self.only_on and either.isdisjoint(self.only_on)
+        )
 
 
 def squeezed(word: str) -> str:
@@ -159,10 +149,6 @@ def _lines(block: str, sources: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             raise ValueError(f"no known source: {line}")
         if line:
             yield text.strip(), source
-
-
-def _among(status: int | None, those: Iterable[int]) -> bool:
-    return status is not None and (status in those or status // 100 in those)
 
 
 @cache

@@ -132,7 +132,7 @@ def _by_message(
 ) -> Rule | None:
     innermost = ""
     seen = set()
-    for layer, whole in zip(errors, folded, strict=True):
+    for whole in folded:
         # What wraps a long message repeats it: only what it adds is still to be read.
         text = whole.replace(innermost, " ", 1) if innermost else whole
         if not text or whole in seen:
@@ -140,7 +140,7 @@ def _by_message(
         seen.add(whole)
         for rule in rules:
             if (
-                rule.matches(layer, text, (inner,))
+                rule.matches(text, inner)
                 and (not rule.beside or any(rule.beside in each.codes for each in errors))
                 and not (rule.alone and len(seen) > 1)
             ):
@@ -165,7 +165,7 @@ def _by_words(
     for layer in errors:
         for word in layer.codes:
             rule = stage.get(squeezed(word))
-            if rule is not None and rule.may_be_on((inner,)):
+            if rule is not None and rule.may_be_on(inner):
                 yield rule
 
 
