@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.access.diagnosis.advice import advise
-from monitor.access.diagnosis.rule import Rule, read_rules
+from monitor.access.diagnosis.rules import Rule, read_rules
 from monitor.access.target import Capability
 from monitor.access.words import Code, Gate, Surface
 from monitor.alerts import webhook_event

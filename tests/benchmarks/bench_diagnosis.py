@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from monitor.access.diagnosis import diagnose
-from monitor.access.diagnosis import rule as table
+from monitor.access.diagnosis import rules as table
 from monitor.access.diagnosis.explaining import explain
-from monitor.access.diagnosis.rule import read_rules
+from monitor.access.diagnosis.rules import read_rules
 from monitor.access.observation import BODY_CAP, Observation
 from monitor.access.words import Surface
 from monitor.simulator.refusals import REFUSALS, gate_refusal

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from monitor.access.diagnosis import answer, diagnose
-from monitor.access.diagnosis.rule import read_rules, squeezed
-from monitor.access.diagnosis.rules import RULES
+from monitor.access.diagnosis.rules import RULES, read_rules, squeezed
 from monitor.access.diagnosis.text import fold
 from monitor.access.observation import Observation
 from monitor.access.words import Effect
