@@ -8,11 +8,10 @@ from typing import Any
 
 import structlog
 
-from monitor.access.holds import Need, Posting, Reservation, cost_of, fate_of
+from monitor.access.holds import Need, Posting, Reservation, fate_of
 from monitor.access.limits import Budget
 from monitor.access.spending import BudgetLedger
 from monitor.access.words import Code, EventKind, ProbeKind, Reason
-from monitor.catalog import bill
 from monitor.config import Settings
 from monitor.config.settings import Route
 from monitor.daemon.changes import Changes
@@ -30,6 +29,7 @@ from monitor.oneshot.booking import (
     take,
     wanted_of,
 )
+from monitor.oneshot.probe_once import cost_by_answer
 from monitor.store.errors import OverMonthError, StoreError, UnansweredError
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change, InboxItem
@@ -155,21 +155,15 @@ class Payments:
 
     def cost(self, probe: Probe, route: Route) -> float | None:
         """What a full probe cost by its answer, in US dollars; None if that is in doubt."""
-        watch, observation = probe.watch, probe.observation
-        if not probe.hold or not probe.diagnosis:
+        watch, code = probe.watch, probe.code
+        if not probe.hold or not code:
             return None
-        # only successes have a usage, and searching for one takes as long as reading the answer
-        succeeded = 200 <= (observation.status or 0) < 300
-        billed = (
-            bill(self._catalog, watch.target.capability, observation.body) if succeeded else None
-        )
-        if billed is not None:
-            billed *= route.price
-        return cost_of(
-            probe.diagnosis.code,
-            observation.status,
-            sent=observation.sent,
-            billed=billed,
+        return cost_by_answer(
+            self._catalog,
+            route,
+            watch.target.capability,
+            probe.observation,
+            code=code,
             price=watch.price,
         )
 

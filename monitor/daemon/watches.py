@@ -12,7 +12,8 @@ from monitor.access.memory import TargetState
 from monitor.access.pacing import GapSlot
 from monitor.access.target import Capability, Target, pool_scope, pool_summary
 from monitor.access.words import Contract, ProbeKind, State
-from monitor.config import Pool, Settings, price_of
+from monitor.config import Pool, Settings
+from monitor.oneshot.probe_once import credentials_of, worst_case
 from monitor.probing import Credentials
 
 #: Request ids kept for messages.
@@ -245,18 +246,13 @@ def _identity(target: Target) -> tuple[object, ...]:
 
 
 def _watch(settings: Settings, target: Target, memory: TargetState) -> Watch:
-    key, route = settings.key(target.key), settings.routes[target.route]
+    key = settings.key(target.key)
     known = settings.catalog.get(target.capability.model)
-    price, estimated = price_of(settings.catalog, route, target.capability)
+    price, estimated = worst_case(settings, target)
     pool = settings.pool_of(key.name)
     return Watch(
         target=target,
-        credentials=Credentials(
-            secret=key.secret.reveal(),
-            organization=target.organization,
-            project=target.project,
-            base_url=route.base_url,
-        ),
+        credentials=credentials_of(settings, target),
         memory=memory,
         phase=phase_of(target.name),
         price=price,

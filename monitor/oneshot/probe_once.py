@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from monitor.access.diagnosis import diagnose
 from monitor.access.holds import cost_of
 from monitor.access.observation import Diagnosis, Observation
-from monitor.access.target import Target
-from monitor.access.words import ProbeKind
-from monitor.catalog import bill
-from monitor.config import Settings, price_of
+from monitor.access.target import Capability, Target
+from monitor.access.words import Code, ProbeKind
+from monitor.catalog import Catalog, bill
+from monitor.config import Route, Settings, price_of
 from monitor.probing import Credentials, Prober
 
 #: Image probes of one organization that may go at once: less than half of the lowest tier's 5 a minute.
@@ -62,6 +62,25 @@ def credentials_of(settings: Settings, target: Target) -> Credentials:
     )
 
 
+def cost_by_answer(
+    catalog: Catalog,
+    route: Route,
+    probed: Capability,
+    answer: Observation,
+    *,
+    code: Code,
+    price: float,
+) -> float | None:
+    """US dollars that a full probe cost; `price` if the answer does not say. None when in doubt."""
+    billed = None
+    # only successes have a usage, and searching for one takes as long as reading the answer
+    if 200 <= (answer.status or 0) < 300:
+        billed = bill(catalog, probed, answer.body)
+    if billed is not None:
+        billed *= route.price
+    return cost_of(code, answer.status, sent=answer.sent, billed=billed, price=price)
+
+
 async def check_all(
     settings: Settings, targets: Sequence[Target], attempts: Attempts, *, images_sent: int = 0
 ) -> list[Checked]:
@@ -100,13 +119,8 @@ async def _check(
     )
     diagnosis = diagnose(observation, settings.rules)
     price, estimated = worst_case(settings, target)
-    billed = bill(settings.catalog, target.capability, observation.body)
-    cost = cost_of(
-        diagnosis.code,
-        observation.status,
-        sent=observation.sent,
-        billed=None if billed is None else billed * route.price,
-        price=price,
+    cost = cost_by_answer(
+        settings.catalog, route, target.capability, observation, code=diagnosis.code, price=price
     )
     made = Checked(
         target,
