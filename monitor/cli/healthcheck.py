@@ -5,15 +5,12 @@ import os
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from monitor.access.readable import printable
+from monitor.access.readable import ReadableError, printable
 from monitor.cli.common import ConfigOption, Exit, fail, listen_address
-
-if TYPE_CHECKING:
-    from monitor.config.web_section import Address
 
 #: Seconds within which the page must answer; reading a database of thousands of targets takes one.
 _PATIENCE = 8
@@ -49,56 +46,46 @@ def healthcheck(
     """
     if listen and not web:
         fail("--listen is where the page listens: it needs --web")
-    problem, fine = _page(config, listen) if web else _daemon(config, worker)
-    if problem is None:
-        print(f"ok: {fine}")
-        return
-    print(f"unhealthy: {printable(problem)}")
-    raise typer.Exit(Exit.FAILED)
+    try:
+        fine = _page(config, listen) if web else _daemon(config, worker)
+    except ReadableError as problem:
+        print(f"unhealthy: {printable(str(problem))}")
+        raise typer.Exit(Exit.FAILED) from None
+    print(f"ok: {fine}")
 
 
-def _daemon(config: Path | None, worker: str | None) -> tuple[str | None, str]:
-    """What is wrong with the daemon, None if nothing is; and what is said then."""
-    from monitor.config import SettingsError, find, named_database
+def _daemon(config: Path | None, worker: str | None) -> str:
+    """What is said of a daemon that is well. Raises ReadableError with what is wrong."""
+    from monitor.config import find, named_database
     from monitor.store import status_queries
-    from monitor.store.errors import StoreError
-    from monitor.store.status_queries import trouble
 
-    try:
-        database = named_database(find(config, os.environ), os.environ)
-        # a worker is named as its machine, unless it was given another name
-        daemon = status_queries.worker(database, worker or socket.gethostname())
-        if daemon is None and worker:
-            return (
-                f"{database}: no worker is named {worker}; `access-monitor status` lists them",
-                "",
-            )
-        daemon = daemon or status_queries.daemon(database)
-    except (SettingsError, StoreError) as error:
-        return str(error), ""
+    database = named_database(find(config, os.environ), os.environ)
+    # a worker is named as its machine, unless it was given another name
+    daemon = status_queries.worker(database, worker or socket.gethostname())
+    if daemon is None and worker:
+        raise ReadableError(
+            f"{database}: no worker is named {worker}; `access-monitor status` lists them"
+        )
+    daemon = daemon or status_queries.daemon(database)
+    if problem := status_queries.trouble(daemon, datetime.now(UTC)):
+        raise ReadableError(problem)
     process = daemon.pid if daemon else "-"
-    fine = f"the daemon makes progress (process {process}, {database})"
-    return trouble(daemon, datetime.now(UTC)), fine
+    return f"the daemon makes progress (process {process}, {database})"
 
 
-def _page(config: Path | None, listen: str | None) -> tuple[str | None, str]:
-    """What is wrong with the page, None if nothing is; and what is said then."""
-    from monitor.config import SettingsError, find, named_listen
+def _page(config: Path | None, listen: str | None) -> str:
+    """What is said of a page that is well. Raises ReadableError with what is wrong.
 
-    try:
-        named = listen_address(listen) if listen else named_listen(find(config, os.environ))
-    except SettingsError as error:
-        return str(error), ""
-    address = named.from_here
-    if not address.port:
-        return f"{named} is any free port: name the one that it has with --listen", ""
-    return _asked(address), f"the page answers at http://{address}/ and can read its database"
-
-
-def _asked(address: "Address") -> str | None:
-    """What is wrong with the page at an address. No proxy is asked: it is on this machine."""
+    No proxy is asked: it is on this machine.
+    """
     from http.client import HTTPConnection, HTTPException
 
+    from monitor.config import find, named_listen
+
+    named = listen_address(listen) if listen else named_listen(find(config, os.environ))
+    address = named.from_here
+    if not address.port:
+        raise ReadableError(f"{named} is any free port: name the one that it has with --listen")
     connection = HTTPConnection(address.host, address.port, timeout=_PATIENCE)
     try:
         connection.request("GET", "/healthz")
@@ -106,13 +93,14 @@ def _asked(address: "Address") -> str | None:
         said = answer.read(_MOST)
     except (OSError, HTTPException) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return f"the page does not answer at http://{address}/: {why}"
+        raise ReadableError(f"the page does not answer at http://{address}/: {why}") from None
     finally:
         connection.close()
     if answer.status == 200 and said == b"ok\n":
-        return None
+        return f"the page answers at http://{address}/ and can read its database"
     try:
         why = str(json.loads(said)["detail"])
     except (ValueError, KeyError, TypeError):
-        return f"what answers at http://{address}/ is not the page: status {answer.status}"
-    return f"the page at http://{address}/ answers with status {answer.status}: {why}"
+        what = f"what answers at http://{address}/ is not the page: status {answer.status}"
+        raise ReadableError(what) from None
+    raise ReadableError(f"the page at http://{address}/ answers with status {answer.status}: {why}")

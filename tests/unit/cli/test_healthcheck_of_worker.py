@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.access.readable import ReadableError
 from monitor.cli import healthcheck
 from monitor.store import status_queries
 
@@ -16,6 +17,6 @@ def test_a_worker_that_is_not_there_is_not_taken_for_another_one(
     path = tmp_path / "access-monitor.toml"
     path.write_text(f'[monitor]\ndatabase = "sqlite:///{tmp_path}/x.db"\n')
     monkeypatch.setattr(status_queries, "worker", lambda *_: None)
-    problem, _ = healthcheck._daemon(path, "z")
-    assert problem
-    assert problem.endswith(NOBODY)
+    with pytest.raises(ReadableError) as problem:
+        healthcheck._daemon(path, "z")
+    assert str(problem.value).endswith(NOBODY)
