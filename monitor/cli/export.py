@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from monitor.access.readable import rfc3339
 from monitor.access.words import State, Surface
 from monitor.cli.common import ConfigOption, fail, load_settings, note, print_json
 
@@ -35,6 +34,11 @@ _MODES: Mapping[Surface, str] = {
 _COLUMNS = (
     "target", "state", "since", "blocker", "last_probe_at", "key", "reference", "pool", "line", "fingerprint",
     "organization", "project", "route", "contract", "base_url", "model", "surface",
+)  # fmt: skip
+
+#: What a deployment's `model_info` has besides.
+_INFO = (
+    "state", "since", "last_probe_at", "route", "contract", "reference", "pool", "line", "fingerprint",
 )  # fmt: skip
 
 _StatesOption = Annotated[
@@ -65,23 +69,21 @@ def export(
     """
     from monitor.config.problems import suggestion
     from monitor.store import status_queries
-    from monitor.store.status_queries import trouble
 
     settings, now = load_settings(config, reading=True), datetime.now(UTC)
     if states is None and output == "litellm":
         states = [State.AVAILABLE]
     status = status_queries.status(settings.database, now=now)
-    found = status.targets
     watched = {
         one.model for keys in (settings.keys, settings.pools) for k in keys for one in k.watch
     }
-    known = watched | {one.model for one in found}
+    known = watched | {one.model for one in status.targets}
     for model in models or ():  # a program that reads this would take none for nothing open
         if model not in known:
             fail(f"--model {model!r}: no target is of this model; {suggestion(model, known)}")
-    if old := trouble(status.daemon, now):
+    if old := status_queries.trouble(status.daemon, now):
         note(f"the states may be old: {old}")
-    rows = [_row(one, settings) for one in found]
+    rows = [_row(one, settings) for one in status.targets]
     chosen = [
         row
         for row in rows
@@ -100,28 +102,19 @@ def export(
 
 
 def _row(target: "TargetStatus", settings: "Settings") -> dict[str, Any]:
+    from monitor.store.record_forms import as_json
+
     key, route = _key(target.key, settings), settings.routes.get(target.route)
     pool = settings.pool_of(target.key)
     mark = target.key.removeprefix(f"{pool.name}-") if pool else None
-    return {
-        "target": target.target,
-        "state": target.state,
-        "since": rfc3339(target.since),
-        "blocker": target.blocker,
-        "last_probe_at": target.last_probe_at and rfc3339(target.last_probe_at),
-        "key": target.key,
+    row = as_json(target) | {
         "reference": pool.secrets.reference if pool else key and key.secret.reference,
         "pool": pool and pool.name,
         "line": pool.secrets.lines.get(mark or "") if pool else None,
         "fingerprint": f"sha256:{mark}" if mark else None,
-        "organization": target.organization,
-        "project": target.project,
-        "route": target.route,
-        "contract": target.contract,
         "base_url": route and route.base_url,
-        "model": target.model,
-        "surface": target.surface,
     }
+    return {name: row[name] for name in _COLUMNS}
 
 
 def _key(name: str, settings: "Settings") -> "Key | None":
@@ -205,18 +198,7 @@ def _deployment(row: Mapping[str, Any], mode: str, variable: str) -> dict[str, A
         "organization": row["organization"],
         "extra_headers": row["project"] and {"OpenAI-Project": row["project"]},
     }
-    about = (
-        "state",
-        "since",
-        "last_probe_at",
-        "route",
-        "contract",
-        "reference",
-        "pool",
-        "line",
-        "fingerprint",
-    )
-    info = {"id": row["target"], "mode": mode, **{name: row[name] for name in about}}
+    info = {"id": row["target"], "mode": mode, **{name: row[name] for name in _INFO}}
     return {
         "model_name": row["model"],
         "litellm_params": {name: value for name, value in params.items() if value},
