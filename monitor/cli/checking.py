@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from monitor.access.readable import duration, many
+from monitor.access.readable import duration, many, printable
 from monitor.access.words import Contract, DeclarationKind, Effect, State
 from monitor.cli import completing
 from monitor.cli.common import (
@@ -33,8 +33,10 @@ from monitor.cli.reservations import OverBudget, Yes, agree, probing, reserving
 from monitor.cli.streams import redactor
 
 if TYPE_CHECKING:
+    from monitor.access.diagnosis.advice import Advice
     from monitor.access.holds import Reservation
     from monitor.access.memory import TargetState
+    from monitor.access.observation import Diagnosis
     from monitor.access.target import Target
     from monitor.alerts.interfaces import Sender
     from monitor.alerts.render import Message
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from monitor.daemon.service import Monitor
     from monitor.oneshot.probe_once import Checked
 
-#: Most targets that a wait without success names.
+#: Most targets that an advice, or a wait without success, names.
 _NAMED_MOST = 10
 
 _TargetsArgument = Annotated[
@@ -107,9 +109,6 @@ def _announce_cost(settings: "Settings", targets: "Sequence[Target]", *, times: 
 
 
 def _print(checked: "Sequence[Checked]") -> None:
-    from monitor.access.diagnosis import advise
-    from monitor.access.diagnosis.advice import advise_on
-
     rows = [
         (
             one.target.name,
@@ -125,14 +124,29 @@ def _print(checked: "Sequence[Checked]") -> None:
         for one in checked
     ]
     print_table(("TARGET", "EFFECT", "DIAGNOSIS", "STATUS", "TOOK", "COST", "REQUEST"), rows)
-    told = dict.fromkeys((str(d.code), str(d.owner), advise_on(d, advise(d.code, d.gate, d.owner)))
-                         for d in (one.diagnosis for one in checked))  # fmt: skip
-    for code, owner, advice in told:
+    told: dict[tuple[str, str, Advice], list[str]] = {}
+    for one in checked:
+        code, owner = str(one.diagnosis.code), str(one.diagnosis.owner)
+        told.setdefault((code, owner, _advice_on(one.diagnosis)), []).append(one.target.name)
+    for (code, owner, advice), names in told.items():
         print(f"\n{code} (owner: {owner})\n  {advice.advice}\n  {advice.meaning}")
-    advices = [advice for _, _, advice in told]
-    backgrounds = dict.fromkeys(a.background for a in advices if a.background)
+        if len(told) > 1:
+            print(printable(f"  targets: {_few(names)}"))
+    backgrounds = dict.fromkeys(advice.background for _, _, advice in told if advice.background)
     if backgrounds:
         print("\nbackground:", *backgrounds, sep="\n  ")
+
+
+def _advice_on(diagnosis: "Diagnosis") -> "Advice":
+    from monitor.access.diagnosis import advise
+    from monitor.access.diagnosis.advice import advise_on
+
+    return advise_on(diagnosis, advise(diagnosis.code, diagnosis.gate, diagnosis.owner))
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - _NAMED_MOST
+    return ", ".join(names[:_NAMED_MOST]) + (f", and {more:,} more" if more > 0 else "")
 
 
 def _as_json(one: "Checked") -> dict[str, Any]:
@@ -151,11 +165,7 @@ def _as_json(one: "Checked") -> dict[str, Any]:
 
 
 def _case(one: "Checked") -> Case:
-    from monitor.access.diagnosis import advise
-    from monitor.access.diagnosis.advice import advise_on
-
-    diagnosis = one.diagnosis
-    advice = advise_on(diagnosis, advise(diagnosis.code, diagnosis.gate, diagnosis.owner))
+    diagnosis, advice = one.diagnosis, _advice_on(one.diagnosis)
     told = {
         "": advice.meaning,
         "whose problem": diagnosis.owner,
@@ -326,13 +336,13 @@ def _missing(monitor: "Monitor") -> str:
     from monitor.access.cadence import settles
 
     memories = {watch.target.name: watch.memory for watch in monitor.watches}
-    said = [
-        f"{name} is {'granted, and being confirmed' if settles(memory) else memory.state}"
-        for name, memory in memories.items()
-        if memory.state is not State.AVAILABLE
-    ]
-    more = len(said) - _NAMED_MOST
-    return ", ".join(said[:_NAMED_MOST]) + (f", and {more:,} more" if more > 0 else "")
+    return _few(
+        [
+            f"{name} is {'granted, and being confirmed' if settles(memory) else memory.state}"
+            for name, memory in memories.items()
+            if memory.state is not State.AVAILABLE
+        ]
+    )
 
 
 def _waited(target: "Target", memory: "TargetState", seconds: float) -> Case:
