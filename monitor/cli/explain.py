@@ -17,7 +17,6 @@ from monitor.cli.common import FormatOption, as_json, diagnosis_json, fail, note
 from monitor.cli.streams import redact_output, redactor
 
 if TYPE_CHECKING:
-    from monitor.access.diagnosis.explaining import Explained
     from monitor.access.diagnosis.job_log import JobLog, LogAnswer
     from monitor.access.observation import Diagnosis
 
@@ -65,6 +64,11 @@ def explain(
     Takes an answer as people paste it: curl's output, a traceback, log lines, JSON, a web page. In the log of
     a job it finds every answer, and says in which lines.
     """
+    from monitor.access.diagnosis.explaining import explain as explain_text
+    from monitor.access.diagnosis.job_log import answers_in, is_log
+    from monitor.access.diagnosis.text import decode
+    from monitor.access.observation import Observation
+
     redact_output()
     given = header or model or status is not None or surface is not None
     if jsonl is not None:
@@ -83,22 +87,20 @@ def explain(
     try:
         with _open(file, optional=optional) as source:
             body = source.read(READ_CAP + 1)
-            searched = log or (log is None and not given and _is_log(body))
+            cut = len(body) > READ_CAP
+            searched = log or (log is None and not given and is_log(decode(body), cut=cut))
             if searched:
-                found = _search(body, source)
+                found = answers_in(_parts(body, source))
                 # a long paste of one answer may have none of a log's forms
-                if log or found.answers or len(body) > READ_CAP:
+                if log or found.answers or cut:
                     _print_found(found, output)
                     return
     except OSError as error:
         fail(f"{printable(str(file or '-'))}: {error.strerror or error}")
-    if len(body) > READ_CAP:
+    if cut:
         note(f"the answer is longer than {READ_CAP} bytes; the rest was not read")
     if not body.strip() and not optional:
         fail("there is nothing to explain: the answer is empty, and no --status is given")
-    from monitor.access.diagnosis.explaining import explain as explain_text
-    from monitor.access.observation import Observation
-
     explained = explain_text(
         Observation(status, headers, body[:READ_CAP], surface=surface, model=model)
     )
@@ -106,11 +108,12 @@ def explain(
         one = "that it is one answer: as the log of a job it has none"
         explained = replace(explained, assumed=(one, *explained.assumed))
     if output == "json":
-        for assumed in explained.assumed:
-            note(f"assumed: {printable(_hidden(assumed))}")
+        for text in explained.assumed:
+            note(f"assumed: {printable(_hidden(text))}")
         print_json(_as_json(explained.diagnosis))
     else:
-        _print(explained)
+        assumed = [("assumed", _hidden(text)) for text in explained.assumed]
+        _print_rows([*_rows(explained.diagnosis), *assumed])
 
 
 def _headers(given: list[str]) -> dict[str, str]:
@@ -123,24 +126,14 @@ def _headers(given: list[str]) -> dict[str, str]:
     return headers
 
 
-def _is_log(body: bytes) -> bool:
-    from monitor.access.diagnosis.job_log import is_log
-    from monitor.access.diagnosis.text import decode
-
-    return is_log(decode(body), cut=len(body) > READ_CAP)
-
-
-def _search(head: bytes, source: BinaryIO) -> "JobLog":
-    """Every answer of a log of which `head` was read; the rest is read a part at a time."""
-    from monitor.access.diagnosis.job_log import answers_in
-
-    return answers_in(_parts(head, source))
-
-
 def _print_found(found: "JobLog", output: str) -> None:
     if output == "json":
-        rows = [(_as_json(one.diagnosis), one) for one in found.answers]
-        print_json([row | {"count": one.count, "lines": one.lines} for row, one in rows])
+        print_json(
+            [
+                _as_json(one.diagnosis) | {"count": one.count, "lines": one.lines}
+                for one in found.answers
+            ]
+        )
     else:
         _print_log(found)
     if found.left_out:
@@ -148,7 +141,7 @@ def _print_found(found: "JobLog", output: str) -> None:
 
 
 def _parts(head: bytes, source: BinaryIO) -> Iterator[str]:
-    """The text of a log, a part at a time."""
+    """The text of a log of which `head` was read, a part at a time."""
     # PowerShell writes UTF-16
     utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     decoder = codecs.getincrementaldecoder("utf-16" if utf16 else "utf-8")("replace")
@@ -193,9 +186,8 @@ def _explain_lines(file: str) -> None:
     answers = []
     try:
         with _open(file) as source:
-            number = 0
-            while line := source.readline(_LINE_CAP + 1):
-                number += 1
+            lines = iter(lambda: source.readline(_LINE_CAP + 1), b"")
+            for number, line in enumerate(lines, start=1):
                 if line.strip():
                     row = _row(line, number)
                     answers.append({"id": row.get("id"), **_as_json(explain_row(row))})
@@ -229,11 +221,6 @@ def _as_json(diagnosis: "Diagnosis") -> dict[str, Any]:
 def _hidden(text: str) -> str:
     """The server's words without keys: a paste may hold the request, too."""
     return redactor().text(text)
-
-
-def _print(explained: "Explained") -> None:
-    assumed = [("assumed", _hidden(text)) for text in explained.assumed]
-    _print_rows([*_rows(explained.diagnosis), *assumed])
 
 
 def _rows(diagnosis: "Diagnosis") -> list[tuple[str, str]]:
