@@ -151,27 +151,21 @@ async def _resolves(context: CheckupContext, host: str, port: int) -> bool:
     return True
 
 
+_CONNECTING = (
+    Failure.NAME_RESOLUTION, Failure.CONNECT, Failure.REFUSED, Failure.CONNECT_TIMEOUT, Failure.PROXY,
+)  # fmt: skip
+
+
 def _failed(listing: Observation, *, tls: bool) -> str | None:
     """The step that failed, None for none."""
-    match listing.failure:
-        case None:
-            return None
-        case (
-            Failure.NAME_RESOLUTION
-            | Failure.CONNECT
-            | Failure.REFUSED
-            | Failure.CONNECT_TIMEOUT
-            | Failure.PROXY
-        ):
-            return CONNECTION
-        case Failure.TLS | Failure.CERTIFICATE | Failure.NO_TLS:
-            return TLS
-        case _ if listing.timings.connect is None:
-            return CONNECTION
-        case _ if tls and listing.timings.tls is None:
-            return TLS
-        case _:
-            return FIRST_BYTE
+    failure, timings = listing.failure, listing.timings
+    if failure is None:
+        return None
+    if failure in (Failure.TLS, Failure.CERTIFICATE, Failure.NO_TLS):
+        return TLS
+    if failure in _CONNECTING or timings.connect is None:
+        return CONNECTION
+    return TLS if tls and timings.tls is None else FIRST_BYTE
 
 
 def _stopped(note: str, owner: Owner = Owner.NETWORK) -> CheckFinding:
