@@ -12,7 +12,8 @@ from html import escape
 from typing import NamedTuple
 
 from monitor.access.wait_times import Step, share_by
-from monitor.access.words import DeclarationKind, State
+from monitor.access.words import State
+from monitor.store.records import Declaration
 
 #: The timeline's own units; the page stretches it.
 _WIDE, _HIGH = 1000.0, 24.0
@@ -37,14 +38,6 @@ class Span(NamedTuple):
     state: State
     start: datetime
     end: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A declaration at a time."""
-
-    kind: DeclarationKind
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +81,7 @@ def timeline(
     spans: Sequence[Span],
     axis: Axis,
     *,
-    marks: Iterable[Mark] = (),
+    declarations: Iterable[Declaration] = (),
     gaps: str = "",
     finest: float = 0.5,
 ) -> str:
@@ -120,12 +113,12 @@ def timeline(
     ]
     parts.append(gaps)
     last = -_MARK
-    for mark in marks:
-        x = axis.x(mark.at)
-        if axis.start <= mark.at <= axis.end and x - last >= _MARK:
+    for one in declarations:
+        x = axis.x(one.at)
+        if axis.start <= one.at <= axis.end and x - last >= _MARK:
             last = x
             parts.append(
-                f'<path class="mark" d="M{x} 0v24m-6 -24h12l-6 7z"><title>{mark.kind}</title></path>'
+                f'<path class="mark" d="M{x} 0v24m-6 -24h12l-6 7z"><title>{one.kind}</title></path>'
             )
     said = escape(in_words(spans))
     return (
@@ -161,21 +154,25 @@ def curve(steps: Sequence[Step], waiting: Sequence[float], label: str) -> str:
     The axis of waits is logarithmic: minutes and days stand beside each other.
     """
     longest = max([step.wait for step in steps] + [*waiting, 60.0])
-    scale = _Waits(longest)
+
+    def x(wait: float) -> float:
+        part = math.log1p(wait / 20) / math.log1p(longest / 20)
+        return _LEFT + part * (_CURVE_WIDE - _LEFT - 24)
+
     # places to a tenth of a unit: of thousands of openings each is drawn once
-    heights = {f"{scale.x(step.wait):.1f}": f"{_y(step.share):.1f}" for step in steps}
-    line = [f"M{scale.x(0):.1f} {_y(0):.1f}"]
-    line += [f"H{x}V{y}" for x, y in heights.items()]
-    line.append(f"H{scale.x(longest):.1f}")
-    marked = {f"{scale.x(wait):.1f}": share_by(wait, steps) for wait in waiting}
-    ticks = "".join(f"M{x} {_y(share) - 6:.1f}v12" for x, share in marked.items())
+    heights = {f"{x(step.wait):.1f}": f"{_y(step.share):.1f}" for step in steps}
+    line = [f"M{x(0):.1f} {_y(0):.1f}"]
+    line += [f"H{place}V{height}" for place, height in heights.items()]
+    line.append(f"H{x(longest):.1f}")
+    marked = {f"{x(wait):.1f}": share_by(wait, steps) for wait in waiting}
+    ticks = "".join(f"M{place} {_y(share) - 6:.1f}v12" for place, share in marked.items())
     grid = [
         f'<path class="grid" d="M{_LEFT} {_y(part):.1f}H{_CURVE_WIDE}"/>'
         f'<text x="{_LEFT - 6}" y="{_y(part) + 4:.1f}" text-anchor="end">{part:.0%}</text>'
         for part in (0.0, 0.25, 0.5, 0.75, 1.0)
     ] + [
-        f'<path class="grid" d="M{scale.x(at):.1f} {_y(0):.1f}V{_y(1):.1f}"/>'
-        f'<text x="{scale.x(at):.1f}" y="{_CURVE_HIGH - 12}" text-anchor="middle">{words}</text>'
+        f'<path class="grid" d="M{x(at):.1f} {_y(0):.1f}V{_y(1):.1f}"/>'
+        f'<text x="{x(at):.1f}" y="{_CURVE_HIGH - 12}" text-anchor="middle">{words}</text>'
         for at, words in _WAIT_TICKS
         if at <= longest * 1.2
     ]
@@ -190,18 +187,6 @@ _WAIT_TICKS = (
     (60.0, "1 min"), (300.0, "5 min"), (900.0, "15 min"), (3600.0, "1 h"), (14_400.0, "4 h"),
     (86_400.0, "1 d"), (604_800.0, "7 d"), (2_592_000.0, "30 d"),
 )  # fmt: skip
-
-
-class _Waits:
-    def __init__(self, longest: float) -> None:
-        self._most = _log(longest)
-
-    def x(self, wait: float) -> float:
-        return _LEFT + _log(wait) / self._most * (_CURVE_WIDE - _LEFT - 24)
-
-
-def _log(seconds: float) -> float:
-    return math.log1p(seconds / 20)
 
 
 def _y(share: float) -> float:

@@ -158,7 +158,13 @@ class LiveEvents:
 
 
 def _said(events: Sequence[Event]) -> list[tuple[int, bytes]]:
-    return [(event.id, sse_of(event).encode()) for event in events]
+    return [(event.id, _sse_of(event)) for event in events]
+
+
+def _sse_of(event: Event) -> bytes:
+    """In the shape of the history's JSON without who was told."""
+    data = json.dumps(event_as_json(event), separators=(",", ":"))
+    return f"id: {event.id}\nevent: {event.entry}\ndata: {data}\n\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +187,3 @@ class _Out:
             await self.write(b"".join(said for _, said in some))
             last = some[-1][0]
         return last
-
-
-def sse_of(event: Event) -> str:
-    """An event of the stream, in the shape of the history's JSON without who was told."""
-    data = json.dumps(event_as_json(event), separators=(",", ":"))
-    return f"id: {event.id}\nevent: {event.entry}\ndata: {data}\n\n"

@@ -6,11 +6,10 @@ of times. A gauge of 0 or 1 stands for each state, as a state set has it.
 
 import platform
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
@@ -20,7 +19,7 @@ from monitor import __version__
 from monitor.access.target import pool_name_of
 from monitor.access.words import State
 from monitor.config import Settings
-from monitor.store.status_queries import Figures, TargetRow, trouble
+from monitor.store.status_queries import Figures, trouble
 from monitor.store.tally import Histogram, Tally
 
 _PREFIX = "access_monitor_"
@@ -105,18 +104,17 @@ FAMILIES = (
             "When a model that is watched is shut down, where the catalog knows it"),
     _family("build_info", "version python", "info", "The version of the page's process"),
 )  # fmt: skip
-_BY_SHORT = {family.short: family for family in FAMILIES}
 
 #: The values of a family's labels, and the value of the sample.
 _Row = tuple[Sequence[str], float]
+#: The samples of families, by their short names.
+_Rows = dict[str, Sequence[_Row]]
 
 
 def exposition(figures: Figures, settings: Settings, accept: str) -> tuple[bytes, str]:
     """The metrics in the form that `accept` asks for, and that form's content type."""
     encode, form = choose_encoder(accept)
-    registry = CollectorRegistry()
-    registry.register(Reading(figures, settings))
-    return encode(registry), form
+    return encode(Reading(figures, settings)), form
 
 
 class Reading(Collector):
@@ -125,122 +123,119 @@ class Reading(Collector):
     def __init__(self, figures: Figures, settings: Settings) -> None:
         self._figures = figures
         self._settings = settings
-        self._pools = {pool.name for pool in settings.pools}
         self._tally = Tally()
         for status in figures.statuses:
             self._tally.add(Tally.of(status))
-        self._rows: dict[str, Sequence[_Row]] = {}
-        self._left_out: dict[str, int] = {}
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: the library would read everything to find out."""
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         """Every family, those without samples included."""
-        self._take_targets()
-        self._take_deliveries()
-        self._take_money()
-        self._take_health()
-        self._put("series_left_out", [((name,), many) for name, many in self._left_out.items()])
+        all_rows = self._counts() | self._deliveries() | self._money() | self._health()
+        all_rows["series_left_out"] = [
+            ((_PREFIX + short,), len(rows) - SERIES_MOST)
+            for short, rows in all_rows.items()
+            if len(rows) > SERIES_MOST
+        ]
+        shown = {short: rows[:SERIES_MOST] for short, rows in all_rows.items()} | self._targets()
         for family in FAMILIES:
             if family.kind == "histogram":
                 yield self._histogram(family)
                 continue
             metric = Metric(family.base, _plain(family.meaning), family.kind)
-            for values, value in self._rows.get(family.short, ()):
+            for values, value in shown[family.short]:
                 metric.add_sample(family.name, dict(zip(family.labels, values, strict=True)), value)
             yield metric
 
-    def _put(self, short: str, rows: Sequence[_Row]) -> None:
-        """Keep the samples of a family, a bounded number."""
-        if len(rows) > SERIES_MOST:
-            self._left_out[_BY_SHORT[short].name] = len(rows) - SERIES_MOST
-        self._rows[short] = rows[:SERIES_MOST]
+    def _targets(self) -> _Rows:
+        """What is shown of each target: bounded by the targets, not by the series."""
+        shown = self._figures.targets[:TARGETS_MOST]
+        return {
+            "target_state": [
+                ((one.name, state), float(one.state == state)) for _, one in shown for state in State
+            ],
+            "target_info": [
+                (
+                    (
+                        one.name, one.key, pool, one.organization or "", one.project or "", one.route,
+                        one.contract, one.model, one.surface,
+                    ),
+                    1.0,
+                )
+                for pool, one in shown
+            ],
+            "target_state_changed_timestamp_seconds": [
+                ((one.name,), one.since.timestamp()) for _, one in shown
+            ],
+            "target_blocked": [
+                ((one.name, one.blocker), 1.0) for _, one in shown if one.blocker
+            ],
+        }  # fmt: skip
 
-    def _take_targets(self) -> None:
-        counts, named = self._figures.counts, self._figures.targets
-        self._put(
-            "targets",
-            [
+    def _counts(self) -> _Rows:
+        counts, named = self._figures.counts, len(self._figures.targets)
+        total = sum(sum(by_state.values()) for by_state in counts.values())
+        known = self._settings.catalog.models
+        shutdowns = {model: known[model].shutdown for *_, model in counts if model in known}
+        return {
+            "targets": [
                 ((*where, state), by_state.get(state, 0))
                 for where, by_state in sorted(counts.items())
                 for state in State
             ],
-        )
-        shown = named[:TARGETS_MOST]
-        self._put_targets(shown)
-        total = sum(sum(by_state.values()) for by_state in counts.values())
-        left_out = {"pool": total - len(named), "limit": len(named) - len(shown)}
-        self._put("targets_left_out", [((why,), many) for why, many in left_out.items()])
-        shutdowns = []
-        for model in sorted({model for *_, model in counts}):
-            known = self._settings.catalog.models.get(model)
-            if known and known.shutdown:
-                at = datetime.combine(known.shutdown, time(), UTC)
-                shutdowns.append(((model,), at.timestamp()))
-        self._put("model_shutdown_timestamp_seconds", shutdowns)
+            "targets_left_out": [
+                (("pool",), total - named),
+                (("limit",), max(named - TARGETS_MOST, 0)),
+            ],
+            "model_shutdown_timestamp_seconds": [
+                ((model,), datetime.combine(day, time(), UTC).timestamp())
+                for model, day in sorted(shutdowns.items())
+                if day
+            ],
+        }
 
-    def _put_targets(self, shown: Sequence[tuple[str, TargetRow]]) -> None:
-        states, about, changed, blocked = [], [], [], []
-        for pool, target in shown:
-            name = target.name
-            states += [((name, state), float(target.state == state)) for state in State]
-            what = (
-                target.key, pool, target.organization or "", target.project or "", target.route,
-                target.contract, target.model, target.surface,
-            )  # fmt: skip
-            about.append(((name, *what), 1.0))
-            changed.append(((name,), target.since.timestamp()))
-            if target.blocker:
-                blocked.append(((name, target.blocker), 1.0))
-        for short, rows in (
-            ("target_state", states),
-            ("target_info", about),
-            ("target_state_changed_timestamp_seconds", changed),
-            ("target_blocked", blocked),
-        ):
-            self._rows[short] = rows  # bounded by the targets
-
-    def _take_deliveries(self) -> None:
+    def _deliveries(self) -> _Rows:
         figures, tally = self._figures, self._tally
         channels = sorted(
             {channel.name for channel in self._settings.channels}
             | {*figures.pending, *figures.dead, *tally.notifications}
         )
-        self._put("probes_total", _nested(tally.probes))
-        self._put("notifications_total", _nested(tally.notifications))
-        for short, counts in (("outbox_pending", figures.pending), ("outbox_dead", figures.dead)):
-            self._put(short, [((name,), counts.get(name, 0)) for name in channels])
-        self._put("outbox_oldest_timestamp_seconds", _time(figures.oldest))
+        return {
+            "probes_total": _nested(tally.probes),
+            "notifications_total": _nested(tally.notifications),
+            "outbox_pending": [((name,), figures.pending.get(name, 0)) for name in channels],
+            "outbox_dead": [((name,), figures.dead.get(name, 0)) for name in channels],
+            "outbox_oldest_timestamp_seconds": _time(figures.oldest),
+        }
 
-    def _take_money(self) -> None:
+    def _money(self) -> _Rows:
         figures, budget = self._figures, self._settings.budget
+        pools = {pool.name for pool in self._settings.pools}
         spent: defaultdict[str, float] = defaultdict(float)
         for key, usd in figures.spent.items():
-            spent[pool_name_of(key, self._pools) or key] += usd
-        self._put("spent_usd_total", [((key,), usd) for key, usd in sorted(spent.items())])
-        self._put("budget_usd", [((), budget.per_month)])
-        self._put("budget_remaining_usd", [((), max(budget.per_month - figures.money.month, 0.0))])
-        keys = {target.key for pool, target in figures.targets if not pool}
-        day = budget.per_key_per_day
-        self._put(
-            "key_budget_remaining_usd",
-            [((key,), max(day - figures.money.today.get(key, 0.0), 0.0)) for key in sorted(keys)],
-        )
+            spent[pool_name_of(key, pools) or key] += usd
+        today, day = figures.money.today, budget.per_key_per_day
+        return {
+            "spent_usd_total": [((key,), usd) for key, usd in sorted(spent.items())],
+            "budget_usd": _single(budget.per_month),
+            "budget_remaining_usd": _single(max(budget.per_month - figures.money.month, 0.0)),
+            "key_budget_remaining_usd": [
+                ((key,), max(day - today.get(key, 0.0), 0.0))
+                for key in sorted({target.key for pool, target in figures.targets if not pool})
+            ],
+        }
 
-    def _take_health(self) -> None:
-        daemon = self._figures.daemon
-        self._put("database_refusing", [((), float(self._figures.refusing))])
-        self._put("healthy", [((), float(trouble(daemon, self._figures.at) is None))])
-        self._put("last_progress_timestamp_seconds", _time(daemon.progress_at if daemon else None))
+    def _health(self) -> _Rows:
+        figures, daemon = self._figures, self._figures.daemon
         taken = daemon.status.get("settings_taken", True) if daemon else True
-        self._put("config_last_reload_successful", [((), float(bool(taken)))])
-        workers = self._figures.workers
-        self._put("worker_up", [((one.name,), float(not one.gone)) for one in workers])
-        self._put("worker_shards", [((one.name,), one.shards) for one in workers])
-        self._put("worker_seen_seconds", [((one.name,), one.seen_s) for one in workers])
-        self._put("build_info", [((__version__, platform.python_version()), 1.0)])
+        return {
+            "database_refusing": _single(figures.refusing),
+            "healthy": _single(trouble(daemon, figures.at) is None),
+            "last_progress_timestamp_seconds": _time(daemon.progress_at if daemon else None),
+            "config_last_reload_successful": _single(bool(taken)),
+            "worker_up": [((one.name,), float(not one.gone)) for one in figures.workers],
+            "worker_shards": [((one.name,), one.shards) for one in figures.workers],
+            "worker_seen_seconds": [((one.name,), one.seen_s) for one in figures.workers],
+            "build_info": [((__version__, platform.python_version()), 1.0)],
+        }
 
     def _histogram(self, family: Family) -> Metric:
         made = HistogramMetricFamily(family.base, _plain(family.meaning), labels=family.labels)
@@ -260,6 +255,10 @@ class Reading(Collector):
 def _plain(meaning: str) -> str:
     """The meaning without the marks that the pages need."""
     return meaning.replace("`", "")
+
+
+def _single(value: float) -> list[_Row]:
+    return [((), float(value))]
 
 
 def _nested(counts: Mapping[str, Mapping[str, int]]) -> list[_Row]:

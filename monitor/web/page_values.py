@@ -24,7 +24,7 @@ from monitor.access.wait_times import (
 from monitor.access.words import Contract, State
 from monitor.store.records import TargetStatus
 from monitor.store.target_queries import Timelines, Transition
-from monitor.web.drawings import GAPS, Axis, Mark, Span, curve, gaps_drawn, timeline
+from monitor.web.drawings import GAPS, Axis, Span, curve, gaps_drawn, timeline
 from monitor.web.snapshots import Snapshot, TargetGroup
 
 RANGES = {
@@ -183,13 +183,14 @@ class Drawer:
         lines, since = self._lines, status.since
         changes = lines.changes[status.target]
         spans = spans_of(changes, status.state, since, self._axis, lines.began)
-        declared = self._lines.declared
-        ours = [declared.get(name or "", ()) for name in (status.organization, status.key)]
-        marks = [Mark(one.kind, one.at) for one in sorted(chain(*ours), key=attrgetter("at"))]
+        ours = [lines.declared.get(name or "", ()) for name in (status.organization, status.key)]
         gaps = self._gaps
         if gaps:
             self._gaps = f'<use href="#{GAPS}"/>'
-        made = timeline(spans, self._axis, marks=marks, gaps=gaps, finest=self._finest)
+        made = timeline(
+            spans, self._axis, gaps=gaps, finest=self._finest,
+            declarations=sorted(chain(*ours), key=attrgetter("at")),
+        )  # fmt: skip
         return Markup(made)  # noqa: S704  made of figures and words of ours
 
 

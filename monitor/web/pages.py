@@ -191,8 +191,7 @@ async def evidence(request: web.Request) -> web.Response:
     how = request.query.get("format", "")
     text = json.dumps(made, indent=2) if how == "json" else markdown(made)
     if how in ("json", "markdown"):
-        kind = "application/json" if how == "json" else "text/markdown"
-        ending = "json" if how == "json" else "md"
+        kind, ending = ("application/json", "json") if how == "json" else ("text/markdown", "md")
         file = "".join(char if char.isalnum() or char in "-." else "_" for char in name)
         return web.Response(
             text=text,

@@ -8,7 +8,8 @@ import pytest
 
 from monitor.access.wait_times import curve_of
 from monitor.access.words import DeclarationKind, State
-from monitor.web.drawings import Axis, Mark, Span, curve, gaps_drawn, timeline
+from monitor.store.records import Declaration
+from monitor.web.drawings import Axis, Span, curve, gaps_drawn, timeline
 
 END = datetime(2026, 11, 20, tzinfo=UTC)
 AXIS = Axis(END - timedelta(days=90), END)
@@ -67,8 +68,10 @@ def test_words_of_the_axis_keep_a_distance_to_each_other_and_to_the_ends():
 
 def test_declarations_and_gaps_that_would_hide_each_other_are_drawn_once():
     often = [at(n / 5_000) for n in range(5_000)]
-    marks = [Mark(DeclarationKind.VERIFIED, one) for one in often]
-    assert timeline([], AXIS, marks=marks).count("<title>") == pytest.approx(1000 / 12, abs=2)
+    declared = [Declaration(0, DeclarationKind.VERIFIED, "org-acme", one, "page") for one in often]
+    assert timeline([], AXIS, declarations=declared).count("<title>") == pytest.approx(
+        1000 / 12, abs=2
+    )
     gaps = gaps_drawn([(one, one + timedelta(minutes=20)) for one in often], AXIS)
     assert 900 < gaps.count("M") <= 1000
     assert len(gaps) < 30_000
