@@ -76,7 +76,7 @@ def application(settings: Settings, tokens: Sequence[HashedToken]) -> web.Applic
         reader=reader,
         live=LiveEvents(reader),
     )
-    app = web.Application(middlewares=[_outermost, _admitted, _bounded], client_max_size=_BODY_MOST)
+    app = web.Application(middlewares=[_outermost, _admitted], client_max_size=_BODY_MOST)
     app[SITE] = site
     app.add_routes([*pages.routes(), *api.routes()])
     app.on_shutdown.append(_end_streams)
@@ -154,9 +154,12 @@ def _worth_a_line(record: logging.LogRecord) -> bool:
 
 @web.middleware
 async def _outermost(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every error into an answer that keeps the way back, and add the headers of all answers."""
+    """Bound the time, turn errors into answers that keep the way back, and add the headers of all answers."""
+    # a stream is bounded by who holds it
+    most = None if request.path == "/api/v1/events" else _ANSWER_MOST
     try:
-        response = await handler(request)
+        async with asyncio.timeout(most):
+            response = await handler(request)
     except web.HTTPException as error:
         response = _failed(request, error.status, error.reason)
         if "Allow" in error.headers:
@@ -248,12 +251,3 @@ def _visitor(request: web.Request, permissions: Permissions) -> tuple[Visitor | 
             raise RefusedError(429, "too many wrong tokens: wait a minute") from None
     cookie = request.cookies.get(COOKIE)
     return (permissions.by_session(cookie, time.monotonic()) if cookie else None), True
-
-
-@web.middleware
-async def _bounded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Bound the time of an answer; streams are bounded by who holds them."""
-    if request.path == "/api/v1/events":
-        return await handler(request)
-    async with asyncio.timeout(_ANSWER_MOST):
-        return await handler(request)
