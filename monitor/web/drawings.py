@@ -9,11 +9,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
+from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple
+
+from markupsafe import Markup
 
 from monitor.access.wait_times import Step, share_by
 from monitor.access.words import State
-from monitor.store.records import Declaration
+from monitor.store.records import Declaration, TargetStatus
+from monitor.store.target_queries import Timelines, Transition
 
 #: The timeline's own units; the page stretches it.
 _WIDE, _HIGH = 1000.0, 24.0
@@ -27,7 +32,9 @@ _HEIGHTS = {
 #: Units between two declarations that are drawn: the width of their mark.
 _MARK = 12.0
 #: The gaps without a daemon, in the one timeline of a page that draws them.
-GAPS = "gaps"
+_GAPS = "gaps"
+#: The shortest time that a timeline shows.
+_SHORTEST = timedelta(minutes=1)
 
 _CURVE_WIDE, _CURVE_HIGH, _LEFT, _BELOW = 640.0, 240.0, 44.0, 32.0
 
@@ -113,12 +120,12 @@ def timeline(
     ]
     parts.append(gaps)
     last = -_MARK
-    for one in declarations:
-        x = axis.x(one.at)
-        if axis.start <= one.at <= axis.end and x - last >= _MARK:
+    for told in declarations:
+        x = axis.x(told.at)
+        if axis.start <= told.at <= axis.end and x - last >= _MARK:
             last = x
             parts.append(
-                f'<path class="mark" d="M{x} 0v24m-6 -24h12l-6 7z"><title>{one.kind}</title></path>'
+                f'<path class="mark" d="M{x} 0v24m-6 -24h12l-6 7z"><title>{told.kind}</title></path>'
             )
     said = escape(in_words(spans))
     return (
@@ -136,7 +143,7 @@ def gaps_drawn(gaps: Iterable[tuple[datetime, datetime]], axis: Axis) -> str:
             x, width = max(x, reached), max(width, 1.0)
             reached = x + width
             places.append(f"M{x:g} 0h{width:.4g}v24H{x:g}z")
-    return f'<path id="{GAPS}" class="gap" d="{"".join(places)}"/>' if places else ""
+    return f'<path id="{_GAPS}" class="gap" d="{"".join(places)}"/>' if places else ""
 
 
 def in_words(spans: Sequence[Span]) -> str:
@@ -146,6 +153,59 @@ def in_words(spans: Sequence[Span]) -> str:
     last = [f"{one.state} from {one.start:%Y-%m-%d %H:%M} UTC" for one in spans[-3:]]
     more = f"{len(spans) - 3} earlier changes, then " if len(spans) > 3 else ""
     return more + ", then ".join(last)
+
+
+class Drawer:
+    """Draws the timelines of one page. Its gaps without a daemon are drawn in the first only."""
+
+    def __init__(
+        self, lines: Timelines, since: datetime, now: datetime, *, finest: float = 0.5
+    ) -> None:
+        self._lines = lines
+        self._finest = finest
+        #: up to now, and not from before anything was recorded
+        self.axis = Axis(max(since, min(lines.began or since, now - _SHORTEST)), now)
+        self._gaps = gaps_drawn(lines.gaps, self.axis)
+
+    def draw(self, status: TargetStatus) -> Markup:
+        """A target's timeline as SVG."""
+        lines, gaps = self._lines, self._gaps
+        spans = _spans(
+            lines.changes[status.target], status.state, status.since, self.axis, lines.began
+        )
+        ours = [lines.declared.get(name or "", ()) for name in (status.organization, status.key)]
+        if gaps:
+            self._gaps = f'<use href="#{_GAPS}"/>'
+        made = timeline(
+            spans, self.axis, gaps=gaps, finest=self._finest,
+            declarations=sorted(chain(*ours), key=attrgetter("at")),
+        )  # fmt: skip
+        return Markup(made)  # noqa: S704  made of figures and words of ours
+
+
+def _spans(
+    transitions: Sequence[Transition],
+    state: State,
+    since: datetime,
+    axis: Axis,
+    began: datetime | None,
+) -> list[Span]:
+    """Before the first transition it was in the state that this one ended.
+
+    Nothing is known of the time before `began`.
+    """
+    if not transitions:
+        return [Span(state, max(since, axis.start), axis.end)]
+    found: list[Span] = []
+    first = transitions[0]
+    known = max(axis.start, began or axis.start)
+    if first.before and first.at > known:
+        found.append(Span(first.before, known, first.at))
+    for one, following in zip(transitions, [*transitions[1:], None], strict=True):
+        end = following.at if following else axis.end
+        if end > axis.start:
+            found.append(Span(one.after, max(one.at, axis.start), end))
+    return found
 
 
 def curve(steps: Sequence[Step], waiting: Sequence[float], label: str) -> str:

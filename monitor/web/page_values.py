@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from operator import attrgetter
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +12,7 @@ from markupsafe import Markup
 
 from monitor.access.silences import Silence
 from monitor.access.wait_times import (
+    ENOUGH,
     OngoingWait,
     Opening,
     Samples,
@@ -23,8 +23,7 @@ from monitor.access.wait_times import (
 )
 from monitor.access.words import Contract, State
 from monitor.store.records import TargetStatus
-from monitor.store.target_queries import Timelines, Transition
-from monitor.web.drawings import GAPS, Axis, Span, curve, gaps_drawn, timeline
+from monitor.web.drawings import curve
 from monitor.web.snapshots import Snapshot, TargetGroup
 
 RANGES = {
@@ -37,10 +36,6 @@ RANGES = {
 _NAMED = 3
 #: The largest number of an address.
 WHOLE_MOST = 10**15 - 1
-#: Openings or waits fewer than these say nothing about a place on the curve.
-_ENOUGH = 3
-#: The shortest time that a timeline shows.
-_SHORTEST = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,62 +139,6 @@ def counts_of(counts: Mapping[State, int]) -> str:
     return ", ".join(f"{counts[word]} {word}" for word in State if counts.get(word))
 
 
-def spans_of(
-    transitions: Sequence[Transition],
-    state: State,
-    since: datetime,
-    axis: Axis,
-    began: datetime | None = None,
-) -> list[Span]:
-    """A target's states over time. Before the first transition it was in the state that this one ended.
-
-    Nothing is known of the time before `began`.
-    """
-    if not transitions:
-        return [Span(state, max(since, axis.start), axis.end)]
-    found: list[Span] = []
-    first = transitions[0]
-    known = max(axis.start, began or axis.start)
-    if first.before and first.at > known:
-        found.append(Span(first.before, known, first.at))
-    for one, following in zip(transitions, [*transitions[1:], None], strict=True):
-        end = following.at if following else axis.end
-        if end > axis.start:
-            found.append(Span(one.after, max(one.at, axis.start), end))
-    return found
-
-
-class Drawer:
-    """Draws the timelines of one page. Its gaps without a daemon are drawn in the first only."""
-
-    def __init__(self, lines: Timelines, axis: Axis, *, finest: float = 0.5) -> None:
-        self._lines = lines
-        self._axis = axis
-        self._finest = finest
-        self._gaps = gaps_drawn(lines.gaps, axis)
-
-    def draw(self, status: TargetStatus) -> Markup:
-        """A target's timeline as SVG."""
-        lines, since = self._lines, status.since
-        changes = lines.changes[status.target]
-        spans = spans_of(changes, status.state, since, self._axis, lines.began)
-        ours = [lines.declared.get(name or "", ()) for name in (status.organization, status.key)]
-        gaps = self._gaps
-        if gaps:
-            self._gaps = f'<use href="#{GAPS}"/>'
-        made = timeline(
-            spans, self._axis, gaps=gaps, finest=self._finest,
-            declarations=sorted(chain(*ours), key=attrgetter("at")),
-        )  # fmt: skip
-        return Markup(made)  # noqa: S704  made of figures and words of ours
-
-
-def axis_of(chosen: Chosen, began: datetime | None, now: datetime) -> Axis:
-    """The time that the page shows: up to now, and not from before anything was recorded."""
-    start = now - RANGES[chosen.range]
-    return Axis(max(start, min(began or start, now - _SHORTEST)), now)
-
-
 # --- propagation ---
 
 
@@ -233,36 +172,31 @@ def waits_of(
             still_waiting += 1
             if len(waiting) < groups:
                 waiting.append(one)
+    charts, steps = [], {}
+    for contract in Contract:  # access of one's own and a provider's are never put together
+        measured, still = samples.of(contract)
+        steps[contract] = curve_of(measured, still)
+        if measured or still:
+            said = f"{contract}: {len(measured)} measured openings, {len(still)} waiting"
+            drawn = curve(steps[contract], still, said)
+            charts.append((said, Markup(drawn)))  # noqa: S704  made of figures and words of ours
     found = list(samples.summaries())
-    steps = {contract: curve_of(*samples.of(contract)) for contract in Contract}
     return Waits(
         openings=openings,
         waiting=still_waiting,
-        charts=[
-            _chart(contract, steps[contract], *samples.of(contract))
-            for contract in Contract
-            if any(samples.of(contract))
-        ],
+        charts=charts,
         groups=found[:groups],
         more_groups=max(len(found) - groups, 0),
         places=[
-            (wait, _place(wait, steps[wait.contract], samples.of(wait.contract)[0]))
+            (wait, _place(wait, steps[wait.contract], len(samples.of(wait.contract)[0])))
             for wait in waiting
         ],
         newest=list(reversed(last)),
     )
 
 
-def _chart(
-    contract: Contract, steps: Sequence[Step], waits: Sequence[float], still: Sequence[float]
-) -> tuple[str, Markup]:
-    """The curve of a contract: access of one's own and a provider's are never put together."""
-    said = f"{contract}: {len(waits)} measured openings, {len(still)} waiting"
-    return said, Markup(curve(steps, still, said))  # noqa: S704  made of figures and words of ours
-
-
-def _place(wait: OngoingWait, steps: Sequence[Step], waits: Sequence[float]) -> str:
-    if len(waits) < _ENOUGH:
+def _place(wait: OngoingWait, steps: Sequence[Step], openings: int) -> str:
+    if openings < ENOUGH:
         return "too few openings to compare with"
     return f"{share_by(wait.wait_s, steps):.0%} of openings like this one had come by now"
 

@@ -5,7 +5,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
@@ -25,6 +25,7 @@ from monitor.store.records import NotificationState, RouteOfModel, TargetStatus
 from monitor.store.target_queries import TargetRecord, target_record
 from monitor.web import page_values as values
 from monitor.web.api import COMPARED, DESCRIBED
+from monitor.web.drawings import Drawer
 from monitor.web.page_values import Chosen
 from monitor.web.permissions import RefusedError, TooManyTriesError
 from monitor.web.rendering import page, static
@@ -40,7 +41,7 @@ from monitor.web.site import (
     target_named,
     visitor_of,
 )
-from monitor.web.snapshots import Snapshot, TargetGroup
+from monitor.web.snapshots import Reader, Snapshot, TargetGroup
 
 _Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -118,18 +119,14 @@ async def overview(request: web.Request) -> web.Response:
     number = min(chosen.page, last)
     shown = found[(number - 1) * _TARGETS : number * _TARGETS]
     names = [one.target for _, one in shown]
-    lines = await site.reader.ask(
-        target_queries.timelines, names, snapshot.at - values.RANGES[chosen.range]
-    )
-    axis = values.axis_of(chosen, lines.began, snapshot.at)
-    drawer = values.Drawer(lines, axis, finest=_COARSE)
+    drawer = await _drawer(site.reader, names, chosen, snapshot.at, finest=_COARSE)
     groups: dict[TargetGroup, list[tuple[TargetStatus, Markup]]] = {}
     for group, one in shown:
         groups.setdefault(group, []).append((one, drawer.draw(one)))
     return await page(
         request, "overview.html", values.headline(snapshot), here="Overview", snapshot=snapshot,
         chosen=chosen, groups=groups, pools=() if chosen.pool else snapshot.pools.values(),
-        pages={"number": number, "last": last, "count": len(found)}, time_axis=axis,
+        pages={"number": number, "last": last, "count": len(found)}, time_axis=drawer.axis,
         states=[*State, "blocked"],
     )  # fmt: skip
 
@@ -161,21 +158,28 @@ async def _of_target(
     request: web.Request, status: TargetStatus, chosen: Chosen, snapshot: Snapshot
 ) -> dict[str, Any]:
     reader = site_of(request).reader
-    since = snapshot.at - values.RANGES[chosen.range]
-    lines = await reader.ask(target_queries.timelines, [status.target], since)
-    axis = values.axis_of(chosen, lines.began, snapshot.at)
+    drawer = await _drawer(reader, [status.target], chosen, snapshot.at)
     record: TargetRecord = await reader.ask(target_record, status.target, for_support=False)
     compared = await reader.lately(_compared, status.model, str(status.surface))
     code = status.blocker or status.last_diagnosis
     return {
         "advice": advise(code, None, None) if code else None,
-        "time_axis": axis,
-        "timeline": values.Drawer(lines, axis).draw(status),
+        "time_axis": drawer.axis,
+        "timeline": drawer.draw(status),
         "record": record,
         "runs": list(reversed(record.runs)),
         "routes": compared,
         "declarations": list(DeclarationKind),
     }
+
+
+async def _drawer(
+    reader: Reader, targets: Sequence[str], chosen: Chosen, now: datetime, *, finest: float = 0.5
+) -> Drawer:
+    since = now - values.RANGES[chosen.range]
+    return Drawer(
+        await reader.ask(target_queries.timelines, targets, since), since, now, finest=finest
+    )
 
 
 def _compared(database: Database, model: str, surface: str) -> list[RouteOfModel]:
