@@ -24,12 +24,12 @@ from monitor.store.inbox import DECLARE, END_SILENCE, PROBE, RETRY, SILENCE
 from monitor.store.records import NotificationState, RouteOfModel, TargetStatus
 from monitor.store.target_queries import TargetRecord, target_record
 from monitor.web import page_values as values
-from monitor.web.api import COMPARED, DESCRIBED
 from monitor.web.drawings import Drawer
+from monitor.web.http_api import COMPARED, DESCRIBED
+from monitor.web.inbox_requests import SAID, told
 from monitor.web.page_values import Chosen
 from monitor.web.permissions import RefusedError, TooManyTriesError
 from monitor.web.rendering import page, static
-from monitor.web.requests import SAID, told
 from monitor.web.site import (
     COOKIE,
     UNREADABLE,

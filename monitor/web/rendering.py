@@ -17,8 +17,8 @@ from monitor.access.readable import ago, duration, milliseconds, next_probe_text
 from monitor.store import queries
 from monitor.store.status_queries import trouble
 from monitor.web import page_values as values
+from monitor.web.inbox_requests import SAID
 from monitor.web.permissions import RefusedError
-from monitor.web.requests import SAID
 from monitor.web.site import VISITOR, root_of, site_of
 
 _HERE = Path(__file__).parent

@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler
 from monitor.config import Settings
 from monitor.config.web_section import Address, Right, Web
 from monitor.store.errors import StoreError
-from monitor.web import api, pages, rendering
+from monitor.web import http_api, pages, rendering
 from monitor.web.live_events import LiveEvents
 from monitor.web.permissions import (
     HashedToken,
@@ -78,7 +78,7 @@ def application(settings: Settings, tokens: Sequence[HashedToken]) -> web.Applic
     )
     app = web.Application(middlewares=[_outermost, _admitted], client_max_size=_BODY_MOST)
     app[SITE] = site
-    app.add_routes([*pages.routes(), *api.routes()])
+    app.add_routes([*pages.routes(), *http_api.routes()])
     app.on_shutdown.append(_end_streams)
     app.on_cleanup.append(_close)
     return app

@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from monitor.access.words import EventKind, State
-from monitor.web.api import DESCRIBED
+from monitor.web.http_api import DESCRIBED
 from monitor.web.shapes import document
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from monitor.access.words import State
 from monitor.config.web_section import Web, address
-from monitor.web import api, pages
+from monitor.web import http_api, pages
 from monitor.web.web_server import StartError, require_allowed
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +39,7 @@ def addresses() -> list[tuple[str, str]]:
     """Every method and path that is served."""
     return [
         (route.method, route.path)
-        for route in [*pages.routes(), *api.routes()]
+        for route in [*pages.routes(), *http_api.routes()]
         if isinstance(route, web.RouteDef)
     ]
 

@@ -28,8 +28,8 @@ from monitor.store.status_queries import figures, trouble
 from monitor.store.target_queries import target_record
 from monitor.web import page_values as values
 from monitor.web import shapes
+from monitor.web.inbox_requests import told
 from monitor.web.permissions import RefusedError
-from monitor.web.requests import told
 from monitor.web.shapes import Described, Parameter, document
 from monitor.web.site import UNREADABLE, evidence_of, site_of, target_named, visitor_of
 
