@@ -12,28 +12,22 @@ import platform
 import random
 import re
 import sqlite3
-import ssl
 import sys
 import time
 import warnings
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email import message_from_bytes, policy
+from datetime import datetime
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import httpx
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-with warnings.catch_warnings():
-    # aiosmtpd 1.4 imports what Python 3.11 deprecates.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+# a benchmark is a script of its own: pytest's paths are not there
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+from mail_server import MailServer, certificate, server_tls, text_of
 
 # It warns of its own attributes, once a connection.
 logging.getLogger("mail.log").setLevel(logging.ERROR)
@@ -41,7 +35,6 @@ warnings.filterwarnings("ignore", module="aiosmtpd")
 
 COMMAND = Path(sys.executable).with_name("access-monitor")
 PROFILED = Path(__file__).with_name("profiled.py")
-MAIL_PASSWORD = "FAKE-mail-password-0001"
 #: A gated capability without the image surfaces' gap between the probes of an organization.
 CAPABILITY = "gpt-5.1:summary"
 #: The most that the settings let one route send in a second is 1,000: more keys, more routes.
@@ -228,21 +221,13 @@ class Webhook(End):
             writer.close()
 
 
-class Mailbox(End):
-    """A mail server that demands STARTTLS and AUTH."""
+class Mailbox(End, MailServer):
+    """The mails that came."""
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """One mail."""
-        mail = message_from_bytes(envelope.content, policy=policy.default)
-        body = mail.get_body(("plain",))
-        self.take(f"{mail['Subject']}\n{body.get_content()}")
-        return "250 taken"
-
-    def authenticate(
-        self, server: SMTP, session: Session, envelope: Envelope, how: str, data: LoginPassword
-    ) -> AuthResult:
-        """Take the one password."""
-        return AuthResult(success=data.password.decode() == MAIL_PASSWORD, handled=False)
+    def took(self, mail: EmailMessage) -> bool:
+        """Keep its text."""
+        self.take(text_of(mail))
+        return True
 
 
 class Lab:
@@ -276,21 +261,9 @@ class Lab:
         return channels + await self._open_mail() if mail else channels
 
     async def _open_mail(self) -> str:
-        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        tls.load_cert_chain(certificate(self.folder))
-        server = await asyncio.get_running_loop().create_server(
-            lambda: SMTP(
-                self.mailbox, hostname="mail.example", tls_context=tls, require_starttls=True,
-                auth_required=True, authenticator=self.mailbox.authenticate,
-            ),
-            "127.0.0.1", 0,
-        )  # fmt: skip
-        self._servers.append(server)
-        self.mailbox.port = server.sockets[0].getsockname()[1]
-        self._environ["MAIL"] = (
-            f"mailtos://alerts:{MAIL_PASSWORD}@127.0.0.1:{self.mailbox.port}"
-            "?from=monitor@acme.example&to=ops@acme.example&verify=no&mode=starttls"
-        )
+        tls = server_tls(certificate(self.folder, "mail.example"))
+        self._servers.append(await self.mailbox.listen(tls))
+        self._environ["MAIL"] = self.mailbox.url()
         return '[[channels]]\nname = "mail"\nurl = "env:MAIL"'
 
     async def simulate(self, text: str) -> asyncio.subprocess.Process:
@@ -416,27 +389,3 @@ async def lab(folder: Path) -> AsyncIterator[Lab]:
         yield one
     finally:
         await one.close()
-
-
-def certificate(folder: Path) -> Path:
-    """A self-signed certificate and its key for the mail server."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.example")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=2))
-        .sign(key, hashes.SHA256())
-    )
-    encoding = serialization.Encoding.PEM
-    private = key.private_bytes(
-        encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path = folder / "mail.pem"
-    path.write_bytes(made.public_bytes(encoding) + private)
-    return path

@@ -8,12 +8,11 @@ import signal
 import sqlite3
 import ssl
 import sys
-import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email import message_from_bytes, policy
+from datetime import UTC, datetime
+from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,20 +20,11 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from mail_server import MailServer, certificate, server_tls, text_of
 from postgres_server import PostgresServer
-
-with warnings.catch_warnings():
-    # aiosmtpd 1.4 imports what Python 3.11 deprecates.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 HERE = Path(__file__).parent
 COMMAND = Path(sys.executable).with_name("access-monitor")
-MAIL_PASSWORD = "FAKE-mail-password-0001"
 SLACK_URL = "https://hooks.slack.com/services/TFAKE0001/BFAKE0002/fakeFAKEfakeFAKEfake0003"
 #: Seconds; a loaded machine takes ten times as long as a quiet one.
 PATIENCE = 90.0
@@ -96,42 +86,6 @@ class End:
         return [id_ for arrival in self.arrivals for id_ in arrival.ids]
 
 
-def certificate(folder: Path, name: str, days: int = 2) -> Path:
-    """A self-signed certificate and its key, for `name`; with negative `days` it expired."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    # two of one subject would be taken for one another
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name} for {days} days")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=9))
-        .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / (f"{name}.pem" if days > 0 else f"{name}-expired.pem")
-    pem.write_bytes(
-        made.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return pem
-
-
-def server_tls(pem: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(pem)
-    return context
-
-
 class Slack(End):
     """Slack behind a proxy: takes CONNECT, speaks TLS as hooks.slack.com, wants Slack's payload."""
 
@@ -161,30 +115,15 @@ class Slack(End):
             writer.close()
 
 
-class Mailbox(End):
-    """A mail server that demands STARTTLS and AUTH."""
+class Mailbox(End, MailServer):
+    """A mail server that can be down, too."""
 
-    port = 0
-    #: the last mail it took, as it came
-    raw = b""
+    #: the last mail it took
+    last: EmailMessage
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        mail = message_from_bytes(envelope.content, policy=policy.default)
-        body = mail.get_body(("plain",))
-        self.raw = envelope.content
-        return "250 taken" if self.take(f"{mail['Subject']}\n{body.get_content()}") else "451 later"
-
-    def authenticate(
-        self, server: SMTP, session: Session, envelope: Envelope, how: str, data: LoginPassword
-    ) -> AuthResult:
-        return AuthResult(success=data.password.decode() == MAIL_PASSWORD, handled=False)
-
-    @property
-    def url(self) -> str:
-        return (
-            f"mailtos://alerts:{MAIL_PASSWORD}@127.0.0.1:{self.port}"
-            "?from=monitor@acme.example&to=ops@acme.example&verify=no&mode=starttls"
-        )
+    def took(self, mail: EmailMessage) -> bool:
+        self.last = mail
+        return self.take(text_of(mail))
 
 
 @dataclass
@@ -227,28 +166,15 @@ class Lab:
         proxy = await asyncio.start_server(
             lambda reader, writer: self.slack.connected(reader, writer, tls), "127.0.0.1", 0
         )
-        mail_tls = server_tls(certificate(self.folder, "mail.example"))
-        server = await asyncio.get_running_loop().create_server(
-            lambda: SMTP(
-                self.mail,
-                hostname="mail.example",
-                tls_context=mail_tls,
-                require_starttls=True,
-                auth_required=True,
-                authenticator=self.mail.authenticate,
-            ),
-            "127.0.0.1",
-            0,
-        )
-        for one in (proxy, server):
+        mail = await self.mail.listen(server_tls(certificate(self.folder, "mail.example")))
+        for one in (proxy, mail):
             self._stack.callback(one.close)
-        self.mail.port = server.sockets[0].getsockname()[1]
         self.environ |= {
             "HTTPS_PROXY": f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}",
             "NO_PROXY": "127.0.0.1",
             "REQUESTS_CA_BUNDLE": str(pem),
             "SLACK_URL": SLACK_URL,
-            "MAIL_URL": self.mail.url,
+            "MAIL_URL": self.mail.url(),
         }
 
     async def simulate(self, scenario: str) -> None:

@@ -187,7 +187,7 @@ async def test_a_message_comes_when_the_fault_has_passed_and_nobody_waits_for_it
         urls[name] = f"json://127.0.0.1:{one.port}/{name}"
     for name, serve in MAIL.items():
         one = fronts[name] = await front(serve, partial(forward, lab.mail.port))
-        urls[name] = lab.mail.url.replace(f":{lab.mail.port}", f":{one.port}")
+        urls[name] = lab.mail.url().replace(f":{lab.mail.port}", f":{one.port}")
     tls = {name: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) for name in ("expired", "wrong-name")}
     good = certified("localhost")
     tls["expired"].load_cert_chain(certified("localhost", -1))

@@ -130,7 +130,7 @@ async def canaries(lab, fast) -> None:
     lab.environ |= {f"KEY_{n}": secret_of(name) for n, name in enumerate(NAMES)}
     lab.environ |= {
         "TMPDIR": str(temporary),
-        "MAIL_REFUSED": lab.mail.url.replace("alerts:", f"alerts:{quote(KEY, safe='')}"),
+        "MAIL_REFUSED": lab.mail.url().replace("alerts:", f"alerts:{quote(KEY, safe='')}"),
         # whoever answers there quotes the path, which is the secret
         "SIGNED_REFUSED": lab.base_url + f"/{WEBHOOK}",
         "SIGNING": f"whsec_{SIGNING}",

@@ -3,30 +3,19 @@
 import asyncio
 import json
 import ssl
-import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from email import message_from_bytes, policy
 from email.message import EmailMessage
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from mail_server import MailServer, certificate, server_tls
 
 from monitor.access.events import Event
 from monitor.access.words import EventKind, Reason
-
-with warnings.catch_warnings():
-    # aiosmtpd 1.4 imports what Python 3.11 deprecates.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,9 +24,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning"))
-
-
-PASSWORD = "sk-test-FAKE-mail-password"
 
 
 @pytest.fixture
@@ -217,91 +203,26 @@ async def webhooks(anyio_backend: str) -> AsyncIterator[Callable[[], Any]]:
         await runner.cleanup()
 
 
-class Mailbox:
+class Mailbox(MailServer):
     """What the mail server took."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
-        self.port = 0
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        content = envelope.content
-        assert isinstance(content, bytes)
-        mail = message_from_bytes(content, policy=policy.default)
-        assert isinstance(mail, EmailMessage)
+    def took(self, mail: EmailMessage) -> bool:
         self.mails.append(mail)
-        return "250 taken"
-
-    def authenticate(
-        self,
-        server: SMTP,
-        session: Session,
-        envelope: Envelope,
-        mechanism: str,
-        data: LoginPassword,
-    ) -> AuthResult:
-        return AuthResult(success=data.password.decode() == PASSWORD, handled=False)
-
-    def url(self, password: str = PASSWORD) -> str:
-        return (
-            f"mailtos://alerts:{password}@127.0.0.1:{self.port}"
-            "?from=monitor@acme.example&to=ops@acme.example&verify=no&mode=starttls"
-        )
+        return True
 
 
 @pytest.fixture
 def tls(tmp_path: Path) -> ssl.SSLContext:
-    """A server's context; its certificate is `mail.pem` in the test's folder."""
-    return _tls(tmp_path)
+    """A server's context; its certificate is `mail.example.pem` in the test's folder."""
+    return server_tls(certificate(tmp_path, "mail.example"))
 
 
 @pytest.fixture
 async def mailbox(anyio_backend: str, tls: ssl.SSLContext) -> AsyncIterator[Mailbox]:
     """A mail server with STARTTLS and AUTH required."""
     box = Mailbox()
-
-    def session() -> SMTP:
-        return SMTP(
-            box,
-            hostname="mail.example",
-            tls_context=tls,
-            require_starttls=True,
-            auth_required=True,
-            authenticator=box.authenticate,
-        )
-
-    server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0)
-    box.port = server.sockets[0].getsockname()[1]
-    async with server:
+    async with await box.listen(tls):
         yield box
-
-
-def _tls(folder: Path) -> ssl.SSLContext:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.example")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "mail.pem"
-    pem.write_bytes(
-        certificate.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(pem)
-    return context

@@ -274,7 +274,7 @@ async def test_a_closed_port_and_a_foreign_certificate_are_failures(
 async def test_the_certificates_that_the_environment_names_are_trusted(
     message: Message, tls_receiver: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "mail.pem"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "mail.example.pem"))
     sender = hook(tls_receiver, scheme="https")
     await sender.send(message)
     await sender.aclose()

@@ -2,16 +2,10 @@
 
 import asyncio
 import socket
-import ssl
 import struct
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from mail_server import certificate, server_tls
 
 from monitor.access.diagnosis import advise, diagnose
 from monitor.access.diagnosis.advice import advise_on
@@ -62,32 +56,6 @@ async def test_tls_to_a_plain_port_was_never_sent(server, probe) -> None:
     assert seen.timings.connect is not None
 
 
-def certified(folder: Path, name: str, days: int) -> Path:
-    """A self-signed certificate and its key; with negative `days` it expired."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=9))
-        .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    file = folder / "server.pem"
-    file.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
-    return file
-
-
 @pytest.mark.parametrize(
     ("name", "days", "trusted", "words"),
     [
@@ -99,14 +67,12 @@ def certified(folder: Path, name: str, days: int) -> Path:
 async def test_a_certificate_that_does_not_fit_says_what_is_wrong_with_it(
     tmp_path, monkeypatch, name, days, trusted, words
 ) -> None:
-    file = certified(tmp_path, name, days)
+    file = certificate(tmp_path, name, days)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(file)
     prober = Prober(catalog=builtin())
     async with await asyncio.start_server(
-        lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=tls
+        lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=server_tls(file)
     ) as there:
         port = there.sockets[0].getsockname()[1]
         credentials = Credentials(secret=SECRET, base_url=f"https://localhost:{port}/v1")
