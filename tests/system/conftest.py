@@ -7,14 +7,14 @@ import re
 import signal
 import sqlite3
 import ssl
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -22,9 +22,9 @@ import psycopg
 import pytest
 from mail_server import MailServer, certificate, server_tls, text_of
 from postgres_server import PostgresServer
+from warm_command import COMMAND, fork
 
 HERE = Path(__file__).parent
-COMMAND = Path(sys.executable).with_name("access-monitor")
 SLACK_URL = "https://hooks.slack.com/services/TFAKE0001/BFAKE0002/fakeFAKEfakeFAKEfake0003"
 #: Seconds; a loaded machine takes ten times as long as a quiet one.
 PATIENCE = 90.0
@@ -138,8 +138,10 @@ class Ended:
 class Lab:
     """A folder with settings, a simulator process, daemon processes, and the two ends."""
 
-    def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
+    def __init__(self, folder: Path, stack: AsyncExitStack, *, forks: bool = True) -> None:
         self.folder = folder
+        #: whether `call` forks the command, or starts what is installed
+        self._forks = forks
         self.slack = Slack()
         self.mail = Mailbox()
         self.environ: dict[str, str] = {"PATH": os.environ["PATH"], "HOME": str(folder)}
@@ -181,11 +183,20 @@ class Lab:
         """Start the simulator as a process, and learn its base URL."""
         path = self.folder / "scenario.toml"
         path.write_text(scenario)
-        process = await self.start("simulate", "--scenario", str(path), "--listen", "127.0.0.1:0")
-        assert process.stdout is not None
-        line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
-        self.base_url = line.decode().strip()
-        assert self.base_url.startswith("http://127.0.0.1:")
+        words = ("simulate", "--scenario", str(path), "--listen", "127.0.0.1:0")
+        log = self.folder / "simulate.log"
+        process = fork(words, self.folder, self.environ, log, log)
+        self._stack.callback(process.join)
+        self._stack.callback(process.kill)
+
+        def listening() -> bool:
+            assert process.is_alive(), log.read_text()
+            found = re.search(r"^http://127\.0\.0\.1:.*$", log.read_text(), re.MULTILINE)
+            self.base_url = found[0] if found else ""
+            return bool(found)
+
+        log.touch()
+        await self.until(listening, "the simulator to listen")
 
     async def replay(self, scenario: str) -> None:
         """Have the simulator play another scenario, from its beginning."""
@@ -246,8 +257,24 @@ class Lab:
 
     async def call(self, *arguments: str, **environ: str) -> Ended:
         """Run the command to its end."""
+        if not self._forks:
+            return await self._call_installed(arguments, self.environ | environ)
+        with TemporaryDirectory(prefix="call-") as name:
+            out, err = Path(name) / "out", Path(name) / "err"
+            process = fork(arguments, self.folder, self.environ | environ, out, err)
+            loop, ended = asyncio.get_running_loop(), asyncio.Event()
+            loop.add_reader(process.sentinel, ended.set)
+            try:
+                await asyncio.wait_for(ended.wait(), PATIENCE)
+            finally:
+                loop.remove_reader(process.sentinel)
+            process.join()
+            assert process.exitcode is not None
+            return Ended(process.exitcode, out.read_text(), err.read_text())
+
+    async def _call_installed(self, arguments: Sequence[str], environ: Mapping[str, str]) -> Ended:
         process = await asyncio.create_subprocess_exec(
-            COMMAND, *arguments, cwd=self.folder, env=self.environ | environ,
+            COMMAND, *arguments, cwd=self.folder, env=environ,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
@@ -334,9 +361,11 @@ def interruptible() -> None:
 
 
 @pytest.fixture
-async def lab(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Lab]:
+async def lab(
+    tmp_path: Path, anyio_backend: str, request: pytest.FixtureRequest
+) -> AsyncIterator[Lab]:
     async with AsyncExitStack() as stack:
-        yield Lab(tmp_path, stack)
+        yield Lab(tmp_path, stack, forks=not request.node.get_closest_marker("smoke"))
 
 
 @pytest.fixture

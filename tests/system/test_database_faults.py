@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from warm_command import COMMAND
 
 from monitor.store.status_queries import is_refusing
 
@@ -359,9 +360,8 @@ async def test_a_database_that_cannot_be_used_is_refused_at_the_start_and_left_a
     assert await daemon.wait() == 0
     break_it(path)
     before = path.read_bytes()
-    command = Path(sys.executable).with_name("access-monitor")
     again = await lab.launch(
-        *as_one_who_heeds_modes(), str(command), "run", "--config", str(lab.settings)
+        *as_one_who_heeds_modes(), str(COMMAND), "run", "--config", str(lab.settings)
     )
     await lab.until(lambda: again.returncode is not None, "the refusal")
     last = (lab.folder / "run.log").read_text().splitlines()[-1]

@@ -4,14 +4,12 @@ import asyncio
 import json
 import os
 import sqlite3
-import sys
-from pathlib import Path
 
 import pytest
+from warm_command import COMMAND
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(150)]
 
-COMMAND = Path(sys.executable).with_name("access-monitor")
 SCENARIO = """
 name = "statuses"
 [[keys]]

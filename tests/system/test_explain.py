@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from warm_command import COMMAND
 
-COMMAND = str(Path(sys.executable).with_name("access-monitor"))
 GATE = "Your organization must be verified to use the model `gpt-image-2`."
 REFUSAL = json.dumps({"error": {"message": GATE, "type": "invalid_request_error", "code": None}})
 FIELDS = ["diagnosis", "effect", "owner", "gate", "message", "advice", "waiting_helps"]

@@ -6,19 +6,17 @@ import os
 import random
 import re
 import signal
-import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
+from warm_command import COMMAND
 
 from monitor.simulator.faults import HOSTILE, HOSTILE_ID
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
-COMMAND = Path(sys.executable).with_name("access-monitor")
 NAMES = ("hostile", "long_winded", "page")
 SCENARIO = """
 name = "words"

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from warm_command import COMMAND
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 SCOPES = 40
-COMMAND = Path(sys.executable).with_name("access-monitor")
 FORGETFUL = Path(__file__).with_name("forgetful.py")
 
 

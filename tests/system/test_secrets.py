@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
+from warm_command import COMMAND
 
 from monitor.simulator.faults import FAULTS
 from monitor.simulator.refusals import REFUSALS
@@ -252,9 +253,8 @@ async def test_what_is_wrong_with_a_secret_is_said_without_it(lab, what):
 async def test_files_are_for_their_owner_whatever_the_umask(lab, fast):
     await canaries(lab, fast)
     (lab.folder / "loose.sh").write_text('umask 0\nexec "$@"\n')
-    command = str(Path(sys.executable).with_name("access-monitor"))
     config = ("--config", str(lab.settings))
-    daemon = await lab.launch("/bin/sh", "loose.sh", command, "run", *config)
+    daemon = await lab.launch("/bin/sh", "loose.sh", str(COMMAND), "run", *config)
     await lab.told("unverified")
     state = lab.folder / "state"
     modes = {path.name: path.stat().st_mode & 0o777 for path in state.iterdir()}

@@ -2,10 +2,9 @@
 
 import asyncio
 import os
-import sys
-from pathlib import Path
 
 import pytest
+from warm_command import COMMAND
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(150)]
 
@@ -17,7 +16,6 @@ name = "ключ-☃"
 secret = "{secret}"
 watch = ["gpt-image-2"]
 """
-COMMAND = str(Path(sys.executable).with_name("access-monitor"))
 #: Root may read and write anything, unless it lays its powers down.
 POWERLESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
 
