@@ -1,7 +1,6 @@
 """Faults of the network between the daemon and the API: each is inconclusive, bounded, and passes."""
 
 import asyncio
-import json
 import signal
 import ssl
 import sys
@@ -74,10 +73,10 @@ async def hurried(lab):
     return await lab.launch(sys.executable, str(HURRIED), "run", "--config", str(lab.settings))
 
 
-async def targets(lab) -> dict[str, dict]:
-    ended = await lab.call("status", "--config", str(lab.settings), "--format", "json")
-    found = json.loads(ended.out)["targets"] if ended.status == 0 else []
-    return {target["key"]: target for target in found}
+def targets(lab) -> dict[str, tuple[str, str | None]]:
+    """Each key's state and last diagnosis."""
+    rows = lab.ask("SELECT key, state, last_diagnosis FROM targets WHERE active")
+    return {name: (state, diagnosis) for name, state, diagnosis in rows}
 
 
 def peak(process) -> int:
@@ -102,11 +101,11 @@ async def test_whatever_a_server_sends_is_inconclusive_bounded_and_passes(
     async def past() -> bool:
         """Every fault has struck often enough, and every target is open since."""
         nonlocal beside
-        now = await targets(lab)
+        now = targets(lab)
         counts = Counter((e["key"], e["what"]) for e in (await lab.ledger())["log"])
         if not all(counts[name, name] >= times for name in SPOILT):
             beside = sum(count for (name, _), count in counts.items() if name == "healthy")
-        return len(now) > len(SPOILT) and all(t["state"] == "available" for t in now.values())
+        return len(now) > len(SPOILT) and all(state == "available" for state, _ in now.values())
 
     await lab.until(past, "every target to be available once its fault has passed", patience=90)
     most = peak(daemon)
@@ -268,11 +267,9 @@ async def test_a_route_that_cannot_be_reached_is_a_network_error_until_it_can(
     daemon = await hurried(lab)
     failing = set(urls)
 
-    async def all_failed() -> bool:
-        now = await targets(lab)
-        return len(now) > len(urls) and all(
-            now[name]["last_diagnosis"] == "network_error" for name in failing
-        )
+    def all_failed() -> bool:
+        now = targets(lab)
+        return len(now) > len(urls) and all(now[name][1] == "network_error" for name in failing)
 
     await lab.until(all_failed, "every route but one to fail")
     await lab.told("baseline")
@@ -280,12 +277,9 @@ async def test_a_route_that_cannot_be_reached_is_a_network_error_until_it_can(
     assert "FAKE-password" not in log
     assert {row["event"] for row in await lab.history()} <= {"started", "baseline"}
 
-    async def all_open() -> bool:
-        now = await targets(lab)
-        return all(
-            now[name]["state"] == "available" and now[name]["last_diagnosis"] != "network_error"
-            for name in ways
-        )
+    def all_open() -> bool:
+        now = targets(lab)
+        return all(now[name][0] == "available" and now[name][1] != "network_error" for name in ways)
 
     # what is in the way is mended while it runs, and comes again; but for the hole, in which a free
     # probe waits for half a minute
@@ -299,8 +293,8 @@ async def test_a_route_that_cannot_be_reached_is_a_network_error_until_it_can(
         await mended()
         await lab.until(all_open, "the mended routes to answer again", patience=60)
     assert {row["event"] for row in await lab.history()} == {"started", "baseline"}
-    now = await targets(lab)
-    assert {now[name]["state"] for name in ("unresolved", "proxied")} == {"unknown"}
+    now = targets(lab)
+    assert {now[name][0] for name in ("unresolved", "proxied")} == {"unknown"}
     assert peak(daemon) < MEMORY
     daemon.send_signal(signal.SIGTERM)
     assert await daemon.wait() == 0
