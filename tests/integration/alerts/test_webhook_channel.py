@@ -240,7 +240,7 @@ async def test_a_body_that_never_comes_makes_no_failure_of_a_success(
         return response
 
     receiver.answers = [stuck]
-    sender = hook(receiver.port, seconds=0.5)
+    sender = hook(receiver.port, seconds=2)
     await sender.send(message)
     released.set()
     await sender.aclose()
