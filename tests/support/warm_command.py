@@ -4,6 +4,7 @@ What is ours is loaded anew in each fork, so a command that lacks an import fail
 process itself (signals, streams, what the interpreter reads at its start) starts the command instead.
 """
 
+import asyncio
 import multiprocessing
 import os
 import runpy
@@ -13,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 COMMAND = Path(sys.executable).with_name("access-monitor")
 _FORKS = multiprocessing.get_context("forkserver")
@@ -30,6 +32,24 @@ def fork(
     process = _FORKS.Process(target=_run, args=given, daemon=True)
     process.start()
     return process
+
+
+async def forked(
+    arguments: Sequence[str], folder: Path, environ: Mapping[str, str]
+) -> tuple[int, str, str]:
+    """Run the command to its end. Returns its status and what it printed."""
+    with TemporaryDirectory(prefix="call-") as name:
+        out, err = Path(name) / "out", Path(name) / "err"
+        process = fork(arguments, folder, environ, out, err)
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(process.sentinel, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(process.sentinel)
+        process.join()
+        assert process.exitcode is not None
+        return process.exitcode, out.read_text(), err.read_text()
 
 
 def _run(arguments: list[str], folder: Path, environ: dict[str, str], out: Path, err: Path) -> None:

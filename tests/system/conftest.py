@@ -7,14 +7,13 @@ import re
 import signal
 import sqlite3
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -22,7 +21,7 @@ import psycopg
 import pytest
 from mail_server import MailServer, certificate, server_tls, text_of
 from postgres_server import PostgresServer
-from warm_command import COMMAND, fork
+from warm_command import COMMAND, fork, forked
 
 HERE = Path(__file__).parent
 SLACK_URL = "https://hooks.slack.com/services/TFAKE0001/BFAKE0002/fakeFAKEfakeFAKEfake0003"
@@ -147,15 +146,25 @@ class Lab:
         self.environ: dict[str, str] = {"PATH": os.environ["PATH"], "HOME": str(folder)}
         self.base_url = ""
         self._stack = stack
+        # to make one that knows all authorities takes longer than many answers
+        self._client = httpx.AsyncClient(trust_env=False, verify=False, timeout=10)
+        stack.push_async_callback(self._client.aclose)
         #: the PostgreSQL that the settings name, else a file of theirs
         self.server: PostgresServer | None = None
+        self._connection: psycopg.Connection[Any] | None = None
 
     def start_server(self) -> str:
         """Start a PostgreSQL, and return what the settings say of it."""
         self.server = PostgresServer(durable=True)
         self._stack.callback(self.server.close)
+        self._stack.callback(self._disconnect)
         self.environ["DATABASE_URL"] = self.server.url()
         return "env:DATABASE_URL"
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     @property
     def settings(self) -> Path:
@@ -200,16 +209,20 @@ class Lab:
 
     async def replay(self, scenario: str) -> None:
         """Have the simulator play another scenario, from its beginning."""
-        async with httpx.AsyncClient(trust_env=False) as client:
-            url = self.base_url.removesuffix("/v1") + "/sim/scenario"
-            answer = await client.post(url, content=scenario, timeout=10)
+        answer = await self._simulator("POST", "scenario", content=scenario)
         assert answer.status_code == 200, answer.text
 
     async def ledger(self) -> Any:
         """What the simulator answered and billed."""
-        async with httpx.AsyncClient(trust_env=False) as client:
-            url = self.base_url.removesuffix("/v1") + "/sim/ledger"
-            return (await client.get(url, timeout=10)).json()
+        return (await self._simulator("GET", "ledger")).json()
+
+    async def totals(self) -> Any:
+        """The same without each answer."""
+        return (await self._simulator("GET", "ledger?totals=1")).json()
+
+    async def _simulator(self, method: str, path: str, **more: Any) -> httpx.Response:
+        url = f"{self.base_url.removesuffix('/v1')}/sim/{path}"
+        return await self._client.request(method, url, **more)
 
     async def start(
         self, *arguments: str, environ: Mapping[str, str] | None = None, log: str = ""
@@ -257,24 +270,12 @@ class Lab:
 
     async def call(self, *arguments: str, **environ: str) -> Ended:
         """Run the command to its end."""
-        if not self._forks:
-            return await self._call_installed(arguments, self.environ | environ)
-        with TemporaryDirectory(prefix="call-") as name:
-            out, err = Path(name) / "out", Path(name) / "err"
-            process = fork(arguments, self.folder, self.environ | environ, out, err)
-            loop, ended = asyncio.get_running_loop(), asyncio.Event()
-            loop.add_reader(process.sentinel, ended.set)
-            try:
-                await asyncio.wait_for(ended.wait(), PATIENCE)
-            finally:
-                loop.remove_reader(process.sentinel)
-            process.join()
-            assert process.exitcode is not None
-            return Ended(process.exitcode, out.read_text(), err.read_text())
-
-    async def _call_installed(self, arguments: Sequence[str], environ: Mapping[str, str]) -> Ended:
+        own = self.environ | environ
+        if self._forks:
+            async with asyncio.timeout(PATIENCE):
+                return Ended(*await forked(arguments, self.folder, own))
         process = await asyncio.create_subprocess_exec(
-            COMMAND, *arguments, cwd=self.folder, env=environ,
+            COMMAND, *arguments, cwd=self.folder, env=own,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
@@ -289,7 +290,7 @@ class Lab:
     def logged(self, event: str) -> list[dict[str, Any]]:
         """The daemon's log entries of this event."""
         lines = (self.folder / "run.log").read_text().splitlines()
-        rows = [json.loads(line) for line in lines if line.startswith("{")]
+        rows = [json.loads(line) for line in lines if line.startswith("{") and f'"{event}"' in line]
         return [row for row in rows if row["event"] == event]
 
     async def until(
@@ -322,11 +323,14 @@ class Lab:
         A command for each query would take what the daemon needs.
         """
         if self.server:
-            with (
-                suppress(psycopg.Error),
-                psycopg.connect(self.server.url()) as connection,
-            ):
-                return connection.execute(query.replace("?", "%s"), values or None).fetchall()
+            for _ in range(2):  # what was connected before the server went is of no use
+                with suppress(psycopg.Error):
+                    if self._connection is None:
+                        self._connection = psycopg.connect(self.server.url(), autocommit=True)
+                    return self._connection.execute(
+                        query.replace("?", "%s"), values or None
+                    ).fetchall()
+                self._disconnect()
             return []
         text = self.settings.read_text() if self.settings.exists() else ""
         named = re.search(r'database = "sqlite:///([^"]+)"', text)

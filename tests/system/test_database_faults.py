@@ -86,7 +86,7 @@ async def granted(lab, since: datetime) -> Counter:
 async def money(lab, path: Path) -> tuple[Counter, Counter]:
     """By key: what was billed, and what the file counts as spent should the daemon be killed now."""
     billed, remembered = Counter(), Counter()
-    for row in (await lab.ledger())["billed"]:
+    for row in (await lab.totals())["billed"]:
         billed[row["key"]] += row["usd"]
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         both = "SELECT key, settled_usd FROM spend UNION ALL SELECT key, usd FROM holds"

@@ -70,10 +70,10 @@ async def test_what_is_declared_is_taken_at_once_and_the_opening_is_recorded(sim
     (row,) = [row for row in await sim.history() if row["event"] == "propagating"]
     assert row["reason"] == "verified_declared"
     assert before < datetime.fromisoformat(row["at"]) < after
-    asked = (await sim.ledger())["requests"]
+    asked = (await sim.totals())["requests"]
 
     async def refused_again() -> bool:
-        return (await sim.ledger())["requests"] > asked + 2
+        return (await sim.totals())["requests"] > asked + 2
 
     await sim.until(refused_again, "refusals after the declaration")
     await sim.replay(OPENED)

@@ -118,11 +118,11 @@ async def test_what_cannot_be_diagnosed_is_wrong_usage(sim, arguments, words):
 
 
 async def test_on_a_terminal_it_asks_before_it_spends(sim):
-    before = (await sim.ledger())["requests"]
+    before = (await sim.totals())["requests"]
     asked, status = await on_a_terminal(sim, b"n\n", "diagnose", "open")
     assert b"Go on?" in asked
     assert status == 130
-    assert (await sim.ledger())["requests"] == before
+    assert (await sim.totals())["requests"] == before
     asked, status = await on_a_terminal(sim, b"", "diagnose", "open", "--yes")
     assert b"Go on?" not in asked
     assert status == 0

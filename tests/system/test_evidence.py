@@ -103,10 +103,10 @@ async def test_an_admin_key_is_asked_only_where_it_is_wanted(watched):
     admin = '[organizations."org-acme"]\nadmin_key = "env:ADMIN"\nroute = "sim"\n'
     watched.settings.write_text(text + admin)
     secrets = SECRETS | {"ADMIN": "sk-admin-sim-FAKE-0001"}
-    before = (await watched.ledger())["requests"]
+    before = (await watched.totals())["requests"]
     usual = await watched.call("evidence", TARGET, "--format", "json", **secrets)
     assert json.loads(usual.out)["project_rules"] is None
-    assert (await watched.ledger())["requests"] == before
+    assert (await watched.totals())["requests"] == before
     ended = await watched.call("evidence", TARGET, "--admin", "--format", "json", **secrets)
     assert ended.status == 0, ended.err
     made = json.loads(ended.out)

@@ -168,7 +168,7 @@ async def test_what_is_owed_is_told_whichever_worker_is_killed(lab, fast, tortur
         " (SELECT coalesce(sum(usd), 0) FROM holds), (SELECT sum(committed_usd) FROM months)",
     )
     assert committed == pytest.approx(spent + held), "the month that all go by"
-    ledger = await lab.ledger()
+    ledger = await lab.totals()
     assert ledger["billed_usd"] <= spent + held + 1e-9
     for event, times in done.items():
         fault(f"a worker of three, {event}", times, "others go on where it was", "all told")

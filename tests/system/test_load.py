@@ -11,7 +11,6 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-import httpx
 import pytest
 from warm_command import COMMAND
 
@@ -43,9 +42,7 @@ def settings(base_url: str, fast: str, channels: str, *keys: str) -> str:
 
 async def asked(lab) -> int:
     """How many requests the simulator has had."""
-    async with httpx.AsyncClient(trust_env=False) as client:
-        url = lab.base_url.removesuffix("/v1") + "/sim/ledger?totals=1"
-        return (await client.get(url, timeout=10)).json()["requests"]
+    return (await lab.totals())["requests"]
 
 
 async def test_a_log_that_nobody_reads_stops_no_probe_and_counts_what_it_loses(

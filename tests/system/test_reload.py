@@ -46,7 +46,7 @@ async def test_a_reload_adds_removes_and_goes_on_and_a_bad_file_changes_nothing(
     log = lab.folder / "run.log"
 
     async def asked(key: str) -> int:
-        counts = (await lab.ledger())["counts"]
+        counts = (await lab.totals())["counts"]
         return sum(row["count"] for row in counts if row["key"] == key)
 
     lab.settings.write_text(settings(lab.base_url, fast, "one", wrong="\n[nonsense]\n"))

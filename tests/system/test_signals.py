@@ -59,13 +59,13 @@ async def start(lab, name: str, *arguments: str):
 
 async def images(lab, name: str) -> int:
     """How many requests for images the key made."""
-    log = (await lab.ledger())["log"]
-    return sum(entry["key"] == name and entry["surface"] == "images" for entry in log)
+    counts = (await lab.totals())["counts"]
+    return sum(row["count"] for row in counts if (row["key"], row["surface"]) == (name, "images"))
 
 
 async def bill(lab, name: str) -> float:
     """What the key was billed in US dollars."""
-    return sum(e["billed_usd"] for e in (await lab.ledger())["log"] if e["key"] == name)
+    return sum(row["usd"] for row in (await lab.totals())["billed"] if row["key"] == name)
 
 
 def ask(lab, name: str, query: str) -> tuple:

@@ -193,7 +193,7 @@ class Site:
     def client(self, token: str = "", **more: Any) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx.AsyncClient(
-            base_url=self.url, headers=headers, trust_env=False, timeout=30, **more
+            base_url=self.url, headers=headers, trust_env=False, verify=False, timeout=30, **more
         )
 
     async def declare(self, organization: str) -> None:
