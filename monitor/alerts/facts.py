@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
 from monitor.access.events import Event
@@ -72,6 +72,7 @@ class TargetFacts(TypedDict, total=False):
     page: Text
 
 
+@with_config(ConfigDict(extra="forbid"))  # nor may what stands in them have more
 class Details(TypedDict, total=False):
     """What events of some kinds have besides."""
 

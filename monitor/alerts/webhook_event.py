@@ -85,7 +85,7 @@ class TrialEvent(TypedDict):
     data: TrialData
 
 
-for _form in (EventData, Details, WebhookEvent, TrialData, TrialEvent):
+for _form in (EventData, WebhookEvent, TrialData, TrialEvent):
     with_config(_STRICT)(_form)
 
 _DETAILS = tuple(Details.__annotations__)

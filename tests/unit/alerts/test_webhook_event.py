@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor.access.events import Event
@@ -152,6 +152,7 @@ JSON = st.recursive(
         st.sampled_from(sorted(EventFacts.__annotations__)) | st.text(), JSON, max_size=9
     )
 )
+@example({"changed": [{"": None}]})
 def test_whatever_the_facts_are_the_body_is_of_the_schema(facts: dict[str, Any]) -> None:
     told(replace(LIGHT, facts=facts))
 
