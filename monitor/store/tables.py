@@ -4,7 +4,6 @@ Table models do not validate. Enumerations are therefore text columns with CHECK
 database refuses values that its readers do not know. Times are UTC (SQLModel's own type).
 """
 
-from collections.abc import Iterable
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -54,9 +53,9 @@ metadata = MetaData(
 )
 
 
-def _one_of(column: str, values: type[StrEnum] | Iterable[str]) -> CheckConstraint:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=column)
+def _word_of(words: type[StrEnum]) -> Any:
+    """A column takes these words and no others."""
+    return Field(sa_column_kwargs={"info": {"words": words}})
 
 
 def _only(condition: str) -> dict[str, Any]:
@@ -87,12 +86,6 @@ class TargetsTable(NumberedTable, table=True):
         UniqueConstraint("name"),
         # whether a shard has targets, asked by each worker every second
         Index(None, "shard"),
-        _one_of("contract", Contract),
-        _one_of("surface", Surface),
-        _one_of("state", State),
-        _one_of("blocker", Code),
-        _one_of("held_by", Hold),
-        _one_of("last_diagnosis", Code),
     )
 
     name: str
@@ -101,16 +94,16 @@ class TargetsTable(NumberedTable, table=True):
     project: str | None
     scope: str
     route: str
-    contract: str
+    contract: str = _word_of(Contract)
     model: str
-    surface: str
-    state: str
+    surface: str = _word_of(Surface)
+    state: str = _word_of(State)
     since: datetime
-    blocker: str | None
+    blocker: str | None = _word_of(Code)
     last_probe_at: datetime | None
-    last_diagnosis: str | None
+    last_diagnosis: str | None = _word_of(Code)
     next_probe_at: datetime | None
-    held_by: str | None
+    held_by: str | None = _word_of(Hold)
     memory: str
     active: bool
     #: its portion of a fleet's work; None until a daemon registers it
@@ -123,17 +116,14 @@ class RunsTable(NumberedTable, table=True):
     __table_args__ = (
         # finds the last run of a target and kind of probe: ids follow the columns in an index
         Index(None, "target_id", "kind"),
-        _one_of("kind", ProbeKind),
-        _one_of("diagnosis", Code),
-        _one_of("gate", Gate),
     )
 
     target_id: int = Field(foreign_key="targets.id")
     route: str
-    kind: str
-    diagnosis: str | None
+    kind: str = _word_of(ProbeKind)
+    diagnosis: str | None = _word_of(Code)
     status: int | None
-    gate: str | None
+    gate: str | None = _word_of(Gate)
     message: str
     first_at: datetime
     last_at: datetime
@@ -159,24 +149,19 @@ class EventsTable(NumberedTable, table=True):
         # the history of one target and of all, by time; every index ends with ids, which break ties
         Index(None, "target", "at"),
         Index(None, "at"),
-        _one_of("kind", EventKind),
-        _one_of("before", State),
-        _one_of("after", State),
-        _one_of("reason", Reason),
-        _one_of("diagnosis", Code),
         {"sqlite_autoincrement": True},
     )
 
-    kind: str
+    kind: str = _word_of(EventKind)
     target_id: int | None = Field(foreign_key="targets.id")
     target: str | None
     scope: str | None
     route: str | None
-    before: str | None
-    after: str | None
+    before: str | None = _word_of(State)
+    after: str | None = _word_of(State)
     at: datetime
-    reason: str
-    diagnosis: str | None
+    reason: str = _word_of(Reason)
+    diagnosis: str | None = _word_of(Code)
     request_id: str | None
     facts: str
 
@@ -184,21 +169,15 @@ class EventsTable(NumberedTable, table=True):
 class OpeningsTable(NumberedTable, table=True):
     """The propagation record of an opening. Its names stay as they were at that time."""
 
-    __table_args__ = (
-        _one_of("contract", Contract),
-        _one_of("surface", Surface),
-        _one_of("began", Began),
-    )
-
     target_id: int = Field(foreign_key="targets.id")
     target: str
-    contract: str
+    contract: str = _word_of(Contract)
     route: str
     organization: str | None
     scope: str
     model: str
-    surface: str
-    began: str
+    surface: str = _word_of(Surface)
+    began: str = _word_of(Began)
     declared_at: datetime | None
     started_at: datetime | None
     first_light_at: datetime
@@ -235,14 +214,13 @@ class NotificationsTable(NumberedTable, table=True):
         Index(None, "state", "channel", "event_id"),
         # what a silence hid
         Index("ix_notifications_silenced", "silence_id", **_only("silence_id IS NOT NULL")),
-        _one_of("state", NotificationState),
         CheckConstraint("channel <> ''", name="channel"),
         CheckConstraint("(state = 'silenced') = (silence_id IS NOT NULL)", name="silenced"),
     )
 
     event_id: int = Field(foreign_key="events.id")
     channel: str
-    state: str
+    state: str = _word_of(NotificationState)
     attempts: int
     created_at: datetime
     next_attempt_at: datetime | None
@@ -258,12 +236,9 @@ class NotificationsTable(NumberedTable, table=True):
 class DeclarationsTable(NumberedTable, table=True):
     """A declaration. The same kind, subject, time and source is stored only once."""
 
-    __table_args__ = (
-        UniqueConstraint("kind", "subject", "at", "source"),
-        _one_of("kind", DeclarationKind),
-    )
+    __table_args__ = (UniqueConstraint("kind", "subject", "at", "source"),)
 
-    kind: str
+    kind: str = _word_of(DeclarationKind)
     subject: str
     at: datetime
     source: str
@@ -372,6 +347,10 @@ class DaemonTable(NumberedTable, table=True):
 
 for _table in metadata.tables.values():
     for _column in _table.columns:
+        if "words" in _column.info:
+            _listed = ", ".join(f"'{word}'" for word in _column.info["words"])
+            _check = CheckConstraint(f"{_column.name} IN ({_listed})", name=_column.name)
+            _table.append_constraint(_check)
         if isinstance(_column.type, AutoString):
             _column.type = TEXT
         elif isinstance(_column.type, Integer) and (
