@@ -61,28 +61,29 @@ def asker(payload: Mapping[str, Any]) -> str:
 def read_silence(payload: Mapping[str, Any]) -> tuple[tuple[str, ...], str, datetime] | None:
     """Patterns, reason and end (UTC) of a silence that is asked for; None if it is malformed."""
     patterns, reason = payload.get("patterns"), payload.get("reason")
-    try:
-        expires_at = datetime.fromisoformat(payload["expires_at"])
-    except (KeyError, ValueError, TypeError):
-        return None
+    expires_at = _time(payload, "expires_at")
     if not isinstance(patterns, list) or not all(isinstance(one, str) for one in patterns):
         return None
-    if not isinstance(reason, str) or expires_at.tzinfo is None:
+    if not isinstance(reason, str) or expires_at is None:
         return None
     return tuple(patterns), reason, expires_at.astimezone(UTC)
 
 
 def read_declaration(payload: Mapping[str, Any]) -> tuple[DeclarationKind, str, datetime] | None:
     """Kind, subject and time (UTC) of a submitted declaration; None if it is malformed."""
+    kind, subject, at = payload.get("kind"), payload.get("subject"), _time(payload, "at")
+    if kind not in list(DeclarationKind) or not isinstance(subject, str) or at is None:
+        return None
+    return DeclarationKind(kind), subject, at.astimezone(UTC)
+
+
+def _time(payload: Mapping[str, Any], name: str) -> datetime | None:
+    """A time with a zone; None if it is none."""
     try:
-        kind = DeclarationKind(payload["kind"])
-        at = datetime.fromisoformat(payload["at"])
+        at = datetime.fromisoformat(payload[name])
     except (KeyError, ValueError, TypeError):
         return None
-    subject = payload.get("subject")
-    if not isinstance(subject, str) or at.tzinfo is None:
-        return None
-    return kind, subject, at.astimezone(UTC)
+    return at if at.tzinfo else None
 
 
 def reply_to(database: Database, item: int) -> dict[str, Any] | None:

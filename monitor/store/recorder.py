@@ -13,7 +13,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
-    Table,
     any_,
     func,
     literal,
@@ -153,19 +152,15 @@ class Recorder:
 
     async def spend_since(self, day: date, keys: Collection[str] | None = None) -> list[SpendRow]:
         """The spending of every key, or of these, on each UTC day from `day` on."""
-        spend = tables.spend
-        query = select(spend).where(spend.c.day >= day).order_by(spend.c.day, spend.c.key)
-        return await self._all(
-            SpendRow, query if keys is None else query.where(_among(spend, keys))
-        )
+        its = tables.spend.c
+        query = select(tables.spend).where(its.day >= day, *_among(its.key, keys))
+        return await self._all(SpendRow, query.order_by(its.day, its.key))
 
     async def holds(self, keys: Collection[str] | None = None) -> list[Reservation]:
         """The holds on budgets of every key, or of these, oldest first."""
         its = tables.holds.c
-        query = select(tables.holds).order_by(its.id)
-        return await self._all(
-            Reservation, query if keys is None else query.where(_among(tables.holds, keys))
-        )
+        query = select(tables.holds).where(*_among(its.key, keys)).order_by(its.id)
+        return await self._all(Reservation, query)
 
     async def register(self, active: Sequence[Target], *, again: bool = False) -> None:
         """Make these the active targets; see `targets.register` for those that start anew.
@@ -297,9 +292,11 @@ class Recorder:
         return await self.queue.do(lambda transaction: work(transaction.flush()))
 
 
-def _among(table: Table, keys: Collection[str]) -> ColumnElement[bool]:
+def _among(
+    key: ColumnElement[Any], keys: Collection[str] | None
+) -> tuple[ColumnElement[bool], ...]:
     """That a row is of one of these keys, on a server: one array, as a statement has 65,535 parameters."""
-    return table.c.key == any_(literal(list(keys), ARRAY(tables.TEXT)))
+    return () if keys is None else (key == any_(literal(list(keys), ARRAY(tables.TEXT))),)
 
 
 def _open(

@@ -158,9 +158,7 @@ class Writer:
         try:
             number = self._ownership.enter(self._connection)
         except DBAPIError as error:  # whatever it is, no entry is at fault
-            raise _caused(
-                UnavailableError(f"the database refused it: {cause(error)}"), error
-            ) from error
+            raise UnavailableError(f"the database refused it: {cause(error)}") from error
         unsure, self._unsure = self._unsure, None
         if unsure and number == unsure.number + 1:
             unsure.transaction.committed()
@@ -199,8 +197,7 @@ class Writer:
         except SQLAlchemyError as trouble:
             return self._plain(trouble)
         if found:
-            plain = UnavailableError(f"the database is damaged: {found}")
-            plain.__cause__ = error
+            return _caused(UnavailableError(f"the database is damaged: {found}"), error)
         return plain
 
     def _plain(self, error: Exception, *, cut: bool = False) -> Exception:
@@ -211,14 +208,11 @@ class Writer:
             plain: Exception = StoreError("the database is damaged (a value cannot be read)")
         elif cut or isinstance(of_driver, SQLAlchemyError | driver.Error):
             # these mean that the statement is at fault; of a table that is missing SQLite does not say so
-            of_entry = isinstance(of_driver, driver.DataError | driver.IntegrityError) or (
-                self._connection.dialect.name == "sqlite"
-                and isinstance(of_driver, driver.ProgrammingError | driver.InterfaceError)
-            )
-            kind = StoreError if of_entry and not cut else UnavailableError
-            if isinstance(of_driver, SQLAlchemyError) and not cut:
-                kind = StoreError
-            plain = kind(f"the database refused it: {cause(error)}")
+            faults = [SQLAlchemyError, driver.DataError, driver.IntegrityError]
+            if self._connection.dialect.name == "sqlite":
+                faults += [driver.ProgrammingError, driver.InterfaceError]
+            kind = StoreError if isinstance(of_driver, tuple(faults)) else UnavailableError
+            plain = (UnavailableError if cut else kind)(f"the database refused it: {cause(error)}")
         else:
             return error
         return _caused(plain, error)
