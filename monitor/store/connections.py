@@ -12,7 +12,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,8 +26,6 @@ from monitor.store.errors import (
     require,
     require_head,
 )
-
-IS_MIGRATED = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
 
 #: What a database's file begins with (sqlite.org/fileformat.html, 1.3).
 _SQLITE = b"SQLite format 3\0"
@@ -131,46 +129,44 @@ def _regular(part: str) -> str:
     return f"[^{signs}]" if denied else f"[{signs}]"
 
 
-@contextmanager
-def reading(database: Database) -> Iterator[Connection]:
+def reading(database: Database) -> AbstractContextManager[Connection]:
     """A read-only connection in one transaction: all reads see the same moment.
 
     Raises StoreError when there is no database of this program's revision, or it cannot be read.
     """
-    if isinstance(database, Server):
-        from monitor.store import postgres
-
-        with postgres.reading(database) as connection:
-            yield connection
-        return
-    path = database
-    require(path)
-    with sqlite_errors(path), closing(read_only(path, detect_types=_TYPES)) as connection:
-        connection.row_factory = sqlite3.Row
-        connection.execute("BEGIN")
-        require_head(path, _revision(connection))
-        yield connection
+    return _transaction(database, writes=False)
 
 
-@contextmanager
-def writing(database: Database) -> Iterator[Connection]:
+def writing(database: Database) -> AbstractContextManager[Connection]:
     """A connection in a transaction that is committed at the end; SQLite's holds the write lock meanwhile.
 
     Raises StoreError as `reading` does, and when another process holds the lock for long.
     """
+    return _transaction(database, writes=True)
+
+
+@contextmanager
+def _transaction(database: Database, *, writes: bool) -> Iterator[Connection]:
     if isinstance(database, Server):
         from monitor.store import postgres
 
-        with postgres.writing(database) as connection:
+        with postgres.transaction(database, writes=writes) as connection:
             yield connection
         return
     path = database
     require(path)
-    with sqlite_errors(path), closing(writing_connection(path)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        require_head(path, _revision(connection))
-        yield connection
-        connection.execute("COMMIT")
+    with (
+        sqlite_errors(path),
+        closing(
+            writing_connection(path) if writes else read_only(path, detect_types=_TYPES)
+        ) as file,
+    ):
+        file.row_factory = sqlite3.Row
+        file.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+        require_head(path, _revision(file))
+        yield file
+        if writes:
+            file.execute("COMMIT")
 
 
 def writing_connection(path: Path, *, foreign_keys: bool = True) -> sqlite3.Connection:
@@ -195,7 +191,8 @@ def writing_connection(path: Path, *, foreign_keys: bool = True) -> sqlite3.Conn
 
 
 def _revision(connection: sqlite3.Connection) -> str | None:
-    if connection.execute(IS_MIGRATED).fetchone() is None:
+    made = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
+    if connection.execute(made).fetchone() is None:
         return None
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else None

@@ -81,21 +81,6 @@ def connect(server: Server, *, autocommit: bool = False) -> psycopg.Connection[A
 
 
 @contextmanager
-def reading(server: Server) -> Iterator[Connection]:
-    """As `connections.reading`."""
-    with _transaction(server, _BEGIN, READ_MOST) as connection:
-        yield _Translating(connection)
-
-
-@contextmanager
-def writing(server: Server) -> Iterator[Connection]:
-    """As `connections.writing`; other writers are not kept out."""
-    with _transaction(server, _BEGIN_WRITING, WRITE_MOST) as connection:
-        yield _Translating(connection)
-        connection.execute("COMMIT")
-
-
-@contextmanager
 def cut_after(seconds: float | None, connection: psycopg.Connection[Any] | None) -> Iterator[None]:
     """Cut the connection when what is done meanwhile takes longer; None: never.
 
@@ -122,16 +107,17 @@ def cut_after(seconds: float | None, connection: psycopg.Connection[Any] | None)
 
 
 @contextmanager
-def _transaction(server: Server, begin: str, most: float) -> Iterator[psycopg.Connection[Any]]:
+def transaction(server: Server, *, writes: bool) -> Iterator[Connection]:
+    """As those of `connections`; other writers are not kept out."""
+    begin, most = (_BEGIN_WRITING, WRITE_MOST) if writes else (_BEGIN, READ_MOST)
     kept = _idle.setdefault(server, deque(maxlen=_IDLE_MOST))
     with errors(server):
         connection, found = _begun(server, kept, begin, most)
         try:
             with cut_after(most, connection):
                 require_head(server, found)
-                yield connection
-                if connection.info.transaction_status:
-                    connection.execute("ROLLBACK")
+                yield _Translating(connection)
+                connection.execute("COMMIT" if writes else "ROLLBACK")
         except BaseException:
             connection.close()
             raise
