@@ -1,9 +1,9 @@
 """The outbox: claim with a lease, send, mark. A crash in between sends again."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, update
 
@@ -14,7 +14,6 @@ from monitor.store.records import NotificationState
 from monitor.store.transaction import Transaction
 from monitor.store.write_queue import WriteQueue
 
-T = TypeVar("T")
 Ids = Sequence[int]
 
 _rows = tables.notifications
@@ -89,8 +88,8 @@ class Outbox:
             .where(_its.state.in_([NotificationState.PENDING, NotificationState.DEAD]))
             .group_by(_its.state)
         )
-        return await self._do(
-            lambda connection: {str(state): count for state, count in connection.execute(query)}
+        return await self._queue.do(
+            lambda work: {str(state): count for state, count in work.flush().execute(query)}
         )
 
     async def claim(self, ids: Ids, until: datetime) -> tuple[list[int], list[int]]:
@@ -122,7 +121,7 @@ class Outbox:
     async def delivered(self, ids: Ids, at: datetime) -> None:
         """Mark rows as delivered, even if they were given up meanwhile."""
         values = {"ids": list(ids), "at": at}
-        await self._do(lambda connection: connection.execute(_DELIVERED, values), urgent=False)
+        await self._queue.do(lambda work: work.flush().execute(_DELIVERED, values), urgent=False)
 
     async def failed(self, ids: Ids, error: str, next_attempt_at: datetime) -> None:
         """Release the lease after a failed attempt; the next one is due at `next_attempt_at`."""
@@ -207,9 +206,6 @@ class Outbox:
             work.flush().execute(statement.values(said))
 
         await self._queue.do(mark)
-
-    async def _do(self, work: Callable[[Connection], T], *, urgent: bool = True) -> T:
-        return await self._queue.do(lambda transaction: work(transaction.flush()), urgent=urgent)
 
 
 def release_leases(connection: Connection, shards: Collection[int] | None = None) -> None:
