@@ -78,11 +78,6 @@ def stored(at: datetime) -> str:
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
-def exists(database: Database) -> bool:
-    """Whether there may be a database. A server is asked when it is read."""
-    return isinstance(database, Server) or database.exists()
-
-
 def is_foreign(path: Path) -> bool:
     """Whether a file is there that is neither empty nor of SQLite. Raises OSError when it cannot be read."""
     if not path.exists():

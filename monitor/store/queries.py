@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 from monitor.access.databases import Database
@@ -20,7 +21,7 @@ from monitor.access.target import Capability, Target
 from monitor.access.wait_times import OngoingWait, Opening, waiting_of
 from monitor.access.words import Contract, ProbeKind, State
 from monitor.store import inbox
-from monitor.store.connections import Connection, Row, exists, glob, reading, stored
+from monitor.store.connections import Connection, Row, glob, reading, stored
 from monitor.store.record_forms import as_json, latencies_of, median_and_p95, value_of
 from monitor.store.records import (
     AlertRow,
@@ -228,9 +229,9 @@ def silences(database: Database, now: datetime) -> tuple[list[Silence], list[Sil
 def spent_by_key(database: Database) -> dict[str, tuple[float, int, bool]]:
     """By key: the total spending with holds included, the number of probes, whether it is an estimate.
 
-    Empty if there is no database.
+    Empty if there is no database yet.
     """
-    if not exists(database):
+    if isinstance(database, Path) and not database.exists():
         return {}
     with reading(database) as connection:
         rows = connection.execute(
