@@ -1,7 +1,7 @@
 """What is known of models and surfaces, as data: endpoint, request, gate, price, shutdown date."""
 
 from monitor.catalog.billing import bill, open_price
-from monitor.catalog.known_models import Catalog, Model, Price, builtin, family
+from monitor.catalog.known_models import Catalog, Model, Price, builtin
 from monitor.catalog.requests import ProbeRequest, listing_request, probe_request
 
 __all__ = [
@@ -11,7 +11,6 @@ __all__ = [
     "ProbeRequest",
     "bill",
     "builtin",
-    "family",
     "listing_request",
     "open_price",
     "probe_request",

@@ -187,15 +187,6 @@ def _own(item: tuple[str, dict[str, Any]]) -> tuple[str, Model]:
     return name, Model(**{"name": name, "shutdown": None, **entry, **made})
 
 
-def family(name: str) -> str:
-    """The family a model belongs to, to compare the model a payload names with the one asked for.
-
-    For an unknown model it is the name itself, without a snapshot's date and a vendor's prefix.
-    """
-    model = builtin().get(name)
-    return model.family if model else _spellings(name)[-1]
-
-
 def _spellings(name: str) -> tuple[str, ...]:
     bare = name.rpartition("/")[2]
     return (name, _SNAPSHOT.sub("", name), bare, _SNAPSHOT.sub("", bare))

@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from monitor.access.words import Gate, Surface
-from monitor.catalog import Catalog, Price, builtin, family
+from monitor.catalog import Catalog, Price, builtin
 
 
 def catalog_of(entries: Mapping[str, object]) -> Catalog:
@@ -113,14 +113,6 @@ def test_the_nearest_name_is_offered_for_a_mistyped_one() -> None:
     assert builtin().nearest("gpt-imgae-2") == "gpt-image-2"
     assert builtin().nearest("GPT-Image-2") == "gpt-image-2"
     assert builtin().nearest("zzzzzz") is None
-
-
-def test_families_tell_models_apart_but_not_their_snapshots() -> None:
-    assert family("gpt-5-2025-08-07") == family("gpt-5")
-    assert family("openai/gpt-5") == family("gpt-5")
-    assert family("gpt-5.1") != family("gpt-5")
-    assert family("gpt-5.4-mini") != family("gpt-5.4")
-    assert family("acme/own-model-2026-01-02") == "own-model"
 
 
 def test_an_override_changes_only_what_it_names() -> None:
