@@ -23,9 +23,12 @@ class ChannelType(StrEnum):
 
 
 def _url(value: Secret, info: ValidationInfo) -> Secret:
-    kind = info.data.get("type")
-    check = urls.webhook_url if kind is ChannelType.WEBHOOK else urls.channel_url
-    return check(value, info) if kind else value  # a wrong type has an error of its own
+    kind, context = info.data.get("type"), checks.Context.of(info)
+    if kind is ChannelType.WEBHOOK and context.secrets:
+        urls.webhook_url(value, context)
+    elif kind and context.secrets:  # a wrong type has an error of its own
+        urls.channel_url(value)
+    return value
 
 
 def _secrets(value: tuple[Secret, ...], info: ValidationInfo) -> tuple[Secret, ...]:

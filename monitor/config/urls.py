@@ -16,10 +16,8 @@ from monitor.config.references import Secret
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]")
 
 
-def channel_url(value: Secret, info: ValidationInfo) -> Secret:
+def channel_url(value: Secret) -> None:
     """A URL with a scheme; plain `mailto://` would send the mail account's password in clear."""
-    if not Context.of(info).secrets:
-        return value
     url = value.reveal()
     what = f"what {shown(value.reference)} names"
     if not _SCHEME.match(url):
@@ -31,29 +29,23 @@ def channel_url(value: Secret, info: ValidationInfo) -> Secret:
             f"{what} is a mailto:// URL, which can send the password in clear: use mailtos:// …",
             hidden=True,
         )
-    return value
 
 
 def heartbeat_url(value: Secret, info: ValidationInfo) -> Secret:
     """A URL that can be called with GET."""
-    if not Context.of(info).secrets:
-        return value
-    _web_address(value, "https://hc-ping.com/…")
+    if Context.of(info).secrets:
+        _web_address(value, "https://hc-ping.com/…")
     return value
 
 
-def webhook_url(value: Secret, info: ValidationInfo) -> Secret:
+def webhook_url(value: Secret, context: Context) -> None:
     """A URL that can be posted to; plain http beyond this machine is warned of."""
-    context = Context.of(info)
-    if not context.secrets:
-        return value
     parts = _web_address(value, "https://receiver.example/events")
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         context.warn(
             f"what {shown(value.reference)} names is plain http: whoever is on the way can read the events,"
             " though not change them, as they are signed"
         )
-    return value
 
 
 def _web_address(value: Secret, example: str) -> SplitResult:
