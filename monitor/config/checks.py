@@ -22,12 +22,13 @@ from monitor.access.limits import Cadence
 from monitor.access.target import Capability, pool_name_of, split_capability
 from monitor.access.words import Contract, Surface
 from monitor.catalog import Catalog
-from monitor.config.pools import PoolFile, read_pool
 from monitor.config.problems import looks_secret, shown, suggestion
 from monitor.config.references import (
+    PoolFile,
     Secret,
     UnresolvedError,
     is_reference,
+    read_pool,
     resolve,
     server_at,
     unresolved,

@@ -15,8 +15,7 @@ from monitor.access.databases import Server
 from monitor.access.fields import format_duration
 from monitor.access.target import Capability
 from monitor.access.words import EventKind
-from monitor.config.pools import PoolFile
-from monitor.config.references import Secret
+from monitor.config.references import PoolFile, Secret
 from monitor.config.settings import File, Settings
 from monitor.config.web_section import Address
 

@@ -31,7 +31,7 @@ from monitor.catalog import Catalog, builtin
 from monitor.config import checks, urls
 from monitor.config.channel_section import Channel
 from monitor.config.checks import HeaderValue, Name, SecretReference, Some
-from monitor.config.pools import PoolFile
+from monitor.config.references import PoolFile
 from monitor.config.web_section import Web
 
 OPENAI = "openai"

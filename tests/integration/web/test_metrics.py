@@ -8,7 +8,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from monitor.access.holds import Posting, Spend
 from monitor.access.words import Code, State
-from monitor.config.pools import PoolFile
+from monitor.config.references import PoolFile
 from monitor.config.settings import Pool
 from monitor.store.records import Change
 

@@ -12,7 +12,7 @@ from monitor.access.events import Event
 from monitor.access.target import Capability
 from monitor.access.words import Code, Contract, EventKind, Reason, State, Surface
 from monitor.config import Pool
-from monitor.config.pools import PoolFile
+from monitor.config.references import PoolFile
 from monitor.store import target_queries
 from monitor.store.record_forms import as_json
 from monitor.store.records import Change

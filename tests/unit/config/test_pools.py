@@ -14,7 +14,7 @@ import pytest
 from monitor.access.limits import Cadence
 from monitor.access.target import pool_name_of
 from monitor.config import Settings, SettingsError, example, load, show
-from monitor.config.pools import FILE_CAP, LINES_MOST
+from monitor.config.references import POOL_CAP, POOL_LINES_MOST
 
 Load = Callable[[str], Settings]
 
@@ -104,10 +104,12 @@ def test_a_file_from_windows_is_read(settings_of: Load, write: Callable[..., Non
 
 
 def test_a_file_is_bounded(settings_of: Load, write: Callable[..., None]) -> None:
-    write(*(["# x"] * LINES_MOST), key(1))
-    with pytest.raises(SettingsError, match=f"has {LINES_MOST + 1} lines; at most {LINES_MOST}"):
+    write(*(["# x"] * POOL_LINES_MOST), key(1))
+    with pytest.raises(
+        SettingsError, match=f"has {POOL_LINES_MOST + 1} lines; at most {POOL_LINES_MOST}"
+    ):
         settings_of(POOL)
-    write("x" * FILE_CAP)
+    write("x" * POOL_CAP)
     with pytest.raises(SettingsError, match="larger than 4096 KiB"):
         settings_of(POOL)
 

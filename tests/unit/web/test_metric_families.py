@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families as classic
 
 from monitor.access.words import Code, Contract, State, Surface
 from monitor.config import Settings
-from monitor.config.pools import PoolFile
+from monitor.config.references import PoolFile
 from monitor.config.settings import Pool
 from monitor.store.records import DaemonRow
 from monitor.store.status_queries import Figures, Money, TargetRow
