@@ -146,7 +146,7 @@ class Prober:
         if probe is None:
             request = probe_request(self.catalog, asked, BLANKS) if asked else listing_request()
             probe = self._prepared[asked] = write(request)
-        seconds = probe.timeout if deadline is None else deadline
+        seconds = probe.request.timeout if deadline is None else deadline
         return await self._observe(credentials, probe, seconds, kind, capability, leaving=leaving)
 
     async def get(self, credentials: Credentials, path: str) -> Observation:

@@ -29,15 +29,11 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedProbe:
-    """A probe as it is sent: the same for every key."""
+    """A probe with its body encoded: the same for every key."""
 
-    method: str
-    path: str
-    accept: str
+    request: ProbeRequest
     body: bytes
     content_type: str | None
-    #: seconds, of the whole exchange
-    timeout: float
     #: the body around the nouns that are drawn for each probe; the body alone where it asks for none
     pieces: tuple[bytes, ...]
 
@@ -102,22 +98,16 @@ def write(probe: ProbeRequest) -> PreparedProbe:
         files=[(p.name, (p.filename, p.value, p.content_type)) for p in parts] or None,
     )
     body = request.read()
-    return PreparedProbe(
-        method=probe.method,
-        path=probe.path,
-        accept="text/event-stream" if probe.stream else "application/json",
-        body=body,
-        content_type=request.headers.get("content-type"),
-        timeout=probe.timeout,
-        pieces=tuple(body.split(BLANK.encode())),
-    )
+    pieces = tuple(body.split(BLANK.encode()))
+    return PreparedProbe(probe, body, request.headers.get("content-type"), pieces)
 
 
 def _build(credentials: Credentials, probe: PreparedProbe) -> Ready:
+    asked = probe.request
     headers = {
         "Authorization": f"Bearer {credentials.secret}",
         "User-Agent": USER_AGENT,
-        "Accept": probe.accept,
+        "Accept": "text/event-stream" if asked.stream else "application/json",
         "Accept-Encoding": "identity",
     }
     if credentials.organization is not None:
@@ -126,10 +116,10 @@ def _build(credentials: Credentials, probe: PreparedProbe) -> Ready:
         headers["OpenAI-Project"] = credentials.project
     if probe.content_type is not None:
         headers["Content-Type"] = probe.content_type
-    url = _url(credentials.base_url, probe.path)
-    whole = httpx.Request(probe.method, url, headers=headers, content=probe.body or None)
+    url = _url(credentials.base_url, asked.path)
+    whole = httpx.Request(asked.method, url, headers=headers, content=probe.body or None)
     raw = whole.headers.raw
-    return Ready(probe.method, str(url), [(name.decode(), value.decode()) for name, value in raw])
+    return Ready(asked.method, str(url), [(name.decode(), value.decode()) for name, value in raw])
 
 
 @lru_cache(maxsize=1024)
