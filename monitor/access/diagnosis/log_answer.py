@@ -123,10 +123,8 @@ def may_have_answers(text: str) -> bool:
 
 def answer_at(anchor: re.Match[str], lines: Lines) -> Found | None:
     """The answer that stands there, None when it is none; `lines` are those behind the anchor's own."""
-    if anchor["object"]:
-        return _error_object(anchor, lines)
-    if anchor["bare"]:
-        return _bare(anchor, lines)
+    if anchor["object"] or anchor["bare"]:
+        return _object(anchor, lines)
     if anchor["coded"]:
         return _coded(anchor, lines)
     text, end = anchor.string, anchor.end()
@@ -192,12 +190,20 @@ def _with_body(anchor: re.Match[str], status: int | None, lines: Lines) -> Found
     return Found(_refused(said, status), body.place, body.later)
 
 
-def _error_object(anchor: re.Match[str], lines: Lines) -> Found | None:
-    text = anchor.string
-    start = anchor.start("object")
+def _object(anchor: re.Match[str], lines: Lines) -> Found | None:
+    text, start = anchor.string, anchor.start("object" if anchor["object"] else "bare")
     if not _may_have_message(text, start, lines):
         return None
     body = _body(text, start, lines)
+    diagnosis = _named(anchor, body) if anchor["object"] else _bare(body.value)
+    if diagnosis:
+        return Found(diagnosis, body.place, body.later)
+    lines.in_vain(len(body.text))
+    return None
+
+
+def _named(anchor: re.Match[str], body: _Body) -> Diagnosis | None:
+    """An error's fields behind its name; a status may stand before."""
     error, said = body.value, f'"error": {body.text}'
     if error is None:
         fields = {name: next(iter(told), None) for name, told in loose_fields(body.text).items()}
@@ -206,22 +212,15 @@ def _error_object(anchor: re.Match[str], lines: Lines) -> Found | None:
             error = None
     elif isinstance(error, dict):
         said = json.dumps({"error": error})
-    if _may_be_ours(error):
-        stated = status_in(text[max(0, anchor.start() - BEFORE) : anchor.start()])
-        diagnosis = _refused(said, stated[0] if stated and stated[0] >= 400 else None)
-        if _in_our_form(error) or _about_models(error, diagnosis):
-            return Found(diagnosis, body.place, body.later)
-    lines.in_vain(len(body.text))
-    return None
-
-
-def _bare(anchor: re.Match[str], lines: Lines) -> Found | None:
-    """An error's fields without a name before them, in one line, with words that are known."""
-    text, start = anchor.string, anchor.start("bare")
-    if not _may_have_message(text, start, lines):
+    if not _may_be_ours(error):
         return None
-    body = _body(text, start, lines)
-    error = body.value
+    stated = status_in(anchor.string[max(0, anchor.start() - BEFORE) : anchor.start()])
+    diagnosis = _refused(said, stated[0] if stated and stated[0] >= 400 else None)
+    return diagnosis if _in_our_form(error) or _about_models(error, diagnosis) else None
+
+
+def _bare(error: Any) -> Diagnosis | None:
+    """An error's fields without a name before them, in one line, with words that are known."""
     if (
         isinstance(error, dict)
         and _BARE <= error.keys() <= _BARE | {"param"}
@@ -230,9 +229,7 @@ def _bare(anchor: re.Match[str], lines: Lines) -> Found | None:
         and _is_word(error["code"])
     ):
         diagnosis = _refused(json.dumps(error), None)
-        if diagnosis.code is not Code.UNRECOGNIZED:
-            return Found(diagnosis, body.place, body.later)
-    lines.in_vain(len(body.text))
+        return diagnosis if diagnosis.code is not Code.UNRECOGNIZED else None
     return None
 
 
