@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from monitor.access.diagnosis.advice import Advice
     from monitor.access.holds import Reservation
     from monitor.access.memory import TargetState
-    from monitor.access.observation import Diagnosis
     from monitor.access.target import Target
     from monitor.alerts.interfaces import Sender
     from monitor.alerts.render import Message
@@ -109,6 +108,8 @@ def _announce_cost(settings: "Settings", targets: "Sequence[Target]", *, times: 
 
 
 def _print(checked: "Sequence[Checked]") -> None:
+    from monitor.access.diagnosis.advice import advise_on
+
     rows = [
         (
             one.target.name,
@@ -127,7 +128,7 @@ def _print(checked: "Sequence[Checked]") -> None:
     told: dict[tuple[str, str, Advice], list[str]] = {}
     for one in checked:
         code, owner = str(one.diagnosis.code), str(one.diagnosis.owner)
-        told.setdefault((code, owner, _advice_on(one.diagnosis)), []).append(one.target.name)
+        told.setdefault((code, owner, advise_on(one.diagnosis)), []).append(one.target.name)
     for (code, owner, advice), names in told.items():
         print(f"\n{code} (owner: {owner})\n  {advice.advice}\n  {advice.meaning}")
         if len(told) > 1:
@@ -135,13 +136,6 @@ def _print(checked: "Sequence[Checked]") -> None:
     backgrounds = dict.fromkeys(advice.background for _, _, advice in told if advice.background)
     if backgrounds:
         print("\nbackground:", *backgrounds, sep="\n  ")
-
-
-def _advice_on(diagnosis: "Diagnosis") -> "Advice":
-    from monitor.access.diagnosis import advise
-    from monitor.access.diagnosis.advice import advise_on
-
-    return advise_on(diagnosis, advise(diagnosis.code, diagnosis.gate, diagnosis.owner))
 
 
 def _few(names: list[str]) -> str:
@@ -165,7 +159,9 @@ def _as_json(one: "Checked") -> dict[str, Any]:
 
 
 def _case(one: "Checked") -> Case:
-    diagnosis, advice = one.diagnosis, _advice_on(one.diagnosis)
+    from monitor.access.diagnosis.advice import advise_on
+
+    diagnosis, advice = one.diagnosis, advise_on(one.diagnosis)
     told = {
         "": advice.meaning,
         "whose problem": diagnosis.owner,

@@ -207,10 +207,10 @@ def steps_of(failure: Failure | None) -> str:
     return _STEPS.get(failure, "") if failure else ""
 
 
-def advise_on(diagnosis: Diagnosis, usual: Advice) -> Advice:
-    """The advice for a diagnosis; where no answer came it says why, else it is the `usual` one."""
+def advise_on(diagnosis: Diagnosis) -> Advice:
+    """The advice for a diagnosis; where no answer came it says why, else it is the usual one."""
     steps = steps_of(failure_of(diagnosis.rule))
     if not steps:
-        return usual
+        return advise(diagnosis.code, diagnosis.gate, diagnosis.owner)
     said = f"No answer came: {diagnosis.message}."
     return Advice(said, steps, waiting_helps=diagnosis.owner is not Owner.ROUTE)

@@ -7,7 +7,7 @@ import struct
 import pytest
 from mail_server import certificate, server_tls
 
-from monitor.access.diagnosis import advise, diagnose
+from monitor.access.diagnosis import diagnose
 from monitor.access.diagnosis.advice import advise_on
 from monitor.access.observation import Failure
 from monitor.access.target import Capability
@@ -82,7 +82,7 @@ async def test_a_certificate_that_does_not_fit_says_what_is_wrong_with_it(
     assert seen.failure_text.startswith(f"the certificate of localhost {words}")
     found = diagnose(seen)
     assert (found.code, found.owner) == (Code.NETWORK_ERROR, Owner.ROUTE)
-    advice = advise_on(found, advise(found.code, None, found.owner))
+    advice = advise_on(found)
     assert "SSL_CERT_FILE" in advice.advice
     assert seen.failure_text in advice.meaning
 
