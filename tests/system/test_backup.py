@@ -6,43 +6,23 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from watched import scenario, secrets, settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
 KEYS = ("acme", "example", "north", "south")
 
 
-def scenario(*, shut: bool = False) -> str:
-    """Gates that open one after the other while copies are made; all shut at first."""
-    return 'name = "backup"\n' + "\n".join(
-        f'[[keys]]\nname = "{key}"\nsecret = "sk-sim-FAKE-{key}"\norganization = "org-{key}"\n'
-        f"[keys.gate]\nopen = {600 if shut else 1 + n}"
-        for n, key in enumerate(KEYS)
-    )
-
-
-def settings(base_url: str, fast: str) -> str:
-    parts = [
-        '[monitor]\ndatabase = "sqlite:///monitor.db"',
-        f'[routes.sim]\nbase_url = "{base_url}"\ncontract = "direct"\nrate = 500.0',
-    ]
-    parts += [
-        f'[[keys]]\nname = "{key}"\nsecret = "env:{key.upper()}"\norganization = "org-{key}"\n'
-        'route = "sim"\nwatch = ["gpt-5.1:summary"]'
-        for key in KEYS
-    ]
-    return "\n".join(parts) + fast
-
-
 async def test_a_backup_while_it_runs_is_consistent_and_can_be_started_on(
     lab, fast, fault, torture
 ):
-    await lab.simulate(scenario(shut=True))
-    lab.settings.write_text(settings(lab.base_url, fast))
-    lab.environ |= {key.upper(): f"sk-sim-FAKE-{key}" for key in KEYS}
+    await lab.simulate(scenario(dict.fromkeys(KEYS, "")))
+    lab.settings.write_text(settings(lab.base_url, KEYS) + fast)
+    lab.environ |= secrets(KEYS)
     daemon = await lab.daemon()
     await lab.told("unverified", count=len(KEYS))
-    await lab.replay(scenario())
+    # one after the other, while copies are made
+    await lab.replay(scenario({key: f"open = {1 + n}" for n, key in enumerate(KEYS)}))
     copies = 40 if torture else 6
     for n in range(copies):
         copy = lab.folder / f"copy-{n}.db"
@@ -74,8 +54,8 @@ async def test_a_backup_while_it_runs_is_consistent_and_can_be_started_on(
 
 
 async def test_a_backup_replaces_regular_files_only_and_none_of_the_databases_own(lab):
-    lab.settings.write_text(settings("http://127.0.0.1:9/v1", ""))
-    lab.environ |= {key.upper(): f"sk-sim-FAKE-{key}" for key in KEYS}
+    lab.settings.write_text(settings("http://127.0.0.1:9/v1", KEYS))
+    lab.environ |= secrets(KEYS)
     # the first declaration makes the database
     assert (await lab.call("declare", "verified", "acme")).status == 0
     original = (lab.folder / "monitor.db").read_bytes()

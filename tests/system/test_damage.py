@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from watched import scenario, secrets, settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
@@ -19,28 +20,6 @@ PAGE = 4096
 #: What stands before each page in the log, and before them all.
 FRAME_HEAD, LOG_HEAD = 24, 32
 WORDS = b"damaged " * 64
-
-
-def scenario(gate: str) -> str:
-    return 'name = "damage"\n' + "\n".join(
-        f'[[keys]]\nname = "{key}"\nsecret = "sk-sim-FAKE-{key}"\norganization = "org-{key}"\n'
-        f"[keys.gate]\n{gate}"
-        for key in KEYS
-    )
-
-
-def settings(base_url: str, fast: str) -> str:
-    parts = [
-        '[monitor]\ndatabase = "sqlite:///monitor.db"\nlog_format = "json"',
-        f'[routes.sim]\nbase_url = "{base_url}"\ncontract = "direct"\nrate = 500.0\nprice = 0.0',
-        '[[channels]]\nname = "slack"\nurl = "env:SLACK_URL"',
-    ]
-    parts += [
-        f'[[keys]]\nname = "{key}"\nsecret = "env:{key.replace("-", "_").upper()}"\n'
-        f'organization = "org-{key}"\nroute = "sim"\nwatch = ["gpt-5.1:summary"]'
-        for key in KEYS
-    ]
-    return "\n".join(parts) + fast
 
 
 def write(path: Path, places: list[int], what: bytes = WORDS) -> None:
@@ -93,14 +72,16 @@ async def test_a_database_damaged_while_it_is_open_is_never_passed_over_in_silen
     if damage in LONG and not torture:
         pytest.skip("only with --torture")
     await lab.open_ends()
-    await lab.simulate(scenario(""))
-    lab.settings.write_text(settings(lab.base_url, fast))
-    lab.environ |= {key.replace("-", "_").upper(): f"sk-sim-FAKE-{key}" for key in KEYS}
+    await lab.simulate(scenario(dict.fromkeys(KEYS, "")))
+    lab.settings.write_text(
+        settings(lab.base_url, KEYS, route="rate = 500.0\nprice = 0.0", channels=["slack"]) + fast
+    )
+    lab.environ |= secrets(KEYS)
     path, config = lab.folder / "monitor.db", ("--config", str(lab.settings))
     daemon = await lab.daemon()
     await lab.told("unverified", count=len(KEYS))
     damage(path)
-    await lab.replay(scenario("open = 0"))
+    await lab.replay(scenario(dict.fromkeys(KEYS, "open = 0")))
 
     def all_seen() -> bool:
         return len({e["target"] for e in lab.logged("probe") if e["state"] == "available"}) == len(

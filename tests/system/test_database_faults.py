@@ -16,6 +16,7 @@ from time import monotonic
 
 import pytest
 from warm_command import COMMAND
+from watched import scenario, secrets, variable
 
 from monitor.store.status_queries import is_refusing
 
@@ -29,16 +30,6 @@ KEYS = (*FREE, *PAID)
 CONFIRMATIONS = 2
 
 
-def scenario(gate: str) -> str:
-    parts = ['name = "faults"']
-    for key in KEYS:
-        parts.append(
-            f'[[keys]]\nname = "{key}"\nsecret = "sk-sim-FAKE-{key}"\norganization = "org-{key}"\n'
-            f"[keys.gate]\n{gate}"
-        )
-    return "\n".join(parts)
-
-
 def settings(lab, fast: str, database: str) -> str:
     parts = [
         f'[monitor]\ndatabase = "sqlite:///{database}"\nlog_format = "json"',
@@ -48,7 +39,7 @@ def settings(lab, fast: str, database: str) -> str:
     ]  # fmt: skip
     for key in KEYS:
         parts.append(
-            f'[[keys]]\nname = "{key}"\nsecret = "env:{key.replace("-", "_").upper()}"\n'
+            f'[[keys]]\nname = "{key}"\nsecret = "env:{variable(key)}"\n'
             f'organization = "org-{key}"\nroute = "{key[:4]}"\nwatch = ["gpt-5.1:summary"]'
         )
     return "\n".join(parts) + fast
@@ -60,9 +51,9 @@ def set_up(lab, fast):
 
     async def set_up(database: str = "monitor.db") -> None:
         await lab.open_ends()
-        await lab.simulate(scenario(""))
+        await lab.simulate(scenario(dict.fromkeys(KEYS, "")))
         lab.settings.write_text(settings(lab, fast, database))
-        lab.environ |= {key.replace("-", "_").upper(): f"sk-sim-FAKE-{key}" for key in KEYS}
+        lab.environ |= secrets(KEYS)
 
     return set_up
 
@@ -72,7 +63,7 @@ def logged_at(lab, event: str) -> datetime:
 
 
 async def open_gates(lab) -> None:
-    await lab.replay(scenario("open = 0"))
+    await lab.replay(scenario(dict.fromkeys(KEYS, "open = 0")))
 
 
 async def granted(lab, since: datetime) -> Counter:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from warm_command import COMMAND
+from watched import scenario, secrets, settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
@@ -20,24 +21,10 @@ SCOPES = 40
 FORGETFUL = Path(__file__).with_name("forgetful.py")
 
 
-def scenario(*keys: str) -> str:
-    return 'name = "load"\n' + "\n".join(
-        f'[[keys]]\nname = "{key}"\nsecret = "sk-sim-FAKE-{key}"\norganization = "org-{key}"'
-        for key in keys
-    )
-
-
-def settings(base_url: str, fast: str, channels: str, *keys: str) -> str:
-    parts = [
-        '[monitor]\ndatabase = "sqlite:///monitor.db"\nlog_format = "json"\nlog_level = "debug"',
-        f'[routes.sim]\nbase_url = "{base_url}"\ncontract = "direct"\nrate = 1000.0\n{channels}',
-    ]
-    parts += [
-        f'[[keys]]\nname = "{key}"\nsecret = "env:{key.upper()}"\norganization = "org-{key}"\n'
-        'route = "sim"\nwatch = ["gpt-5.1:summary"]'
-        for key in keys
-    ]
-    return "\n".join(parts) + fast
+def hurry(lab, fast: str, *keys: str) -> None:
+    """Settings by which each key is probed 50 times a second, and each probe is a line of the log."""
+    text = settings(lab.base_url, keys, monitor='log_level = "debug"', route="rate = 1000.0")
+    lab.settings.write_text(text + fast.replace('eager = "300ms"', 'eager = "20ms"'))
 
 
 async def asked(lab) -> int:
@@ -50,17 +37,15 @@ async def test_a_log_that_nobody_reads_stops_no_probe_and_counts_what_it_loses(
 ):
     keys = [f"acme{n}" for n in range(40)]
     kept = 10_000 if torture else 400
-    await lab.simulate(scenario(*keys))
-    lab.settings.write_text(
-        settings(lab.base_url, fast.replace('eager = "300ms"', 'eager = "20ms"'), "", *keys)
-    )
+    await lab.simulate(scenario(dict.fromkeys(keys, "")))
+    hurry(lab, fast, *keys)
     out, into = os.pipe()
     fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, 4096)
     command = [str(COMMAND)] if torture else [sys.executable, str(FORGETFUL), str(kept)]
     process = await asyncio.create_subprocess_exec(
         *command, "run", "--config", lab.settings, cwd=lab.folder, stderr=into,
         stdout=asyncio.subprocess.DEVNULL,
-        env={**lab.environ, **{key.upper(): f"sk-sim-FAKE-{key}" for key in keys}},
+        env=lab.environ | secrets(keys),
     )  # fmt: skip
     os.close(into)
 
@@ -97,10 +82,8 @@ async def test_a_log_that_nobody_reads_stops_no_probe_and_counts_what_it_loses(
 
 
 async def test_a_stop_does_not_wait_for_who_never_reads_the_log(lab, fast, fault):
-    await lab.simulate(scenario("acme"))
-    lab.settings.write_text(
-        settings(lab.base_url, fast.replace('eager = "300ms"', 'eager = "20ms"'), "", "acme")
-    )
+    await lab.simulate(scenario({"acme": ""}))
+    hurry(lab, fast, "acme")
     out, into = os.pipe()
     fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, 4096)
     process = await asyncio.create_subprocess_exec(
@@ -146,13 +129,9 @@ async def test_ten_thousand_notifications_that_wait_are_delivered_in_order(
 ):
     count = 10_000 if torture else 2_000
     await lab.open_ends()
-    await lab.simulate(scenario("acme"))
-    channels = "".join(
-        f'[[channels]]\nname = "{name}"\nurl = "env:{name.upper()}_URL"\n'
-        for name in ("slack", "mail")
-    )
-    lab.settings.write_text(settings(lab.base_url, fast, channels, "acme"))
-    lab.environ["ACME"] = "sk-sim-FAKE-acme"
+    await lab.simulate(scenario({"acme": ""}))
+    lab.settings.write_text(settings(lab.base_url, ["acme"], channels=["slack", "mail"]) + fast)
+    lab.environ |= secrets(["acme"])
     first = await lab.daemon()
     await lab.told("unverified")
     await lab.until(lambda: bool(lab.slack.ids and lab.mail.ids), "the first alert")

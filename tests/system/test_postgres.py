@@ -4,47 +4,31 @@ import signal
 
 import httpx
 import pytest
+from watched import scenario, secrets, settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 PASSWORD = "FAKE-database-password-0001"
-KEYS = 3
+KEYS = ("key-0", "key-1", "key-2")
 PAGES = (
     "", "target?name=key-0/gpt-image-2:images", "propagation", "notifications", "silences", "metrics",
     "api/v1/status", "api/v1/history", "api/v1/routes", "api/v1/propagation", "api/v1/notifications",
 )  # fmt: skip
 
 
-def scenario(*, opened: bool) -> str:
-    gate = '[keys.gate]\nopen = "always"\n' if opened else ""
-    return 'name = "server"\n' + "".join(
-        f'[[keys]]\nname = "key-{n}"\nsecret = "sk-sim-FAKE-{n}-0001"\norganization = "org-{n}"\n{gate}'
-        for n in range(KEYS)
-    )
-
-
 async def test_what_opens_while_the_server_is_away_is_told_once_and_no_text_has_its_password(
     lab, fast, fault
 ):
     await lab.open_ends()
-    await lab.simulate(scenario(opened=False))
+    await lab.simulate(scenario(dict.fromkeys(KEYS, "")))
     named = lab.start_server()
     lab.environ["DATABASE_URL"] = lab.server.url().replace("monitor@", f"monitor:{PASSWORD}@")
-    lab.environ |= {f"KEY_{n}": f"sk-sim-FAKE-{n}-0001" for n in range(KEYS)}
-    lab.settings.write_text(
-        f'[monitor]\ndatabase = "{named}"\nlog_format = "json"\n'
-        f'[routes.sim]\nbase_url = "{lab.base_url}"\ncontract = "direct"\nrate = 500.0\n'
-        '[[channels]]\nname = "slack"\nurl = "env:SLACK_URL"\n'
-        + "".join(
-            f'[[keys]]\nname = "key-{n}"\nsecret = "env:KEY_{n}"\norganization = "org-{n}"\n'
-            'route = "sim"\nwatch = ["gpt-image-2"]\n'
-            for n in range(KEYS)
-        )
-        + fast
-    )
+    lab.environ |= secrets(KEYS)
+    text = settings(lab.base_url, KEYS, database=named, channels=["slack"], watch="gpt-image-2")
+    lab.settings.write_text(text + fast)
     config = ["--config", str(lab.settings)]
     daemon = await lab.daemon()
-    await lab.told("unverified", count=KEYS)
+    await lab.told("unverified", count=len(KEYS))
     page, address = await lab.page()
     said = []
     for round_ in range(1, 3):
@@ -53,7 +37,7 @@ async def test_what_opens_while_the_server_is_away_is_told_once_and_no_text_has_
             lambda times=round_: len(lab.logged("database_refuses")) >= times, "it to be noticed"
         )
         if round_ == 1:
-            await lab.replay(scenario(opened=True))
+            await lab.replay(scenario(dict.fromkeys(KEYS, 'open = "always"')))
         for command in ("status", "healthcheck", "history"):
             answer = await lab.call(command, *config)
             said.append(answer.out + answer.err)
@@ -67,7 +51,7 @@ async def test_what_opens_while_the_server_is_away_is_told_once_and_no_text_has_
         await lab.until(
             lambda times=round_: len(lab.logged("database_accepts_again")) >= times, "it to go on"
         )
-    await lab.told("available", count=KEYS)
+    await lab.told("available", count=len(KEYS))
     async with httpx.AsyncClient(base_url=address, trust_env=False) as browser:
         seen = {path: await browser.get(path) for path in PAGES}
     assert {path: one.status_code for path, one in seen.items()} == dict.fromkeys(PAGES, 200)
@@ -85,8 +69,8 @@ async def test_what_opens_while_the_server_is_away_is_told_once_and_no_text_has_
 
     moves = [(row["target"], row["to"]) for row in await lab.history() if row["to"]]
     assert sorted(moves) == sorted(
-        (f"key-{n}/gpt-image-2:images", state)
-        for n in range(KEYS)
+        (f"{key}/gpt-image-2:images", state)
+        for key in KEYS
         for state in ("unverified", "propagating", "available")
     )
     texts = [*said, (lab.folder / "run.log").read_text(), *(one.text for one in lab.slack.arrivals)]

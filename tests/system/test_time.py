@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from watched import scenario, secrets, settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
@@ -17,29 +18,6 @@ KEYS = tuple(f"acme-{n}" for n in range(6))
 TARGETS = {f"{key}/gpt-5.1:summary" for key in KEYS}
 #: Seconds between two probes of a shut gate here; `FAST` says the same.
 EAGER = 0.3
-
-
-def scenario(gate: str) -> str:
-    return 'name = "time"\n' + "\n".join(
-        f'[[keys]]\nname = "{key}"\nsecret = "sk-sim-FAKE-{key}"\norganization = "org-{key}"\n'
-        f"[keys.gate]\n{gate}"
-        for key in KEYS
-    )
-
-
-def settings(base_url: str, fast: str) -> str:
-    parts = [
-        '[monitor]\ndatabase = "sqlite:///monitor.db"\nlog_format = "json"',
-        f'[routes.sim]\nbase_url = "{base_url}"\ncontract = "direct"\nrate = 500.0\nprice = 0.0',
-        '[[channels]]\nname = "slack"\nurl = "env:SLACK_URL"',
-    ]
-    parts += [
-        f'[[keys]]\nname = "{key}"\nsecret = "env:{key.replace("-", "_").upper()}"\n'
-        f'organization = "org-{key}"\nroute = "sim"\nwatch = ["gpt-5.1:summary"]'
-        for key in KEYS
-    ]
-    # the eager hour must outlast a step, or the pace would rightly change
-    return "\n".join(parts) + fast.replace("[cadence]", '[cadence]\neager_for = "90d"')
 
 
 def library() -> Path:
@@ -91,9 +69,13 @@ def wall(tmp_path) -> Wall:
 async def daemon(lab, fast, wall):
     """A daemon that probes shut gates, its clock in our hand."""
     await lab.open_ends()
-    await lab.simulate(scenario(""))
-    lab.settings.write_text(settings(lab.base_url, fast))
-    lab.environ |= {key.replace("-", "_").upper(): f"sk-sim-FAKE-{key}" for key in KEYS}
+    await lab.simulate(scenario(dict.fromkeys(KEYS, "")))
+    # the eager hour must outlast a step, or the pace would rightly change
+    lab.settings.write_text(
+        settings(lab.base_url, KEYS, route="rate = 500.0\nprice = 0.0", channels=["slack"])
+        + fast.replace("[cadence]", '[cadence]\neager_for = "90d"')
+    )
+    lab.environ |= secrets(KEYS)
     process = await lab.daemon(**wall.environ)
     await lab.told("unverified", count=len(KEYS))
     return process
@@ -127,7 +109,7 @@ def closest(entries: list[dict]) -> float:
 
 async def end_well(lab, daemon) -> None:
     """The gates open, and all is told once, whatever was done to the clock."""
-    await lab.replay(scenario("open = 0"))
+    await lab.replay(scenario(dict.fromkeys(KEYS, "open = 0")))
     await lab.told("available", count=len(KEYS))
     history = await lab.history()
     for target in TARGETS:
@@ -189,7 +171,7 @@ async def test_what_opens_while_the_process_is_suspended_is_told_when_it_goes_on
     seconds = 15 if torture else 4
     os.kill(daemon.pid, signal.SIGSTOP)
     began = monotonic()
-    await lab.replay(scenario("open = 0"))
+    await lab.replay(scenario(dict.fromkeys(KEYS, "open = 0")))
     await lab.until(lambda: monotonic() - began > seconds, "the nap to be over", patience=60)
     os.kill(daemon.pid, signal.SIGCONT)
     woken = monotonic()
