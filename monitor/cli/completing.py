@@ -102,16 +102,13 @@ def _rows(settings: dict[str, Any], section: str) -> Iterator[dict[str, Any]]:
     yield from (row for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()
 
 
-def _names(settings: dict[str, Any], section: str) -> Iterator[str]:
-    names = (row.get("name") for row in _rows(settings, section))
+def _names(settings: dict[str, Any], section: str, field: str = "name") -> Iterator[str]:
+    names = (row.get(field) for row in _rows(settings, section))
     yield from (name for name in names if isinstance(name, str))
 
 
-def _organizations(settings: dict[str, Any]) -> Iterator[str]:
-    for section in ("keys", "pools"):
-        for row in _rows(settings, section):
-            if isinstance(row.get("organization"), str):
-                yield row["organization"]
+def _organizations(settings: dict[str, Any]) -> list[str]:
+    return [id_ for part in ("keys", "pools") for id_ in _names(settings, part, "organization")]
 
 
 def _targets(settings: dict[str, Any], word: str) -> Iterator[str]:

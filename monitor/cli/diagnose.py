@@ -70,7 +70,7 @@ def diagnose(
         print_json(shown)
     else:
         _print(shown, hide(report.verdict.steps))
-    raise typer.Exit(status_of(settings, report.key, report.verdict.diagnosis.effect))
+    raise typer.Exit(status_of(settings, key, report.verdict.diagnosis.effect))
 
 
 def _plan(settings: "Settings", key: str, model: str | None) -> "CheckupPlan":

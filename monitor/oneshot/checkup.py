@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.access.diagnosis import advise
+from monitor.access.target import Target
 from monitor.access.words import Code, Contract, Effect, Owner
 from monitor.config import Settings
 from monitor.oneshot import key_checks as key
@@ -42,24 +43,18 @@ class Verdict:
 class Report:
     """A checkup's outcome. `routes` are the target and the same model over other routes, each its own."""
 
-    key: str
-    target: str
+    target: Target
     checks: tuple[Check, ...]
     routes: tuple[Checked, ...]
     verdict: Verdict
-    #: every full probe that was made
-    probes: tuple[Checked, ...]
-
-    @property
-    def cost_usd(self) -> float:
-        """US dollars that all probes cost."""
-        return sum(probe.cost_usd for probe in self.probes)
+    #: US dollars that all probes cost
+    cost_usd: float
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON values."""
         return {
-            "key": self.key,
-            "target": self.target,
+            "key": self.target.key,
+            "target": self.target.name,
             "checks": [asdict(check) for check in self.checks],
             "routes": [_route(checked) for checked in self.routes],
             "verdict": {
@@ -130,12 +125,11 @@ async def checkup(
         await prober.aclose()
     own = [probe for probe in context.probes if probe.target == plan.target]
     return Report(
-        key=plan.target.key,
-        target=plan.target.name,
+        target=plan.target,
         checks=tuple(context.checks),
         routes=(*own, *others),
         verdict=verdict_of(context, finding, others),
-        probes=(*context.probes, *others),
+        cost_usd=sum(probe.cost_usd for probe in (*context.probes, *others)),
     )
 
 
