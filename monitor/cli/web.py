@@ -81,20 +81,19 @@ def _tokens(settings: "Settings") -> "tuple[HashedToken, ...]":
     folder = settings.source.parent.absolute() if settings.source else Path()
     found, problems = [], []
     for number, token in enumerate(settings.web.tokens):
-        why = None
+        where = f"web.tokens[{number}].secret"
         try:
             secret, warning = resolve(token.secret, os.environ, folder)
         except UnresolvedError as error:
-            why = str(error)
-        else:
-            if warning:
-                note(f"warning: {warning}")
-            if len(secret.reveal()) < TOKEN_LEAST:
-                why = f"the token has fewer than {TOKEN_LEAST} characters: it could be guessed"
-            redactor().learn([secret.reveal()])
-            found.append(HashedToken(token.name, digest_of(secret.reveal()), token.right))
-        if why:
-            problems.append(Problem(f"web.tokens[{number}].secret", None, why))
+            problems.append(Problem(where, None, str(error)))
+            continue
+        if warning:
+            note(f"warning: {warning}")
+        if len(secret.reveal()) < TOKEN_LEAST:
+            why = f"the token has fewer than {TOKEN_LEAST} characters: it could be guessed"
+            problems.append(Problem(where, None, why))
+        redactor().learn([secret.reveal()])
+        found.append(HashedToken(token.name, digest_of(secret.reveal()), token.right))
     if problems:
         raise SettingsError(problems, str(settings.source))
     return tuple(found)
@@ -124,10 +123,7 @@ async def _serve(
         finally:
             manager.stopping()
 
-    try:
-        require_allowed(settings.web, address)
-    except StartError as error:
-        fail(str(error))
+    require_allowed(settings.web, address)
     try:
         number = await serve(application(settings, tokens), address, asked, report)
     except StartError as error:

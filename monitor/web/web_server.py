@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
+from monitor.access.readable import ReadableError
 from monitor.config import Settings
 from monitor.config.web_section import Address, Right, Web
 from monitor.store.errors import StoreError
@@ -92,7 +93,7 @@ async def _close(app: web.Application) -> None:
     app[SITE].reader.close()
 
 
-class StartError(Exception):
+class StartError(ReadableError):
     """It must not, or cannot, listen there. The text says what to do."""
 
 
