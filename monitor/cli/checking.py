@@ -46,26 +46,18 @@ if TYPE_CHECKING:
 #: Most targets that an advice, or a wait without success, names.
 _NAMED_MOST = 10
 
-_TargetsArgument = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[TARGET]…",
+
+def target_argument(metavar: str) -> Any:
+    """What `select_targets` reads on a command line."""
+    return typer.Argument(
+        metavar=metavar,
         help="KEY, KEY/MODEL or KEY/MODEL:SURFACE.",
         autocompletion=completing.targets,
-    ),
-]
-_Wanted = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="TARGET…",
-        help="KEY, KEY/MODEL or KEY/MODEL:SURFACE.",
-        autocompletion=completing.targets,
-    ),
-]
+    )
 
 
 def check(
-    names: _TargetsArgument = None,
+    names: Annotated[list[str] | None, target_argument("[TARGET]…")] = None,
     config: ConfigOption = None,
     output: CheckFormat = "text",
     *,
@@ -217,7 +209,7 @@ def status_of(settings: "Settings", key: str, effect: Effect) -> Exit:
 
 
 def wait(
-    names: _Wanted,
+    names: Annotated[list[str], target_argument("TARGET…")],
     timeout: Annotated[str, typer.Option(help="How long at most: 90s, 15m, 2h.")] = "2h",
     config: ConfigOption = None,
     output: WaitFormat = "text",

@@ -10,7 +10,7 @@ import typer
 
 from monitor.access.readable import printable
 from monitor.cli import completing
-from monitor.cli.checking import status_of, with_declarations
+from monitor.cli.checking import status_of, target_argument, with_declarations
 from monitor.cli.common import (
     BundleFormat,
     ConfigOption,
@@ -150,14 +150,7 @@ def _print_routes(routes: list[dict[str, Any]]) -> None:
 
 
 def evidence(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="TARGET",
-            help="KEY, KEY/MODEL or KEY/MODEL:SURFACE.",
-            autocompletion=completing.targets,
-        ),
-    ],
+    target: Annotated[str, target_argument("TARGET")],
     config: ConfigOption = None,
     output: BundleFormat = "markdown",
     *,
