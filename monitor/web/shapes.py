@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Required
 
 from aiohttp.typedefs import Handler
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from monitor import __version__
@@ -35,7 +35,7 @@ from monitor.store.records import (
     WorkerStatus,
 )
 
-_STRICT = ConfigDict(extra="forbid")
+_STRICT = with_config(extra="forbid")
 Name = Annotated[str, Field(max_length=500)]
 
 
@@ -170,26 +170,26 @@ class Handed(TypedDict):
     see: str
 
 
+@_STRICT
 class DeclareBody(TypedDict, total=False):
     """What became of the verification of an organization or a key; `at` is now without it."""
 
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
     kind: Required[DeclarationKind]
     subject: Required[Name]
     at: Name
 
 
+@_STRICT
 class ProbeBody(TypedDict):
     """The target to probe."""
 
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
     target: Name
 
 
+@_STRICT
 class RetryBody(TypedDict, total=False):
     """The notifications to retry; all dead ones without."""
 
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
     ids: Annotated[list[int], Field(max_length=1000)]
 
 
@@ -201,7 +201,7 @@ SilenceBody = TypedDict(
         "reason": Annotated[str, Field(min_length=1, max_length=REASON_CAP)],
     },
 )
-SilenceBody.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
+_STRICT(SilenceBody)
 
 
 class ProblemShape(TypedDict):
