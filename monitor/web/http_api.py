@@ -166,10 +166,7 @@ async def target(request: web.Request) -> web.Response:
 
 async def evidence(request: web.Request) -> web.Response:
     """The bundle for support."""
-    site = site_of(request)
-    return answer(
-        request, await evidence_of(site, await target_named(site, _text(request, "name")))
-    )
+    return answer(request, await evidence_of(site_of(request), _text(request, "name")))
 
 
 async def silences(request: web.Request) -> web.Response:

@@ -28,7 +28,7 @@ from monitor.web.drawings import Drawer
 from monitor.web.http_api import COMPARED, DESCRIBED
 from monitor.web.inbox_requests import SAID, told
 from monitor.web.page_values import Chosen
-from monitor.web.permissions import RefusedError, TooManyTriesError
+from monitor.web.permissions import RefusedError
 from monitor.web.rendering import page, static
 from monitor.web.site import (
     COOKIE,
@@ -38,7 +38,6 @@ from monitor.web.site import (
     is_secure,
     see_other,
     site_of,
-    target_named,
     visitor_of,
 )
 from monitor.web.snapshots import Reader, Snapshot, TargetGroup
@@ -100,11 +99,10 @@ def _made_once(handler: _Handler) -> _Handler:
                 async with snapshot.turns:
                     made = await handler(request)
                 if len(pages) < _PAGES_MOST and made.status == 200:
-                    pages[name] = made.body, made.headers.get("X-Title")
+                    pages[name] = made.body, made.headers.copy()
                 return made
-        body, title = pages[name]
-        headers = {"X-Title": title} if title else {}
-        return web.Response(body=body, content_type="text/html", charset="utf-8", headers=headers)
+        body, headers = pages[name]
+        return web.Response(body=body, headers=headers)
 
     return answer
 
@@ -145,7 +143,7 @@ async def target(request: web.Request) -> web.Response:
     older = rows[1].event.id if len(rows) > _EVENTS else 0
     shown: dict[str, Any] = {
         "chosen": chosen, "events": list(reversed(rows[-_EVENTS:])), "older": older, "snapshot": snapshot,
-        "status": status, "runs": (),
+        "status": status,
     }  # fmt: skip
     said = f"{chosen.name} left the settings"
     if status:
@@ -167,7 +165,6 @@ async def _of_target(
         "time_axis": drawer.axis,
         "timeline": drawer.draw(status),
         "record": record,
-        "runs": list(reversed(record.runs)),
         "routes": compared,
         "declarations": list(DeclarationKind),
     }
@@ -190,8 +187,7 @@ def _compared(database: Database, model: str, surface: str) -> list[RouteOfModel
 async def evidence(request: web.Request) -> web.Response:
     """The bundle for support: to read, or to download."""
     site, name = site_of(request), request.query.get("name", "")[:500]
-    status = await target_named(site, name)
-    made = await evidence_of(site, status)
+    made = await evidence_of(site, name)
     how = request.query.get("format", "")
     text = json.dumps(made, indent=2) if how == "json" else markdown(made)
     if how in ("json", "markdown"):
@@ -288,7 +284,7 @@ async def sign_in(request: web.Request) -> web.Response:
     permissions, now = site_of(request).permissions, time.monotonic()
     try:
         visitor = permissions.by_token(form.get("token", "").strip(), address_of(request), now)
-    except TooManyTriesError:
+    except RefusedError:
         return await _login(request, to, "Too many wrong tokens: wait a minute.", 429)
     if visitor is None:
         return await _login(request, to, "No such token.", 403)

@@ -56,10 +56,6 @@ class RefusedError(Exception):
         self.why = why
 
 
-class TooManyTriesError(Exception):
-    """Too many wrong tokens came from this address lately."""
-
-
 class Permissions:
     """Knows the tokens and the sessions. Times are seconds of a clock that never steps."""
 
@@ -76,13 +72,13 @@ class Permissions:
     def by_token(self, token: str, address: str, now: float) -> Visitor | None:
         """The holder of the token; None for a wrong one.
 
-        Raises TooManyTriesError after too many wrong ones, for right tokens too: else guessing could go on.
+        Raises RefusedError (429) after too many wrong ones, for right tokens too: else guessing could go on.
         """
         wrong = self._wrong.get(address)
         while wrong and now - wrong[0] > TRIES_WITHIN:
             wrong.popleft()
         if wrong and len(wrong) >= TRIES_MOST:
-            raise TooManyTriesError
+            raise RefusedError(429, "too many wrong tokens: wait a minute")
         digest, found = digest_of(token), None
         for one in self._tokens:  # all of them, so that the time tells nothing
             if hmac.compare_digest(one.digest, digest):

@@ -86,8 +86,9 @@ async def target_named(site: Site, name: str) -> TargetStatus:
     return status
 
 
-async def evidence_of(site: Site, status: TargetStatus) -> dict[str, Any]:
-    """The bundle for support. Raises RefusedError when the settings no longer have the target's route."""
+async def evidence_of(site: Site, name: str) -> dict[str, Any]:
+    """The bundle for support. Raises RefusedError when the settings have no such target or route any more."""
+    status = await target_named(site, name)
     settings, route = site.settings, site.settings.routes.get(status.route)
     if route is None:
         raise RefusedError(404, f"the settings have no route {status.route} any more")

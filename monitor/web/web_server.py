@@ -21,7 +21,6 @@ from monitor.web.permissions import (
     HashedToken,
     Permissions,
     RefusedError,
-    TooManyTriesError,
     Visitor,
     names_this_machine,
     same_origin,
@@ -246,9 +245,6 @@ def _visitor(request: web.Request, permissions: Permissions) -> tuple[Visitor | 
         return Visitor(None, Right.READ), False
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        try:
-            return permissions.by_token(token.strip(), address_of(request), time.monotonic()), False
-        except TooManyTriesError:
-            raise RefusedError(429, "too many wrong tokens: wait a minute") from None
+        return permissions.by_token(token.strip(), address_of(request), time.monotonic()), False
     cookie = request.cookies.get(COOKIE)
     return (permissions.by_session(cookie, time.monotonic()) if cookie else None), True
