@@ -42,7 +42,8 @@ class LiveEvents:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._streams = 0
+        #: how many streams there are
+        self.open = 0
         self._ended = False
         self._asking: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -51,11 +52,6 @@ class LiveEvents:
         self._events: list[tuple[int, bytes]] = []
         self._last = 0
         self._databases = 0
-
-    @property
-    def open(self) -> int:
-        """How many streams are open."""
-        return self._streams
 
     async def end(self) -> None:
         """End all streams at once, for a stop."""
@@ -67,7 +63,7 @@ class LiveEvents:
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Answer with a stream that goes on where `Last-Event-ID` says, else from now."""
-        if self._streams >= STREAMS_MOST or self._ended:
+        if self.open >= STREAMS_MOST or self._ended:
             raise RefusedError(503, "too many streams are open")
         response = web.StreamResponse(
             headers={
@@ -77,7 +73,7 @@ class LiveEvents:
             }
         )
         last = request.headers.get("Last-Event-ID", "")
-        self._streams += 1
+        self.open += 1
         try:
             async with self._starting:  # many may open at once, and one asks for all
                 if self._asking is None or self._asking.done():
@@ -92,7 +88,7 @@ class LiveEvents:
                 known = min(whole(last), self._last) if last else self._last
                 await self._tell(out, known)
         finally:
-            self._streams -= 1
+            self.open -= 1
         return response
 
     async def _tell(self, out: "_Out", last: int) -> None:
@@ -131,7 +127,7 @@ class LiveEvents:
     async def _ask(self) -> None:
         """Ask for new events until nobody listens."""
         trouble = ""
-        while self._streams:
+        while self.open:
             await asyncio.sleep(_EVERY)
             try:
                 newest = await self._reader.ask(last_event)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -44,11 +44,6 @@ class TargetGroup:
     #: how many are in which state
     counts: Mapping[State, int]
 
-    @staticmethod
-    def of(name: str, targets: Sequence[TargetStatus]) -> "TargetGroup":
-        """Count the targets."""
-        return TargetGroup(name, targets, Counter(one.state for one in targets))
-
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -84,11 +79,15 @@ class Snapshot:
             else:
                 organizations.setdefault(target.organization or target.key, []).append(target)
         by_name = {one.target: one for one in status.targets}
-        ordered = {
-            name: TargetGroup.of(name, found) for name, found in sorted(organizations.items())
-        }
-        pooled = {name: TargetGroup.of(name, found) for name, found in by_pool.items()}
+        ordered, pooled = _groups(sorted(organizations.items())), _groups(by_pool.items())
         return Snapshot(at, status, by_name, ordered, pooled, lights)
+
+
+def _groups(found: Iterable[tuple[str, Sequence[TargetStatus]]]) -> dict[str, TargetGroup]:
+    return {
+        name: TargetGroup(name, targets, Counter(one.state for one in targets))
+        for name, targets in found
+    }
 
 
 class Reader:
