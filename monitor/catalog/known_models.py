@@ -90,7 +90,6 @@ class Model:
         Price | None, BeforeValidator(_some), about("US dollars per million tokens, by kind")
     ]
     shutdown: Annotated[_Day | None, about("The day the model is shut down")]
-    family: Annotated[_Words, about("Shared by models that may answer in each other's name")]
     source: Annotated[_Words, about("Where these figures come from")]
     checked: Annotated[_Day | None, about("When they were last compared with the source")]
     any_size: Flag = setting(
@@ -128,7 +127,7 @@ def _whole(name: str, entry: dict[str, Any], known: Model | None) -> dict[str, A
         return {**had, **entry}
     gates = {one: USUAL_GATES[Surface(one)] for one in surfaces if one in USUAL_GATES}
     usual = {"gates": gates, "price": None, "shutdown": None, "checked": None}
-    return {"name": name, **usual, "family": name, "source": "settings", **entry}
+    return {"name": name, **usual, "source": "settings", **entry}
 
 
 def _beside_the_builtin(models: Mapping[str, Model]) -> Mapping[str, Model]:

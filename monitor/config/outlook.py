@@ -180,6 +180,6 @@ def _unmapped(
                 name = shown(capability.model)
                 yield (
                     f"which model the provider behind {key.route} maps {name} to cannot be known: ask it,"
-                    f" and say so under [catalog.models.{name}] with surfaces, family and price;"
+                    f" and say so under [catalog.models.{name}] with surfaces and price;"
                     " until then its probes are taken for costly"
                 )

@@ -15,7 +15,7 @@ from monitor.catalog.requests import image_tokens
 ENTRIES: dict[str, dict[str, Any]] = tomllib.loads(
     resources.files("monitor.catalog").joinpath("models.toml").read_text(encoding="utf-8")
 )["models"]
-NEEDED = {"family", "surfaces", "gates", "source", "checked"}
+NEEDED = {"surfaces", "gates", "source", "checked"}
 OPTIONAL = {"price", "shutdown", "any_size", "square_tokens"}
 #: Marks of where a figure comes from, as the file's head explains them.
 MARKS = ("seen", "doc", "client", "list", "guess", "release notes")

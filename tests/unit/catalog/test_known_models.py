@@ -23,7 +23,7 @@ def test_the_built_in_entries_are_such_as_settings_may_have() -> None:
     entries = tomllib.loads(text)["models"]
     renamed = catalog_of({f"acme {name}": entry for name, entry in entries.items()}).models
     for name, entry in entries.items():
-        assert {"family", "source", "checked", "gates"} <= set(entry)
+        assert {"source", "checked", "gates"} <= set(entry)
         assert replace(renamed[f"acme {name}"], name=name) == builtin().models[name]
 
 
@@ -134,7 +134,6 @@ def test_an_own_model_needs_only_its_surfaces() -> None:
     assert model.gates == {Surface.IMAGES: Gate.MODEL, Surface.STREAM: Gate.STREAM}
     assert model.price is None
     assert model.shutdown is None
-    assert model.family == "acme/painter"
     assert catalog.usual_surface("acme/painter") is Surface.IMAGES
 
 
@@ -144,7 +143,6 @@ def test_an_own_model_may_say_everything() -> None:
         "gates": {"chat": "model"},
         "price": {"text_in": 1, "text_out": 2.5},
         "shutdown": date(2027, 1, 1),
-        "family": "painter",
         "source": "our contract",
         "checked": date(2026, 11, 20),
     }

@@ -75,7 +75,7 @@ def test_an_entry_of_ones_own_says_the_mapping(settings_of: Callable[[str], Sett
         'secret = "env:RELAY_API_KEY"\nroute = "relay"\nwatch = ["acme/painter:chat"]\n'
     )
     assert len(settings_of(text).warnings) == 1
-    own = '[catalog.models."acme/painter"]\nsurfaces = ["chat"]\nfamily = "gpt-5.5"\n'
+    own = '[catalog.models."acme/painter"]\nsurfaces = ["chat"]\nsource = "as gpt-5.5"\n'
     assert settings_of(text + own).warnings == ()
 
 

@@ -35,7 +35,7 @@ KEY = '[[keys]]\nname = "acme"\nsecret = "env:OPENAI_API_KEY"\nwatch = ["painter
         ("price = { text_in = -1 }", "price.text_in", "must not be less than 0"),
         ("price = { text_in = nan }", "price.text_in", "finite"),
         ('shutdown = "2027-01-01"', "shutdown", "without quotes"),
-        ('family = " "', "family", "not empty"),
+        ('source = " "', "source", "not empty"),
         ("any_size = 1", "any_size", "must be true or false, not a number"),
         ("square_tokens = 0", "square_tokens", "must not be less than 1"),
     ],
