@@ -30,9 +30,9 @@ log = structlog.get_logger()
 
 #: Seconds that a hand-over waits for probes, and for sends: others wait for the shards.
 _END_PROBES, _END_SENDS = 2.0, 5.0
-#: Seconds without a beat after which the lease is renewed on its own, and between two looks at that.
+#: Seconds without a beat after which the lease is renewed on its own, and between two checks of that.
 _LATE_BEAT, _RENEW = 2.0, 1.0
-#: Seconds between two looks at the routes while none is reached, and of one; the most that are looked at.
+#: Seconds between two checks of the routes while none is reached, and of one; the most that are checked.
 _LOOK, _LOOK_MOST, _LOOKED_AT_MOST = 5.0, 3.0, 16
 
 
@@ -46,7 +46,7 @@ class Worker(Monitor):
         super().__init__(settings.only((), 1), channels, worker=name, **rest)
         self._whole = settings
         self._shards: frozenset[int] = frozenset()
-        #: monotonic times of the last beat, and of the last look at the routes
+        #: monotonic times of the last beat, and of the last check of the routes
         self._beaten_at = self._looked_at = 0.0
         self._is_reached = False
         self._renewing: asyncio.Task[None] | None = None

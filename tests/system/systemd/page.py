@@ -158,12 +158,16 @@ def opens(path: str) -> bool:
 def memory_of(pid: int) -> Iterator[bytes]:
     """What the process can write of its memory, and its environment."""
     yield Path(f"/proc/{pid}/environ").read_bytes()
-    with Path(f"/proc/{pid}/mem").open("rb") as memory:
-        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-            begin, end = (int(one, 16) for one in line.split()[0].split("-"))
-            if "rw" in line.split()[1]:
-                memory.seek(begin)
-                yield memory.read(end - begin)
+    os.kill(pid, signal.SIGSTOP)  # else it gives memory back between the list of it and the reading
+    try:
+        with Path(f"/proc/{pid}/mem").open("rb") as memory:
+            for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+                begin, end = (int(one, 16) for one in line.split()[0].split("-"))
+                if "rw" in line.split()[1]:
+                    memory.seek(begin)
+                    yield memory.read(end - begin)
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def goes_on_and_stops() -> None:
