@@ -38,6 +38,15 @@ _TAKE = text("""
     WHERE id = :id RETURNING epoch
 """)
 _TAKE_AWAY = text("UPDATE fences SET epoch = epoch + 1, holder = NULL")
+# A process that stands still holds its rows. The server ends a transaction that lies idle, but not one of
+# which it has read a part of what the client sends at once (`executemany`): it waits for the rest.
+_CUT_OFF = text(f"""
+    SELECT pg_terminate_backend(activity.pid) FROM fences
+    JOIN pg_locks ON locktype = 'transactionid' AND granted AND transactionid = fences.xmax
+    JOIN pg_stat_activity activity ON activity.pid = pg_locks.pid
+    WHERE fences.id = :id AND usename = current_user AND wait_event_type = 'Client'
+        AND xact_start < clock_timestamp() - interval '{LEASE} seconds'
+""")  # noqa: S608 - a constant
 #: For this transaction: how long it waits for others, and how long it may lie idle when its client is gone.
 _LIMITS = text(f"""
     SELECT set_config('lock_timeout', '{BUSY_TIMEOUT:.0f}s', true),
@@ -82,6 +91,8 @@ def end_others(server: Server, connection: Connection) -> None:
     Raises LockedError as `require_free` does.
     """
     require_free(server, connection)
+    for number, *_ in connection.execute(_HOLDERS).all():
+        cut_off(connection, number)
     connection.execute(_TAKE_AWAY)
     # it does not see what is spent meanwhile; the next fleet sums up anew
     connection.execute(tables.months.delete())
@@ -91,6 +102,11 @@ def take(connection: Connection, number: int) -> int:
     """Become the owner. Returns the epoch."""
     values = {"holder": own_name(), "id": number}
     return int(connection.execute(_TAKE, values).scalar_one())
+
+
+def cut_off(connection: Connection, number: int) -> None:
+    """Cut the connection of a holder whose transaction has waited for it longer than a lease."""
+    connection.execute(_CUT_OFF, {"id": number})
 
 
 def limit_waits(connection: Connection) -> None:

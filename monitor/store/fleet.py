@@ -219,7 +219,10 @@ class Fleet:
             dead = one.id != me and fences.is_dead(one.holder)
             if dead or (one.id != me and one.late and own and own.watching):
                 values = {"id": one.id, "holder": one.holder, "dead": dead}
-                ended += [one] if connection.execute(_END_LATE, values).one_or_none() else []
+                if connection.execute(_END_LATE, values).one_or_none():
+                    ended.append(one)
+                else:  # its row is locked: the next beat finds it free
+                    fences.cut_off(connection, one.id)
         if ended:
             connection.execute(_NOTE_ENDED, {"ids": [one.id for one in ended]})
         living = [one for one in workers if one not in ended]

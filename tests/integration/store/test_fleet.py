@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -14,7 +15,7 @@ from monitor.access.databases import Server
 from monitor.access.holds import Posting, Reservation, Spend
 from monitor.access.target import SHARDS, shard_of
 from monitor.access.words import DeclarationKind, Reason
-from monitor.store import fences, status_queries
+from monitor.store import fences, postgres, status_queries
 from monitor.store.errors import (
     GoneError,
     LockedError,
@@ -131,6 +132,26 @@ async def test_a_lease_that_is_over_ends_the_worker_and_its_late_answer_is_refus
     assert ask("SELECT count(*) FROM events") == [(0,)]
     await other.register([target])
     assert len(await other.write([make.change(target, "ops")])) == 1
+
+
+async def test_who_stands_still_in_the_midst_of_a_transaction_is_followed(join, unseen, place):
+    # The server waits for the rest of a pipeline without an end, and meanwhile the row is locked.
+    one, other = await both(join)
+    await beat(one)
+    unseen("one")
+    with closing(postgres.connect(place)) as frozen:
+        frozen.execute("SELECT set_config('idle_in_transaction_session_timeout', '1s', true)")
+        half = frozen.pgconn
+        half.enter_pipeline_mode()
+        half.send_query_params(b"UPDATE fences SET sequence = 0 WHERE name = 'one'", [])
+        half.send_flush_request()
+        half.flush()
+        ended: list[str] = []
+        async with asyncio.timeout(60):
+            while not ended:
+                await asyncio.sleep(0.5)
+                ended += (await beat(other)).ended
+    assert ended == ["one"]
 
 
 async def test_a_shard_that_was_taken_away_alone_stops_its_worker_too(join, make, ask):
