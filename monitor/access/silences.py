@@ -171,5 +171,5 @@ def fault_of(
     if expires_at <= now:
         return "a silence must end after it begins"
     if expires_at - now > LONGEST:
-        return f"a silence lasts at most {LONGEST.days} days"
+        return f"a silence lasts at most {LONGEST.days} days: {expires_at:%Y-%m-%d} is later"
     return None

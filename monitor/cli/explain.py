@@ -189,7 +189,7 @@ def _explain_lines(file: str) -> None:
             lines = iter(lambda: source.readline(_LINE_CAP + 1), b"")
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    row = _row(line, number)
+                    row = _row(line, f"{printable(file)}: line {number}")
                     answers.append({"id": row.get("id"), **_as_json(explain_row(row))})
     except OSError as error:
         fail(f"{printable(file)}: {error.strerror or error}")
@@ -198,15 +198,15 @@ def _explain_lines(file: str) -> None:
         print(as_json(answer))
 
 
-def _row(line: bytes, number: int) -> Mapping[str, Any]:
+def _row(line: bytes, place: str) -> Mapping[str, Any]:
     if len(line) > _LINE_CAP:
-        fail(f"line {number} is longer than {_LINE_CAP} bytes")
+        fail(f"{place} is longer than {_LINE_CAP} bytes")
     try:
         row = json.loads(line, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        fail(f"line {number} is not JSON: {error}")
+        fail(f"{place} is not JSON: {error}")
     if not isinstance(row, dict):
-        fail(f"line {number} is not a JSON object")
+        fail(f"{place} is not a JSON object")
     return row
 
 

@@ -66,7 +66,7 @@ def read_silence(payload: Mapping[str, Any]) -> tuple[tuple[str, ...], str, date
         return None
     if not isinstance(reason, str) or expires_at is None:
         return None
-    return tuple(patterns), reason, expires_at.astimezone(UTC)
+    return tuple(patterns), reason, expires_at
 
 
 def read_declaration(payload: Mapping[str, Any]) -> tuple[DeclarationKind, str, datetime] | None:
@@ -74,16 +74,16 @@ def read_declaration(payload: Mapping[str, Any]) -> tuple[DeclarationKind, str, 
     kind, subject, at = payload.get("kind"), payload.get("subject"), _time(payload, "at")
     if kind not in list(DeclarationKind) or not isinstance(subject, str) or at is None:
         return None
-    return DeclarationKind(kind), subject, at.astimezone(UTC)
+    return DeclarationKind(kind), subject, at
 
 
 def _time(payload: Mapping[str, Any], name: str) -> datetime | None:
-    """A time with a zone; None if it is none."""
+    """A time with a zone, in UTC; None if it is none."""
     try:
         at = datetime.fromisoformat(payload[name])
-    except (KeyError, ValueError, TypeError):
+        return at.astimezone(UTC) if at.tzinfo else None
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None
-    return at if at.tzinfo else None
 
 
 def reply_to(database: Database, item: int) -> dict[str, Any] | None:

@@ -76,6 +76,7 @@ async def test_a_declaration_passes_through_the_inbox(place, recorder, clock):
 @pytest.mark.parametrize(
     "change",
     [{"kind": "seen"}, {"kind": None}, {"at": "now"}, {"at": "2026-11-20T12:00:00"}, {"at": 5},
+     {"at": "0001-01-01T00:00:00+14:00"},
      {"subject": 5}],
 )  # fmt: skip
 def test_a_malformed_declaration_is_none(change):
