@@ -36,7 +36,7 @@ SPREAD = -n $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )) --dist worksteal
 test-system: $(READY) ## the installed command as processes, with real servers and faults
 	@$(BIN)/python -m pytest $(SPREAD) -m system --durations=25 tests/system
 
-torture: $(READY) ## the long versions of the fault tests, 25 min on two cores; fills the table in tests/README.md
+torture: $(READY) ## the long versions of the fault tests, half an hour on two cores; fills the table in tests/README.md
 	@$(BIN)/python -m pytest $(SPREAD) --torture tests/system
 
 # In an environment of its own: it brings more along than the monitor has. Strict, as it would pass over
