@@ -26,7 +26,7 @@ from warm_command import COMMAND, fork, forked
 HERE = Path(__file__).parent
 SLACK_URL = "https://hooks.slack.com/services/TFAKE0001/BFAKE0002/fakeFAKEfakeFAKEfake0003"
 #: Seconds; a loaded machine takes ten times as long as a quiet one.
-PATIENCE = 90.0
+PATIENCE = 150.0
 
 #: Every duration of the cadence table, small enough to live an hour in seconds.
 FAST = """

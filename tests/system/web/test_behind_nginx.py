@@ -18,7 +18,7 @@ CONFIG = """
 daemon off;
 pid {folder}/nginx.pid;
 error_log stderr;
-worker_processes 1;
+master_process off;  # one process, which ends with what starts it
 events {{ worker_connections 64; }}
 http {{
     access_log off;
