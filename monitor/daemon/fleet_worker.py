@@ -33,7 +33,7 @@ _END_PROBES, _END_SENDS = 2.0, 5.0
 #: Seconds without a beat after which the lease is renewed on its own, and between two checks of that.
 _LATE_BEAT, _RENEW = 2.0, 1.0
 #: Seconds between two checks of the routes while none is reached, and of one; the most that are checked.
-_LOOK, _LOOK_MOST, _LOOKED_AT_MOST = 5.0, 3.0, 16
+_CHECK, _CHECK_MOST, _CHECKED_MOST = 5.0, 3.0, 16
 
 
 class Worker(Monitor):
@@ -47,7 +47,7 @@ class Worker(Monitor):
         self._whole = settings
         self._shards: frozenset[int] = frozenset()
         #: monotonic times of the last beat, and of the last check of the routes
-        self._beaten_at = self._looked_at = 0.0
+        self._beaten_at = self._checked_at = 0.0
         self._is_reached = False
         self._renewing: asyncio.Task[None] | None = None
         #: earlier declarations are not applied to its new targets yet
@@ -235,10 +235,10 @@ class Worker(Monitor):
         """Whether no route at all is reached: the probes tell of those of the own targets only."""
         if not self._network.offline:
             return False
-        if time.monotonic() - self._looked_at >= _LOOK:
-            self._looked_at = time.monotonic()
+        if time.monotonic() - self._checked_at >= _CHECK:
+            self._checked_at = time.monotonic()
             routes = sorted({self._whole.routes[key.route].base_url for key in self._whole.keys})
-            asked = (reachable(url, seconds=_LOOK_MOST) for url in routes[:_LOOKED_AT_MOST])
+            asked = (reachable(url, seconds=_CHECK_MOST) for url in routes[:_CHECKED_MOST])
             self._is_reached = any(await asyncio.gather(*asked))
         if self._is_reached:
             self._network.recovered()

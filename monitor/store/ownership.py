@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from sqlalchemy import Connection, Row, TextClause, select, text
@@ -46,26 +46,27 @@ _ENTER = text("""
 _LEAVE = text("UPDATE fences SET holder = NULL WHERE id = :id AND epoch = :epoch")
 
 
-class Ownership:
+class Ownership(Protocol):
     """The right of a daemon to write to a database, until it is released."""
 
     #: the number of its row in `daemon`
-    number = fences.ONE
+    number: int = fences.ONE
     #: what binds a worker of a fleet; None for the one daemon, which has all
     terms: FleetTerms | None = None
 
-    def take(self, connection: Connection) -> None:
+    def take(self, connection: Connection) -> None:  # noqa: ARG002
         """Become the owner, in the first transaction. Raises LockedError while another one lives."""
+        return
 
     def opened(self) -> None:
         """The first transaction is committed."""
+        return
 
     def enter(self, connection: Connection) -> int:
         """Begin a transaction of the owner; returns its number, one more than that of the last one.
 
         Raises GoneError when another has become the owner.
         """
-        raise NotImplementedError
 
     def guarded(self, connection: Connection) -> AbstractContextManager[None]:  # noqa: ARG002
         """End what is done meanwhile when the database does not answer for long; SQLite always does."""
@@ -73,7 +74,6 @@ class Ownership:
 
     def require(self) -> None:
         """Raise GoneError when what was opened is no longer the database, or another owns it."""
-        raise NotImplementedError
 
     def commits(self) -> int | None:
         """A number that changes with each commit of any process; None where only a query could tell."""
@@ -83,17 +83,19 @@ class Ownership:
         """Whether there may be requests, by a query where `commits` does not tell. Never raises."""
         return True
 
-    def note(self, *, refusing: bool) -> None:
+    def note(self, *, refusing: bool) -> None:  # noqa: ARG002 - a server has no place for it
         """Note whether the database refuses results, for other processes. Never raises.
 
         It is noted beside a file. On a server it could be noted in the database only.
         """
+        return
 
     def ending(self, connection: Connection) -> None:
         """The writer's connection is about to be closed. Never raises."""
 
     def release(self) -> None:
         """Let another instance have it."""
+        return
 
 
 class FileOwnership(Ownership):
