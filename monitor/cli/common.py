@@ -8,6 +8,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import IntEnum
 from functools import partial
@@ -122,7 +123,10 @@ def read_settings(config: Path | None, *, secrets: bool = True) -> "Settings":
 def _open_to_all(settings: "Settings") -> Iterator[str]:
     """Warnings of the settings file and the database, where every user can read or change them."""
     for path in (settings.source, settings.database):
-        mode = path.stat().st_mode & 0o7777 if isinstance(path, Path) and path.exists() else 0
+        mode = 0
+        if isinstance(path, Path):
+            with suppress(OSError):  # not there, or where this user may not look
+                mode = path.stat().st_mode & 0o7777
         if mode & 0o006:
             what = "change" if mode & 0o002 else "read"
             yield f"{path}: every user can {what} it (mode {mode:04o}): chmod o= {path}"

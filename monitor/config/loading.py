@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,11 +110,19 @@ def find(explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
     variable = environ.get("ACCESS_MONITOR_CONFIG")
     named = explicit or (Path(variable) if variable else None)
     if named is None:
-        return next((path for path in USUAL_FILES if path.is_file()), None)
-    if not named.exists():
+        return next((path for path in USUAL_FILES if _may_be(path.is_file)), None)
+    if not _may_be(named.exists):
         who = "--config" if explicit else "$ACCESS_MONITOR_CONFIG"
         raise SettingsError([Problem("", None, f"does not exist; {who} names it")], str(named))
     return named
+
+
+def _may_be(there: Callable[[], bool]) -> bool:
+    """Whether a file is there, or in a folder that this user may not enter: reading it says so."""
+    try:
+        return there()
+    except OSError:
+        return True
 
 
 def default_database(environ: Mapping[str, str]) -> Path:

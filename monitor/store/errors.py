@@ -71,9 +71,19 @@ def damage_report(database: Database, words: str) -> str:
     )
 
 
+def is_there(path: Path) -> bool:
+    """Whether the database exists. Raises StoreError when this user may not know, as of its folder."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise StoreError(
+            f"{path}: {error.strerror or error}; let this user enter its folder"
+        ) from error
+
+
 def require(path: Path) -> None:
     """Raise StoreError when the database does not exist yet."""
-    if not path.exists():
+    if not is_there(path):
         raise StoreError(f"{path}: there is no database yet; start `access-monitor run` first")
 
 

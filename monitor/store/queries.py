@@ -22,6 +22,7 @@ from monitor.access.wait_times import OngoingWait, Opening, waiting_of
 from monitor.access.words import Contract, ProbeKind, State
 from monitor.store import inbox
 from monitor.store.connections import Connection, Row, glob, reading, stored
+from monitor.store.errors import is_there
 from monitor.store.record_forms import as_json, latencies_of, median_and_p95, value_of
 from monitor.store.records import (
     AlertRow,
@@ -231,7 +232,7 @@ def spent_by_key(database: Database) -> dict[str, tuple[float, int, bool]]:
 
     Empty if there is no database yet.
     """
-    if isinstance(database, Path) and not database.exists():
+    if isinstance(database, Path) and not is_there(database):
         return {}
     with reading(database) as connection:
         rows = connection.execute(
