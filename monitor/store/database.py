@@ -27,6 +27,7 @@ from monitor.store.errors import (
     DestinationError,
     LockedError,
     StoreError,
+    is_there,
     of_sqlite,
     one_line,
     read_only,
@@ -246,7 +247,7 @@ def create(database: Database) -> None:
         return
     path = database
     until = time.monotonic() + BUSY_TIMEOUT
-    while not path.exists() or not path.stat().st_size:
+    while not (is_there(path) and path.stat().st_size):
         make_file(path)
         try:
             lock = FileLock(path)

@@ -125,8 +125,9 @@ class FileOwnership(Ownership):
     def require(self) -> None:
         """Raise GoneError when the database or its log is not the file that was opened."""
         for file, was in self._opened.items():
-            if _identity(file) != was:
-                what = "replaced" if file.exists() else "deleted"
+            now = _identity(file)
+            if now != was:
+                what = "replaced" if now else "deleted"
                 raise GoneError(f"{file}: it was {what} while the database was in use")
 
     def commits(self) -> int | None:
@@ -148,9 +149,9 @@ class FileOwnership(Ownership):
         """
         # before the writer's: only the last connection empties the write-ahead log
         self._watch.close()
-        if _identity(self._path) == self._opened[self._path]:
+        taken = _identity(self._path)
+        if taken == self._opened[self._path]:
             return
-        taken = self._path.exists()
         place = self._path.with_name(f"{self._path.name}.displaced") if taken else self._path
         try:
             original = connection.connection.dbapi_connection

@@ -47,6 +47,7 @@ async def test_what_may_not_be_read_or_written_is_named_with_what_to_do(lab):
         ("config check --config closed/within.toml", 2, "closed/within.toml"),
         ("config check --config barred.toml", 0, "cannot write to "),
         ("run --config barred.toml", 1, "closed/monitor.db: Permission denied"),
+        ("declare verified ключ-☃ --config barred.toml", 1, "closed/monitor.db: Permission denied"),
         ("status --config barred.toml", 1, "let this user enter its folder"),
         (
             "check --config secretive.toml",
