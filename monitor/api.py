@@ -204,9 +204,9 @@ def _mask_of(response: Response) -> "Callable[[str], str]":
 
 
 def _diagnosis(found: "_Found") -> Diagnosis:
-    from monitor.access.diagnosis import advise
+    from monitor.access.diagnosis.advice import advise_on
 
-    advice = advise(found.code, found.gate, found.owner)
+    advice = advise_on(found)
     return Diagnosis(
         found.code,
         found.effect,

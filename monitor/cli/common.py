@@ -180,9 +180,9 @@ def print_json(value: Any) -> None:
 
 def diagnosis_json(diagnosis: "Diagnosis") -> dict[str, Any]:
     """What an answer means, as JSON values."""
-    from monitor.access.diagnosis import advise
+    from monitor.access.diagnosis.advice import advise_on
 
-    advice = advise(diagnosis.code, diagnosis.gate, diagnosis.owner)
+    advice = advise_on(diagnosis)
     return {
         "diagnosis": diagnosis.code,
         "effect": diagnosis.effect,

@@ -226,14 +226,17 @@ def _hidden(text: str) -> str:
 def _rows(diagnosis: "Diagnosis") -> list[tuple[str, str]]:
     """What is printed of an answer, what to do first; a row without text is left out."""
     from monitor.access.diagnosis import advise
+    from monitor.access.diagnosis.advice import advise_on
 
-    advice = advise(diagnosis.code, diagnosis.gate, diagnosis.owner)
+    advice = advise_on(diagnosis)
+    # of the code, as the cause has a row of its own
+    meaning = advise(diagnosis.code, diagnosis.gate, diagnosis.owner).meaning
     gate = f", the gate of the {diagnosis.gate}" if diagnosis.gate else ""
     asked = "" if diagnosis.retry_after is None else f", {diagnosis.retry_after:g} s are asked for"
     return [
         ("what to do", advice.advice),
         ("whose problem", str(diagnosis.owner)),
-        ("diagnosis", f"{diagnosis.code} ({diagnosis.effect}{gate}): {advice.meaning}"),
+        ("diagnosis", f"{diagnosis.code} ({diagnosis.effect}{gate}): {meaning}"),
         (
             "the cause" if diagnosis.code is Code.NETWORK_ERROR else "the answer says",
             _hidden(diagnosis.message) or "(no words)",

@@ -55,16 +55,19 @@ _FAILURES: Final = {
     Failure.NAME_RESOLUTION: "could not resolve host|couldn't resolve host|name or service not known"
     "|nodename nor servname|name resolution|getaddrinfo|enotfound|no such host",
     Failure.PROXY: "proxyerror|proxy connect aborted|from proxy after connect",
-    Failure.TLS: "certificate verify failed|certificate_verify_failed|certificate has expired"
-    "|self-signed certificate|self signed certificate|certificate problem|tls handshake"
-    "|ssl handshake|sslerror|ssl_connect|sslv3_alert|unknown_ca",
-    Failure.TIMEOUT: "apitimeouterror|readtimeout|connecttimeout|read timed out|request timed out"
-    "|operation timed out|connection timed out|resolving timed out|etimedout"
-    "|deadline exceeded",
+    Failure.CERTIFICATE: "certificate verify failed|certificate_verify_failed|certificate has expired"
+    "|self-signed certificate|self signed certificate|certificate problem|unknown_ca|x509: "
+    "|unable to get local issuer|unable to verify the first certificate",
+    Failure.NO_TLS: "wrong version number|wrong_version_number",
+    Failure.TLS: "tls handshake|ssl handshake|sslerror|ssl_connect|sslv3_alert",
+    Failure.CONNECT_TIMEOUT: "connecttimeout|connection timed out|resolving timed out",
+    Failure.TIMEOUT: "apitimeouterror|readtimeout|read timed out|request timed out"
+    "|operation timed out|etimedout|deadline exceeded",
     Failure.CUT: "econnreset|connection reset|connection aborted|socket hang up|server disconnected"
     "|remotedisconnected|remoteprotocolerror|incomplete chunked read|empty reply from server"
     "|broken pipe|peer closed connection|unexpectedeof|unexpected eof",
-    Failure.CONNECT: "econnrefused|connection refused|no route to host|network is unreachable"
+    Failure.REFUSED: "econnrefused|connection refused",
+    Failure.CONNECT: "no route to host|network is unreachable"
     "|all connection attempts failed|failed to connect to|couldn't connect to server"
     "|connecterror|apiconnectionerror|connection error|fetch failed|failed to fetch",
 }

@@ -1,11 +1,13 @@
-"""`check` says for which targets an advice is."""
+"""`check` says for which targets an advice is, and the same in each format."""
+
+from dataclasses import replace
 
 import pytest
 
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.target import Capability, Target
-from monitor.access.words import Code, Contract, Surface
-from monitor.cli.checking import _print
+from monitor.access.words import Code, Contract, Owner, Surface
+from monitor.cli.checking import _as_json, _print
 from monitor.oneshot.probe_once import Checked
 
 
@@ -32,3 +34,14 @@ def test_each_advice_names_its_targets(capsys: pytest.CaptureFixture[str]) -> No
 def test_one_advice_for_all_names_none(capsys: pytest.CaptureFixture[str]) -> None:
     two = [checked(key, Code.MODEL_UNAVAILABLE) for key in ("a", "b")]
     assert blocks(capsys, *two) == {"model_unavailable": []}
+
+
+def test_the_json_advises_what_the_text_does(capsys: pytest.CaptureFixture[str]) -> None:
+    refused = replace(
+        checked("a", Code.NETWORK_ERROR),
+        diagnosis=Diagnosis(Code.NETWORK_ERROR, Owner.NETWORK, "no_answer_refused", message="no"),
+    )
+    _print([refused])
+    advice = _as_json(refused)["advice"]
+    assert advice.startswith("Check the port in the route's base_url")
+    assert f"  {advice}\n" in capsys.readouterr().out

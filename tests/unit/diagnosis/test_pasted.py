@@ -189,3 +189,24 @@ def test_a_model_list_proves_nothing():
     listed = {"object": "list", "data": [{"id": "gpt-image-2", "object": "model"}]}
     found = told(json.dumps(listed), endpoint="GET /v1/models", status=200, model="gpt-image-2")
     assert found.code is Code.UNRECOGNIZED
+
+
+LOST = {
+    "curl: (6) Could not resolve host: api.acme.example": "name_resolution",
+    "ssl.SSLCertVerificationError: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: "
+    "unable to get local issuer certificate (_ssl.c:1006)": "certificate",
+    "tls: failed to verify certificate: x509: certificate signed by unknown authority": "certificate",
+    "httpx.ConnectError: [SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)": "no_tls",
+    "curl: (35) OpenSSL SSL_connect: SSL_ERROR_SYSCALL": "tls",
+    "httpx.ConnectTimeout": "connect_timeout",
+    "httpx.ReadTimeout: The read operation timed out": "timeout",
+    "dial tcp 127.0.0.1:8080: connect: connection refused": "refused",
+    "OSError: [Errno 101] Network is unreachable": "connect",
+    "Error: socket hang up": "cut",
+}
+
+
+@pytest.mark.parametrize("text", LOST)
+def test_the_words_of_a_client_tell_why_no_answer_came(text):
+    found = told(text)
+    assert (found.code, found.rule) == (Code.NETWORK_ERROR, f"no_answer_{LOST[text]}")
