@@ -92,7 +92,7 @@ def history(
     limit: int = LIMIT,
     before: int | None = None,
 ) -> list[HistoryRow]:
-    """The newest `limit` events with ids below `before`, oldest first, of the targets that are selected.
+    """The newest `limit` events of the targets that are selected, oldest first: those before event `before`.
 
     `target` is a name, or a pattern with `*`, `?` or `[…]`, as in the settings.
     """
@@ -106,10 +106,11 @@ def history(
         wanted.append("at >= :since")
     if before is not None:
         values["before"] = before
-        wanted.append("id < :before")
-    # a page of all is found by its ids: by time, all newer events would be passed over
-    order = "at DESC, id DESC" if before is None or target is not None else "id DESC"
-    newest = f"SELECT id FROM events WHERE {' AND '.join(wanted)} ORDER BY {order} LIMIT :limit"
+        # in the order of the pages: a clock that was set back gives higher ids to earlier times
+        wanted.append("(at, id) < (SELECT at, id FROM events WHERE id = :before)")
+    newest = (
+        f"SELECT id FROM events WHERE {' AND '.join(wanted)} ORDER BY at DESC, id DESC LIMIT :limit"
+    )
     with reading(database) as connection:
         events = connection.execute(
             f"SELECT * FROM events WHERE id IN ({newest}) ORDER BY at, id", values

@@ -171,6 +171,24 @@ async def test_history_is_selected_by_target_pattern_time_and_number(place, reco
     assert all(row.notifications for row in queries.history(place, limit=2))
 
 
+async def test_the_pages_of_history_pass_over_nothing_after_a_step_back_of_the_clock(
+    place, recorder, clock, make
+):
+    for step in (0, 1, -60, 1, 1):
+        clock.move(minutes=step)
+        await recorder.write([Change(events=(make.event(make.target()),))])
+
+    def pages(*target) -> list[list[int]]:
+        found: list[list[int]] = []
+        while not found or found[-1]:
+            before = found[-1][0] if found else None
+            rows = queries.history(place, *target, limit=2, before=before)
+            found.append([row.event.id for row in rows])
+        return found[:-1]
+
+    assert pages() == pages("acme-*") == pages(make.target().name) == [[1, 2], [4, 5], [3]]
+
+
 async def test_alerts_come_page_by_page_and_what_is_left_out_is_counted(place, recorder, make):
     for _ in range(5):
         await recorder.write([make.change(make.target(), "ops")])

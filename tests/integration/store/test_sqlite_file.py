@@ -140,9 +140,9 @@ async def test_a_far_page_passes_over_nothing_that_is_newer(path, recorder, make
         for statement, parameters in statements.items()
         for row in ask(f"EXPLAIN QUERY PLAN {statement}", *parameters)
     }
-    assert "SEARCH events USING INTEGER PRIMARY KEY (rowid<?)" in steps
+    assert "SEARCH events USING COVERING INDEX ix_events_at (at<?)" in steps
     assert "SEARCH notifications USING INTEGER PRIMARY KEY (rowid<?)" in steps
-    assert not any("ix_events_at" in step or "(state=?" in step for step in steps)
+    assert not any("(state=?" in step for step in steps)
 
 
 async def test_an_empty_inbox_is_not_read_again_before_the_next_commit(path, recorder, clock):
