@@ -192,10 +192,13 @@ def _spans(
 ) -> list[Span]:
     """Before the first transition it was in the state that this one ended.
 
-    Nothing is known of the time before `began`.
+    Nothing is known of the time before `began`. A target that starts anew, over another route, has no
+    transition to its first state.
     """
     if not transitions:
         return [Span(state, max(since, axis.start), axis.end)]
+    if since > transitions[-1].at and state is not transitions[-1].after:
+        transitions = [*transitions, Transition(since, None, state)]
     found: list[Span] = []
     first = transitions[0]
     known = max(axis.start, began or axis.start)

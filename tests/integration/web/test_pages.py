@@ -93,6 +93,16 @@ async def test_a_timeline_is_exact_and_says_so_in_words(world):
     assert re.search(r'aria-label="[^"]*unverified from .* UTC, then available from ', page)
 
 
+async def test_a_timeline_shows_a_target_that_starts_anew_as_unknown(world):
+    acme = world.target()
+    await world.watch(acme)
+    await world.happened(acme, State.AVAILABLE, ago=3600)
+    await world.watch(world.target(route="relay", contract=Contract.PROVIDER))
+    client = await world.browse()
+    page = (await client.get(f"/target?name={acme.name}")).text
+    assert re.search(r'aria-label="available from .* UTC, then unknown from ', page)
+
+
 async def test_a_young_timeline_is_empty_before_anything_was_recorded(world):
     acme = world.target()
     await world.watch(acme)
