@@ -28,11 +28,18 @@ _SHAPES: Final[dict[Surface | None, tuple[Shape, ...]]] = {
     None: (Shape.IMAGES, Shape.RESPONSE, Shape.CHAT),
 }
 
-#: Words that name a version or a channel of the same model, not another one.
-_SAME_MODEL_WORDS: Final = frozenset(("latest", "preview", "turbo", "exp", "beta"))
-_KNOWN_MAKES: Final = frozenset(
-    ("gpt", "chatgpt", "dall", "o1", "o3", "o4", "o5", "sora", "claude", "gemini", "codex")
+#: Words that name a version, a channel or a form of the same model, not another one.
+_SAME_MODEL_WORDS: Final = frozenset(
+    ("latest", "preview", "exp", "beta", "instruct", "it", "reasoning")
 )
+_KNOWN_MAKE: Final = re.compile(
+    r"(?:(?:chat)?gpt|dall-?e|o\d|sora|codex|claude|gemini|gemma|imagen|grok|deepseek|llama|qwen|kimi|glm"
+    r"|(?:mi|mini|magi|code|dev|pix)stral|mixtral)(?![a-z])"
+)
+#: A cloud's region and the vendor, before a name of a known make: `us.anthropic.claude-opus-4-5`.
+_VENDOR: Final = re.compile(rf"(?:[a-z-]{{2,12}}\.){{1,2}}(?={_KNOWN_MAKE.pattern})")
+#: Its own count of versions, at the end of such a name.
+_COUNT: Final = re.compile(r"-v\d{1,2}(?::\d{1,2})?$|-\d{1,2}:\d{1,2}$")
 
 #: What a model's entry has beside its name.
 _ENTRY: Final = frozenset(("object", "created", "owned_by"))
@@ -250,19 +257,31 @@ def same_model(asked: str, named: str) -> bool:
 
     A name of no known make may be a deployment's own: nothing can be said against it.
     """
-    left, right = _words(asked), _words(named)
-    return left == right or not left or left[0] not in _KNOWN_MAKES
+    left, right = _plain(asked), _plain(named)
+    return not _KNOWN_MAKE.match(left) or _parts(left) == _parts(right)
 
 
-def _words(name: str) -> list[str]:
-    """`openai/gpt-5.1-2025-11-13` as [gpt, 5, 1]: without vendor, date and channel."""
-    name = name[:200].casefold().rpartition("/")[2].partition(":")[0]
-    words = name.replace(".", "-").replace("_", "-").replace("@", "-").split("-")
-    kept: list[str] = []
-    for word in words:
-        if not word or word in _SAME_MODEL_WORDS:
-            continue
-        if word.isdigit() and len(word) >= 4:
-            break
-        kept.append(word)
-    return kept
+def _plain(name: str) -> str:
+    """`us.anthropic.claude-opus-4-5-v1:0` as `claude-opus-4-5`: without vendor, route and variant."""
+    name = name[:200].strip().casefold().rpartition("/")[2]
+    if vendor := _VENDOR.match(name):
+        name = _COUNT.sub("", name[vendor.end() :])
+    return name.partition(":")[0]
+
+
+def _parts(name: str) -> tuple[list[str], str]:
+    """`claude-opus-4-5-20251101` as (claude, opus) and 45: words and figures, without date and channel.
+
+    Each apart: relays name the same model `claude-4.5-opus`, or `gpt-51`.
+    """
+    words: list[str] = []
+    figures = ""
+    for part in re.findall(r"[^\W\d_]+|\d+", name):
+        if not part.isdigit():
+            words += [] if part in _SAME_MODEL_WORDS else [part]
+        elif len(part) >= 4 or (part[0] == "0" and len(part) > 1):
+            break  # a date or a revision
+        else:
+            figures += part
+    # what is called 4-0 is called 4, too
+    return sorted(words), figures.removesuffix("0") if name.endswith(("-0", ".0")) else figures
