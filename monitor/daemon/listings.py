@@ -136,7 +136,10 @@ class Listings:
         for watch in watches:
             watch.dated = True
             day = models.get(watch.target.capability.model)
-            if day is None or day == watch.shutdown:
+            if day is None:
+                continue
+            watch.listed = day
+            if day == watch.shutdown:
                 continue
             log.info("shutdown_date", target=watch.name, listed=f"{day}", known=f"{watch.shutdown}")
             was_over = watch.shutdown is not None and watch.shutdown <= now.date()

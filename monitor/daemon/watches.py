@@ -43,8 +43,9 @@ class Watch:
     cadence: Cadence
     pool: Pool | None = None
     kind: ProbeKind = ProbeKind.FULL
-    #: the model list was asked for its shutdown date, which overrides the catalog's
+    #: the model list was asked for its shutdown date, which overrides the catalog's; the date that it told
     dated: bool = False
+    listed: date | None = None
     #: a person asked for its next probe: it is a full one if the budget has room
     asked: bool = False
     #: a probe of it is under way
@@ -106,6 +107,7 @@ class Watch:
         changed = new.credentials != self.credentials
         for name in _OF_THE_SETTINGS:
             setattr(self, name, getattr(new, name))
+        self.shutdown = self.listed or new.shutdown
         return changed
 
 
@@ -115,7 +117,6 @@ _OF_THE_SETTINGS = (
     "price",
     "estimated",
     "may_be_gated",
-    "shutdown",
     "means",
     "cadence",
     "pool",

@@ -41,6 +41,25 @@ async def test_the_date_of_the_api_wins_over_the_catalogs_before_anybody_is_told
     assert "retiring" not in bench.events()
 
 
+async def test_after_a_reload_too_the_date_of_the_api_wins_while_its_list_cannot_be_read(
+    bench, key, simulated
+):
+    await bench.simulate(model(LATER) + simulated("acme"))
+    settings = bench.settings(key("acme", "acme-1"), OWN + f"shutdown = {SOON}\n")
+    monitor = await bench.run(settings)
+    (watch,) = monitor.watches
+    await bench.until(lambda: watch.dated)
+    fault = '[[keys.faults]]\nwhat = "server_error"\n'
+    bench.replay(model(LATER) + simulated("acme", more=fault))
+    await monitor.reload(settings, [bench.taker])
+    await monitor._deadline_check.run()
+    lists = bench.simulator.ledger.count(surface="models")
+    await bench.until(lambda: bench.simulator.ledger.count(surface="models") > lists)
+    await monitor._deadline_check.run()
+    assert watch.shutdown == LATER
+    assert "retiring" not in bench.events()
+
+
 async def test_without_a_date_in_the_list_the_catalogs_stands(bench, key, simulated):
     await bench.simulate(model(None) + simulated("acme"))
     await bench.run(bench.settings(key("acme", "acme-1"), OWN + f"shutdown = {SOON}\n"))
