@@ -70,7 +70,7 @@ class TargetState:
     unproven: int = 0
     #: whose staleness was reported, if any
     stale: Staleness | None = None
-    #: the shutdown warning told last: None, "near" or "past"
+    #: the shutdown warning told last: "near" or "past", and the date
     retiring_told: str | None = None
     #: blocked or inconclusive answers since the last conclusive one, for the backoff
     setbacks: int = 0

@@ -380,8 +380,9 @@ def _retiring(step: _Step, shutdown: date | None) -> None:
     remaining = datetime.combine(shutdown, time(), UTC) - step.now
     stage = "past" if remaining <= timedelta() else "near"
     due = remaining <= step.rules.deadlines.retiring
-    if due and step.memory.retiring_told != stage:
-        step.keep(retiring_told=stage)
+    told = f"{stage} {shutdown}"  # with the date: a shutdown that is put off is warned of again
+    if due and step.memory.retiring_told != told:
+        step.keep(retiring_told=told)
         reason = Reason.SHUTDOWN_PAST if stage == "past" else Reason.SHUTDOWN_NEAR
         step.tell(EventKind.RETIRING, reason, shutdown=shutdown.isoformat())
 

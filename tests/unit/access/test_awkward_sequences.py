@@ -249,6 +249,16 @@ def test_a_retiring_model_is_told_near_its_end_and_past_it(story):
     assert retiring == [("retiring", "shutdown_near"), ("retiring", "shutdown_past")]
 
 
+def test_a_shutdown_that_is_put_off_is_warned_of_again(story):
+    near, later = date(2026, 12, 1), date(2027, 12, 1)
+    story.passes_time(shutdown=near).restarts().passes_time(shutdown=later)
+    assert story.events == ["retiring"]
+    story.wait(370 * DAY).passes_time(shutdown=later).restarts().passes_time(shutdown=later)
+    story.wait(9 * DAY).passes_time(shutdown=later)
+    retiring = [reason for kind, reason in story.told if kind == "retiring"]
+    assert retiring == ["shutdown_near", "shutdown_near", "shutdown_past"]
+
+
 def test_a_listing_says_nothing_of_the_gate(story):
     story.answers(403).listing(None).listing(Code.ACCESS_GRANTED)
     assert (story.state, story.events) == ("unverified", ["unverified"])
