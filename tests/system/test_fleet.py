@@ -1,6 +1,7 @@
 """The guarantee of a fleet: whoever of its workers is killed, cut off or suspended, what is owed is told."""
 
 import asyncio
+import os
 import random
 import signal
 import sys
@@ -121,8 +122,9 @@ class Workers:
                     break
                 await self.open_one()
             else:
-                with suppress(ProcessLookupError):  # it may come at the last moment
-                    process.send_signal(signal.SIGKILL)
+                # It may come at the last moment; send_signal would then take the status from asyncio.
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
                 event = "killed, as a step did not come"
             assert await process.wait() == -signal.SIGKILL
         for name in NAMES:
