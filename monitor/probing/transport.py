@@ -262,6 +262,9 @@ def proxy_for(base_url: str) -> str | None:
 def proxy_with_credentials(base_url: str) -> str | None:
     """The same, as it is used: not to be shown."""
     url = urlsplit(base_url)
+    if url.scheme == "http":
+        # for this machine only: a proxy would read the key in clear, and ask a machine of its own
+        return None
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
     if not proxy or (url.hostname and proxy_bypass(url.netloc.rpartition("@")[2])):

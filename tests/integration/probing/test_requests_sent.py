@@ -163,8 +163,20 @@ def test_the_proxy_of_a_route_is_told_without_credentials(monkeypatch) -> None:
     assert proxy_for("https://api.example/v1") == "http://proxy.example:3128"
     assert proxy_for("http://api.example/v1") is None
     assert proxy_for("https://inside.example/v1") is None
+    monkeypatch.delenv("HTTPS_PROXY")
     monkeypatch.setenv("ALL_PROXY", "proxy.example:1080")
-    assert proxy_for("http://api.example/v1") == "http://proxy.example:1080"
+    assert proxy_for("https://api.example/v1") == "http://proxy.example:1080"
+
+
+async def test_a_route_on_this_machine_sends_its_key_to_no_proxy(
+    server, probe, monkeypatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://proxy.invalid:3128")
+    monkeypatch.setenv("NO_PROXY", "")
+    assert proxy_for(server.base_url) is None
+    seen = await probe()
+    assert (seen.status, len(server.requests)) == (200, 1)
 
 
 def test_credentials_do_not_show_their_secret() -> None:
