@@ -25,6 +25,7 @@ class Failure(StrEnum):
     CUT = "cut"
     PROTOCOL = "protocol"
     PROXY = "proxy"
+    TRUST = "trust"
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def _announce(settings: "Settings") -> None:
     """Say what will be done and what it may cost at most, before it is done."""
     from monitor.config import month
     from monitor.oneshot.probe_once import worst_case
-    from monitor.probing import proxy_for
+    from monitor.probing import UnusableError, proxy_for
 
     targets = settings.targets()
     note(
@@ -131,8 +131,12 @@ def _announce(settings: "Settings") -> None:
         note(f"  pool {pool.name}: {keys}, {watched}, over {pool.route} ({contract})")
     for name in dict.fromkeys(target.route for target in targets):
         route = settings.routes[name]
-        proxy = proxy_for(route.base_url)
-        note(f"  route {name}: {route.base_url}" + (f" through the proxy {proxy}" if proxy else ""))
+        try:
+            proxy = proxy_for(route.base_url)
+            how = f" through the proxy {proxy}" if proxy else ""
+        except UnusableError as error:
+            how = f", which cannot be reached: {error}"
+        note(f"  route {name}: {route.base_url}{how}")
     for line in month(settings):
         note(line)
     told = ", ".join(channel.name for channel in settings.channels)

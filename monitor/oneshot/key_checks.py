@@ -15,7 +15,7 @@ from monitor.access.words import DEAD_KEY, Code, Effect, Owner, ProbeKind
 from monitor.config import Secret
 from monitor.config.problems import shown
 from monitor.oneshot.checkup_plan import CheckFinding, CheckupContext, finding_of, said
-from monitor.probing import proxy_for
+from monitor.probing import UnusableError, proxy_for
 
 #: The checks' names.
 SECRET, VARIABLES = "secret", "variables"
@@ -96,7 +96,13 @@ _RESOLVE = 15.0
 
 async def check_reach(context: CheckupContext) -> CheckFinding | None:
     """The way to the route's host, or to the proxy before it. Without an answer there is no more to ask."""
-    proxy = proxy_for(context.route.base_url)
+    try:
+        proxy = proxy_for(context.route.base_url)
+    except UnusableError as error:
+        context.problem(CONNECTION, str(error))
+        for name in (NAME, TLS, FIRST_BYTE):
+            context.skipped(name, "the proxy cannot be used")
+        return _stopped(f"{error}. {steps_of(error.failure)}")
     url = urlsplit(proxy or context.route.base_url)
     host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
     if not await _resolves(context, host, port):

@@ -34,7 +34,9 @@ from monitor.probing.transport import (
     DirectTransport,
     HttpAnswer,
     ProxiedTransport,
+    UnusableError,
     proxy_with_credentials,
+    tls_context,
 )
 from monitor.probing.writing import USER_AGENT, Credentials, PreparedProbe, RequestBuilder, write
 
@@ -226,6 +228,8 @@ class Prober:
         base_url = builder.credentials.base_url
         try:
             transport = self._transport_for(base_url)
+        except UnusableError as error:
+            return error.failure, str(error)
         except (ImportError, ValueError, httpx.InvalidURL) as error:  # its text may hold a password
             return Failure.PROXY, f"the proxy cannot be used ({type(error).__name__})"
         try:
@@ -297,7 +301,10 @@ async def ping(url: str, *, seconds: float = 10.0) -> str | None:
             return None if response.is_success else f"answered {response.status_code}"
     except TimeoutError:
         return f"no answer within {seconds:g} s"
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+    except UnusableError as error:
+        return str(error)
+    # the last two: a proxy of a kind or a port that there is not
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError, ExceptionGroup) as error:
         return f"could not be reached ({type(error).__name__})"
 
 
@@ -310,4 +317,4 @@ async def reachable(url: str, *, seconds: float) -> bool:
 @cache
 def _tls() -> ssl.SSLContext:
     """Made once: reading the certificates takes 20 ms."""
-    return httpx.create_ssl_context()
+    return tls_context()

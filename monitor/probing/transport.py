@@ -5,6 +5,8 @@ every connection for every request, and 0.14 ms with aiohttp, whatever is in fli
 for TLS. Both raise httpx's errors. Neither retries, follows redirects, keeps cookies or reads netrc.
 """
 
+import os
+import re
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import ContextVar
@@ -21,6 +23,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
+from monitor.access.observation import Failure
 from monitor.probing.writing import Ready
 
 #: Told the name of a step when it begins or ends, as httpcore names them: `connect_tcp.started`.
@@ -30,8 +33,20 @@ Mark = Callable[[str], None]
 _LONGEST_HEADER = 64 * 1024
 _MOST_HEADERS = 200
 
+_PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
+#: A host with its port, as far as it may be shown: nothing else that a wrong URL may hold.
+_PLACE = re.compile(r"(?:\[[0-9A-Fa-f:.]*\]?|[A-Za-z0-9._-]{1,255})(?::\d{0,9})?")
+
 #: The mark of the request that is sent now.
 _mark: ContextVar[Mark | None] = ContextVar("mark", default=None)
+
+
+class UnusableError(ValueError):
+    """What the environment names cannot be used. The text says which variable, and holds no password."""
+
+    def __init__(self, failure: Failure, text: str) -> None:
+        super().__init__(text)
+        self.failure = failure
 
 
 class _TellingContext(ssl.SSLContext):
@@ -111,12 +126,11 @@ class DirectTransport:
     """Sends requests over a pool of aiohttp's; made on the loop that sends.
 
     `connect` bounds the making of a connection, in seconds; nothing else is bounded here. The URL must
-    have no user, which would replace the request's own header.
+    have no user, which would replace the request's own header. Raises UnusableError.
     """
 
     def __init__(self, *, connect: float) -> None:
-        # as httpx makes it (certifi, or what SSL_CERT_FILE and SSL_CERT_DIR name)
-        tls = httpx.create_ssl_context()
+        tls = tls_context()
         tls.__class__ = _TellingContext
         self._session = aiohttp.ClientSession(
             connector=_TellingConnector(
@@ -250,8 +264,29 @@ def _translated(error: Exception) -> httpx.TransportError:
     return httpx.RemoteProtocolError(name)
 
 
+def tls_context() -> ssl.SSLContext:
+    """What hosts are checked with, as httpx makes it: certifi, or what SSL_CERT_FILE and SSL_CERT_DIR name.
+
+    Raises:
+        UnusableError: when the file cannot be read, or holds no certificates.
+
+    """
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:  # an SSLError is one, too
+        file = os.environ.get("SSL_CERT_FILE")
+        what = f"SSL_CERT_FILE names {file[:200]!r}" if file else "the built-in certificates"
+        why = "no certificates" if isinstance(error, ssl.SSLError) else error.strerror
+        raise UnusableError(Failure.TRUST, f"{what}: {why}") from None
+
+
 def proxy_for(base_url: str) -> str | None:
-    """The proxy that the environment names for this base URL, without credentials; None for none."""
+    """The proxy that the environment names for this base URL, without credentials; None for none.
+
+    Raises:
+        UnusableError: when what it names is no proxy.
+
+    """
     proxy = proxy_with_credentials(base_url)
     if proxy is None:
         return None
@@ -266,7 +301,23 @@ def proxy_with_credentials(base_url: str) -> str | None:
         # for this machine only: a proxy would read the key in clear, and ask a machine of its own
         return None
     proxies = getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
+    kind = url.scheme if proxies.get(url.scheme) else "all"
+    proxy = proxies.get(kind)
     if not proxy or (url.hostname and proxy_bypass(url.netloc.rpartition("@")[2])):
         return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if not _is_proxy(proxy):
+        scheme, _, rest = proxy.partition("://")
+        place = rest.rpartition("@")[2].rstrip("/")
+        shown = f" names {scheme}://{place}, which" if _PLACE.fullmatch(place) else ""
+        raise UnusableError(Failure.PROXY, f"{kind.upper()}_PROXY{shown} is no proxy's URL")
+    return proxy
+
+
+def _is_proxy(proxy: str) -> bool:
+    try:
+        parts = urlsplit(proxy)
+        known = parts.scheme in _PROXY_SCHEMES and parts.hostname and parts.port != 0
+        return bool(known and httpx.URL(proxy).host)
+    except (ValueError, httpx.InvalidURL):
+        return False

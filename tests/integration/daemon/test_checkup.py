@@ -183,6 +183,17 @@ async def test_what_comes_after_the_decision_is_skipped_and_a_bad_secret_is_sent
     assert ward.simulator.ledger.totals()["requests"] == 0
 
 
+async def test_a_proxy_that_is_none_is_the_problem_and_nothing_is_sent(ward, monkeypatch):
+    await ward.simulate(KEY + OPEN)
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("HTTPS_PROXY", "http://acme:FAKE-word@127.0.0.1:99999")
+    report = await ward.examine(ward.settings(base_url="https://api.example/v1"))
+    assert results(report)["connection"] == "problem"
+    assert (report.verdict.owner, report.verdict.diagnosis) == ("network", "network_error")
+    assert "HTTPS_PROXY names http://127.0.0.1:99999" in report.verdict.advice
+    assert "FAKE-word" not in str(report.as_json())
+
+
 async def test_an_open_key_passes_every_check_with_timings(ward):
     await ward.simulate(KEY + OPEN)
     report = await ward.examine(ward.settings(acts=ACTS))

@@ -51,6 +51,13 @@ async def test_any_other_answer_is_not_taken_and_no_redirect_is_followed(served,
     assert len(heads) == 1
 
 
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:99999", "socks5://127.0.0.1:1", "http://[::1"])
+async def test_a_proxy_that_is_none_is_told_too(monkeypatch, proxy):
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    monkeypatch.setenv("NO_PROXY", "")
+    assert (await ping("http://hc.example/FAKE-0001")).startswith("could not be reached (")
+
+
 async def test_a_server_that_never_answers_is_left_in_time(served):
     url, _ = await served(None)
     assert await ping(url, seconds=0.2) == "no answer within 0.2 s"

@@ -7,6 +7,7 @@ from email import message_from_bytes
 import pytest
 
 from monitor import __version__
+from monitor.access.observation import Failure
 from monitor.access.target import Capability
 from monitor.access.words import ProbeKind, Surface
 from monitor.catalog import builtin, probe_request
@@ -177,6 +178,41 @@ async def test_a_route_on_this_machine_sends_its_key_to_no_proxy(
     assert proxy_for(server.base_url) is None
     seen = await probe()
     assert (seen.status, len(server.requests)) == (200, 1)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("http://acme:FAKE-word@127.0.0.1:99999", " names http://127.0.0.1:99999, which"),
+        ("http://acme:FAKE-word@[::1", " names http://[::1, which"),
+        ("ftp://acme:FAKE-word@proxy.example", " names ftp://proxy.example, which"),
+        ("http://acme:FAKE-word", ""),
+        ("http://", ""),
+    ],
+)
+async def test_a_proxy_that_is_none_is_named_without_its_password(
+    probe, monkeypatch, proxy, said
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setenv("NO_PROXY", "")
+    seen = await probe(base_url="https://api.example/v1")
+    assert (seen.failure, seen.sent) == (Failure.PROXY, False)
+    assert seen.failure_text == f"HTTPS_PROXY{said} is no proxy's URL"
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [("missing.pem", "No such file or directory"), ("empty.pem", "no certificates")],
+)
+async def test_certificates_that_cannot_be_read_are_named_and_nothing_is_sent(
+    probe, monkeypatch, tmp_path, file, why
+) -> None:
+    (tmp_path / "empty.pem").touch()
+    file = str(tmp_path / file)
+    monkeypatch.setenv("SSL_CERT_FILE", file)
+    seen = await probe()
+    assert (seen.failure, seen.sent) == (Failure.TRUST, False)
+    assert seen.failure_text == f"SSL_CERT_FILE names {file!r}: {why}"
 
 
 def test_credentials_do_not_show_their_secret() -> None:
