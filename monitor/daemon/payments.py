@@ -148,10 +148,12 @@ class Payments:
                 raise
         return Probe(watch, ProbeKind.FULL, hold, tries=need is Need.ANSWERED)
 
-    def doubt(self, probe: Probe) -> None:
-        """The request may have reached the server, and an image is billed even if nobody fetches it."""
-        if probe.hold:
+    def unanswered(self, probe: Probe, *, left: bool) -> None:
+        """A request that left may have reached the server: an image is billed even if nobody fetches it."""
+        if probe.hold and left:
             self._ledger.doubt(probe.hold)
+        elif probe.hold:
+            self._ledger.dropped(probe.hold)
 
     def cost(self, probe: Probe, route: Route) -> float | None:
         """What a full probe cost by its answer, in US dollars; None if that is in doubt."""

@@ -157,17 +157,19 @@ class Pipeline:
     # --- the steps ---
 
     async def _send(self, probe: Probe, slots: RouteSlots) -> None:
-        """Send the request. A cancelled one is in doubt."""
+        """Send the request. One that is cancelled after it left is in doubt."""
         watch, credentials = probe.watch, probe.watch.credentials
+        left = asyncio.Event()
         try:
             async with slots.in_flight:
                 probe.asked_at = self.clock.even()
                 probe.observation = await self.prober.probe(
                     credentials, watch.target.capability, probe.kind,
                     deadline=slots.route.deadline if probe.kind is ProbeKind.FULL else None,
+                    leaving=left.set,
                 )  # fmt: skip
         except BaseException:
-            self.payments.doubt(probe)
+            self.payments.unanswered(probe, left=left.is_set())
             raise
         # after a reload: an answer to the old secret says nothing about the new one
         probe.outdated = watch.credentials != credentials

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import socket
 import struct
 import zlib
 from base64 import b64encode
@@ -157,3 +158,23 @@ async def test_an_answer_that_cannot_be_evaluated_is_recorded_in_doubt_and_asked
     assert bench.spent() == 0
     gaps = [b - a for (_, a), (_, b) in zip(relay.asked, relay.asked[1:], strict=False)]
     assert max(gaps) < 2.0 * FACTOR
+
+
+async def test_a_probe_that_is_cancelled_before_it_left_is_not_in_doubt(bench, key, simulated):
+    await bench.simulate(simulated("acme"))
+    with socket.socket() as full:  # a queue of nobody's: no connection is made
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        others = [socket.socket() for _ in range(3)]
+        for other in others:
+            other.setblocking(False)
+            other.connect_ex(address)
+        route = f'[routes.slow]\nbase_url = "http://127.0.0.1:{address[1]}/v1"\n'
+        acme = key("acme").replace('route = "sim"', 'route = "slow"')
+        await bench.run(bench.settings(acme + route))
+        await bench.until(lambda: bench.held() > 0)
+        await bench.stop()
+        for other in others:
+            other.close()
+    assert bench.held() == 0
