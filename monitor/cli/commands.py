@@ -75,6 +75,7 @@ def check_settings(file: ConfigOption = None) -> None:
     from monitor.config import month
     from monitor.config.channel_section import ChannelType
     from monitor.store.connections import is_foreign, unwritable
+    from monitor.store.errors import IS_FOLDER
 
     settings = load_settings(file)
     wrong = [
@@ -83,7 +84,9 @@ def check_settings(file: ConfigOption = None) -> None:
         if channel.type is ChannelType.APPRISE and (problem := check_url(channel.url.reveal()))
     ]
     with suppress(OSError):  # it may be for the service's user alone
-        if isinstance(settings.database, Path) and is_foreign(settings.database):
+        if isinstance(settings.database, Path) and settings.database.is_dir():
+            wrong.append(f"monitor.database: {settings.database}: {IS_FOLDER}")
+        elif isinstance(settings.database, Path) and is_foreign(settings.database):
             wrong.append(f"monitor.database: {settings.database} is no database; name another file")
     if wrong:
         fail("\n".join(wrong), Exit.USAGE)

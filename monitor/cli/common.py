@@ -126,7 +126,8 @@ def _open_to_all(settings: "Settings") -> Iterator[str]:
         mode = 0
         if isinstance(path, Path):
             with suppress(OSError):  # not there, or where this user may not look
-                mode = path.stat().st_mode & 0o7777
+                # a folder's mode is not ours to change: others may live in it
+                mode = 0 if path.is_dir() else path.stat().st_mode & 0o7777
         if mode & 0o006:
             what = "change" if mode & 0o002 else "read"
             yield f"{path}: every user can {what} it (mode {mode:04o}): chmod o= {path}"

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from monitor.access.databases import Database, Server
 from monitor.store.errors import (
     BUSY_TIMEOUT,
+    IS_FOLDER,
     StoreError,
     of_sqlite,
     read_only,
@@ -200,6 +201,8 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise of_sqlite(path, error) from error
+    except IsADirectoryError as error:
+        raise StoreError(f"{path}: {IS_FOLDER}") from error
     except OSError as error:
         refused = isinstance(error, PermissionError) or error.errno == errno.EROFS
         hint = (

@@ -13,6 +13,9 @@ from monitor.access.readable import ReadableError
 #: The newest revision in `migrations/versions`.
 HEAD = "0004"
 
+#: What is said of a folder that is named where a file is wanted.
+IS_FOLDER = "this is a folder; name a file, best in a folder of its own: [monitor] database"
+
 #: Seconds that a connection waits for another process's transaction.
 BUSY_TIMEOUT = 5.0
 
@@ -72,13 +75,15 @@ def damage_report(database: Database, words: str) -> str:
 
 
 def is_there(path: Path) -> bool:
-    """Whether the database exists. Raises StoreError when this user may not know, as of its folder."""
+    """Whether the database exists. Raises StoreError for a folder, and when this user may not know."""
     try:
-        return path.exists()
+        if not path.is_dir():
+            return path.exists()
     except OSError as error:
         raise StoreError(
             f"{path}: {error.strerror or error}; let this user enter its folder"
         ) from error
+    raise StoreError(f"{path}: {IS_FOLDER}")
 
 
 def require(path: Path) -> None:

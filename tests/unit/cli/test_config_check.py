@@ -4,8 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+import typer
 
 from monitor.cli.commands import check_settings
+from monitor.cli.common import Exit
+from monitor.store.database import make_file
+from monitor.store.errors import StoreError
+from monitor.store.status_queries import daemon
 
 SETTINGS = """
 [monitor]
@@ -52,3 +57,19 @@ def test_what_this_user_may_not_write_is_warned_of(settings, capsys, name):
     place.chmod(0o500)
     assert f"monitor.database: this user cannot write to {place}" in warned(settings, capsys)
     place.chmod(0o700)
+
+
+def test_a_folder_is_no_database_and_its_mode_is_left_alone(settings, capsys):
+    place = settings.parent / "state" / "access-monitor.db"
+    place.mkdir(parents=True)
+    place.chmod(0o1777)
+    with pytest.raises(typer.Exit) as ended:
+        check_settings(settings)
+    said = capsys.readouterr()
+    assert ended.value.exit_code == Exit.USAGE
+    assert f"monitor.database: {place}: this is a folder; name a file" in said.err
+    assert f"chmod o= {place}" not in said.err
+    with pytest.raises(StoreError, match="this is a folder; name a file"):
+        daemon(place)
+    with pytest.raises(StoreError, match="this is a folder; name a file"):
+        make_file(place)
