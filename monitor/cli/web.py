@@ -56,6 +56,7 @@ def web(
     )
     address = listen_address(listen) if listen else settings.web.listen
     note(f"reads: {settings.database} (start the daemon with: access-monitor run)")
+    _try_to_read(settings)
     raise typer.Exit(asyncio.run(_serve(settings, tokens, address)))
 
 
@@ -68,6 +69,19 @@ def _settings(config: Path | None) -> "Settings":
     if path:
         return load(path, os.environ, secrets=False, pool_files=False)
     return Settings(source=None, database=default_database(os.environ))
+
+
+def _try_to_read(settings: "Settings") -> None:
+    """Say what keeps the database from being read; the page goes on, for the daemon may make it later."""
+    import structlog
+
+    from monitor.store.errors import StoreError
+    from monitor.store.status_queries import daemon
+
+    try:
+        daemon(settings.database)
+    except StoreError as error:
+        structlog.get_logger().warning("database_not_read", error=str(error))
 
 
 def _tokens(settings: "Settings") -> "tuple[HashedToken, ...]":

@@ -37,6 +37,17 @@ async def test_it_tells_the_service_manager_that_it_is_up_and_that_it_stops(lab)
         assert end.recv(1000).decode() == "STOPPING=1\nSTATUS=stopping"
 
 
+async def test_what_is_no_database_is_logged_once_and_the_page_goes_on(lab):
+    lab.settings.write_text(SETTINGS)
+    (lab.folder / "monitor.db").write_text("no database at all")
+    _, url = await lab.page()
+    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+        assert (await client.get("")).status_code == 503
+    log = (lab.folder / "web.log").read_text()
+    assert log.count("database_not_read") == 1
+    assert "file is not a database" in log
+
+
 async def test_where_anybody_could_read_it_is_the_settings_that_are_wrong(lab):
     lab.settings.write_text(SETTINGS)
     ended = await lab.call("web", "--config", str(lab.settings), "--listen", "0.0.0.0:0")
