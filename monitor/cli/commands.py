@@ -88,8 +88,12 @@ def check_settings(file: ConfigOption = None) -> None:
             wrong.append(f"monitor.database: {settings.database}: {IS_FOLDER}")
         elif isinstance(settings.database, Path) and is_foreign(settings.database):
             wrong.append(f"monitor.database: {settings.database} is no database; name another file")
+    _, missing, weak = web.read_tokens(settings)
+    wrong += [str(problem) for problem in weak]
     if wrong:
         fail("\n".join(wrong), Exit.USAGE)
+    for one in missing:  # no error: the page may run elsewhere, and nothing else reads them
+        note(f"warning: {one}; access-monitor web needs it")
     if isinstance(settings.database, Path) and (place := unwritable(settings.database)):
         # no error: another user may run the service
         note(f"warning: monitor.database: this user cannot write to {place}, which run needs")

@@ -21,6 +21,7 @@ from monitor.cli.streams import redact_output, redactor
 
 if TYPE_CHECKING:
     from monitor.config import Settings
+    from monitor.config.problems import Problem
     from monitor.config.web_section import Address
     from monitor.web.live_events import LiveEvents
     from monitor.web.permissions import HashedToken
@@ -87,30 +88,39 @@ def _try_to_read(settings: "Settings") -> None:
 def _tokens(settings: "Settings") -> "tuple[HashedToken, ...]":
     """The hashes of the tokens. Raises SettingsError."""
     from monitor.config import SettingsError
+
+    found, missing, weak = read_tokens(settings)
+    if missing or weak:
+        raise SettingsError([*missing, *weak], str(settings.source))
+    return found
+
+
+def read_tokens(
+    settings: "Settings",
+) -> "tuple[tuple[HashedToken, ...], list[Problem], list[Problem]]":
+    """The hashes of the tokens, which of them cannot be read here, and which could be guessed."""
     from monitor.config.problems import Problem
     from monitor.config.references import UnresolvedError, resolve
     from monitor.config.web_section import TOKEN_LEAST
     from monitor.web.permissions import HashedToken, digest_of
 
     folder = settings.source.parent.absolute() if settings.source else Path()
-    found, problems = [], []
+    found, missing, weak = [], list[Problem](), list[Problem]()
     for number, token in enumerate(settings.web.tokens):
         where = f"web.tokens[{number}].secret"
         try:
             secret, warning = resolve(token.secret, os.environ, folder)
         except UnresolvedError as error:
-            problems.append(Problem(where, None, str(error)))
+            missing.append(Problem(where, None, str(error)))
             continue
         if warning:
             note(f"warning: {warning}")
         if len(secret.reveal()) < TOKEN_LEAST:
             why = f"the token has fewer than {TOKEN_LEAST} characters: it could be guessed"
-            problems.append(Problem(where, None, why))
+            weak.append(Problem(where, None, why))
         redactor().learn([secret.reveal()])
         found.append(HashedToken(token.name, digest_of(secret.reveal()), token.right))
-    if problems:
-        raise SettingsError(problems, str(settings.source))
-    return tuple(found)
+    return tuple(found), missing, weak
 
 
 async def _serve(

@@ -282,7 +282,13 @@ def _settings(
         else:
             found = [(("budget", name), words) for name, words in outlook.refusals(settings)]
         if not found:
-            warned = dict.fromkeys((*settings.warnings, *outlook.budget_warnings(settings)))
+            warned = dict.fromkeys(
+                (
+                    *settings.warnings,
+                    *outlook.budget_warnings(settings),
+                    *outlook.figure_warnings(settings),
+                )
+            )
             return replace(settings, warnings=tuple(warned))
     # Outside of the handler: pydantic's error holds the input, and with it a secret written in clear.
     lines, named = find_lines(text), place if path else _variable

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from monitor.access.fields import format_duration
 from monitor.access.holds import UNKNOWN_PRICE, Need
 from monitor.access.readable import many
 from monitor.access.target import Capability
@@ -76,6 +77,36 @@ def budget_warnings(settings: Settings) -> Iterator[str]:
                 f" {_about(kind)}${kind.price * least:.4f}: with ${budget.per_key_per_day:g} a day that"
                 " takes more than a day"
             )
+
+
+def figure_warnings(settings: Settings) -> Iterator[str]:
+    """Durations that end before what they bound has begun."""
+    cadences = {"[cadence]": settings.cadence} | {
+        f"pool {pool.name}: cadence": pool.cadence for pool in settings.pools
+    }
+    for section, cadence in cadences.items():
+        if cadence.eager > cadence.eager_for:
+            yield (
+                f"{section} eager: {format_duration(cadence.eager)} is longer than eager_for"
+                f" ({format_duration(cadence.eager_for)}): no probe is eager"
+            )
+        if cadence.blocked > cadence.blocked_most:
+            yield (
+                f"{section} blocked: {format_duration(cadence.blocked)} is longer than blocked_most"
+                f" ({format_duration(cadence.blocked_most)}), which has no effect"
+            )
+    delivery = settings.delivery
+    first = format_duration(delivery.retry_first)
+    if delivery.retry_first > delivery.give_up_after:
+        yield (
+            f"[delivery] retry_first: {first} is longer than give_up_after"
+            f" ({format_duration(delivery.give_up_after)}): nothing is tried twice"
+        )
+    if delivery.retry_first > delivery.retry_most:
+        yield (
+            f"[delivery] retry_first: {first} is longer than retry_most"
+            f" ({format_duration(delivery.retry_most)}), which is waited instead"
+        )
 
 
 def month(settings: Settings) -> tuple[str, ...]:

@@ -73,3 +73,22 @@ def test_a_folder_is_no_database_and_its_mode_is_left_alone(settings, capsys):
         daemon(place)
     with pytest.raises(StoreError, match="this is a folder; name a file"):
         make_file(place)
+
+
+TOKEN = '[[web.tokens]]\nname = "team"\nsecret = "env:PAGE_TOKEN"\n'
+
+
+def test_a_token_that_only_the_page_can_read_is_warned_of(settings, capsys, monkeypatch):
+    settings.write_text(SETTINGS + TOKEN)
+    monkeypatch.delenv("PAGE_TOKEN", raising=False)
+    said = warned(settings, capsys)
+    assert "warning: web.tokens[0].secret: " in said
+    assert "PAGE_TOKEN" in said
+
+
+def test_a_token_that_could_be_guessed_is_an_error(settings, capsys, monkeypatch):
+    settings.write_text(SETTINGS + TOKEN)
+    monkeypatch.setenv("PAGE_TOKEN", "FAKE-short")
+    with pytest.raises(typer.Exit):
+        check_settings(settings)
+    assert "the token has fewer than 16 characters" in capsys.readouterr().err

@@ -42,6 +42,20 @@ def test_a_month_that_cannot_hold_what_waits_is_warned_of(read):
     assert any("does not hold 3 probes of each of the 3 targets" in line for line in warned)
 
 
+def test_durations_that_end_before_what_they_bound_are_warned_of(read):
+    warned = read(
+        "per_month = 5.0\n"
+        '[cadence]\neager = "1h"\neager_for = "1s"\nblocked = "2d"\nblocked_most = "1m"\n'
+        '[delivery]\nretry_first = "1h"\ngive_up_after = "1m"'
+    ).warnings
+    assert warned == (
+        "[cadence] eager: 1h is longer than eager_for (1s): no probe is eager",
+        "[cadence] blocked: 2d is longer than blocked_most (1m), which has no effect",
+        "[delivery] retry_first: 1h is longer than give_up_after (1m): nothing is tried twice",
+        "[delivery] retry_first: 1h is longer than retry_most (15m), which is waited instead",
+    )
+
+
 def test_what_a_month_costs_is_said(read):
     most, rechecks = month(read("per_key_per_day = 0.1"))
     assert most.startswith("a month costs at most $3.10 ($0.1 a key and day for 1 key, $5 a month")
