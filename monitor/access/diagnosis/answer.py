@@ -234,8 +234,10 @@ def _is_html(text: str) -> bool:
     return "<html" in head or "<!doctype" in head or "</html>" in text[-200:].casefold()
 
 
-#: A longer wait is boilerplate or a mistake: two days.
-WAIT_CAP: Final = 86_400.0 * 2
+#: The longest wait that is kept: 31 days. Longer ones up to a year are cut to it; what is beyond a year is
+#: boilerplate or a mistake.
+WAIT_CAP: Final = 86_400.0 * 31
+_SENSELESS: Final = 86_400.0 * 366
 
 _ASKED = re.compile(r"(?:try again|retry|reset|resets|wait)(?: your request)? (?:in|after|for) ")
 _RETRY_DELAY = re.compile(r"retrydelay\W{1,6}(\d{1,6}(?:\.\d{1,9})?)s")
@@ -255,14 +257,17 @@ _UNITS: Final = {
 
 def retry_after(headers: Mapping[str, str], texts: Sequence[str]) -> float | None:
     """Seconds to wait, 0 to `WAIT_CAP`; None when nothing usable is said. `texts` are folded."""
-    return next((wait for wait in _waits(headers, texts) if 0 <= wait <= WAIT_CAP), None)
+    waits = (wait for wait in _waits(headers, texts) if 0 <= wait <= _SENSELESS)
+    wait = next(waits, None)
+    return None if wait is None else min(wait, WAIT_CAP)
 
 
 def _waits(headers: Mapping[str, str], texts: Sequence[str]) -> Iterator[float]:
     """All that is said of a wait in seconds, usable or not, headers first."""
     for name, factor in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        with suppress(ValueError):
-            yield float(headers.get(name, "").strip()[:64]) * factor
+        with suppress(ValueError):  # a header that came twice is joined by a comma
+            parts = [float(part) * factor for part in headers.get(name, "")[:64].split(",")]
+            yield from sorted(parts, reverse=True)
     # An HTTP date counts from the answer's own `date`: no clock is needed, and none can be off.
     if "retry-after" in headers and "date" in headers:
         # loaded for these only: it takes a third of the time in which `monitor.api` is imported

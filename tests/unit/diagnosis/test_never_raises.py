@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.access.diagnosis import diagnose, read_listing
+from monitor.access.diagnosis.answer import WAIT_CAP
 from monitor.access.diagnosis.explaining import explain, explain_row
 from monitor.access.observation import Diagnosis, Failure, Observation
 from monitor.access.words import Code, Effect, ProbeKind, Surface
@@ -84,7 +85,7 @@ def test_there_is_a_diagnosis_for_everything(
     assert isinstance(found, Diagnosis)
     assert len(found.message) <= 500
     assert found.message.isprintable()
-    assert found.retry_after is None or 0 <= found.retry_after <= 172_800
+    assert found.retry_after is None or 0 <= found.retry_after <= WAIT_CAP
     free = read_listing(observation)
     assert free is None or not free.effect.conclusive
     if kind is ProbeKind.LISTING:
