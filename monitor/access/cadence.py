@@ -106,6 +106,12 @@ def next_probe(
     return NextProbe(at, kind, situation, early, held)
 
 
+def not_before(memory: TargetState, now: datetime) -> datetime:
+    """The earliest time of a probe: `now`, or later while the wait that the server asked for lasts."""
+    due = memory.next_probe_at
+    return max(due, now) if due and memory.held_by is Hold.RETRY_AFTER else now
+
+
 def full_interval(
     memory: TargetState, now: datetime, cadence: Cadence, shutdown: date | None = None
 ) -> timedelta:

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from monitor.access.cadence import NextProbe, full_interval, next_probe
+from monitor.access.cadence import NextProbe, full_interval, next_probe, not_before
 from monitor.access.diagnosis import DiagnosisCache
 from monitor.access.events import Answered, Decision, SiblingOpened
 from monitor.access.memory import TargetState, changed
@@ -258,7 +258,7 @@ class Pipeline:
             elif memory.state is not State.UNVERIFIED:
                 continue
             yield self.changes.apply(watch, SiblingOpened(opened.name))
-            self.schedule.at(watch, now)
+            self.schedule.at(watch, not_before(watch.memory, now))
 
     def _of_network(self, probe: Probe, now: datetime) -> Iterable[Change]:
         kind = self.network.answered(probe.watch.target.route, probe.diagnosis)

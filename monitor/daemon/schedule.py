@@ -11,7 +11,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
-from monitor.access.cadence import next_probe
+from monitor.access.cadence import next_probe, not_before
 from monitor.config import Settings
 from monitor.daemon.clock import Clock
 from monitor.daemon.watches import Watch, Watches
@@ -214,7 +214,8 @@ def schedule_all(
     """Schedule these targets, at the start all.
 
     Missed probes are not made up for, only spread; a later one keeps its time, unless one decided now
-    is earlier. A restart often follows a fix: probe blocked targets at once.
+    is earlier. A restart often follows a fix: probe blocked targets at once. None is probed earlier than a
+    server asked for.
     """
     now = clock.now()
     for watch in watches:
@@ -223,6 +224,7 @@ def schedule_all(
         due = memory.next_probe_at
         if due and due > now and not (memory.blocker or memory.suspect):
             at = min(due, plan.at)
+        at = max(at, not_before(memory, now))
         watch.kind = plan.kind
         watch.memory = replace(memory, next_probe_at=at)
         schedule.at(watch, at)
