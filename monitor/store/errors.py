@@ -47,6 +47,10 @@ class OverMonthError(StoreError):
     """The month's budget has no room for a reservation: other workers of the fleet have taken it."""
 
 
+class MovedError(StoreError):
+    """A target has become another worker's, by other settings; it is not known any more."""
+
+
 class TakenError(StoreError):
     """Another worker of the fleet has carried out the request."""
 

@@ -12,16 +12,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Executable,
-    Insert,
-    bindparam,
-    func,
-    insert,
-    text,
-    update,
-)
+import structlog
+from sqlalchemy import Connection, Executable, Insert, bindparam, func, insert, text, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.elements import ClauseElement
@@ -31,13 +23,9 @@ from monitor.access.holds import Posting
 from monitor.access.memory import TargetState, to_json
 from monitor.access.silences import Silence, silenced_by
 from monitor.store import postings, tables
-from monitor.store.errors import StoreError, TakenError
+from monitor.store.errors import MovedError, StoreError, TakenError
 from monitor.store.record_forms import with_latency
-from monitor.store.records import (
-    AnswerRecord,
-    Change,
-    NotificationState,
-)
+from monitor.store.records import AnswerRecord, Change, NotificationState
 from monitor.store.runs import (
     INSERT_RUN,
     REQUEST_IDS,
@@ -54,6 +42,8 @@ from monitor.store.silence_rows import (
     not_ended,
     silenced_meanwhile,
 )
+
+log = structlog.get_logger()
 
 _targets = tables.targets.c
 _UPDATE_TARGET = (
@@ -79,6 +69,7 @@ _OF_EVENT = [
 
 # For a fleet only, so in the words of PostgreSQL.
 _TURN = text("SELECT starts FROM fleet WHERE id = 1 FOR UPDATE")
+_SHARDS_OF = text("SELECT id, shard FROM targets WHERE id = ANY(:ids)")
 _DECLARED = text("UPDATE shards SET declared = greatest(declared, :last) WHERE id = ANY(:ids)")
 _Row = Mapping[str, Any]
 
@@ -143,8 +134,20 @@ class Transaction:
         for statement, rows in gathered.items():
             changed = _run_many(self._connection, statement, rows)
             if statement is _UPDATE_OWN_TARGET and changed < len(rows):
-                raise StoreError("a target is another worker's by other settings")
+                self._let_go({row["row"] for row in rows})
+                raise MovedError("a target is another worker's by other settings")
         return self._connection
+
+    def _let_go(self, ids: set[int]) -> None:
+        """Know those of these targets no more that have left their shards."""
+        now = {
+            row.id: row.shard for row in self._connection.execute(_SHARDS_OF, {"ids": list(ids)})
+        }
+        known = self._memo.targets
+        for name in [
+            name for name, one in known.items() if now.get(one.id, one.shard) != one.shard
+        ]:
+            del known[name]
 
     @property
     def shards(self) -> Mapping[int, int] | None:
@@ -181,7 +184,18 @@ class Transaction:
         memo.silences, memo.hides = self.silences, self._hides
 
     def put(self, change: Change) -> list[Recorded]:
-        """Write a change and return its recorded events. Raises StoreError for an unknown target."""
+        """Write a change and return its recorded events. Raises StoreError for an unknown target.
+
+        In a fleet that is another worker's: of the change only what it cost is written.
+        """
+        if self._fleet is not None and change.target and change.target not in self._targets:
+            log.warning(
+                "not_recorded",
+                target=change.target,
+                event_kinds=[str(event.kind) for event in change.events],
+                why="it is another worker's, perhaps by other settings",
+            )
+            change = Change(posting=change.posting)
         if change.target is not None:
             target = self._targets.get(change.target)
             if target is None:

@@ -13,7 +13,13 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from monitor.access.events import Recorded
 from monitor.store.database import cause, damage
-from monitor.store.errors import GoneError, StoreError, UnansweredError, UnavailableError
+from monitor.store.errors import (
+    GoneError,
+    MovedError,
+    StoreError,
+    UnansweredError,
+    UnavailableError,
+)
 from monitor.store.ownership import Ownership
 from monitor.store.records import Change
 from monitor.store.transaction import Hide, Memo, Transaction
@@ -133,6 +139,8 @@ class Writer:
                 transaction.flush()
                 committing = True
         except Exception as error:  # noqa: BLE001  the caller gets every error
+            if isinstance(error, MovedError):
+                return self._carry_out(group)  # all but what is another worker's
             cut = self._is_cut_off()
             unanswered = cut and committing and transaction is not None
             if unanswered and transaction:

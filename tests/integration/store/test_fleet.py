@@ -276,8 +276,7 @@ async def test_an_answer_of_a_target_that_was_handed_over_is_refused(join, make,
     target = of_shard(make, ALL)
     await one.register([target])
     await one.fleet.hand_over([shard_of(target.route, target.scope)])
-    with pytest.raises(StoreError, match="is not registered"):
-        await one.write([make.change(target, "ops")])
+    assert await one.write([make.change(target, "ops")]) == []
     assert ask("SELECT count(*) FROM runs") == [(0,)]
 
 
@@ -451,11 +450,31 @@ async def test_a_target_that_another_worker_has_registered_is_written_by_that_on
     await one.register([mine])
     moved = replace(mine, organization=its.organization)
     await other.register([moved])  # by settings that the first has not read yet
-    with pytest.raises(StoreError, match="another worker's by other settings"):
-        await one.write([make.change(mine, "ops")])
+    assert await one.write([make.change(mine, "ops")]) == []
     await one.register([])
     assert len(await other.write([make.change(moved, "ops")])) == 1
     assert ask("SELECT name, active FROM targets") == [(moved.name, True)]
+
+
+async def test_what_is_written_together_with_a_target_that_has_moved_is_recorded(join, make, ask):
+    one, other = await both(join)
+    shards = (await beat(one)).shards
+    its = of_shard(make, (await beat(other)).shards)
+    stays = of_shard(make, shards)
+    moves = [make.target(key=f"key-{n}", organization=stays.organization) for n in range(2)]
+    await one.register([stays, *moves])
+    await other.register([replace(target, organization=its.organization) for target in moves])
+    day = datetime(2026, 11, 20, tzinfo=UTC).date()
+    cost = Posting((Spend("key-0", day, 0.25, 1, estimated=False),))
+    written = await asyncio.gather(  # an opening with its siblings, and what shares the transaction
+        one.write([make.change(stays, "ops"), *(make.change(target, "ops") for target in moves)]),
+        one.write([replace(make.change(moves[0], "ops"), posting=cost)]),
+        one.write([make.change(stays, "ops")]),
+    )
+    assert [len(events) for events in written] == [1, 0, 1]
+    assert ask("SELECT DISTINCT target FROM events") == [(stays.name,)]
+    assert ask("SELECT key, settled_usd FROM spend") == [("key-0", 0.25)]
+    assert len(await one.write([make.change(target, "ops") for target in (moves[0], stays)])) == 1
 
 
 async def test_a_request_is_settled_once(place, join, clock):
