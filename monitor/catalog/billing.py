@@ -57,7 +57,8 @@ def bill(catalog: Catalog, capability: Capability, body: bytes) -> float | None:
     """Dollars by the answer's own usage; None when it has none that can be read, or no price is known.
 
     Reads the usage of images, responses (also of a stream's last frame) and chat completions.
-    Cached tokens are counted at the full price.
+    One in which nothing was made is none: some servers do not count. Cached tokens are counted at the
+    full price.
     """
     answer = _answer_with_usage(body)
     price = _price(catalog, capability.model)
@@ -102,7 +103,7 @@ def _dollars(price: Price | None, **tokens: int) -> float | None:
 def _usage_dollars(price: Price | None, usage: Mapping[str, Any], *, images: bool) -> float | None:
     given = _count(usage, "input_tokens", "prompt_tokens")
     made = _count(usage, "output_tokens", "completion_tokens")
-    if given is None or made is None:
+    if given is None or not made:
         return None
     if not images:
         return _dollars(price, text_in=given, text_out=made)

@@ -108,6 +108,7 @@ def usage(tokens: str) -> str:
     [
         ("1000000000", True),
         ("1" + "0" * 320, True),
+        ("0", False),
         ("-1000000000", False),
         ("NaN", False),
         ("Infinity", False),

@@ -120,6 +120,19 @@ def test_responses_and_chat_are_billed_by_their_usage() -> None:
     assert dollars("gpt-5.1", Surface.CHAT, chat) == pytest.approx(0.00017)
 
 
+@pytest.mark.parametrize("given", [0, 14])
+def test_a_usage_in_which_nothing_was_made_is_none(given: int) -> None:
+    image = {"usage": {"input_tokens": given, "output_tokens": 0}}
+    chat = {"usage": {"prompt_tokens": given, "completion_tokens": 0}}
+    assert dollars("gpt-image-2", Surface.IMAGES, image) is None
+    assert dollars("gpt-5.1", Surface.CHAT, chat) is None
+    drawn = {
+        "usage": {"input_tokens": 9, "output_tokens": 9},
+        "tool_usage": {"image_gen": image["usage"]},
+    }
+    assert dollars("gpt-image-2", Surface.IMAGE_TOOL, drawn) is None
+
+
 def test_a_stream_is_billed_by_its_last_frame() -> None:
     created = {"type": "response.created", "response": {"status": "in_progress", "usage": None}}
     usage = {"input_tokens": 8, "output_tokens": 16}
