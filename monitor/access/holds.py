@@ -98,18 +98,19 @@ def cost_of(
 ) -> float | None:
     """What a full probe's answer costs in US dollars; None when that is in doubt.
 
-    `billed` is from the answer's own usage. A refusal costs nothing, nor does an error answer of a
-    server or an edge, but for those of which it may come after the work was done.
+    `billed` is from the usage of a 2xx: what it says was made is paid for, whatever else stands there.
+    Otherwise a refusal costs nothing, nor does an error answer of a server or an edge, but for those of
+    which it may come after the work was done.
     """
+    if billed is not None:
+        return billed
     if code.effect is Effect.GRANTED:
-        return price if billed is None else billed
+        return price
     if not sent or code.effect is not Effect.INCONCLUSIVE:
         return 0.0
     if status is None:  # nothing came back, or not all of it
         return None
-    if 200 <= status < 300:
-        return billed
-    return None if status in DOUBTFUL else 0.0
+    return None if 200 <= status < 300 or status in DOUBTFUL else 0.0
 
 
 def fate_of(code: Code, *, granted_before: bool) -> Fate:

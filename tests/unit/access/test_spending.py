@@ -181,6 +181,8 @@ def test_days_gone_by_are_forgotten_and_the_month_is_not():
         (Code.VERIFICATION_REQUIRED, 403, True, None, 0.0),
         (Code.VERIFICATION_REQUIRED, 200, True, None, 0.0),
         (Code.VERIFICATION_REQUIRED, 502, True, None, 0.0),
+        (Code.VERIFICATION_REQUIRED, 200, True, 0.001, 0.001),
+        (Code.QUOTA_EXHAUSTED, 200, True, 0.001, 0.001),
         (Code.QUOTA_EXHAUSTED, 429, True, None, 0.0),
         (Code.NETWORK_ERROR, None, True, None, None),
         (Code.NETWORK_ERROR, None, False, None, 0.0),
