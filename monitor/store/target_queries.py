@@ -137,20 +137,15 @@ def _any(values: Sequence[str]) -> str:
     return ", ".join("?" * len(values)) or "NULL"
 
 
-def first_lights(
-    database: Database, targets: Sequence[str], since: datetime
-) -> dict[str, datetime]:
-    """When the first light of each of these targets was seen, if since that time."""
+def first_lights(database: Database, targets: Sequence[str]) -> dict[str, datetime]:
+    """When the present opening of each of these targets began; nothing of those that are shut."""
     with reading(database) as connection:
         rows = connection.execute(
-            f"""
-            SELECT target, max(at) AS "at [datetime]" FROM events
-            WHERE target IN ({_any(targets)}) AND at >= ? AND kind = ?
-            GROUP BY target
-            """,
-            (*targets, stored(since), EventKind.FIRST_LIGHT),
+            f"SELECT name, memory FROM targets WHERE name IN ({_any(targets)}) AND active",
+            targets,
         )
-        return dict(rows.fetchall())
+        memories = ((name, from_json(json.loads(memory))) for name, memory in rows)
+        return {name: one.first_light_at for name, one in memories if one.first_light_at}
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class Snapshot:
     by_name: Mapping[str, TargetStatus] = field(repr=False)
     organizations: Mapping[str, TargetGroup] = field(repr=False)
     pools: Mapping[str, TargetGroup] = field(repr=False)
-    #: when those that propagate saw their first light
+    #: when those that propagate and are opening saw their first light
     lights: Mapping[str, datetime] = field(repr=False)
     #: the pages that were made of it, by address and visitor: they end with it
     pages: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -172,10 +172,7 @@ class Reader:
 
 def _lights(database: Database, status: Status) -> Mapping[str, datetime]:
     opening = [one for one in status.targets if one.state is State.PROPAGATING][:_LIGHTS_MOST]
-    if not opening:
-        return {}
-    since = min(one.since for one in opening)
-    return target_queries.first_lights(database, [one.target for one in opening], since)
+    return target_queries.first_lights(database, [one.target for one in opening]) if opening else {}
 
 
 def _take_error(reading: asyncio.Task[None]) -> None:

@@ -92,6 +92,7 @@ class World:
         memory = TargetState(
             state=after, since=at, gated_seen=True, last_diagnosis=code, last_probe_at=at,
             next_probe_at=at + timedelta(seconds=25), blockers=(blocker,) if blocker else (),
+            first_light_at=at if kind is EventKind.FIRST_LIGHT else None,
         )  # fmt: skip
         event = Event(
             kind=kind or EventKind(after), reason=Reason.SETTLED if open_ else Reason.GATED, at=at,

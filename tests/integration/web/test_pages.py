@@ -46,7 +46,20 @@ async def test_the_first_sentence_is_the_answer(world):
     page = await client.get("/")
     title, heading = titles(page.text)
     assert re.fullmatch(r"1 of 3 targets are open; org-acme opens since \d\d:\d\d", heading)
+
     assert title == f"{heading} · access-monitor"
+
+
+async def test_the_first_sentence_tells_of_no_opening_that_ended(world):
+    acme, lab = world.target(), world.target("acme-lab")
+    await world.watch(acme, lab)
+    await world.happened(lab, State.PROPAGATING, ago=600)
+    light, shut = EventKind.FIRST_LIGHT, EventKind.SHUT_AGAIN
+    await world.happened(acme, State.PROPAGATING, kind=light, ago=300)
+    await world.happened(acme, State.PROPAGATING, kind=shut, before=State.PROPAGATING, ago=120)
+    client = await world.browse()
+    _, heading = titles((await client.get("/")).text)
+    assert heading == "None of 2 targets are open"
 
 
 async def test_every_page_has_a_title_that_answers_and_no_address_from_the_root(world):
