@@ -22,6 +22,7 @@ from monitor.access.events import (
 )
 from monitor.access.limits import Confirmation, Rules
 from monitor.access.memory import Streak, TargetState, changed
+from monitor.access.wait_times import refused_again
 from monitor.access.words import (
     LISTING_BLOCKERS,
     Code,
@@ -361,6 +362,7 @@ def _time_passed(step: _Step, given: TimePassed) -> None:
                 Reason.DEADLINE_PASSED,
                 deadline_s=deadlines.overdue[due - 1].total_seconds(),
                 **_waited(step),
+                **refused_again(memory),
             )
     staleness = staleness_of(memory, given, now, deadlines)
     # stale with its route, and still when the route has long been answering again: told once more
@@ -393,6 +395,6 @@ def _waited(step: _Step) -> dict[str, Any]:
     if memory.clock_at is None:
         return {}
     facts: dict[str, Any] = {"waited_s": max((step.now - memory.clock_at).total_seconds(), 0.0)}
-    if memory.declared_at:
+    if memory.declared_at and memory.declared_at == memory.clock_at:
         facts["declared_at"] = memory.declared_at.isoformat()
     return facts

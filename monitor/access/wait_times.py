@@ -122,6 +122,14 @@ def started(memory: TargetState) -> tuple[Began, datetime | None]:
     return Began.UNSEEN, None
 
 
+def refused_again(memory: TargetState) -> dict[str, Any]:
+    """Since when, and by how many probes, a waiting target is refused after it was granted; as facts."""
+    again = memory.flickers or started(memory)[0] is Began.AGAIN
+    if not again or memory.streak is None:
+        return {}
+    return {"refused_since": memory.streak.first.isoformat(), "probes": memory.streak.count}
+
+
 def _of(target: Target) -> dict[str, Any]:
     """The first fields of a wait, all but what it is counted from."""
     return {

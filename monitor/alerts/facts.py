@@ -82,6 +82,10 @@ class Details(TypedDict, total=False):
         about("Seconds of waiting for propagation; for stale, without anything conclusive"),
     ]
     declared_at: Annotated[Time, about("When the verification was completed, as a person declared")]
+    refused_since: Annotated[
+        Time,
+        about("Since when a target that was granted is refused again; probes: those since then"),
+    ]
     typical_wait_s: Annotated[
         Seconds, about("The median wait of openings of the same contract, in seconds")
     ]

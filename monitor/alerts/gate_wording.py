@@ -203,16 +203,18 @@ def overdue(facts: Facts) -> Wording:
     waited = facts.number("waited_s") or facts.number("deadline_s")
     at = facts.time("declared_at")
     since = f" since the verification was declared ({moment(at)})" if at else ""
-    probes = facts.number("probes")
-    seen = f" All {many(probes, 'probe')} were refused." if probes and probes > 1 else ""
+    probes, again = facts.number("probes"), facts.time("refused_since")
     title = f"Overdue: {facts.subject}" + (f", {duration(waited)}" if waited else "")
-    return Wording(
-        title,
-        "warning",
-        f"{facts.access_first} to {facts.capability} has not opened"
-        f"{' for ' + duration(waited) if waited else ''}{since}.{seen}",
-        _self_help(facts),
-    )
+    said = f"{facts.access_first} to {facts.capability}"
+    if again:
+        row = f" ({many(probes, 'probe')} in a row)" if probes else ""
+        lasts = f" The wait has lasted {duration(waited)}{since}." if waited else ""
+        said += f" was granted, and is refused again since {moment(again)}{row}.{lasts}"
+    else:
+        lasts = f" for {duration(waited)}" if waited else ""
+        seen = f" All {many(probes, 'probe')} were refused." if probes and probes > 1 else ""
+        said += f" has not opened{lasts}{since}.{seen}"
+    return Wording(title, "warning", said, _self_help(facts))
 
 
 def _self_help(facts: Facts) -> tuple[str, ...]:

@@ -164,6 +164,29 @@ def test_overdue_is_told_at_each_deadline_and_only_the_latest_that_is_due(story)
     assert story.memory.overdue_told == 3
 
 
+def test_a_relapse_is_overdue_since_it_and_not_since_the_declaration(story):
+    story.answers(403).declares("verified").answers(403, 200, 200, every=120)
+    refused = story.now
+    story.answers(403, 403, 403, every=20).restarts().answers(403, every=45 * 60).passes_time()
+    (overdue,) = (event for event in story.last.events if event.kind == "overdue")
+    assert overdue.facts == {
+        "deadline_s": 2700.0,
+        "waited_s": 2720.0,
+        "refused_since": refused.isoformat(),
+        "probes": 4,
+    }
+
+
+def test_a_light_that_went_out_is_told_with_the_wait_since_the_declaration(story):
+    story.answers(403).declares("verified", ago=0).answers(403, 200, every=120)
+    refused = story.now
+    story.answers(403, 403, every=45 * 60).passes_time()
+    overdue = next(event for event in story.last.events if event.kind == "overdue")
+    assert overdue.facts["refused_since"] == refused.isoformat()
+    assert overdue.facts["declared_at"]
+    assert overdue.facts["probes"] == 2
+
+
 def test_nothing_is_overdue_without_a_gated_answer(story):
     story.answers(403, 200, every=1).wait(50 * 60).passes_time()
     assert "overdue" not in story.events

@@ -160,6 +160,14 @@ def stored_events() -> dict[str, list[Event]]:
             },
             **GATED,
         ),
+        "overdue-relapse": _event(
+            EventKind.OVERDUE, Reason.DEADLINE_PASSED,
+            facts={
+                **REFUSAL, "deadline_s": 2_700, "waited_s": 2_710, "probes": 62,
+                "refused_since": "2026-11-20T13:36:30+00:00",
+            },
+            **GATED,
+        ),
         "overdue-open_elsewhere": _event(
             EventKind.OVERDUE, Reason.DEADLINE_PASSED,
             facts={
