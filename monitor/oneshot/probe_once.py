@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from monitor.access.diagnosis import diagnose
 from monitor.access.holds import cost_of
 from monitor.access.observation import Diagnosis, Observation
+from monitor.access.pacing import TokenBucket
 from monitor.access.target import Capability, Target
 from monitor.access.words import Code, ProbeKind
 from monitor.catalog import Catalog, bill
@@ -84,7 +85,7 @@ def cost_by_answer(
 async def check_all(
     settings: Settings, targets: Sequence[Target], attempts: Attempts, *, images_sent: int = 0
 ) -> list[Checked]:
-    """Probe each target once and say what its answer means, in the order given.
+    """Probe each target once, at its route's pace, and say what its answer means, in the order given.
 
     What becomes of each is noted in `attempts` at once. `images_sent` counts image probes made just
     before for the same organizations.
@@ -92,13 +93,15 @@ async def check_all(
     prober = Prober(catalog=settings.catalog, limit_in_flight=32)
     gap = settings.cadence.image_gap.total_seconds()
     images: Counter[tuple[str, str]] = Counter()
+    paces = {name: TokenBucket(route.rate) for name, route in settings.routes.items()}
     checks = []
     for target in targets:
         late = 0
         if target.capability.surface.makes_images:
             late = max(images[target.route, target.scope] + images_sent - _IMAGES_AT_ONCE + 1, 0)
             images[target.route, target.scope] += 1
-        checks.append(_check(settings, prober, target, late * gap, attempts))
+        pace = paces[target.route]
+        checks.append(_check(settings, prober, target, attempts, wait=late * gap, pace=pace))
     try:
         return await asyncio.gather(*checks)
     finally:
@@ -106,9 +109,17 @@ async def check_all(
 
 
 async def _check(
-    settings: Settings, prober: Prober, target: Target, wait: float, attempts: Attempts
+    settings: Settings,
+    prober: Prober,
+    target: Target,
+    attempts: Attempts,
+    *,
+    wait: float,
+    pace: TokenBucket,
 ) -> Checked:
     await asyncio.sleep(wait)
+    now = asyncio.get_running_loop().time()
+    await asyncio.sleep(pace.reserve(now) - now)
     route = settings.routes[target.route]
     observation = await prober.probe(
         credentials_of(settings, target),

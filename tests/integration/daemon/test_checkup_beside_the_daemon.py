@@ -10,6 +10,7 @@ import pytest
 
 from monitor.daemon.watches import account_of
 from monitor.oneshot.booking import Cost, OverBudgetError, Wanted, reserve, settle
+from monitor.oneshot.probe_once import Attempts, check_all
 from monitor.store import database
 from monitor.store.database import FileLock
 from monitor.store.errors import StoreError
@@ -139,3 +140,15 @@ async def test_a_shut_direct_target_tells_of_the_provider_that_is_open(bench, ke
     assert all("provider_open" not in one.facts for one in relay)
     (opened,) = [one for one in relay if one.kind in ("baseline", "available")]
     assert opened.facts["direct_shut"] == ["acme/gpt-image-2:images"]
+
+
+async def test_a_check_of_many_keys_keeps_the_pace_of_their_route(bench, key, simulated):
+    names = ("acme", "bell", "cole", "dorn")
+    await bench.simulate("".join(simulated(name) for name in names))
+    settings = bench.settings("".join(key(name, "gpt-5.1:chat") for name in names))
+    slow = replace(settings.routes["sim"], rate=0.5)
+    settings = replace(settings, routes={**settings.routes, "sim": slow})
+    began = asyncio.get_running_loop().time()
+    checked = await check_all(settings, settings.targets(), Attempts())
+    assert [str(one.diagnosis.code) for one in checked] == ["access_granted"] * 4
+    assert asyncio.get_running_loop().time() - began >= 5.9
