@@ -88,15 +88,15 @@ def check(
 
 
 def _announce_cost(settings: "Settings", targets: "Sequence[Target]", *, times: int) -> float:
-    """Print what the probes cost at most, and return it."""
+    """Print what the probes cost by the catalog, and return it: servers may bill more, up to the budget."""
     from monitor.oneshot.probe_once import cost
 
-    once, estimated = cost(settings, targets)
+    total = cost(settings, targets) * times
     note(
         f"{many(len(targets), 'target')}; refused probes cost nothing;"
-        f" at most {'about ' if estimated else ''}${once * times:.4f} if all are open"
+        f" about ${total:.4f} if all are open"
     )
-    return once * times
+    return total
 
 
 def _print(checked: "Sequence[Checked]") -> None:

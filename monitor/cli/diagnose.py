@@ -86,14 +86,14 @@ def _plan(settings: "Settings", key: str, model: str | None) -> "CheckupPlan":
 
 
 def _announce(settings: "Settings", plan: "CheckupPlan") -> float:
-    """Print what will be probed and what it costs at most; return the cost."""
+    """Print what will be probed and what it costs by the catalog; return the cost."""
     from monitor.oneshot.probe_once import cost
 
-    total, estimated = cost(settings, plan)
+    total = cost(settings, plan)
     probes = list(plan)
     note(
         f"{plan.target.name}: {len(probes)} probes besides free requests; refused ones cost nothing;"
-        f" at most {'about ' if estimated else ''}${total:.4f} if all are open"
+        f" about ${total:.4f} if all are open"
     )
     for route in dict.fromkeys(target.route for target in plan.others):
         names = ", ".join(target.name for target in plan.others if target.route == route)

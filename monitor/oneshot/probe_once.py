@@ -47,10 +47,9 @@ def worst_case(settings: Settings, target: Target) -> tuple[float, bool]:
     return price_of(settings.catalog, settings.routes[target.route], target.capability)
 
 
-def cost(settings: Settings, targets: Iterable[Target]) -> tuple[float, bool]:
-    """The same of a full probe of each target."""
-    prices = [worst_case(settings, target) for target in targets]
-    return sum(price for price, _ in prices), any(estimated for _, estimated in prices)
+def cost(settings: Settings, targets: Iterable[Target]) -> float:
+    """The same of a full probe of each target, in US dollars."""
+    return sum(worst_case(settings, target)[0] for target in targets)
 
 
 def credentials_of(settings: Settings, target: Target) -> Credentials:

@@ -85,7 +85,7 @@ async def test_the_exit_status_and_the_json_say_what_was_found(sim, key, status,
     assert list(report["verdict"]) == ["owner", "diagnosis", "advice", "not_worth"]
     assert report["target"] == f"{key}/gpt-image-2:images"
     assert report["verdict"]["owner"] == owner
-    assert "at most about $" in ended.err
+    assert "refused ones cost nothing; about $" in ended.err
     assert "beside it over relay, with that key's own secret: relay/" in ended.err
     assert not [secret for secret in SECRETS.values() if secret in ended.out + ended.err]
 

@@ -134,7 +134,7 @@ class Ward:
         report = await checkup(settings, plan, environ or {}, NOW, Attempts())
         # what failed without a word may have been billed, and counts
         assert report.cost_usd >= self.simulator.ledger.billed() - 1e-6
-        assert report.cost_usd <= cost(settings, plan)[0]
+        assert report.cost_usd <= cost(settings, plan)
         assert self.simulator.ledger.count(what="foreign_key") == 0
         return report
 
