@@ -57,6 +57,8 @@ class Rule:
     yields_to: frozenset[str] = frozenset()
     _single: tuple[str, ...] = field(init=False, repr=False)
     _single_ascii: tuple[str, ...] = field(init=False, repr=False)
+    _unless: tuple[str, ...] = field(init=False, repr=False)
+    _unless_patterns: tuple[str, ...] = field(init=False, repr=False)
     #: phrases of several parts, by the first of these
     _several: tuple[tuple[str, tuple[Phrase, ...]], ...] = field(init=False, repr=False)
 
@@ -71,6 +73,10 @@ class Rule:
         object.__setattr__(self, "_single", single)
         object.__setattr__(self, "_single_ascii", ascii_only)
         object.__setattr__(self, "_several", tuple(several.items()))
+        patterns = tuple(text[1:-1] for text in self.unless if _is_pattern(text))
+        object.__setattr__(self, "_unless_patterns", patterns)
+        plain = tuple(text for text in self.unless if not _is_pattern(text))
+        object.__setattr__(self, "_unless", plain)
 
     def matches(self, message: str, status: int | None) -> bool:
         """True when an error's message is what this rule is for."""
@@ -79,7 +85,9 @@ class Rule:
         # Most rules do not match a message: this test is the fastest.
         if not any(map(has, single)) and not self._has_several(message):
             return False
-        return self.may_be_on(status) and not any(map(has, self.unless))
+        if not self.may_be_on(status) or any(map(has, self._unless)):
+            return False
+        return not any(_compiled(pattern).search(message) for pattern in self._unless_patterns)
 
     def _has_several(self, message: str) -> bool:
         for needle, phrases in self._several:
@@ -137,13 +145,17 @@ def phrase(text: str, source: str = "") -> Phrase:
     """A phrase as it is written in the table: parts joined by " + ", patterns between slashes."""
     parts, patterns = [], []
     for part in text.split(_SEPARATOR):
-        if len(part) > 2 and part[0] == part[-1] == "/":
+        if _is_pattern(part):
             patterns.append(part[1:-1])
         else:
             parts.append(part)
     if not parts:
         raise ValueError(f"a pattern needs a plain part before it: {text}")
     return Phrase(text, source, tuple(parts), tuple(patterns))
+
+
+def _is_pattern(text: str) -> bool:
+    return len(text) > 2 and text[0] == text[-1] == "/"
 
 
 def _lines(block: str, sources: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -200,6 +200,17 @@ def test_the_gates_own_code_is_enough_without_a_message(read_answer):
         "Verification is currently not available for your organization.",
         "Your organization could not be verified.",
         "Organization could not be verified",
+        "Your organisation could not be verified.",
+        "Your organization's verification has failed.",
+        "Your organization's verification was rejected.",
+        "Organization's verification failed",
+        "Organisation verification failed.",
+        "Organization verification was unsuccessful.",
+        "Your organization verification has been denied. You may try again in 24 hours",
+        "The verification of your organization failed.",
+        "Verification failed for your organization.",
+        "Your organization failed verification.",
+        "Your organization is not verified. Verification status: failed",
     ],
 )
 def test_a_plain_statement_that_verification_failed_is_locked(read_answer, error_body, message):
@@ -220,6 +231,15 @@ def test_a_plain_statement_that_verification_failed_is_locked(read_answer, error
         (403, "Your key could not be verified."),
         (403, "User is not eligible for this verification"),
         (500, "Organization could not be verified"),
+        (403, "Your organization cannot be verified because tenant acme is not in the list"),
+        (403, "Organization verification failed: acme was not found in the directory"),
+        (403, "Organization verification failed. Please try again"),
+        (403, "Verification failed for your organization's domain."),
+        (403, "The verification of your organization's webhook failed."),
+        (403, "Your organization failed verification of its address."),
+        (403, "If the verification of your organization failed, write to support."),
+        (403, "Your organization is not verified. Verification status: pending"),
+        (401, "The verification of your organization failed."),
     ],
 )
 def test_what_only_resembles_a_failed_verification_is_not_locked(
