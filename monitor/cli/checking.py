@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 #: Most targets that an advice, or a wait without success, names.
 _NAMED_MOST = 10
+#: Most different texts of answers that a diagnosis shows; each has 500 characters at most.
+_SAID_MOST = 3
 
 
 def target_argument(metavar: str) -> Any:
@@ -117,17 +119,31 @@ def _print(checked: "Sequence[Checked]") -> None:
         for one in checked
     ]
     print_table(("TARGET", "EFFECT", "DIAGNOSIS", "STATUS", "TOOK", "COST", "REQUEST"), rows)
-    told: dict[tuple[str, str, Advice], list[str]] = {}
+    told: dict[tuple[str, str, Advice], list[Checked]] = {}
     for one in checked:
         code, owner = str(one.diagnosis.code), str(one.diagnosis.owner)
-        told.setdefault((code, owner, advise_on(one.diagnosis)), []).append(one.target.name)
-    for (code, owner, advice), names in told.items():
+        told.setdefault((code, owner, advise_on(one.diagnosis)), []).append(one)
+    for (code, owner, advice), its in told.items():
         print(f"\n{code} (owner: {owner})\n  {advice.advice}\n  {advice.meaning}")
         if len(told) > 1:
-            print(printable(f"  targets: {_few(names)}"))
+            print(printable(f"  targets: {_few([one.target.name for one in its])}"))
+        for line in _answered(its):
+            print(printable(f"  {line}"))
     backgrounds = dict.fromkeys(advice.background for _, _, advice in told if advice.background)
     if backgrounds:
         print("\nbackground:", *backgrounds, sep="\n  ")
+
+
+def _answered(of: "Sequence[Checked]") -> list[str]:
+    """What the answers say, in the servers' own words: each once, and the first few."""
+    said = dict.fromkeys(
+        " ".join(one.diagnosis.message.split()) for one in of if one.observation.failure is None
+    )
+    lines = [f"the answer says: {words}" for words in said if words]
+    more = len(lines) - _SAID_MOST
+    return lines[:_SAID_MOST] + (
+        [f"and {many(more, 'other text')}: --format json"] if more > 0 else []
+    )
 
 
 def _few(names: list[str]) -> str:

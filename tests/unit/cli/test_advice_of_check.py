@@ -36,6 +36,22 @@ def test_one_advice_for_all_names_none(capsys: pytest.CaptureFixture[str]) -> No
     assert blocks(capsys, *two) == {"model_unavailable": []}
 
 
+def test_each_advice_has_the_words_of_the_answers_once(capsys: pytest.CaptureFixture[str]) -> None:
+    def saying(number: int, words: str) -> Checked:
+        one = checked(f"k{number}", Code.UNRECOGNIZED)
+        return replace(one, diagnosis=replace(one.diagnosis, message=words))
+
+    words = ["try\nlater", "try later", "", "not now\x1b[2J", "busy", "gone", "lost"]
+    _print([saying(number, one) for number, one in enumerate(words)])
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert said[2:6] == [
+        "  the answer says: try later",
+        "  the answer says: not now [2J",
+        "  the answer says: busy",
+        "  and 2 other texts: --format json",
+    ]
+
+
 def test_the_json_advises_what_the_text_does(capsys: pytest.CaptureFixture[str]) -> None:
     refused = replace(
         checked("a", Code.NETWORK_ERROR),
