@@ -10,6 +10,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from monitor.access.decoding import Decoding, decodings
 
@@ -66,6 +67,22 @@ _KNOWN_MOST = 50_000
 
 
 Span = tuple[int, int]
+
+
+def origin_of(location: str) -> str:
+    """Where a redirect leads: scheme, host and port, for the rest may hold anything.
+
+    `/` where it stays on its host, empty for what is no address.
+    """
+    try:
+        parts = urlsplit(location)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return ""
+    if not host:
+        return "/" if location and not parts.scheme else ""
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}".lstrip(":") + (f":{port}" if port else "")
 
 
 def mask_patterns(text: str) -> str:

@@ -20,6 +20,7 @@ from math import inf
 import httpx
 
 from monitor.access.images import BASE64_CAP, image_of
+from monitor.access.masking import origin_of
 from monitor.access.observation import BODY_CAP, Failure, Image
 from monitor.access.words import Surface
 
@@ -35,6 +36,7 @@ _HEADERS = frozenset(
         "cf-ray",
         "content-type",
         "date",
+        "location",
         "openai-model",
         "openai-organization",
         "openai-processing-ms",
@@ -116,7 +118,8 @@ def kept_headers(
     hides = mask(together) != together
     for lower, whole in wanted:
         if len(kept) < _MOST_HEADERS:
-            text = (mask(whole) if hides else whole)[:_LONGEST_VALUE]
+            said = origin_of(whole) if lower == "location" else whole
+            text = (mask(said) if hides else said)[:_LONGEST_VALUE]
             if not text.isprintable():
                 text = "".join(c if c.isprintable() else " " for c in text)
             text = text.strip()

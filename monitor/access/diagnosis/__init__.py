@@ -17,6 +17,7 @@ from monitor.access.diagnosis.envelope import ErrorLayer
 from monitor.access.diagnosis.proof import ProofVerdict
 from monitor.access.diagnosis.rules import first_rule
 from monitor.access.diagnosis.text import MESSAGE_CAP, clean, fold
+from monitor.access.masking import origin_of
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import LISTING_CODES, Code, Gate, Owner, ProbeKind
 
@@ -146,7 +147,7 @@ def _diagnosis(
         finding.owner or finding.code.owner,
         finding.rule,
         gate=finding.gate,
-        message=_shown(observation, _message(answer)) if answer is not None else "",
+        message=_shown(observation, _redirect(observation) or (_message(answer) if answer else "")),
         status=observation.status,
         request_id=request_id_of(observation),
         retry_after=retry_after(observation.headers, folded),
@@ -157,6 +158,15 @@ def _diagnosis(
 def _shown(observation: Observation, text: str) -> str:
     """The text to show: first without the secret that was sent, then cut."""
     return clean(observation.mask(clean(text, 4 * MESSAGE_CAP)))
+
+
+def _redirect(observation: Observation) -> str:
+    if observation.status is None or not 300 <= observation.status < 400:
+        return ""
+    if "location" not in observation.headers:
+        return ""
+    origin = origin_of(observation.headers["location"])
+    return f"redirects to {'another path of the same host' if origin == '/' else origin or 'no address'}"
 
 
 def _message(answer: ParsedAnswer) -> str:
@@ -353,6 +363,7 @@ class DiagnosisCache:
             body,
             observation.truncated,
             headers.get("content-type"),
+            headers.get("location"),
             observation.surface,
             observation.model,
         )

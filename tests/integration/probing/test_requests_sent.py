@@ -121,12 +121,16 @@ async def test_no_organization_and_no_project_send_no_header(server, prober) -> 
 
 
 @pytest.mark.parametrize(
-    "place", ["{}/elsewhere", "/elsewhere", "http://[/", "mailto:a@acme.example"]
+    ("place", "kept"),
+    [("{}/elsewhere", "{}"), ("/elsewhere", "/"), ("http://[/", ""), ("mailto:a@acme.example", "")],
 )
-async def test_a_redirect_is_not_followed(server, probe, http, place: str) -> None:
+async def test_a_redirect_is_not_followed_and_of_its_place_the_host_is_kept(
+    server, probe, http, place: str, kept: str
+) -> None:
     server.answer = http(307, Location=place.format(server.base_url))
     seen = await probe()
     assert seen.status == 307
+    assert seen.headers["location"] == kept.format(server.base_url).removesuffix("/v1")
     assert seen.failure is None
     assert len(server.requests) == 1
 

@@ -117,6 +117,23 @@ EDGES = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("https://login.example:8443/oauth?token=FAKE", "redirects to https://login.example:8443"),
+        ("https://user:FAKE@[2001:db8::1]/v1", "redirects to https://[2001:db8::1]"),
+        ("//other.example/v1", "redirects to //other.example"),
+        ("/v1/models?token=FAKE", "redirects to another path of the same host"),
+        ("http://[/", "redirects to no address"),
+        ("mailto:a@acme.example", "redirects to no address"),
+    ],
+)
+def test_a_redirect_says_where_it_leads_by_the_host_alone(read_answer, location, said):
+    page = "<html><title>307 Temporary Redirect</title></html>"
+    assert read_answer(307, page, {"location": location}).message == said
+    assert read_answer(307, "", {"location": location}).code is Code.EDGE_ERROR
+
+
 @pytest.mark.parametrize(("status", "body", "code"), RELAYS + VENDORS + EDGES)
 def test_each_is_understood(read_answer, status, body, code):
     assert read_answer(status, body).code is code
