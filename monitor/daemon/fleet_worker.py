@@ -50,8 +50,10 @@ class Worker(Monitor):
         self._beaten_at = self._checked_at = 0.0
         self._is_reached = False
         self._renewing: asyncio.Task[None] | None = None
-        #: earlier declarations are not applied to its new targets yet
+        #: earlier declarations are not applied to its new targets yet, and their alerts are not read
         self._has_new = False
+        #: how often dead notifications were made pending again, as of the last beat
+        self._retries = 0
         #: what is booked for keys that come, and the keys that leave, until the swap
         self._change_keys: tuple[Callable[[], None], set[str]] = (lambda: None, set())
         #: `offline` was told by this worker, or left to another one that had told it
@@ -112,6 +114,9 @@ class Worker(Monitor):
         if shards != self._shards or standing.workers != self._settings.workers:
             await self._watch(shards, standing.workers)
             self._payments.know_month(today, standing.committed_usd)
+        if self._has_new or standing.retries != self._retries:
+            await self._deliveries.revived()
+            self._retries = standing.retries
         if self._has_new:
             await self._inbox_reader.apply_earlier_declarations()
             await self._inbox_reader.declare_from(self._settings)
@@ -142,7 +147,6 @@ class Worker(Monitor):
         self._keep([watch for watch in held if watch in self.watches])
         schedule_all(new, settings, self._clock, self._schedule)
         self._deliveries.share(workers)
-        self._deliveries.wake(from_start=True)
         log.info(
             "shards",
             taken=sorted(taken),

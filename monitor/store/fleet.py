@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, text, update
 
 from monitor.access.databases import Server
 from monitor.access.target import SHARDS, balance
@@ -24,7 +24,9 @@ _LEASE = f"interval '{fences.LEASE} seconds'"
 #: Workers that were not seen for so long are forgotten.
 _FORGOTTEN = "interval '7 days'"
 
-_MAKE_FLEET = text("INSERT INTO fleet (id, starts) VALUES (1, 0) ON CONFLICT DO NOTHING")
+_MAKE_FLEET = text(
+    "INSERT INTO fleet (id, starts, retries) VALUES (1, 0, 0) ON CONFLICT DO NOTHING"
+)
 _COUNT_START = text("UPDATE fleet SET starts = starts + 1 WHERE id = 1 RETURNING starts")
 # declarations that a single daemon took concern nobody any more
 _MAKE_SHARDS = text("""
@@ -81,6 +83,9 @@ _SHARDS = text("""
         EXISTS (SELECT 1 FROM targets WHERE shard = shards.id AND active) AS populated
     FROM shards ORDER BY id
 """)
+_NEWS = text("""
+    SELECT retries, (SELECT coalesce(max(id), 0) FROM declarations) AS declared FROM fleet
+""")
 _OFFLINE = text("UPDATE fences SET offline = :offline WHERE id = :id")
 _FORGET = text(f"""
     DELETE FROM fences WHERE id <> 1 AND holder IS NULL AND seen_at < clock_timestamp() - {_FORGOTTEN}
@@ -110,6 +115,8 @@ class Standing:
     committed_usd: float
     #: the newest declaration
     declared: int
+    #: how often dead notifications were made pending again, by any worker
+    retries: int
     #: so many other workers reach the routes; so many do not
     others_online: int
     others_offline: int
@@ -245,6 +252,7 @@ class Fleet:
         committed = postings.committed(connection, month)
         if committed is None:
             committed = postings.sum_up(work.in_turn(), month)
+        news = connection.execute(_NEWS).one()
         return Standing(
             shards={row.id: row.declared for row in rows if row.id in shards},
             workers=max(len(willing), 1),
@@ -252,7 +260,8 @@ class Fleet:
             hand_over=plan.hand_over if online else (),
             ended=tuple(one.name for one in ended),
             committed_usd=committed,
-            declared=connection.execute(select(func.max(tables.declarations.c.id))).scalar() or 0,
+            declared=news.declared,
+            retries=news.retries,
             others_online=sum(not one.offline for one in others),
             others_offline=sum(one.offline for one in others),
         )

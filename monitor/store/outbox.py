@@ -42,6 +42,8 @@ _CLAIM = (
     .values(lease_until=bindparam("until"), attempts=_its.attempts + 1)
     .returning(_its.id)
 )
+#: last in its transaction: who holds this row may wait for no other one
+_COUNT_RETRY = update(tables.fleet).values(retries=tables.fleet.c.retries + 1)
 _STILL_PENDING = select(_its.id).where(_THESE, _PENDING)
 _DELIVERED = (
     update(_rows)
@@ -163,11 +165,15 @@ class Outbox:
             "next_attempt_at": None,
             "lease_until": None,
         }
-        return await self._queue.do(
-            lambda work: (
-                work.flush().execute(statement.values(values | {"created_at": work.now})).rowcount
-            )
-        )
+
+        def retry(work: Transaction) -> int:
+            revived = statement.values(values | {"created_at": work.now})
+            number = work.flush().execute(revived).rowcount
+            if work.shards is not None:
+                work.flush().execute(_COUNT_RETRY)
+            return number
+
+        return await self._queue.do(retry)
 
     async def shift_pending(self, step: timedelta) -> None:
         """Move the times of pending rows by the step of the clock, so that no row gets older by it.

@@ -328,11 +328,15 @@ class MonthsTable(Table, table=True):
 
 
 class FleetTable(NumberedTable, table=True):
-    """The one row that a fleet's transactions lock where their order matters; it counts the starts."""
+    """The one row that a fleet's transactions lock where their order matters.
+
+    It counts the starts, and how often dead notifications were made pending again.
+    """
 
     __table_args__ = (CheckConstraint("id = 1", name="single"),)
 
     starts: int
+    retries: int
 
 
 class DaemonTable(NumberedTable, table=True):

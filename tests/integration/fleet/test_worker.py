@@ -1,6 +1,7 @@
 """Workers of one fleet in this process, against a simulator, on a real PostgreSQL: they share the work."""
 
 import asyncio
+import math
 import socket
 import time
 from collections import Counter
@@ -18,7 +19,7 @@ from structlog.testing import capture_logs
 from monitor.access.databases import Server
 from monitor.access.target import SHARDS
 from monitor.access.words import DeclarationKind, EventKind
-from monitor.alerts.interfaces import Sender
+from monitor.alerts.interfaces import DeliveryError, Sender
 from monitor.config import Settings, load
 from monitor.daemon.fleet_worker import Worker
 from monitor.daemon.service import ReloadError
@@ -53,8 +54,11 @@ class Taker(Sender):
 
     def __init__(self) -> None:
         self.messages: list[str] = []
+        self.fails: DeliveryError | None = None
 
     async def send(self, message: Any) -> None:
+        if self.fails:
+            raise self.fails
         self.messages.append(f"{message.title}\n{message.text}")
 
 
@@ -244,6 +248,35 @@ async def test_a_command_reserves_for_keys_of_several_workers_all_or_nothing(lab
             reserve, settings, [*wanted, Wanted("test", "key-0", 5.0)], over=False
         )
     await lab.until(lambda: held() == pytest.approx(0.01 * KEYS))
+
+
+async def test_a_retry_reaches_the_channels_of_every_worker(lab):
+    lab.taker.fails = DeliveryError("HTTP 410", wait=math.inf)
+    await lab.run("one")
+    await lab.run("other")
+    await lab.shared()
+    await lab.until(lambda: lab.kinds()["unverified"] == KEYS)
+    lab.replay(opened=True)
+    await lab.until(lambda: lab.kinds()["available"] == KEYS)
+    await lab.until(lambda: not lab.ask("SELECT 1 FROM notifications WHERE state = 'pending'"))
+    lab.taker.fails = None
+    inbox.submit(lab.place, inbox.RETRY, {}, datetime.now(UTC))
+    states = "SELECT DISTINCT state FROM notifications"
+    await lab.until(lambda: lab.ask(states) == [("delivered",)])
+
+
+async def test_what_waits_for_a_channel_that_is_gone_is_dead_once_a_worker_has_its_shard(lab):
+    lab.taker.fails = DeliveryError("HTTP 500")
+    await lab.run("one")
+    await lab.until(lambda: lab.kinds()["unverified"] == KEYS)
+    await lab.end("one")
+    lab.taker.fails, lab.taker.name = None, "pager"
+    settings = lab.settings()
+    (ops,) = settings.channels
+    await lab.run("one", replace(settings, channels=(replace(ops, name="pager"),)))
+    waits = "SELECT DISTINCT state, last_error FROM notifications WHERE channel = 'ops'"
+    gone = [("dead", "the channel is no longer in the settings")]
+    await lab.until(lambda: lab.ask(waits) == gone)
 
 
 async def test_a_machine_without_network_hands_its_targets_over_and_has_them_back(lab):
