@@ -42,7 +42,7 @@ class TimePassed:
 
     interval: timedelta = timedelta()
     shutdown: date | None = None
-    #: start of the present time of probing without a suspend, or an outage that was told
+    #: start of the present time of probing the target without a suspend, or an outage that was told
     watching_since: datetime | None = None
     #: the last conclusive answer to any target of the route
     route_answered_at: datetime | None = None

@@ -68,8 +68,9 @@ class TargetState:
     failing_since: datetime | None = None
     #: answers since then that refused nothing and did not hold the word that was asked for
     unproven: int = 0
-    #: whose staleness was reported, if any
+    #: whose staleness was reported, if any, and when one was last
     stale: Staleness | None = None
+    stale_at: datetime | None = None
     #: the shutdown warning told last: "near" or "past", and the date
     retiring_told: str | None = None
     #: blocked or inconclusive answers since the last conclusive one, for the backoff

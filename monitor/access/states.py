@@ -368,7 +368,7 @@ def _time_passed(step: _Step, given: TimePassed) -> None:
     # stale with its route, and still when the route has long been answering again: told once more
     alone = memory.stale is Staleness.ROUTE and staleness is Staleness.TARGET
     if staleness and (memory.stale is None or alone):
-        step.keep(stale=staleness)
+        step.keep(stale=staleness, stale_at=now)
         lasted = (now - stale_since(memory, given, now)).total_seconds()
         step.tell(
             EventKind.STALE, Reason.NOTHING_CONCLUSIVE, staleness=str(staleness), waited_s=lasted

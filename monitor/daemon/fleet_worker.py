@@ -143,7 +143,6 @@ class Worker(Monitor):
         finally:
             self._start_helpers()
         new = [watch for watch in self.watches if watch.name not in known]
-        self._stale_routes.adopt(new)
         self._keep([watch for watch in held if watch in self.watches])
         schedule_all(new, settings, self._clock, self._schedule)
         self._deliveries.share(workers)

@@ -286,6 +286,7 @@ class Monitor:
         """
         self._settings = settings
         concerned = self.watches.use(settings, memories)
+        self._stale_routes.adopt(self._clock.now())
         for watch in leaving:
             self._schedule.remove(watch)
         # before others take their places in the budget

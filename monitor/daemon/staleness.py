@@ -87,15 +87,22 @@ class StaleRoutes:
         #: routes told as stale, and since when such a route answers again
         self._told: set[str] = set()
         self._again: dict[str, datetime] = {}
-        self.adopt(self.watches)
+        self.adopt(self.watching_since)
 
-    def adopt(self, watches: Iterable[Watch]) -> None:
-        """Learn from the memories of these watches, which are new."""
-        for watch in watches:
+    def adopt(self, now: datetime) -> None:
+        """Learn from the memories of new watches, which are watched from now on."""
+        new = [watch for watch in self.watches if watch.watched_since is None]
+        for watch in new:
+            watch.watched_since = now
             route, last = watch.target.route, watch.memory.conclusive_at
             if last:
                 self._answered[route] = max(last, self._answered.get(route, last))
-            if watch.memory.stale is Staleness.ROUTE:
+        for watch in new:
+            route, told = watch.target.route, watch.memory.stale_at
+            # one that is blocked since remembers it long after others of the route are answered again
+            if watch.memory.stale is not Staleness.ROUTE or told is None:
+                continue
+            if route not in self._answered or self._answered[route] < told:
                 self._told.add(route)
 
     def probing_resumed(self, now: datetime) -> None:
@@ -120,6 +127,7 @@ class StaleRoutes:
         route = watch.target.route
         # while our own network is down no target counts as stale: `offline` was told
         since = now if self.network.offline else self.watching_since
+        since = max(since, watch.watched_since or since)
         return TimePassed(
             full_interval(watch.memory, now, watch.cadence, watch.shutdown),
             # the catalog's date wakes nobody before the API's own list is read

@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import islice
 
 from monitor.access.cadence import phase_of
@@ -70,6 +70,8 @@ class Watch:
     #: answers since the state changed, and the last request ids
     answers: int = 0
     request_ids: deque[str] = field(default_factory=lambda: deque(maxlen=_REQUEST_IDS))
+    #: since when this monitor has watched it
+    watched_since: datetime | None = None
     #: since when (even seconds) other probes hold the rest of the budget
     no_room_since: float | None = None
     #: the last probe of either kind was answered by the server itself
@@ -235,6 +237,8 @@ class Watches:
         """The wall clock was stepped: move measured times by the same step."""
         for watch in self:
             watch.memory = watch.memory.shifted(step)
+            if watch.watched_since:
+                watch.watched_since += step
 
 
 def account_of(target: Target) -> str:

@@ -1,5 +1,7 @@
 """Staleness: who is told of, together, and with which figures."""
 
+from datetime import timedelta
+
 import pytest
 import structlog
 
@@ -74,6 +76,53 @@ async def test_who_wants_none_of_the_stale_targets_is_not_told_of_them(bench, ke
     await bench.run(bench.settings(keys, FIGURES, channels))
     await bench.until(lambda: stales(bench))
     assert bench.told() == {}
+
+
+async def test_a_target_that_comes_back_is_not_stale_for_the_time_in_which_nobody_asked_it(
+    bench, key, simulated
+):
+    await bench.simulate(simulated("acme") + simulated("other"))
+    both = bench.settings(key("acme") + key("other"), FIGURES)
+    alone = bench.settings(key("acme"), FIGURES)
+    monitor = await bench.run(both)
+    await bench.until(lambda: len(bench.events()) == 2)
+    await monitor.reload(alone, [bench.taker])
+    left = bench.now()
+    await bench.until(lambda: bench.now() - left > timedelta(seconds=6))
+    bench.replay(simulated("acme") + simulated("other", more=FAULT))
+    await monitor.reload(both, [bench.taker])
+    back = bench.now()
+    await monitor._deadline_check.run()
+    assert not stales(bench)
+    await bench.until(lambda: stales(bench))
+    (stale,) = stales(bench)
+    assert stale.target == "other/gpt-image-2:images"
+    assert stale.at - back >= timedelta(seconds=4)
+
+
+async def test_a_second_outage_is_told_after_a_restart_too_although_a_blocked_target_remembers_the_first(
+    bench, key, simulated
+):
+    down = simulated("acme", more=FAULT) + simulated("other", more=FAULT)
+    await bench.simulate(down)
+    settings = bench.settings(key("acme") + key("other"), FIGURES)
+    monitor = await bench.run(settings)
+    await bench.until(lambda: all(watch.memory.stale for watch in monitor.watches))
+    quota = '[[keys.blocks]]\nwhat = "insufficient_quota"\n'
+    bench.replay(simulated("acme") + simulated("other", more=quota))
+    await bench.until(lambda: {"unverified", "blocked"} <= {*bench.events()})
+    bench.replay(down)
+    await bench.stop()
+    monitor = await bench.run(settings)
+    blocked = monitor.watches.get("other/gpt-image-2:images")
+    assert blocked.memory.stale == "route"
+    await bench.until(lambda: len(stales(bench)) == 2)
+    await bench.stop()
+    # it was told of this one, and is not after a further restart
+    monitor = await bench.run(settings)
+    again = bench.now()
+    await bench.until(lambda: bench.now() - again > timedelta(seconds=10))
+    assert len(stales(bench)) == 2
 
 
 async def test_a_target_that_is_overdue_and_stale_at_once_is_told_as_both(
