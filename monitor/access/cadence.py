@@ -192,10 +192,13 @@ def _on_grid(now: datetime, interval: timedelta, phase: float) -> datetime:
 def stale_since(memory: TargetState, passed: TimePassed, now: datetime) -> datetime:
     """Since when a target would have been answered conclusively, had all been well.
 
-    Time in which nobody asked is no staleness: before this monitor watched, and, of a target that is
-    asked once a day, before the first question that brought nothing.
+    Time in which nobody asked is no staleness: before this monitor watched, of a target that is asked
+    once a day before the first question that brought nothing, and while listings are answered and the
+    budget has no room for more.
     """
     since = memory.conclusive_at or memory.since or now
+    if memory.listed_at and (memory.held_by is Hold.BUDGET or not memory.failing_since):
+        since = max(since, memory.listed_at)
     if memory.failing_since:
         since = max(since, memory.failing_since - passed.interval)
     return max(since, passed.watching_since) if passed.watching_since else since

@@ -66,7 +66,9 @@ class TargetState:
     conclusive_at: datetime | None = None
     #: the first full probe since then without a conclusive answer
     failing_since: datetime | None = None
-    #: answers since then that refused nothing and did not hold the word that was asked for
+    #: the last listing that was answered
+    listed_at: datetime | None = None
+    #: answers since the last conclusive one that refused nothing and did not hold the word that was asked for
     unproven: int = 0
     #: whose staleness was reported, if any, and when one was last
     stale: Staleness | None = None

@@ -111,9 +111,10 @@ def _answered(step: _Step, given: Answered) -> None:
         step.keep(last_probe_at=now, last_diagnosis=code)
         if code in LISTING_BLOCKERS:
             _blocked(step, code)
+        elif code is not None and code.effect is Effect.INCONCLUSIVE:
+            step.keep(setbacks=step.memory.setbacks + 1)
         else:
-            failed = code is not None and code.effect is Effect.INCONCLUSIVE
-            step.keep(setbacks=step.memory.setbacks + 1 if failed else 0)
+            step.keep(setbacks=0, listed_at=now)
         return
     if code is None:
         step.keep(last_probe_at=now, last_diagnosis=None)
@@ -344,13 +345,8 @@ def _sibling_opened(step: _Step, given: SiblingOpened) -> None:
 
 def _time_passed(step: _Step, given: TimePassed) -> None:
     memory, now, deadlines = step.memory, step.now, step.rules.deadlines
-    waiting = (
-        memory.state is State.PROPAGATING
-        and memory.clock_at is not None
-        and memory.streak is not None
-        and memory.streak.effect is Effect.GATED
-    )
-    if waiting and memory.clock_at:
+    gated = memory.streak is not None and memory.streak.effect is Effect.GATED
+    if gated and memory.state is State.PROPAGATING and memory.clock_at:
         waited = now - memory.clock_at
         due = sum(waited >= deadline for deadline in deadlines.overdue)
         if waited >= deadlines.give_up_after:  # 11

@@ -1,5 +1,6 @@
 """Staleness: who is told of, together, and with which figures."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -76,6 +77,18 @@ async def test_who_wants_none_of_the_stale_targets_is_not_told_of_them(bench, ke
     await bench.run(bench.settings(keys, FIGURES, channels))
     await bench.until(lambda: stales(bench))
     assert bench.told() == {}
+
+
+async def test_what_the_budget_holds_is_told_as_that_and_not_as_stale(bench, key, simulated):
+    await bench.simulate(simulated("acme", '[keys.gate]\nopen = "always"'))
+    settings = bench.settings(key("acme"), FIGURES.replace("per_key_per_day = 5.0", ""))
+    # every second, so that the day's budget is soon used up
+    often = replace(settings.cadence, full_probe=timedelta(seconds=1))
+    await bench.run(replace(settings, cadence=often))
+    await bench.until(lambda: "budget" in bench.events())
+    told = bench.now()
+    await bench.until(lambda: bench.now() - told > timedelta(seconds=10))
+    assert bench.events() == ["baseline", "budget"]
 
 
 async def test_a_target_that_comes_back_is_not_stale_for_the_time_in_which_nobody_asked_it(

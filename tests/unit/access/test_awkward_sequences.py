@@ -1,5 +1,6 @@
 """Stories that people have met, each named after itself."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from monitor.access.holds import Fate, Need
 from monitor.access.limits import Budget
 from monitor.access.spending import BudgetLedger
 from monitor.access.wait_times import Began, started
-from monitor.access.words import Code
+from monitor.access.words import Code, Hold
 
 DAY = 86400
 
@@ -261,6 +262,18 @@ def test_what_grows_stale_within_its_next_interval_is_told_with_the_others(story
 def test_a_blocker_explains_the_staleness(story):
     story.answers(402, 402).wait(DAY).passes_time()
     assert "stale" not in story.events
+
+
+@pytest.mark.parametrize("before", [(200, 200), (403,), (403, 500)])
+def test_what_the_budget_holds_is_not_stale_while_its_listings_are_answered(story, before):
+    story.answers(*before)
+    story.memory = replace(story.memory, held_by=Hold.BUDGET)
+    for _ in range(10):
+        story.listing(None).wait(600).passes_time(interval=EVERY_5_MIN, route_answered_at=story.now)
+    assert "stale" not in story.events
+    for _ in range(3):
+        story.listing(Code.SERVER_ERROR).wait(600).passes_time(interval=EVERY_5_MIN)
+    assert story.events.count("stale") == 1
 
 
 def test_a_retiring_model_is_told_near_its_end_and_past_it(story):
