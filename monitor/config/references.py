@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from monitor.access.databases import Server
+from monitor.access.masking import SHORTEST
 from monitor.access.target import POOL_DIGITS
 from monitor.config.problems import shown
 
@@ -219,13 +220,20 @@ def _usable(text: str, what: str) -> str:
 
 
 def fault_of(text: str) -> str | None:
-    """What is wrong with a secret's value, never showing it; None when it can be sent."""
+    """What is wrong with a secret's value, never showing it; None when it can be sent, and hidden."""
     if not text.isascii():
         return "holds a character that is not ASCII: copy it again"
     if len(text.split()) > 1:
         return "holds whitespace or a line break inside: it must be one word"
     if not text.isprintable():
         return "holds a control character: copy it again"
+    if text[0] in "\"'`" and text[0] == text[-1]:
+        return "has quotes around it: remove them"
+    if len(text) < SHORTEST:
+        return (
+            f"is shorter than {SHORTEST} characters, and could not be hidden where a server repeats it"
+            " (one that wants no key takes any longer word)"
+        )
     return None
 
 

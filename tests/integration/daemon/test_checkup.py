@@ -54,7 +54,7 @@ UNLISTED = block("model_not_found") + 'models = ["gpt-image-2"]\n'
 
 #: what happens; the scenario's key; the settings besides; the owner; the diagnosis; the deciding check
 REFUSALS = [
-    ("a quoted secret", OPEN, {"secret": f'"{SECRET}"'}, "key", "invalid_credentials", "secret"),
+    ("a secret with a comma", OPEN, {"secret": f"{SECRET},"}, "key", "invalid_credentials", "secret"),
     ("a placeholder", OPEN, {"secret": "your-api-key"}, "key", "invalid_credentials", "secret"),
     ("another vendor's key", OPEN, {"secret": "sk-ant-FAKE-000000000001"}, "key",
      "invalid_credentials", "secret"),

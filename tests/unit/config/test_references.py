@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.access.masking import Mask
 from monitor.config.references import FILE_CAP, Secret, UnresolvedError, resolve
 
 
@@ -91,6 +92,25 @@ def test_a_value_that_no_header_can_carry_is_refused_without_showing_it(
     with pytest.raises(UnresolvedError) as caught:
         resolve("file:key", {}, tmp_path)
     assert canary not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ('"sk-test-FAKE-0001"', "has quotes around it"),
+        ("'sk-test-FAKE-0001'", "has quotes around it"),
+        ("12345", "is shorter than 6 characters"),
+    ],
+)
+def test_a_value_in_quotes_and_one_too_short_to_hide_is_refused(value: str, fault: str) -> None:
+    with pytest.raises(UnresolvedError, match=fault) as caught:
+        resolve("env:KEY", {"KEY": value}, Path())
+    assert value not in str(caught.value)
+
+
+def test_the_shortest_value_that_is_taken_can_be_hidden() -> None:
+    secret, _ = resolve("env:KEY", {"KEY": "123456"}, Path())
+    assert "123456" not in Mask([secret.reveal()]).text("no such key: 123456")
 
 
 @pytest.mark.parametrize(
