@@ -75,7 +75,7 @@ async def check_variables(context: CheckupContext) -> None:
     }
     seen = {name: context.environ.get(name, "").strip() for name in configured}
     stale = [
-        f"{name} is {shown(seen[name][:100])}, the settings have {shown(value or 'none')}"
+        f"{name} is {shown(_without_secrets(seen[name])[:100])}, the settings have {shown(value or 'none')}"
         for name, value in configured.items()
         if seen[name] and seen[name].rstrip("/") != (value or "")
     ]
@@ -88,6 +88,12 @@ async def check_variables(context: CheckupContext) -> None:
     else:
         alike = ", ".join(name for name, value in seen.items() if value)
         context.ok(VARIABLES, f"{alike} as in the settings" if alike else "none are set")
+
+
+def _without_secrets(value: str) -> str:
+    """A variable's value without what may be secret in a URL: user, query and fragment."""
+    scheme, found, rest = re.split("[?#]", value, maxsplit=1)[0].rpartition("://")
+    return scheme + found + rest.rpartition("@")[2]
 
 
 #: Seconds for the resolver.

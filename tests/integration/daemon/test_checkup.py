@@ -287,6 +287,16 @@ async def test_the_date_that_the_api_sends_is_told(ward):
     assert "gpt-image-2 will be shut down on 2026-11-30" in report.verdict.advice
 
 
+async def test_a_stale_base_url_is_told_without_what_may_be_secret_in_it(ward):
+    await ward.simulate(KEY + OPEN)
+    url = "https://acme:FAKE-word@relay.example/v1?key=FAKEtoken123456#FAKEtoken123456"
+    report = await ward.examine(ward.settings(), environ={"OPENAI_BASE_URL": url})
+    assert 'OPENAI_BASE_URL is "https://relay.example/v1", the settings' in report.verdict.advice
+    assert "FAKE" not in str(
+        [check.evidence for check in report.checks if check.name == "variables"]
+    )
+
+
 async def test_stale_variables_are_told_although_the_settings_are_right(ward):
     await ward.simulate(KEY + OPEN)
     stale = {"OPENAI_ORG_ID": "org-stale", "OPENAI_PROJECT_ID": "proj_acme"}
