@@ -249,7 +249,7 @@ def wait(
         limit = parse_duration(timeout)
     except ValueError as error:
         fail(f"--timeout {timeout!r} {error}")
-    settings = load_settings(config)
+    settings = with_declarations(load_settings(config), datetime.now(UTC))
     targets = select_targets(settings, names)
     needed = settings.confirmation.confirmation_span
     if limit < needed:
@@ -304,7 +304,9 @@ def _titles(stream: TextIO) -> "Sender":
 
         async def send(self, message: "Message") -> None:
             try:
-                line = f"{datetime.now().astimezone():%H:%M:%S} {message.title}"
+                # without its tag: in the history that number is another event's
+                title = message.title.removesuffix(message.tags).rstrip()
+                line = f"{datetime.now().astimezone():%H:%M:%S} {title}"
                 print(line, file=stream, flush=True)
             except OSError as error:  # the exit status tells all the same
                 raise DeliveryError(f"the terminal: {error.strerror}") from None
@@ -343,10 +345,16 @@ def _missing(monitor: "Monitor") -> str:
     return _few(
         [
             f"{name} is {'granted, and being confirmed' if settles(memory) else memory.state}"
+            f" ({_last_answer(memory)})"
             for name, memory in memories.items()
             if memory.state is not State.AVAILABLE
         ]
     )
+
+
+def _last_answer(memory: "TargetState") -> str:
+    code = memory.blocker or memory.last_diagnosis
+    return f"last answer: {code}" if code else "no answer yet"
 
 
 def _waited(target: "Target", memory: "TargetState", seconds: float) -> Case:
@@ -360,7 +368,7 @@ def _waited(target: "Target", memory: "TargetState", seconds: float) -> Case:
     effect = Effect.BLOCKED if memory.blocker else effect
     code = memory.blocker or memory.last_diagnosis
     advice = advise(code) if code else None
-    what = f"{memory.state} after {seconds:.0f} s, {f'last answer: {code}' if code else 'no answer yet'}"
+    what = f"{memory.state} after {seconds:.0f} s, {_last_answer(memory)}"
     return Case(
         target.name,
         target.route,

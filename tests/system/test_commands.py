@@ -164,6 +164,9 @@ async def test_check_after_declare_is_11_and_after_it_was_taken_back_10(sim):
     assert (await sim.call("check", "gated")).status == 10
 
 
+ANSWERED = {"gated": "verification_required", "open": "access_granted"}
+
+
 async def refused(sim, key: str) -> bool:
     """Whether a key's gate was found shut."""
     log = (await sim.ledger())["log"]
@@ -193,11 +196,22 @@ async def test_wait_says_how_it_ended(sim, targets, timeout, status):
         assert re.search(
             rf"not all available within \d s: {targets[0]}/\S+ is (un|granted)", ended.err
         )
+        assert f"(last answer: {ANSWERED[targets[0]]})" in ended.err
+    # the numbers of a database that is thrown away are other events' in the history
+    assert "[#" not in ended.out + ended.err
     if timeout == "900ms":  # the span is a second
         assert "--timeout 900ms is too short for available" in ended.err
     if targets[0] == "opening":
         assert "First light: gpt-image-2:images (opening)" in ended.out
         assert "Available: gpt-image-2:images (opening)" in ended.out
+
+
+async def test_wait_knows_what_was_declared_as_check_does(sim):
+    assert (await sim.call("declare", "verified", "gated")).status == 0
+    assert (await sim.call("check", "gated")).status == 11
+    ended = await sim.call("wait", "gated", "--timeout", "3s")
+    assert ended.status == 124
+    assert "gated/gpt-image-2:images is propagating" in ended.err
 
 
 @pytest.mark.smoke
