@@ -217,7 +217,9 @@ async def test_wait_knows_what_was_declared_as_check_does(sim):
 @pytest.mark.smoke
 async def test_wait_interrupted_is_130(sim):
     process = await sim.start("wait", "gated")
-    await sim.until(lambda: b"at most" in (sim.folder / "wait.log").read_bytes(), "the cost")
+    await sim.until(
+        lambda: b"if all are open" in (sim.folder / "wait.log").read_bytes(), "the cost"
+    )
     await asyncio.wait_for(process.stdout.readline(), 20)
     process.send_signal(signal.SIGINT)
     assert await asyncio.wait_for(process.wait(), 10) == 130
