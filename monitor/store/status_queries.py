@@ -25,6 +25,10 @@ FRESH = timedelta(seconds=45)
 #: Of the workers of a fleet the one that is alive, or was last.
 _DAEMON = "SELECT * FROM daemon ORDER BY stopped_at IS NULL DESC, progress_at DESC LIMIT 1"
 _WORKER = "SELECT * FROM daemon WHERE id = (SELECT id FROM fences WHERE name = ?)"
+_LIVING = """
+    SELECT d.* FROM daemon d JOIN fences f ON f.id = d.id
+    WHERE f.name IS NOT NULL AND f.holder IS NOT NULL ORDER BY d.progress_at DESC
+"""
 #: Workers that are gone are shown for a while. Their times are of the server's clock.
 _WORKERS = """
     SELECT f.name, f.holder, f.holder IS NULL gone, f.seen_at, CURRENT_TIMESTAMP now, f.offline, d.started_at,
@@ -105,6 +109,13 @@ def worker(database: Database, name: str) -> DaemonRow | None:
 def _daemon(connection: Connection, query: str = _DAEMON, *values: str) -> DaemonRow | None:
     row = connection.execute(query, values).fetchone()
     return value_of(DaemonRow, row) if row else None
+
+
+def _daemons(connection: Connection) -> list[DaemonRow]:
+    """The living workers of a fleet, else the one daemon that there is or was, if any."""
+    found = [value_of(DaemonRow, row) for row in connection.execute(_LIVING)]
+    one = None if found else _daemon(connection)
+    return found if one is None else [one]
 
 
 def trouble(daemon: DaemonRow | None, now: datetime) -> str | None:
@@ -238,7 +249,8 @@ class Figures:
     counts: Mapping[tuple[str, str, str, str], Mapping[str, int]]
     #: those of named keys and of the pools that were asked for, each with its pool, by name
     targets: Sequence[tuple[str, TargetRow]]
-    daemon: DaemonRow | None
+    #: the one that has the database, or had it last; of a fleet each living worker, who noted last first
+    daemons: Sequence[DaemonRow]
     #: what every daemon has noted: the one, or each worker of a fleet
     statuses: Sequence[Mapping[str, Any]]
     workers: Sequence[WorkerStatus]
@@ -273,7 +285,7 @@ def figures(database: Database, pools: Collection[str], asked: Collection[str]) 
             at=now,
             counts=counts,
             targets=sorted(shown),
-            daemon=_daemon(connection),
+            daemons=_daemons(connection),
             statuses=[
                 json.loads(text) for (text,) in connection.execute("SELECT status FROM daemon")
             ],

@@ -91,11 +91,14 @@ FAMILIES = (
             "What is neither spent nor held of a named key's budget of today (UTC)"),
     _family("database_refusing", "", "gauge",
             "1 while the daemon says that the database refuses results, and keeps them in memory"),
-    _family("healthy", "", "gauge", "1 while the daemon makes progress, as `healthcheck` judges"),
+    _family("healthy", "", "gauge",
+            "1 while the daemon makes progress, as `healthcheck` judges; in a fleet, while each living worker"
+            " does"),
     _family("last_progress_timestamp_seconds", "", "gauge",
             "When the daemon last noted that it lives: every 15 s, unless the database refuses"),
     _family("config_last_reload_successful", "", "gauge",
-            "0 from a reload that was refused until one that was not, or a start"),
+            "0 from a reload that was refused until one that was not, or a start; in a fleet, of any living"
+            " worker"),
     _family("worker_up", "worker", "gauge",
             "1 for a worker of a fleet that lives, 0 for an hour after one is gone; none without a fleet"),
     _family("worker_shards", "worker", "gauge", "Shards that the worker has"),
@@ -224,13 +227,14 @@ class Reading(Collector):
         }
 
     def _health(self) -> _Rows:
-        figures, daemon = self._figures, self._figures.daemon
-        taken = daemon.status.get("settings_taken", True) if daemon else True
+        figures, daemons = self._figures, self._figures.daemons
+        taken = all(one.status.get("settings_taken", True) for one in daemons)
+        well = all(trouble(one, figures.at) is None for one in daemons or (None,))
         return {
             "database_refusing": _single(figures.refusing),
-            "healthy": _single(trouble(daemon, figures.at) is None),
-            "last_progress_timestamp_seconds": _time(daemon.progress_at if daemon else None),
-            "config_last_reload_successful": _single(bool(taken)),
+            "healthy": _single(well),
+            "last_progress_timestamp_seconds": _time(daemons[0].progress_at if daemons else None),
+            "config_last_reload_successful": _single(taken),
             "worker_up": [((one.name,), float(not one.gone)) for one in figures.workers],
             "worker_shards": [((one.name,), one.shards) for one in figures.workers],
             "worker_seen_seconds": [((one.name,), one.seen_s) for one in figures.workers],

@@ -29,6 +29,7 @@ from monitor.store.inbox import SILENCE, reply_to, submit
 from monitor.store.ownership import writing_alone
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change
+from monitor.store.status_queries import figures
 
 pytestmark = pytest.mark.anyio
 
@@ -392,6 +393,22 @@ async def test_the_workers_are_listed_and_what_a_forgotten_one_counted_goes_on(
     third = await join("third")
     assert third.tally.notifications["ops"]["delivered"] == 3
     assert ask("SELECT count(*) FROM daemon") == [(2,)]
+
+
+async def test_the_figures_have_every_living_worker_or_the_last_daemon(place, join, clock):
+    def noted() -> list[object]:
+        return [one.status.get("of") for one in figures(place, (), ()).daemons]
+
+    one, other = await both(join)
+    for name, worker in (("one", one), ("other", other)):
+        clock.now += timedelta(seconds=1)
+        await worker.progress({"of": name})
+    assert noted() == ["other", "one"]
+    await one.aclose()
+    assert noted() == ["other"]
+    clock.now += timedelta(seconds=1)
+    await other.aclose()
+    assert noted() == ["other"]
 
 
 async def test_workers_that_start_at_once_do_not_wait_for_each_other_for_ever(join):

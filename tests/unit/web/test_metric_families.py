@@ -48,7 +48,7 @@ def figures(*targets: TargetRow, asked=(), tally=None, status=None, **values) ->
         if not of or of in asked:
             shown.append((of, one))
     told = {
-        "at": NOW, "counts": counts, "targets": shown, "daemon": DaemonRow(1, NOW, NOW, None, noted),
+        "at": NOW, "counts": counts, "targets": shown, "daemons": [DaemonRow(1, NOW, NOW, None, noted)],
         "pending": {}, "dead": {}, "oldest": None, "spent": {}, "money": Money(0.0, {}, {}),
         "refusing": False, "statuses": [noted], "workers": [],
     }  # fmt: skip
@@ -154,6 +154,21 @@ def test_health_blockers_and_shutdown_dates_are_shown():
     assert shown["outbox_oldest_timestamp_seconds"] == {(): NOW.timestamp()}
     assert list(shown["model_shutdown_timestamp_seconds"]) == [("gpt-image-1",)]
     assert samples(retired, status={"stalled": ["the main loop"]})["healthy"] == {(): 0}
+
+
+def test_the_health_of_a_fleet_is_that_of_its_worst_worker():
+    def worker(**status) -> DaemonRow:
+        return DaemonRow(1, NOW, NOW, None, status)
+
+    def shown(*daemons: DaemonRow) -> tuple[float, float]:
+        found = samples(target("acme-prod"), daemons=daemons)
+        return found["healthy"][()], found["config_last_reload_successful"][()]
+
+    well = worker(settings_taken=True)
+    assert shown(well, worker()) == (1, 1)
+    assert shown(well, worker(settings_taken=False)) == (1, 0)
+    assert shown(well, worker(stalled=["the main loop"])) == (0, 1)
+    assert shown() == (0, 1)
 
 
 @pytest.mark.parametrize(
