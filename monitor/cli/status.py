@@ -67,7 +67,7 @@ def status(
             str(t.state),
             ago(t.since, now),
             str(t.blocker or "-"),
-            str(t.last_diagnosis or "-"),
+            last_answer(t),
             ago(t.last_probe_at, now),
             next_probe_text(t.next_probe_at, t.held_by, now),
             f"{t.spend_today_usd:.4f}",
@@ -208,6 +208,11 @@ def pool_summaries(
     ranked.sort(key=lambda one: one[0])
     listed = [target for _, target in ranked[:LISTED_MOST]]
     return lines, own + listed, len(ranked) - len(listed)
+
+
+def last_answer(target: "TargetStatus") -> str:
+    """What the last answer means; a list that came as it should says nothing of the gate."""
+    return str(target.last_diagnosis or ("list answered" if target.last_probe_at else "-"))
 
 
 def _rank(target: "TargetStatus", stale: timedelta, now: datetime) -> int | None:

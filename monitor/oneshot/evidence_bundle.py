@@ -106,6 +106,8 @@ def bundle(known: TargetRecord, asked: Asked, now: datetime) -> dict[str, Any]:
             "blocker": status.blocker and str(status.blocker),
             "last_probe_at": _at(status.last_probe_at),
             "last_diagnosis": status.last_diagnosis and str(status.last_diagnosis),
+            "last_full_at": _at(memory.last_full_at),
+            "last_full_diagnosis": memory.last_full and str(memory.last_full),
         },
         "declarations": [
             {"kind": str(one.kind), "subject": one.subject, "at": _at(one.at), "source": one.source}

@@ -84,16 +84,23 @@ def _state(made: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [
         ("State", f"{state['state']} since {state['since']}"),
         ("Verification declared", state["declared_at"]),
-        ("First granted answer", state["first_light_at"]),
+        ("First granted answer of this opening", state["first_light_at"]),
         ("Refused by the gate before", "yes" if state["gated_seen"] else "no"),
         ("In the way besides", state["blocker"]),
-        ("Last answer", f"{state['last_diagnosis'] or '-'} at {state['last_probe_at'] or '-'}"),
+        ("Last answer", _last_answer(state)),
     ]
     rows += [
         ("Declared", f"{one['kind']} for {_code(one['subject'])} at {one['at']} ({one['source']})")
         for one in made["declarations"]
     ]
     return [(label, text) for label, text in rows if text]
+
+
+def _last_answer(state: Mapping[str, Any]) -> str:
+    """A list of models that came as it should says nothing of the gate: then the last full probe's."""
+    last = "last" if state["last_diagnosis"] else "last_full"
+    at = state["last_probe_at" if last == "last" else "last_full_at"]
+    return f"{state[f'{last}_diagnosis'] or '-'} at {at or '-'}"
 
 
 def _answers(made: Mapping[str, Any]) -> list[str]:

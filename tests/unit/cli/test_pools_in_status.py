@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from monitor.access.words import Code, Contract, State, Surface
-from monitor.cli.status import LISTED_MOST, pool_summaries
+from monitor.cli.status import LISTED_MOST, last_answer, pool_summaries
 from monitor.store.records import TargetStatus
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -58,6 +58,12 @@ def test_what_is_in_no_pool_is_listed_first_and_the_worst_of_the_pools_next(targ
     targets = [late, mute, news, locked, blocked, *ordinary, own]
     _, listed, _ = pool_summaries(targets, ["pool-a"], STALE, NOW)
     assert listed == [own, blocked, locked, news, late, mute]
+
+
+def test_a_list_that_came_is_an_answer_too(target: Make) -> None:
+    assert last_answer(target()) == "access_granted"
+    assert last_answer(target(last_diagnosis=None)) == "list answered"
+    assert last_answer(target(last_diagnosis=None, last_probe_at=None)) == "-"
 
 
 def test_so_many_are_listed_and_the_rest_is_counted(target: Make) -> None:

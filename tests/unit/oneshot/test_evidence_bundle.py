@@ -1,6 +1,7 @@
 """The evidence bundle: composed of records alone, pure, with nothing secret and nothing that formats."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -210,6 +211,21 @@ def test_the_markdown_says_it_all() -> None:
         assert part in text
     assert text.endswith("`\n")
     assert "None" not in text.replace("None of", "")
+
+
+def test_after_a_list_that_came_the_last_answer_is_the_last_full_probes() -> None:
+    memory = TargetState(State.AVAILABLE, last_full=Code.ACCESS_GRANTED, last_full_at=DECLARED)
+    listed = known(status=status(last_diagnosis=None), memory=memory)
+    text = markdown(made_of(listed))
+    assert "| Last answer | access_granted at 2026-11-20T14:05:00Z |" in text
+    assert "verification_required at 2026-11-20T" in markdown(made_of(known()))
+
+
+def test_a_first_light_is_that_of_the_present_opening() -> None:
+    """Before a relapse the target may have been open already, as the answers below say."""
+    memory = TargetState(State.PROPAGATING, first_light_at=NOW)
+    text = markdown(made_of(known(memory=memory)))
+    assert re.search(r"\| First granted answer of this opening \| 2026-", text)
 
 
 def test_a_bundle_of_little_is_still_one() -> None:
