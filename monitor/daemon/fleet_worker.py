@@ -56,7 +56,7 @@ class Worker(Monitor):
         self._retries = 0
         #: what is booked for keys that come, and the keys that leave, until the swap
         self._change_keys: tuple[Callable[[], None], set[str]] = (lambda: None, set())
-        #: `offline` was told by this worker, or left to another one that had told it
+        #: `offline` was told by this worker or before its start, or left to another one that had told it
         self._said_offline = False
 
     # --- what differs at a start, at a beat, at a reload and at a stop ---
@@ -81,8 +81,9 @@ class Worker(Monitor):
             raise
         self._fleet.limit(settings.budget.per_month)
 
-    def _build(self) -> None:
-        super()._build()
+    def _build(self, *, offline: bool) -> None:
+        super()._build(offline=offline)
+        self._said_offline = offline
         self._fleet.limit(self._whole.budget.per_month)
         self._pipeline.network_news = []
 
@@ -256,6 +257,8 @@ class Worker(Monitor):
         if standing.others_offline:
             log.info("network", offline=offline, why="another worker is offline, too: it was told")
             return
+        if not offline and not await self._recorder.said_offline():
+            return  # another worker has told it
         facts = next((facts for kind, facts in news if (kind is EventKind.OFFLINE) is offline), {})
         kind = EventKind.OFFLINE if offline else EventKind.ONLINE
         reason = Reason.ALL_ROUTES_FAIL if offline else Reason.A_ROUTE_ANSWERS

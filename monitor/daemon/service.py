@@ -115,7 +115,7 @@ class Monitor:
             begun = await self._facts_of_start()
             await self._recorder.register(settings.targets())
             self.watches = Watches(settings, await self._recorder.load_memories())
-            self._build()
+            self._build(offline=await self._recorder.said_offline())
             if not self._recorder.fleet:  # a worker reads what was spent when it takes a shard
                 await self._payments.load(clock.now().date())
             self._schedule.start(self._pipeline.begin)
@@ -312,13 +312,13 @@ class Monitor:
         await asyncio.gather(*self._helpers, return_exceptions=True)
         self._helpers = []
 
-    def _build(self) -> None:
-        """Make the parts, each with those that it uses."""
+    def _build(self, *, offline: bool) -> None:
+        """Make the parts, each with those that it uses; `offline` was told last."""
         settings, clock, watches, recorder = (
             self._settings, self._clock, self.watches, self._recorder,
         )  # fmt: skip
         lateness = Lateness()
-        network = self._network = NetworkState(watches.sizes())
+        network = self._network = NetworkState(watches.sizes(), offline=offline)
         schedule = self._schedule = Schedule(clock)
         builder = self._event_builder = EventBuilder(watches)
         deliveries = self._deliveries = Deliveries(recorder, watches, clock)

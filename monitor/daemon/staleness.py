@@ -23,12 +23,13 @@ class NetworkState:
     """Tells `offline` once when every route fails to be reached, and `online` at the first answer.
 
     `sizes` says how many targets each route has: one with many must fail several times in a row,
-    so that two unlucky connections are no outage.
+    so that two unlucky connections are no outage. `offline` says whether that was told last, before this
+    start.
     """
 
-    def __init__(self, sizes: Mapping[str, int]) -> None:
+    def __init__(self, sizes: Mapping[str, int], *, offline: bool = False) -> None:
         self._failures: dict[str, int] = {}
-        self.offline = False
+        self.offline = offline
         #: by route, why the last failure was one: a diagnosis' rule, and its words
         self.causes: dict[str, tuple[str, str]] = {}
         self.use(sizes)

@@ -145,6 +145,26 @@ async def test_the_own_network_down_is_one_event_and_not_one_per_target(bench, k
     assert f"\nCause: {offline.facts['message']}\n" in "".join(bench.taker.texts)
 
 
+async def test_the_network_that_is_back_after_a_restart_is_told_as_well(bench, key, simulated):
+    await bench.simulate(simulated("acme"))
+    await bench.run(settings := bench.settings(key("acme")))
+    await bench.until(lambda: "unverified" in bench.events())
+    host, port = "127.0.0.1", int(bench.base_url.split(":")[2].split("/")[0])
+    await bench.simulator.stop()
+    await bench.until(lambda: "offline" in bench.events())
+    await bench.stop()
+    monitor = await bench.run(settings)
+    made = monitor._pipeline.made
+    await bench.until(lambda: monitor._pipeline.made > made + 5)
+    assert bench.events() == ["unverified", "offline"]
+    await bench.simulator.start(host, port)
+    await bench.until(lambda: "online" in bench.events())
+    await bench.stop()
+    monitor = await bench.run(settings)
+    await bench.until(lambda: monitor._pipeline.made > 5)
+    assert bench.events() == ["unverified", "offline", "online"]
+
+
 @pytest.mark.parametrize("hours", [1, -1, 24, -24])
 async def test_a_step_of_the_wall_clock_forgets_no_target_and_hammers_none(
     bench, key, simulated, hours

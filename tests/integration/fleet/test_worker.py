@@ -299,6 +299,21 @@ async def test_a_machine_without_network_hands_its_targets_over_and_has_them_bac
     assert any("Other workers take its targets over" in m for m in lab.taker.messages)
 
 
+async def test_that_the_network_is_back_is_told_once_although_the_worker_that_told_was_restarted(
+    lab,
+):
+    reached, lab.base_url = lab.base_url, f"http://127.0.0.1:{free_port()}/v1"
+    await lab.run("one")
+    await lab.until(lambda: lab.kinds()["offline"] == 1)
+    await lab.end("one")
+    lab.base_url = reached
+    await lab.run("one")
+    await lab.run("other")
+    await lab.shared()
+    await lab.until(lambda: lab.kinds()["online"] == 1 and lab.kinds()["unverified"] == KEYS)
+    assert (lab.kinds()["offline"], lab.kinds()["online"]) == (1, 1)
+
+
 async def test_a_reload_brings_new_keys_to_whoever_has_their_shards(lab):
     few = lab.settings(keys=3)
     one, other = await lab.run("one", few), await lab.run("other", few)
