@@ -4,6 +4,7 @@ Each table stands between two comments of its page. A test compares them with wh
 """
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
@@ -178,7 +179,8 @@ def _referred(node: Any, known: Mapping[str, Any]) -> Any:
 def _field(about: Mapping[str, Any], *, needed: bool) -> tuple[str, ...]:
     default = about.get("default")
     said = "needed" if needed else "" if default is None or default == {} else f"`{_toml(default)}`"
-    return _form(about), said, about.get("description", "").replace("|", "\\|")
+    meaning = about.get("description", "").replace("|", "\\|")
+    return _form(about), said, re.sub(r"docs/((\w+\.md)#[\w-]+)", r"[\2](\1)", meaning)
 
 
 def _form(about: Mapping[str, Any]) -> str:

@@ -71,7 +71,8 @@ class Cadence:
         timedelta(hours=1), "How long image_gap_limited holds"
     )
     trial: Duration = setting(
-        timedelta(seconds=60), "Between two probes over a route that refuses everybody"
+        timedelta(seconds=60),
+        "Between two trials over a route that refuses: docs/money.md#a-route-that-refuses",
     )
 
 

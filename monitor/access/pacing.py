@@ -3,15 +3,17 @@
 All times are seconds on the monotonic clock and come in as values.
 """
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from monitor.access.limits import Cadence
 from monitor.access.words import Code, Hold
 
 #: Probes use at most this share of a rate limit that the headers announce.
 _SHARE = 0.5
+#: Who was asked just now comes this share of the time between two trials later than who was never asked.
+_TRIAL_SPREAD = 0.05
 _LIMIT_HEADERS = ("x-ratelimit-limit-images", "x-ratelimit-limit-requests")
 
 
@@ -98,15 +100,16 @@ class TokenBucket:
     """At most `rate` probes a second over a route, with a burst of one second's worth."""
 
     def __init__(self, rate: float) -> None:
-        self._every = 1.0 / rate
-        self._burst = max(rate, 1.0) * self._every
+        #: seconds between two probes
+        self.every = 1.0 / rate
+        self._burst = max(rate, 1.0) * self.every
         self._next = float("-inf")
 
     def reserve(self, now: float) -> float:
         """Take the next free slot and return its time, `now` when it is at once."""
-        self._next = max(self._next, now - self._burst + self._every)
+        self._next = max(self._next, now - self._burst + self.every)
         slot = max(now, self._next)
-        self._next += self._every
+        self._next += self.every
         return slot
 
 
@@ -114,49 +117,76 @@ class Breaker:
     """Stops a route that refuses everybody, all but one trial a minute.
 
     It opens after `edge_limit` refusals by the route's edge in a row, or when `keys_limit` keys (all of
-    them, where there are fewer) were answered 429 within a minute and nobody was served in between.
+    them, where there are fewer) were answered 429 within a minute and nobody was served in between. After
+    429s it holds the refused keys only: the limits may be theirs, and another key may be served.
     """
 
     edge_limit = 5
     keys_limit = 3
 
     def __init__(self, keys: int, trial_every: float) -> None:
+        self._edges = 0
+        #: the keys that were answered 429 since anybody was served, and when; the latest last
+        self._limited: dict[str, float] = {}
+        self._next_trial: float | None = None
+        self.use(keys, trial_every, 0.0)
+
+    def use(self, keys: int, trial_every: float, now: float) -> None:
+        """Use these figures from now on; what was learnt stays."""
         self._needed = max(2, min(self.keys_limit, keys))
         self._trial_every = trial_every
-        self._edges = 0
-        #: the keys that were answered 429, and when
-        self._limited: deque[tuple[str, float]] = deque(maxlen=64)
-        self._next_trial: float | None = None
+        if self._next_trial is not None:
+            self._next_trial = min(self._next_trial, now + trial_every)
 
     @property
     def open(self) -> bool:
         """True while all but trials are held back."""
         return self._next_trial is not None
 
-    def ready_at(self, now: float) -> float:
-        """When a probe may go: `now` unless the breaker is open."""
-        return now if self._next_trial is None else max(now, self._next_trial)
+    def ready_at(self, now: float, key: str, sent_at: float = float("-inf")) -> float:
+        """When a probe of a target may go whose last one left at `sent_at`: `now` unless it is held back.
 
-    def sent(self, now: float) -> None:
-        """A probe leaves; while the breaker is open it is the trial, and the next one has to wait."""
-        if self._next_trial is not None:
+        Whoever comes first makes the trial. Therefore those who waited less come a little later, and one
+        that was never asked comes first of all.
+        """
+        if self._next_trial is None or not self._holds(key):
+            return now
+        waited = max(self._next_trial - sent_at, 0.0) / self._trial_every
+        return max(now, self._next_trial + self._trial_every * _TRIAL_SPREAD / (1.0 + waited))
+
+    def sent(self, now: float, key: str) -> None:
+        """A probe leaves; if the breaker holds its key, it is the trial, and the next one has to wait."""
+        if self._next_trial is not None and self._holds(key):
             self._next_trial = now + self._trial_every
 
-    def answered(self, key: str, code: Code | None, now: float) -> None:
-        """Learn from an answer. One from behind the edge closes the breaker; none at all says nothing."""
+    def answered(self, key: str, code: Code | None, now: float) -> bool:
+        """Learn from an answer. Returns whether it closes the breaker, as one from behind the edge does.
+
+        No answer at all says nothing.
+        """
         if code is Code.NETWORK_ERROR:
-            return
+            return False
         if code is Code.EDGE_ERROR:
             self._edges += 1
         elif code is Code.RATE_LIMITED:
-            self._limited.append((key, now))
+            self._limited.pop(key, None)
+            self._limited[key] = now
         else:
+            closes, self._next_trial = self.open, None
             self._edges = 0
             self._limited.clear()
-            self._next_trial = None
-            return
-        recent = {key for key, at in self._limited if now - at <= self._trial_every}
-        if self._next_trial is None and (
-            self._edges >= self.edge_limit or len(recent) >= self._needed
-        ):
+            return closes
+        if self._next_trial is None and (self._refuses_at_its_edge or self._limits_many(now)):
             self._next_trial = now + self._trial_every
+        return False
+
+    @property
+    def _refuses_at_its_edge(self) -> bool:
+        return self._edges >= self.edge_limit
+
+    def _limits_many(self, now: float) -> bool:
+        latest = list(islice(reversed(self._limited.values()), self._needed))
+        return len(latest) == self._needed and now - latest[-1] <= self._trial_every
+
+    def _holds(self, key: str) -> bool:
+        return self._refuses_at_its_edge or key in self._limited

@@ -65,7 +65,8 @@ class RequestSlots:
         """Seconds until the probe may be sent, and what it waits for. At 0 its slots are taken."""
         now = self._clock.even()
         route = self.of(watch)
-        at = route.breaker.ready_at(now)
+        key = watch.target.key
+        at = route.breaker.ready_at(now, key, watch.sent_at)
         if at > now:
             return at - now, Hold.BREAKER
         gap = None
@@ -81,7 +82,8 @@ class RequestSlots:
         if watch.bucket_slot > now:
             return watch.bucket_slot - now, Hold.RATE
         watch.gap_slot = watch.bucket_slot = None
-        route.breaker.sent(now)
+        watch.sent_at = now
+        route.breaker.sent(now, key)
         if gap:
             gap.sent(now)
         return 0.0, Hold.RATE
@@ -94,12 +96,13 @@ class RequestSlots:
         await asyncio.sleep(route.bucket.reserve(now) - now)
         return True
 
-    def answered(self, route: RouteSlots, probe: Probe) -> None:
-        """Learn from a probe's answer."""
+    def answered(self, route: RouteSlots, probe: Probe) -> bool:
+        """Learn from a probe's answer. Returns whether it closes the route's breaker."""
         watch, code, now = probe.watch, probe.code, self._clock.even()
-        route.breaker.answered(watch.target.key, code, now)
+        closes = route.breaker.answered(watch.target.key, code, now)
         if code and _makes_image(watch, probe.kind):
             self._gap(watch).answered(code, probe.observation.headers, now)
+        return closes
 
     def _gap(self, watch: Watch) -> ImageGap:
         place = watch.target.route, watch.target.scope

@@ -52,6 +52,8 @@ class Watch:
     busy: bool = False
     #: how many seconds late its last probe began
     late: float = 0.0
+    #: when its last probe left (even seconds)
+    sent_at: float = float("-inf")
     #: when the probe whose answer last changed the memory was sent (even seconds)
     asked_at: float = 0.0
     #: a reload is about to remove it: later answers are ignored

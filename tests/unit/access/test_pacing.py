@@ -117,15 +117,16 @@ def test_a_bucket_never_gives_more_than_rate_and_burst_within_a_second(waits, ra
 def test_refusals_by_the_edge_open_the_breaker_and_an_answer_closes_it():
     breaker = Breaker(keys=1, trial_every=60.0)
     for n in range(5):
-        assert breaker.ready_at(n) == n
-        breaker.answered("a", Code.EDGE_ERROR, n)
+        assert breaker.ready_at(n, "a") == n
+        assert not breaker.answered("a", Code.EDGE_ERROR, n)
     assert breaker.open
-    assert breaker.ready_at(10) == 64
-    assert breaker.ready_at(64) == 64
-    breaker.sent(64)
-    assert breaker.ready_at(65) == 124
-    breaker.answered("a", Code.VERIFICATION_REQUIRED, 66)
-    assert breaker.ready_at(66) == 66
+    assert breaker.ready_at(10, "a") == breaker.ready_at(10, "b") == 64
+    assert breaker.ready_at(64, "a") == 64
+    breaker.sent(64, "a")
+    assert breaker.ready_at(65, "a") == 124
+    assert breaker.answered("a", Code.VERIFICATION_REQUIRED, 66)
+    assert not breaker.answered("a", Code.VERIFICATION_REQUIRED, 66)
+    assert breaker.ready_at(66, "a") == 66
 
 
 def test_429_from_many_keys_opens_it_and_from_one_key_does_not():
@@ -136,3 +137,70 @@ def test_429_from_many_keys_opens_it_and_from_one_key_does_not():
     breaker.answered("b", Code.RATE_LIMITED, 20)
     breaker.answered("c", Code.RATE_LIMITED, 21)
     assert breaker.open
+
+
+def limited_breaker(*keys: str) -> Breaker:
+    breaker = Breaker(keys=10, trial_every=60.0)
+    for key in keys:
+        breaker.answered(key, Code.RATE_LIMITED, 0)
+    assert breaker.open
+    return breaker
+
+
+def test_429_of_other_keys_hold_no_key_that_was_not_refused():
+    breaker = limited_breaker("a", "b", "c")
+    assert [breaker.ready_at(1, key) for key in "abcd"] == [60, 60, 60, 1]
+    breaker.sent(1, "d")
+    assert breaker.ready_at(2, "a") == 60
+    breaker.answered("d", Code.RATE_LIMITED, 3)
+    assert breaker.ready_at(4, "d") == 60
+
+
+def test_refusals_by_the_edge_hold_also_those_that_were_not_refused():
+    breaker = limited_breaker("a", "b", "c")
+    for n in range(5):
+        breaker.answered("a", Code.EDGE_ERROR, n)
+    assert breaker.ready_at(5, "d") == 60
+
+
+@pytest.mark.parametrize("interval", [5.0, 25.0, 300.0])
+def test_trials_go_in_turn_and_first_to_who_was_never_asked(interval):
+    names = [*(f"key-{n}" for n in range(8)), "new"]
+    breaker, trials = limited_breaker(*names), []
+    sent = {name: -0.1 * n for n, name in enumerate(names[:8])}
+    queue = [(5.0, name) for name in names]
+    while len(trials) < 36:
+        now, name = heappop(queue)
+        at = breaker.ready_at(now, name, sent.get(name, float("-inf")))
+        if at <= now:
+            breaker.sent(now, name)
+            breaker.answered(name, Code.RATE_LIMITED, now)
+            trials.append((now, name))
+            sent[name], at = now, now + interval
+        heappush(queue, (at, name))
+    order = [name for _, name in trials]
+    assert order[0] == "new"
+    # of nine that are always due, none has a second turn before the others have had one
+    assert all(len(set(order[n : n + 9])) == 9 for n in range(0, 36, 9))
+    times = [now for now, _ in trials]
+    assert all(60 <= later - earlier <= 63 for earlier, later in pairwise(times))
+
+
+def test_other_figures_hold_at_once_and_what_was_learnt_stays():
+    breaker = limited_breaker("a", "b", "c")
+    breaker.use(10, 10.0, 1)
+    assert breaker.ready_at(2, "a") == 11
+    breaker.sent(11, "a")
+    assert breaker.ready_at(12, "a") == 21
+    few = Breaker(keys=10, trial_every=60.0)
+    few.use(2, 60.0, 0)
+    few.answered("a", Code.RATE_LIMITED, 1)
+    few.answered("b", Code.RATE_LIMITED, 2)
+    assert few.open
+
+
+def test_429_of_many_keys_over_a_long_time_do_not_open_it():
+    breaker = Breaker(keys=10, trial_every=60.0)
+    for n in range(30):
+        breaker.answered(f"key-{n}", Code.RATE_LIMITED, 31 * n)
+    assert not breaker.open
