@@ -8,6 +8,7 @@ import logging
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 import structlog
@@ -110,7 +111,7 @@ class Pipeline:
             self.schedule.in_seconds(watch, self.payments.soon)
             return
         await self._send(probe, slots)
-        self._diagnose(probe, slots)
+        resumed = self._diagnose(probe, slots)
         count(self.tally, probe)
         try:
             await self.record(probe)
@@ -119,6 +120,8 @@ class Pipeline:
             probe.diagnosis = not_evaluated(probe.observation)
             await self.record(probe)
         await self.payments.tell_of(probe)
+        for one in resumed:
+            await self._show(one)
 
     async def record(self, probe: Probe) -> None:
         """Take a probe's answer: advance, write, schedule. An opening makes siblings probe at once, too."""
@@ -174,17 +177,19 @@ class Pipeline:
         # after a reload: an answer to the old secret says nothing about the new one
         probe.outdated = watch.credentials != credentials
 
-    def _diagnose(self, probe: Probe, slots: RouteSlots) -> None:
-        """Find out what the answer means and what it cost.
+    def _diagnose(self, probe: Probe, slots: RouteSlots) -> list[Watch]:
+        """Find out what the answer means and what it cost. Returns whom it frees of the route's breaker.
 
         If anything fails, the answer is still recorded, its hold is in doubt, and the cadence decides the
         time of the next probe.
         """
         watch, observation = probe.watch, probe.observation
         cost: float | None = None
+        resumed: list[Watch] = []
         try:
             probe.diagnosis = self._cache.read(observation)
-            self.slots.answered(slots, probe)
+            if self.slots.answered(slots, probe):
+                resumed = self._resume(watch.target.route, slots)
             cost = self.payments.cost(probe, slots.route)
         except Exception:
             log.exception("answer_not_evaluated", target=watch.name)
@@ -195,6 +200,7 @@ class Pipeline:
         if probe.hold and probe.code:
             watch.heard = watch.heard and cost is not None
             self.payments.settle(probe, cost)
+        return resumed
 
     def _advance(self, probe: Probe, now: datetime) -> tuple[Decision, NextProbe]:
         """Advance the watch's memory by the answer, and decide when its next probe is due."""
@@ -294,11 +300,31 @@ class Pipeline:
             watch.busy = False
             self.made += 1
 
+    def _resume(self, route: str, slots: RouteSlots) -> list[Watch]:
+        """The route answers again: probe what its breaker held, at the route's pace."""
+        held = [
+            watch
+            for watch in self.watches
+            if watch.target.route == route
+            and watch.memory.held_by is Hold.BREAKER
+            and not watch.busy
+        ]
+        held.sort(key=attrgetter("sent_at"))
+        for place, watch in enumerate(held):
+            at = self.clock.after(place * slots.bucket.every)
+            watch.memory = replace(watch.memory, next_probe_at=at, held_by=None)
+            self.schedule.at(watch, at)
+        return held
+
     async def _held(self, watch: Watch, by: Hold, seconds: float) -> None:
         """A due probe is held back for this many seconds: record it for `status`."""
         at = self.clock.after(seconds)
         watch.memory = replace(watch.memory, next_probe_at=at, held_by=by)
-        if self.changes.calm:
+        await self._show(watch)
+
+    async def _show(self, watch: Watch) -> None:
+        """Record for `status` when the watch is probed next, unless others wait to be written."""
+        if self.changes.calm and not watch.removed:
             await self.changes.write([Change(watch.name, watch.memory)], patient=True)
 
 
