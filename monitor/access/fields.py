@@ -17,6 +17,8 @@ from pydantic_core import PydanticCustomError
 #: Whole numbers, units from large to small, each once; the same text is the JSON Schema's pattern.
 PATTERN = r"^(?=.)(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?(?:(\d{1,9})ms)?$"
 
+_OF_MANY_DIGITS = PATTERN.replace("{1,9}", "+")
+
 _UNITS = {
     "d": timedelta(days=1),
     "h": timedelta(hours=1),
@@ -37,6 +39,8 @@ def parse_duration(text: str) -> timedelta:
     if text.startswith("-"):
         raise ValueError("must be longer than zero")
     match = re.match(PATTERN, text, re.ASCII)
+    if not match and re.match(_OF_MANY_DIGITS, text, re.ASCII):
+        raise ValueError("is too long: write at most 3660d, and no number of more than 9 digits")
     if not match or text.endswith("\n"):
         raise ValueError(
             'is no duration: write whole numbers with units, such as "20s", "5m", "1h30m", "7d", "250ms"'

@@ -18,7 +18,7 @@ _ZONE = r"(?:\s*(z|utc|gmt|[+-](?:[01]\d|2[0-3]):?[0-5]\d))?"
 _OF_DAY = re.compile(rf"(?:(today|yesterday)(?:\s+at)?\s+)?{_CLOCK}{_ZONE}", re.ASCII)
 _DATED = re.compile(rf"(\d{{4}}-\d\d-\d\d)(?:t|\s+(?:at\s+)?){_CLOCK}{_ZONE}", re.ASCII)
 
-FORMS = 'write "14:05", "yesterday 14:05", "20 min ago", "2026-11-20 14:05" or 2026-11-20T14:05:00Z'
+FORMS = 'write "14:05", "yesterday 14:05", "20 min ago", "2d", "2026-11-20 14:05" or 2026-11-20T14:05:00Z'
 
 
 def parse_time(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:

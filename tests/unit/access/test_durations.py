@@ -24,6 +24,12 @@ def test_what_is_no_duration_is_an_error_that_shows_how_to_write_one(text: str) 
         parse_duration(text)
 
 
+@pytest.mark.parametrize("text", ["9999d", "999999999999999d", "99999999999d1h", "9" * 5000 + "s"])
+def test_what_is_too_long_says_the_most(text: str) -> None:
+    with pytest.raises(ValueError, match=r"long.*3660d"):
+        parse_duration(text)
+
+
 @given(st.integers(min_value=1, max_value=3660 * 86_400_000))
 def test_a_written_duration_reads_back_as_the_same(milliseconds: int) -> None:
     value = timedelta(milliseconds=milliseconds)
