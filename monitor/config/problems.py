@@ -90,7 +90,7 @@ def place(path: Path) -> str:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`did you mean "x"?` for the nearest known word, else the known words."""
-    words = sorted(known)
+    words = sorted(set(known))
     near = difflib.get_close_matches(word, words, n=1)
     if near:
         return f"did you mean {shown(near[0])}?"

@@ -62,7 +62,9 @@ def words_of(error: ErrorDetails) -> str:
     elif kind == "finite_number":
         text = "must be a finite number"
     elif kind == "enum":
-        words = re.findall("'([^']*)'", context["expected"])
+        # the schema may leave out a word that is always refused
+        own = section_at(path[:-1]).get(str(path[-1]), {}).get("enum")
+        words = own or re.findall("'([^']*)'", context["expected"])
         if not isinstance(value, str):
             text = f"must be one of: {', '.join(words)}"
         else:
