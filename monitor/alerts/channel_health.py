@@ -29,6 +29,8 @@ class ChannelHealth:
         self._trial_at = 0.0
         self._tried_at = 0.0
         self._held_until = 0.0
+        #: why the last attempt failed
+        self._reason = ""
         self.down = False
         #: the service wants no messages: none is sent until somebody asks for it
         self.gone = False
@@ -37,8 +39,10 @@ class ChannelHealth:
     def why(self) -> str:
         """Why a notification is given up untried while the channel is down."""
         if self.gone:
-            return "the channel wants no message any more, as it answered before"
-        return "the channel has not worked for too long"
+            why = "the channel wants no message any more, as it answered before"
+        else:
+            why = "the channel has not worked for too long"
+        return f"{why}: {self._reason}" if self._reason else why
 
     def backoff(self, failures: int, spread: float) -> float:
         """Seconds until the next attempt. `spread` (0 to 1) changes them by up to an eighth."""
@@ -60,12 +64,21 @@ class ChannelHealth:
         self._trials = 0
         return was and not self.gone
 
-    def failed(self, group: Hashable, now: float, spread: float, *, asked: float = 0.0) -> bool:
-        """A message failed. Returns True if the channel counts as down from now on.
+    def failed(
+        self,
+        group: Hashable,
+        now: float,
+        spread: float,
+        *,
+        asked: float = 0.0,
+        reason: str = "",
+    ) -> bool:
+        """A message failed, for this reason. Returns True if the channel counts as down from now on.
 
         `asked` are the seconds that the service asks to wait, infinity if it wants no messages any more. It
         counts alone.
         """
+        self._reason = reason
         if asked == inf:
             became, self.down, self.gone = not self.down, True, True
             return became

@@ -338,10 +338,11 @@ class ChannelWorker:
 
     async def _failed(self, group: Group, error: DeliveryError, started: float) -> None:
         now = self._clock()
-        if self._health.failed(group.ids[0], now, self.spread(), asked=error.wait):
-            log.error("channel.down", channel=self.channel.name, reason=error.reason)
+        why = error.reason
+        if self._health.failed(group.ids[0], now, self.spread(), asked=error.wait, reason=why):
+            log.error("channel.down", channel=self.channel.name, reason=why)
         wait = max(self._health.backoff(group.failures + 1, self.spread()), error.wait)
-        reason = error.reason + (" (it may have been delivered)" if error.ended else "")
+        reason = why + (" (it may have been delivered)" if error.ended else "")
         old = self._too_old(group.rows)
         group.rows = tuple(row for row in group.rows if row not in old)
         try:

@@ -63,3 +63,11 @@ def test_a_service_that_asks_for_time_gets_it():
     health.failed(2, 0.0, 0.0, asked=40.0)
     assert health.ready_at(10.0) == 50.0
     assert health.ready_at(60.0) <= 60.0
+
+
+def test_what_is_given_up_untried_says_why_the_last_attempt_failed():
+    health = ChannelHealth(1.0, 900.0)
+    health.failed(1, 0.0, 0.0, reason="Connection refused")
+    assert health.why == "the channel has not worked for too long: Connection refused"
+    health.failed(2, 0.0, 0.0, asked=float("inf"), reason="HTTP 410")
+    assert health.why.endswith("as it answered before: HTTP 410")
