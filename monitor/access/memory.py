@@ -101,23 +101,26 @@ class TargetState:
         """How often it was seen since the last conclusive answer."""
         return self.suspects[-1][1] if self.suspects else 0
 
-    def shifted(self, step: timedelta) -> "TargetState":
-        """The same memory after the wall clock was stepped: measured times move with it.
+    def shifted(self, step: timedelta, since: datetime) -> "TargetState":
+        """The same memory after the wall clock was stepped: times measured from `since` on move with it.
 
         Durations then stay what they were on the monotonic clock. What a person declared is a time
         of the world, not of our clock, and does not move.
         """
+
+        def move(at: datetime) -> datetime:
+            return at + step if at >= since else at
+
         moved: dict[str, Any] = {
-            name: value + step
+            name: move(value)
             for name in _NAMES
             if name != "declared_at" and isinstance(value := getattr(self, name), datetime)
         }
         if self.clock_at == self.declared_at:
             moved.pop("clock_at", None)
         if self.streak:
-            moved["streak"] = replace(
-                self.streak, first=self.streak.first + step, last=self.streak.last + step
-            )
+            first, last = move(self.streak.first), move(self.streak.last)
+            moved["streak"] = replace(self.streak, first=first, last=last)
         return replace(self, **moved)
 
 

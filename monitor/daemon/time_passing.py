@@ -105,6 +105,8 @@ class ClockWatch:
 
     def __post_init__(self) -> None:
         self._last = self.clock.even()
+        #: the start of this run, by the clock as it is now
+        self._began = self.clock.now()
         #: steps that are not applied to the outbox yet
         self._owed = timedelta()
 
@@ -117,7 +119,10 @@ class ClockWatch:
             log.warning("clock_stepped", seconds=round(step.total_seconds(), 1))
             self._owed += step
             self.stale_routes.shift(step)
-            self.watches.shift(step)
+            # A run before this one may have had the right time: a machine may boot with an old one.
+            # What would lie in the future is wrong all the same.
+            self.watches.shift(step, min(self._began, self.clock.now()))
+            self._began += step
             self.reporter.note_soon()
             for watch in self.watches:
                 if watch.memory.next_probe_at:

@@ -235,10 +235,10 @@ class Watches:
                 counts["blocked"] = counts.get("blocked", 0) + 1
         return counts
 
-    def shift(self, step: timedelta) -> None:
-        """The wall clock was stepped: move measured times by the same step."""
+    def shift(self, step: timedelta, since: datetime) -> None:
+        """The wall clock was stepped: move times that were measured from `since` on by the same step."""
         for watch in self:
-            watch.memory = watch.memory.shifted(step)
+            watch.memory = watch.memory.shifted(step, since)
             if watch.watched_since:
                 watch.watched_since += step
 

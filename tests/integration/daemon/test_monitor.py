@@ -183,6 +183,26 @@ async def test_a_step_of_the_wall_clock_forgets_no_target_and_hammers_none(
     assert bench.events() == ["unverified"]
 
 
+async def test_a_machine_that_boots_with_an_old_clock_keeps_the_times_of_the_run_before(
+    bench, key, simulated
+):
+    step = timedelta()
+    wall = quick_wall()
+    await bench.simulate(simulated("acme"))
+    settings = bench.settings(key("acme"))
+    await bench.run(settings)
+    await bench.until(lambda: bench.simulator.ledger.count(what="gated") > 2)
+    await bench.stop()
+    clock = quick_clock(lambda: wall() + step)
+    monitor = await bench.run(settings, clock)
+    (watch,) = monitor.watches
+    since, last = watch.memory.since, watch.memory.last_probe_at
+    await bench.until(lambda: watch.memory.last_probe_at > last)
+    step = timedelta(days=3)
+    await bench.until(lambda: watch.memory.last_probe_at - last > timedelta(days=2))
+    assert watch.memory.since == since
+
+
 async def test_a_target_that_lost_its_next_probe_gets_another(bench, key, simulated):
     await bench.simulate(simulated("acme"))
     monitor = await bench.run(bench.settings(key("acme")))

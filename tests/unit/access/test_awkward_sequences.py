@@ -84,7 +84,7 @@ def test_a_wall_clock_step_while_propagating(story):
     story.answers(403, 200, every=1)
     declared = story.memory.declared_at
     step = timedelta(hours=1)
-    story.memory = story.memory.shifted(step)
+    story.memory = story.memory.shifted(step, story.now - timedelta(days=1))
     story.now += step
     # one second passed in truth: the span must not have grown by the step
     story.answers(200)
@@ -97,9 +97,21 @@ def test_a_wall_clock_step_while_propagating(story):
 def test_a_backward_step_while_settling_does_not_hold_it_up(story):
     story.answers(403, 200)
     step = timedelta(hours=-1)
-    story.memory = story.memory.shifted(step)
+    story.memory = story.memory.shifted(step, story.now - timedelta(days=1))
     story.now += step
     assert story.answers(200).state == "available"
+
+
+def test_what_a_run_before_measured_by_the_right_clock_stays_when_an_old_one_is_corrected(story):
+    story.answers(403, 403)
+    before = story.memory
+    booted = story.now
+    story.answers(403)
+    moved = story.memory.shifted(timedelta(days=3), booted)
+    assert (moved.since, moved.streak.first) == (before.since, before.streak.first)
+    assert (
+        moved.streak.last - timedelta(days=3) == moved.conclusive_at - timedelta(days=3) == booted
+    )
 
 
 def test_an_invalid_key_is_told_at_once_and_others_when_seen_twice(story, new_story):

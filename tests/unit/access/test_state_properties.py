@@ -236,7 +236,7 @@ def test_a_clock_step_keeps_every_duration(story, seconds):
     memory = TargetState(since=START)
     for _, _, decision, _ in run(story):
         memory = decision.memory
-    moved = memory.shifted(step)
+    moved = memory.shifted(step, START)
     assert moved.since - step == memory.since
     assert moved.declared_at == memory.declared_at
     if memory.streak:
