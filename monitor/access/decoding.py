@@ -8,10 +8,11 @@ import binascii
 import re
 import string
 import unicodedata
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 
 #: Where characters of a decoding stand in the text: begin and end of a span to begin and end.
 Back = Callable[[int, int], tuple[int, int]]
@@ -202,30 +203,31 @@ def _entity(name: str, whole: str) -> str:
 
 
 def _through_escapes(read: str, back: Back) -> Back:
-    def through(begin: int, end: int) -> tuple[int, int]:
-        # where the characters `begin` and `end - 1` come from
-        first = last = None
+    @cache
+    def pieces() -> tuple[list[int], list[tuple[int, int, bool]]]:
+        # of what was made, where each piece begins; and its place in what was read, plain or an escape
+        begins, places = [], []
         made = done = 0
         for found in _ESCAPED.finditer(read):
-            length = len(_meant(found))
-            plain = found.start() - done  # characters before it, as they are
-            for at in (begin, end - 1):
-                if made <= at < made + plain:
-                    span = done + at - made, done + at - made + 1
-                elif made + plain <= at < made + plain + length:
-                    span = found.span()
-                else:
-                    continue
-                if at == begin:
-                    first = span
-                if at == end - 1:
-                    last = span
-            made, done = made + plain + length, found.end()
-        start = first[0] if first else done + begin - made
-        stop = last[1] if last else done + end - made
-        return back(start, stop)
+            if found.start() > done:
+                begins.append(made)
+                places.append((done, found.start(), True))
+                made += found.start() - done
+            if length := len(_meant(found)):
+                begins.append(made)
+                places.append((*found.span(), False))
+                made += length
+            done = found.end()
+        return [*begins, made], [*places, (done, len(read), True)]
 
-    return through
+    def place(at: int) -> tuple[int, int]:
+        begins, places = pieces()
+        piece = bisect_right(begins, at) - 1
+        begin, end, plain = places[piece]
+        first = begin + at - begins[piece]
+        return (first, first + 1) if plain else (begin, end)
+
+    return lambda begin, end: back(place(begin)[0], place(end - 1)[1])
 
 
 def _unpacked(decoding: Decoding, seen: set[str]) -> Iterator[tuple[str, Back]]:

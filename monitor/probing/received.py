@@ -56,6 +56,9 @@ _RATE_LIMITS = "x-ratelimit-"
 _MOST_HEADERS = 40
 _LONGEST_NAME = 64
 _LONGEST_VALUE = 200
+#: Characters of a value that are masked, and at a cut so many less: what is left there of a key may be too
+#: little to be found.
+_MASKED_VALUE, _LEFT = 1024, 128
 
 # What JSON makes of base64: escaped slashes and line ends, and plus, slash and padding as numbers, which
 # some servers write though they need not.
@@ -113,18 +116,20 @@ def kept_headers(
 ) -> dict[str, str]:
     """The headers worth keeping, names in lower case, values masked, capped and printable."""
     kept: dict[str, str] = {}
-    wanted = [(lower, _text(value)) for name, value in headers if (lower := _wanted(name))]
-    together = "\n".join(text for _, text in wanted)
+    found = ((lower, value) for name, value in headers if (lower := _wanted(name)))
+    wanted = [(lower, _said(lower, value)) for lower, value in islice(found, _MOST_HEADERS)]
+    together = "\n".join(whole[:_MASKED_VALUE] for _, whole in wanted)
     hides = mask(together) != together
     for lower, whole in wanted:
-        if len(kept) < _MOST_HEADERS:
-            said = origin_of(whole) if lower == "location" else whole
-            text = (mask(said) if hides else said)[:_LONGEST_VALUE]
-            if not text.isprintable():
-                text = "".join(c if c.isprintable() else " " for c in text)
-            text = text.strip()
-            # what comes twice is one list
-            kept[lower] = f"{kept[lower]}, {text}"[:_LONGEST_VALUE] if lower in kept else text
+        text = whole[:_MASKED_VALUE]
+        if hides:
+            text = mask(text)[: None if text == whole else -_LEFT]
+        text = text[:_LONGEST_VALUE]
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else " " for c in text)
+        text = text.strip()
+        # what comes twice is one list
+        kept[lower] = f"{kept[lower]}, {text}"[:_LONGEST_VALUE] if lower in kept else text
     return kept
 
 
@@ -142,11 +147,12 @@ def encoding_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     return ", ".join(value.decode("latin-1") for value in found)
 
 
-def _text(value: bytes) -> str:
+def _said(name: str, value: bytes) -> str:
     try:
-        return value.decode()
+        text = value.decode()
     except UnicodeDecodeError:
-        return value.decode("latin-1")
+        text = value.decode("latin-1")
+    return origin_of(text) if name == "location" else text
 
 
 def body_cap(surface: Surface | None, status: int) -> int:

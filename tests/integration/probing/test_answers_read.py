@@ -354,3 +354,16 @@ async def test_an_echoed_key_is_nowhere_in_what_is_shown_whatever_cap_cuts_it(
     assert seen.status == 403
     assert SECRET[:4] not in diagnose(seen).message
     assert SECRET[:4] not in repr(seen.headers)
+
+
+async def test_no_part_of_a_key_is_left_where_a_long_header_is_cut(server, probe, http) -> None:
+    escaped = f"%{ord(SECRET[0]):02x}{SECRET[1:]}"
+    many = {f"X_RateLimit_{n}": "x" * n + f" {escaped}" * 1_500 for n in range(40)}
+    server.answer = http(403, b"{}", **many)
+    seen = await probe(deadline=20.0)
+    assert (seen.failure, len(seen.headers)) == (None, 40)
+    assert "%" not in repr(seen.headers)
+    assert "acme" not in repr(seen.headers)
+    plain = "answered by a server of acme's, " * 40
+    server.answer = http(403, b"{}", Server=plain, X_Request_Id=SECRET)
+    assert (await probe()).headers["server"] == plain[:200]

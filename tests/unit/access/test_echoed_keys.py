@@ -151,6 +151,16 @@ def test_a_text_of_nothing_but_a_key_is_read_in_time():
         assert time.process_time() - began < 3
 
 
+def test_a_text_of_nothing_but_an_escaped_key_is_read_in_time():
+    secret = SECRETS["openai"]
+    escaped = f"%{ord(secret[0]):02x}{secret[1:]}, "
+    began = time.process_time()
+    shown = Mask([secret]).text(escaped * 1_500)
+    assert time.process_time() - began < 3
+    assert HIDDEN in shown
+    assert remains(shown, (secret,), 3) == []
+
+
 def test_whole_values_are_hidden_only_whole():
     url = "https://hooks.acme.example/in/0001"
     hide = Mask([], [url]).text
