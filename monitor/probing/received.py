@@ -8,7 +8,6 @@ import json
 import re
 import socket
 import ssl
-import zlib
 from binascii import a2b_base64
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from contextlib import suppress
@@ -23,6 +22,7 @@ from monitor.access.images import BASE64_CAP, image_of
 from monitor.access.masking import origin_of
 from monitor.access.observation import BODY_CAP, Failure, Image
 from monitor.access.words import Surface
+from monitor.probing.unpacking import inflaters
 
 #: Bytes of a model list that are read, so that the shutdown dates of all its models are seen.
 LIST_CAP = 1024 * 1024
@@ -181,19 +181,15 @@ async def read_capped(
     We ask for no compression; a server that compresses regardless is expanded piece by piece, so that a bomb
     ends at the cap. An encoding that is not known, or does not decode, is left as it came.
     """
-    inflate = None
-    if encoding.strip().lower() in ("gzip", "x-gzip", "deflate"):
-        inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # finds out which of the two
+    unpacking = inflaters(encoding, cap + _PACKING + 1)
     taken = 0
     async for chunk in chunks:
         taken += len(chunk)
         room = cap - len(into) + 1
         piece = chunk
-        if inflate:
-            try:
-                piece = inflate.decompress(chunk, room)
-            except zlib.error:
-                inflate = None
+        for inflate in unpacking:
+            piece = inflate(piece)
+            taken = max(taken, inflate.made)
         into += piece[:room]
         if len(into) > cap or taken > cap + _PACKING:
             del into[cap:]

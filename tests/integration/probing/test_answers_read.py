@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gzip
 import json
+import random
 import struct
 import zlib
 
@@ -205,15 +206,36 @@ async def test_an_endless_image_ends_at_its_own_cap(server, probe) -> None:
     assert seen.truncated
 
 
+def bare(body: bytes) -> bytes:
+    """Packed as some servers take `deflate`: without the header of zlib."""
+    return zlib.compress(body, wbits=-zlib.MAX_WBITS)
+
+
+def twice(body: bytes) -> bytes:
+    return gzip.compress(gzip.compress(body))
+
+
 @pytest.mark.parametrize(
     ("encoding", "pack"),
-    [("gzip", gzip.compress), ("deflate", zlib.compress), ("GZIP", gzip.compress)],
+    [
+        ("gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("GZIP", gzip.compress),
+        ("deflate", bare),
+        ("gzip, gzip", twice),
+        ("deflate, gzip", lambda body: gzip.compress(bare(body))),
+    ],
 )
 async def test_a_body_that_is_compressed_regardless_is_read(
     server, probe, http, encoding, pack
 ) -> None:
-    server.answer = http(403, pack(b'{"error": {}}'), Content_Encoding=encoding)
-    assert (await probe()).body == b'{"error": {}}'
+    for body in (
+        b'{"error": {}}',
+        b'{"data": "%b"}' % random.Random(7).randbytes(20_000).hex(" ").encode(),
+    ):
+        server.answer = http(403, pack(body), Content_Encoding=encoding)
+        seen = await probe()
+        assert (seen.body, seen.truncated) == (body, False)
 
 
 async def test_what_is_packed_and_is_nothing_ends_too(server, probe) -> None:
@@ -272,15 +294,22 @@ async def test_answers_that_are_read_together_are_bounded_together(server, probe
 
 
 async def test_a_bomb_is_expanded_no_further_than_the_cap(server, probe, http) -> None:
-    server.answer = http(403, gzip.compress(b"0" * 100_000_000), Content_Encoding="gzip")
-    seen = await probe()
-    assert (len(seen.body), seen.truncated) == (BODY_CAP, True)
+    nothing = b"0" * 100_000_000
+    for encoding, packed in (
+        ("gzip", gzip.compress(nothing)),
+        ("deflate", bare(nothing)),
+        ("gzip, gzip", twice(nothing)),
+    ):
+        server.answer = http(403, packed, Content_Encoding=encoding)
+        seen = await probe()
+        assert (len(seen.body), seen.truncated) == (BODY_CAP, True)
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "br"])
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "gzip, br", "gzip, gzip, gzip"])
 async def test_what_cannot_be_expanded_is_left_as_it_came(server, probe, http, encoding) -> None:
-    server.answer = http(403, b"plain", Content_Encoding=encoding)
-    assert (await probe()).body == b"plain"
+    for body in (b"plain", b'{"error": {"message": "not packed at all"}}', "pläin".encode()):
+        server.answer = http(403, body, Content_Encoding=encoding)
+        assert (await probe()).body == body
 
 
 async def test_a_stream_is_read_to_its_end(server, probe) -> None:
