@@ -42,10 +42,18 @@ class ImageGap:
         #: the next free slot, behind all that wait and behind those that settle
         self._next = float("-inf")
         self._next_first = float("-inf")
+        #: when the last probe left, or a later 429 came
+        self._last = float("-inf")
         self._limited_until = float("-inf")
         self._announced = 0.0
         #: generations of the queue, counted; slots of an earlier generation are void
         self._order = self._order_first = 0
+
+    def use(self, cadence: Cadence, now: float) -> None:
+        """Keep the times of this cadence from now on. Slots reserved by another are void."""
+        if cadence != self._cadence:
+            self._cadence = cadence
+            self._begin_anew(self._last, now)
 
     def reserve(self, now: float, *, first: bool = False) -> GapSlot:
         """Take the next free slot in the queue, at once when nobody probed lately.
@@ -71,7 +79,7 @@ class ImageGap:
 
     def sent(self, now: float) -> None:
         """A probe leaves: not even one that goes first follows it sooner than the gap."""
-        after = now + self._gap(now)
+        self._last, after = now, now + self._gap(now)
         self._next, self._next_first = max(self._next, after), max(self._next_first, after)
 
     def answered(self, code: Code, headers: Mapping[str, str], now: float) -> None:
@@ -83,9 +91,13 @@ class ImageGap:
                 break
         if code is Code.RATE_LIMITED:
             self._limited_until = now + self._cadence.image_gap_limited_for.total_seconds()
-            self._order += 1
-            self._order_first += 1
-            self._next = self._next_first = now + self._gap(now)
+            self._begin_anew(now, now)
+
+    def _begin_anew(self, last: float, now: float) -> None:
+        self._order += 1
+        self._order_first += 1
+        self._last, self._next = last, last + self._gap(now)
+        self._next_first = self._next
 
     def _gap(self, now: float) -> float:
         limited = now < self._limited_until

@@ -43,7 +43,7 @@ class RequestSlots:
         keys: dict[str, set[str]] = defaultdict(set)
         for watch in self._watches:
             keys[watch.target.route].add(watch.target.key)
-        trial = settings.cadence.trial.total_seconds()
+        trial, now = settings.cadence.trial.total_seconds(), self._clock.even()
         before, self._routes = self._routes, {}
         for name, route in settings.routes.items():
             share = settings.workers
@@ -52,10 +52,16 @@ class RequestSlots:
             slots = RouteSlots(route, bucket, breaker, in_flight)
             if old := before.get(name):
                 slots.breaker = old.breaker
+                slots.breaker.use(len(keys[name]), trial, now)
                 if share == self._share:
                     slots.in_flight = old.in_flight
             self._routes[name] = slots
         self._share = settings.workers
+        # of several cadences in one organization, that of its first target
+        self._cadences = {_place(watch): watch.cadence for watch in reversed(list(self._watches))}
+        for place, gap in self._gaps.items():
+            if cadence := self._cadences.get(place):
+                gap.use(cadence, now)
 
     def of(self, watch: Watch) -> RouteSlots:
         """The slots of the watch's route. A probe keeps them: its route may leave the settings."""
@@ -105,11 +111,16 @@ class RequestSlots:
         return closes
 
     def _gap(self, watch: Watch) -> ImageGap:
-        place = watch.target.route, watch.target.scope
+        place = _place(watch)
         gap = self._gaps.get(place)
         if gap is None:
-            gap = self._gaps[place] = ImageGap(watch.cadence)
+            cadence = self._cadences.get(place, watch.cadence)  # its route may leave the settings
+            gap = self._gaps[place] = ImageGap(cadence)
         return gap
+
+
+def _place(watch: Watch) -> tuple[str, str]:
+    return watch.target.route, watch.target.scope
 
 
 def _makes_image(watch: Watch, kind: ProbeKind) -> bool:

@@ -1,7 +1,7 @@
 """When each target is probed: two queues ordered by time, one APScheduler job for the next probe."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from heapq import heapify, heappop, heappush
@@ -12,6 +12,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
 from monitor.access.cadence import next_probe, not_before
+from monitor.access.limits import Cadence
 from monitor.config import Settings
 from monitor.daemon.clock import Clock
 from monitor.daemon.watches import Watch, Watches
@@ -117,6 +118,10 @@ class Schedule:
         heads = [head[0] for queue in self._queues if (head := self._head(queue))]
         return min(heads, default=None)
 
+    def due(self, watch: Watch) -> datetime | None:
+        """The time of the watch's next probe (UTC), if one is scheduled."""
+        return self._dates.get(watch.name)
+
     def holds(self, watch: Watch) -> bool:
         """Whether a probe of the watch is scheduled."""
         return watch.name in self._dates
@@ -221,13 +226,33 @@ def schedule_all(
     for watch in watches:
         memory, at = watch.memory, first_probe_at(watch, settings, len(watches), now)
         plan = next_probe(memory, now, watch.cadence, phase=watch.phase, shutdown=watch.shutdown)
-        due = memory.next_probe_at
+        due = schedule.due(watch) or memory.next_probe_at
         if due and due > now and not (memory.blocker or memory.suspect):
             at = min(due, plan.at)
         at = max(at, not_before(memory, now))
         watch.kind = plan.kind
         watch.memory = replace(memory, next_probe_at=at)
         schedule.at(watch, at)
+
+
+def schedule_after_reload(
+    watches: Watches,
+    concerned: Iterable[Watch],
+    settings: Settings,
+    clock: Clock,
+    schedule: Schedule,
+    *,
+    before: Mapping[str, Cadence],
+) -> None:
+    """Probe the concerned watches soon, and those of another cadence than `before` no later than it asks."""
+    idle = (watch for watch in watches if not (watch.busy or watch.asked))
+    changed = [watch for watch in idle if before.get(watch.name, watch.cadence) != watch.cadence]
+    schedule_all(changed, settings, clock, schedule)
+    now, count = clock.now(), len(watches)
+    for watch in concerned:
+        if not watch.busy:
+            at = first_probe_at(watch, settings, count, now)
+            schedule.at(watch, max(at, not_before(watch.memory, now)))
 
 
 def reschedule_lost(watches: Watches, clock: Clock, schedule: Schedule) -> None:

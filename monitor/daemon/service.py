@@ -26,8 +26,8 @@ from monitor.daemon.request_slots import RequestSlots
 from monitor.daemon.schedule import (
     Lateness,
     Schedule,
-    first_probe_at,
     reschedule_lost,
+    schedule_after_reload,
     schedule_all,
 )
 from monitor.daemon.service_manager import ServiceManager
@@ -237,14 +237,13 @@ class Monitor:
             self._deliveries.begin()
             self._start_helpers()
             raise ReloadError(str(error)) from error
+        cadences = {watch.name: watch.cadence for watch in self.watches}
         concerned, freed = self._swap(settings, leaving, memories)
         self._deliveries.use(settings, channels)
         self._deliveries.begin()
-        for watch in concerned:
-            if not watch.busy:
-                self._schedule.at(
-                    watch, first_probe_at(watch, settings, len(self.watches), self._clock.now())
-                )
+        schedule_after_reload(
+            self.watches, concerned, settings, self._clock, self._schedule, before=cadences
+        )
         if freed:
             await self._changes.write([Change(posting=freed)])
         try:

@@ -111,6 +111,8 @@ class Watch:
         changed = new.credentials != self.credentials
         for name in _OF_THE_SETTINGS:
             setattr(self, name, getattr(new, name))
+        if changed:  # a server's wish to wait was for the old secret
+            self.memory = replace(self.memory, held_by=None)
         self.shutdown = self.listed or new.shutdown
         return changed
 

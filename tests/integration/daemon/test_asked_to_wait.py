@@ -1,10 +1,12 @@
 """A server that asks to wait is left alone until then, whatever happens meanwhile."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from monitor.access.words import Hold, State
+from monitor.access.words import Code, Hold, State
+from monitor.config.references import Secret
 
 pytestmark = pytest.mark.anyio
 
@@ -47,3 +49,24 @@ async def test_a_siblings_opening_does_not_end_it(bench, key, simulated, limited
     monitor, watch = await asked_to_wait(bench, settings)
     await bench.until(lambda: watch.memory.state is State.PROPAGATING)
     assert due(monitor, watch) - bench.now() > LONG
+
+
+async def test_a_reload_keeps_it_too(bench, key, limited):
+    await bench.simulate(limited("acme"))
+    settings = bench.settings(key("acme", "o3:chat"))
+    monitor, watch = await asked_to_wait(bench, settings)
+    asked = watch.memory.next_probe_at
+    watch.memory = replace(watch.memory, blockers=(Code.MODEL_UNAVAILABLE,))
+    eager = replace(settings.cadence, eager=timedelta(milliseconds=100))
+    await monitor.reload(replace(settings, cadence=eager), [bench.taker])
+    assert due(monitor, watch) == asked
+
+
+async def test_a_new_secret_ends_it(bench, key, limited):
+    await bench.simulate(limited("acme"))
+    settings = bench.settings(key("acme", "o3:chat"))
+    monitor, watch = await asked_to_wait(bench, settings)
+    (old,) = settings.keys
+    new = replace(old, secret=Secret("sk-test-FAKE-another-0002", "env:ACME"))
+    await monitor.reload(replace(settings, keys=(new,)), [bench.taker])
+    await bench.until(lambda: watch.memory.last_diagnosis is Code.INVALID_CREDENTIALS)

@@ -1,10 +1,13 @@
 """A reload: while a probe is under way, and with a defect of our own."""
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 import structlog
 
+from monitor.access.words import Hold
 from monitor.config import SettingsError
 from monitor.daemon.serve import reload
 from monitor.daemon.service_manager import ServiceManager
@@ -82,3 +85,29 @@ async def test_what_is_counted_of_a_route_ends_when_the_settings_no_longer_have_
     await monitor.reload(bench.settings(key("acme")), [bench.taker])
     await bench.until(lambda: "sim" in tally.probes)
     assert "slow" not in tally.durations
+
+
+async def test_another_cadence_holds_at_once_and_not_from_the_next_probe_on(bench, key, simulated):
+    await bench.simulate(simulated("acme"))
+    settings = bench.settings(key("acme", "o3:chat"))
+    rare = replace(settings.cadence, eager=timedelta(hours=1))
+    monitor = await bench.run(replace(settings, cadence=rare))
+    await bench.until(lambda: "unverified" in bench.events())
+    (watch,) = monitor.watches
+    await bench.until(lambda: not watch.busy)
+    assert watch.memory.next_probe_at - bench.now() > timedelta(minutes=20)
+    probes = bench.simulator.ledger.count(what="gated")
+    await monitor.reload(settings, [bench.taker])
+    await bench.until(lambda: bench.simulator.ledger.count(what="gated") > probes + 2)
+
+
+async def test_another_image_gap_holds_at_once(bench, key, simulated):
+    await bench.simulate(simulated("acme"))
+    settings = bench.settings(key("acme"))
+    monitor = await bench.run(settings)
+    (watch,) = monitor.watches
+    await bench.until(lambda: bench.simulator.ledger.count(what="gated") > 2)
+    wide = replace(settings.cadence, image_gap=timedelta(hours=1))
+    await monitor.reload(replace(settings, cadence=wide), [bench.taker])
+    await bench.until(lambda: watch.memory.held_by is Hold.IMAGE_GAP)
+    assert watch.memory.next_probe_at - bench.now() > timedelta(minutes=50)

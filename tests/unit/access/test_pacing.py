@@ -1,5 +1,6 @@
 """What holds probes back. Times are seconds."""
 
+from datetime import timedelta
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
 
@@ -94,6 +95,25 @@ def test_never_more_than_half_of_an_announced_limit():
     gap.answered(Code.ACCESS_GRANTED, {"x-ratelimit-limit-requests": "nonsense"}, 1)
     gap.answered(Code.ACCESS_GRANTED, {"x-ratelimit-limit-requests": "0"}, 1)
     assert [gap.reserve(1).at, gap.reserve(1).at] == [1, 61]
+
+
+def test_another_gap_holds_from_the_last_probe_on_and_places_given_before_are_void():
+    gap = ImageGap(Cadence(image_gap=timedelta(seconds=1)))
+    gap.sent(0)
+    waiting = gap.reserve(0), gap.reserve(0, first=True)
+    gap.use(Cadence(image_gap=timedelta(seconds=15)), 0.5)
+    assert not any(map(gap.holds, waiting))
+    assert [gap.reserve(0.5).at for _ in range(9)][::8] == [15, 135]
+    gap.use(Cadence(image_gap=timedelta(seconds=2)), 1)
+    assert gap.reserve(1).at == 2
+
+
+def test_the_same_gap_keeps_the_places_that_were_given():
+    gap = ImageGap(Cadence())
+    gap.sent(0)
+    waiting = gap.reserve(0)
+    gap.use(Cadence(), 1)
+    assert gap.holds(waiting)
 
 
 def test_a_bucket_lets_a_burst_through_and_then_its_rate():
