@@ -24,6 +24,7 @@ class Failure(StrEnum):
     TIMEOUT = "timeout"
     CUT = "cut"
     PROTOCOL = "protocol"
+    HEADERS = "headers"
     PROXY = "proxy"
     TRUST = "trust"
 

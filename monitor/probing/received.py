@@ -89,6 +89,8 @@ _MOST_IMAGES = 8
 #: OpenSSL's reasons when a server does not answer the handshake with TLS.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL",
            "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "UNEXPECTED_MESSAGE")  # fmt: skip
+#: What aiohttp, and httpx's h11, say when they read no further before the body.
+_TOO_LONG = ("LineTooLong", "Too many headers", "Receive buffer too long")
 #: By OpenSSL's number of what a certificate lacks.
 _CERTIFICATES = {
     9: "is not valid yet (or this machine's clock is behind)",
@@ -324,6 +326,8 @@ def failed(
         # once the request is sent the handshake is done: then the connection was cut
         if isinstance(cause, ssl.SSLError) and not sent:
             return _tls(cause, _host(base_url), _place(base_url))
+        if any(words in f"{type(cause).__name__}: {cause}" for words in _TOO_LONG):
+            return Failure.HEADERS, "the answer's headers are too long, or too many"
     if isinstance(error, httpx.ConnectError):
         return _unconnected(_place(first), causes)
     if isinstance(error, httpx.NetworkError) or (

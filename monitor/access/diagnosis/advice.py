@@ -185,11 +185,12 @@ _STEPS = {
     Failure.TIMEOUT: "Nothing: it was reached and is slow. If it lasts, raise the route's timeout.",
     Failure.CUT: "Nothing at first. If it lasts, look for a proxy or a firewall that cuts connections.",
     Failure.PROTOCOL: "Check the route's base_url: host and port lead to something that is no API.",
+    Failure.HEADERS: "Tell who runs the host, or a proxy before it: few clients read such headers.",
     Failure.PROXY: "Check the proxy in the environment (HTTPS_PROXY, NO_PROXY), and its credentials.",
     Failure.TRUST: "Name a file of certificates that can be read in SSL_CERT_FILE, or remove the variable.",
 }
 #: Failures that the host or the settings cause: this machine's network reached something.
-_OF_THE_ROUTE = frozenset((Failure.CERTIFICATE, Failure.NO_TLS))
+_OF_THE_ROUTE = frozenset((Failure.CERTIFICATE, Failure.NO_TLS, Failure.HEADERS))
 
 
 def owner_of(failure: Failure | None) -> Owner:

@@ -151,13 +151,30 @@ async def test_a_body_cut_short_keeps_what_came(server, probe) -> None:
         b"\x00\x01\x02\x03\r\n\r\n",
         b"HTTP/1.1 abc No\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nX-Request-Id: " + b"r" * 300_000 + b"\r\n\r\n",
     ],
 )
 async def test_what_is_not_http_is_a_protocol_failure(server, probe, garbage: bytes) -> None:
     server.answer = garbage
     seen = await probe()
     assert (seen.status, seen.failure, seen.sent) == (None, Failure.PROTOCOL, True)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"X-Request-Id: " + b"r" * 150_000 + b"\r\n",
+        b"".join(b"X-%d: acme\r\n" % number for number in range(300)),
+    ],
+)
+async def test_headers_that_are_too_long_or_too_many_are_told_as_such(server, probe, head) -> None:
+    server.answer = b"HTTP/1.1 403 No\r\n" + head + b"Content-Length: 2\r\n\r\n{}"
+    seen = await probe()
+    assert (seen.status, seen.failure, seen.sent) == (None, Failure.HEADERS, True)
+    found = diagnose(seen)
+    assert (found.code, found.owner) == (Code.NETWORK_ERROR, Owner.ROUTE)
+    advice = advise_on(found)
+    assert "headers" in advice.meaning
+    assert "no API" not in advice.advice
 
 
 async def test_a_silent_server_ends_at_the_deadline(server, probe) -> None:
