@@ -68,7 +68,8 @@ class Cadence:
     )
     image_gap_limited: Duration = setting(timedelta(seconds=60), "The same after a 429")
     image_gap_limited_for: Duration = setting(
-        timedelta(hours=1), "How long image_gap_limited holds"
+        timedelta(hours=1),
+        "How long image_gap_limited, or a limit that an answer's headers announce, holds",
     )
     trial: Duration = setting(
         timedelta(seconds=60),

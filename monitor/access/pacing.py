@@ -45,7 +45,8 @@ class ImageGap:
         #: when the last probe left, or a later 429 came
         self._last = float("-inf")
         self._limited_until = float("-inf")
-        self._announced = 0.0
+        #: the gap by the limit that was announced last, and until when it counts
+        self._announced, self._announced_until = 0.0, float("-inf")
         #: generations of the queue, counted; slots of an earlier generation are void
         self._order = self._order_first = 0
 
@@ -83,14 +84,18 @@ class ImageGap:
         self._next, self._next_first = max(self._next, after), max(self._next_first, after)
 
     def answered(self, code: Code, headers: Mapping[str, str], now: float) -> None:
-        """Learn from an answer: a 429 widens the gap for an hour, an announced limit sets the least."""
+        """Learn from an answer: for an hour a 429 widens the gap, and an announced limit sets the least.
+
+        An announced limit ends, for it may have been false.
+        """
+        until = now + self._cadence.image_gap_limited_for.total_seconds()
         for name in _LIMIT_HEADERS:
             limit = headers.get(name, "")
             if limit.isascii() and limit.isdigit() and int(limit[:9]) > 0:
-                self._announced = 60.0 / (int(limit[:9]) * _SHARE)
+                self._announced, self._announced_until = 60.0 / (int(limit[:9]) * _SHARE), until
                 break
         if code is Code.RATE_LIMITED:
-            self._limited_until = now + self._cadence.image_gap_limited_for.total_seconds()
+            self._limited_until = until
             self._begin_anew(now, now)
 
     def _begin_anew(self, last: float, now: float) -> None:
@@ -102,7 +107,8 @@ class ImageGap:
     def _gap(self, now: float) -> float:
         limited = now < self._limited_until
         gap = self._cadence.image_gap_limited if limited else self._cadence.image_gap
-        return max(gap.total_seconds(), self._announced)
+        announced = self._announced if now < self._announced_until else 0.0
+        return max(gap.total_seconds(), announced)
 
     def _held_by(self, now: float) -> Hold:
         return Hold.ANNOUNCED_LIMIT if self._gap(now) == self._announced else Hold.IMAGE_GAP

@@ -116,6 +116,16 @@ def test_the_same_gap_keeps_the_places_that_were_given():
     assert gap.holds(waiting)
 
 
+def test_an_announced_limit_ends_an_hour_after_it_was_last_said():
+    gap = ImageGap(Cadence())
+    gap.answered(Code.ACCESS_GRANTED, {"x-ratelimit-limit-requests": "1"}, 0)
+    gap.answered(Code.VERIFICATION_REQUIRED, {}, 1000)
+    assert [gap.reserve(3500).at, gap.reserve(3500).at] == [3500, 3620]
+    again = [gap.reserve(3700) for _ in range(2)]
+    assert [slot.at for slot in again] == [3740, 3760]
+    assert again[1].held_by is Hold.IMAGE_GAP
+
+
 def test_a_bucket_lets_a_burst_through_and_then_its_rate():
     bucket = TokenBucket(5)
     slots = [bucket.reserve(100.0) for _ in range(15)]
