@@ -300,6 +300,7 @@ _BY_STATUS: Final = {
     402: Code.QUOTA_EXHAUSTED,
     404: Code.WRONG_ENDPOINT,
     405: Code.WRONG_ENDPOINT,
+    407: Code.EDGE_ERROR,  # a proxy's, which wants credentials of its own
     408: Code.SERVER_ERROR,
     410: Code.MODEL_UNAVAILABLE,
     413: Code.BAD_REQUEST,
