@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, text, update
 
 from monitor.access.memory import TargetState, from_json
 from monitor.access.target import Target, shard_of
@@ -20,6 +20,10 @@ from monitor.store.transaction import Known, Transaction, memory_columns
 log = structlog.get_logger()
 
 _targets = tables.targets.c
+#: Of a fleet's worker; another one may have registered them meanwhile.
+_LEAVE = text("""
+    UPDATE targets SET active = false WHERE id = ANY(:ids) AND coalesce(shard, 0) = ANY(:own)
+""")
 #: What waited before there was a fleet is delivered by the worker of its target.
 _GIVE_SHARDS = text("""
     UPDATE notifications SET shard = targets.shard FROM events, targets
@@ -58,13 +62,13 @@ def register(transaction: Transaction, targets: Sequence[Target]) -> None:
     ]
     if new:
         connection.execute(insert(tables.targets), new)
-    for changes in (changed, anew, gone):
+    for changes in (changed, anew, gone if shards is None else ()):
         if changes:
             those = update(tables.targets).where(_targets.id == bindparam("row"))
-            if changes is gone and shards is not None:  # another may have registered it meanwhile
-                those = those.where(func.coalesce(_targets.shard, 0).in_(shards))
             connection.execute(those, changes)
     if shards is not None:
+        left = {"ids": [row["row"] for row in gone], "own": list(shards)}
+        connection.execute(_LEAVE, left)
         connection.execute(_GIVE_SHARDS, {"own": list(shards)})
     transaction.register(load_known(connection, shards))
 

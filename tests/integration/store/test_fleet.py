@@ -293,6 +293,15 @@ async def test_each_worker_registers_its_own_targets_and_leaves_those_of_others(
     assert ask("SELECT name FROM targets WHERE active") == [(mine.name,)]
 
 
+async def test_several_targets_leave_at_once(join, make, ask):
+    one = await join("one")
+    await beat(one)
+    few = [make.target(key=f"key-{n}", organization=f"org-{n}") for n in range(3)]
+    await one.register(few)
+    await one.register([few[0]])
+    assert ask("SELECT name FROM targets WHERE active") == [(few[0].name,)]
+
+
 async def test_each_worker_delivers_what_its_shards_have(join, make):
     one, other = await both(join)
     mine, its = [of_shard(make, (await beat(worker)).shards) for worker in (one, other)]
