@@ -35,7 +35,7 @@ from monitor.daemon.staleness import NetworkState, StaleRoutes
 from monitor.daemon.time_passing import ClockWatch, DeadlineCheck
 from monitor.daemon.watches import Watch, Watches
 from monitor.probing import Prober, ping
-from monitor.store.errors import GoneError, StoreError, UnansweredError
+from monitor.store.errors import GoneError, StoreError
 from monitor.store.record_forms import as_json
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change
@@ -232,7 +232,7 @@ class Monitor:
         try:
             leaving, memories = await self._register(settings)
         except StoreError as error:
-            if isinstance(error, UnansweredError):
+            with suppress(StoreError):  # it was done without an answer, or what followed failed
                 await self._recorder.register(self._settings.targets(), again=True)
             self._deliveries.begin()
             self._start_helpers()

@@ -166,8 +166,8 @@ class Recorder:
         """Make these the active targets; see `targets.register` for those that start anew.
 
         Waiting writes are written first: an old answer must not follow the row that replaces its target.
-        `again`: they were so before, and may be no more, as others were registered without an answer; it is
-        kept while the database refuses it.
+        `again`: they were so before, and may be no more, as others were registered in a reload that failed;
+        it is kept while the database refuses it.
         """
 
         def register(transaction: Transaction) -> None:

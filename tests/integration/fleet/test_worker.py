@@ -327,6 +327,19 @@ async def test_a_reload_brings_new_keys_to_whoever_has_their_shards(lab):
     await lab.shared()
 
 
+async def test_a_reload_that_the_database_refuses_midway_leaves_the_targets_as_they_were(lab):
+    one = await lab.run("one", lab.settings(keys=3))
+    await lab.until(lambda: lab.kinds()["unverified"] == 3)
+    before = lab.watched()
+    lab.ask("ALTER TABLE spend RENAME TO elsewhere")  # read when the targets are registered already
+    with pytest.raises(ReloadError, match="spend"):
+        await one.reload(lab.settings(), [lab.taker])
+    lab.ask("ALTER TABLE elsewhere RENAME TO spend")
+    active = "SELECT name FROM targets WHERE active ORDER BY name"
+    await lab.until(lambda: [name for (name,) in lab.ask(active)] == sorted(before))
+    assert lab.watched() == before
+
+
 async def test_rates_and_what_the_month_has_left_are_shared(lab):
     one = await lab.run("one")
     await lab.run("other")
