@@ -345,9 +345,9 @@ async def test_rates_and_what_the_month_has_left_are_shared(lab):
     await lab.run("other")
     await lab.shared()
     (watch, *_) = one.watches
-    assert one._slots.of(watch).bucket._every == pytest.approx(1 / 250)
+    assert one._slots.of(watch).bucket.every == pytest.approx(1 / 250)
     assert one._settings.workers == 2
     await lab.end("other")
     await lab.until(lambda: len(one.watches) == KEYS)
-    assert one._slots.of(watch).bucket._every == pytest.approx(1 / 500)
+    assert one._slots.of(watch).bucket.every == pytest.approx(1 / 500)
     assert lab.ask("SELECT count(*) FROM shards WHERE worker_id IS NOT NULL") == [(SHARDS,)]
