@@ -73,7 +73,7 @@ def check(
     from monitor.daemon.signals import run
     from monitor.oneshot.probe_once import check_all
 
-    settings = with_declarations(load_settings(config), datetime.now(UTC))
+    settings = with_declarations(load_settings(config, alerting=False), datetime.now(UTC))
     targets = select_targets(settings, names or [])
     agree(_announce_cost(settings, targets, times=1), yes=yes)
     with probing(settings, targets, over=over_budget) as attempts:
@@ -249,7 +249,7 @@ def wait(
         limit = parse_duration(timeout)
     except ValueError as error:
         fail(f"--timeout {timeout!r} {error}")
-    settings = with_declarations(load_settings(config), datetime.now(UTC))
+    settings = with_declarations(load_settings(config, alerting=False), datetime.now(UTC))
     targets = select_targets(settings, names)
     needed = settings.confirmation.confirmation_span
     if limit < needed:

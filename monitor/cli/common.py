@@ -81,14 +81,16 @@ def note(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def load_settings(config: Path | None, *, reading: bool = False) -> "Settings":
+def load_settings(
+    config: Path | None, *, reading: bool = False, alerting: bool = True
+) -> "Settings":
     """The settings of the file that is found, else of the environment. Raises SettingsError.
 
-    A command that is only `reading` the database needs no secrets, and warns of nothing. From here on
-    whatever is printed goes through the redactor.
+    A command that is only `reading` the database needs no secrets, and warns of nothing; without `alerting`
+    it has no channels. From here on whatever is printed goes through the redactor.
     """
     redact_output()
-    settings = read_settings(config, secrets=not reading)
+    settings = read_settings(config, secrets=not reading, alerting=alerting)
     if not reading:
         from monitor.daemon.channels import learn
 
@@ -108,7 +110,9 @@ def no_core() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
-def read_settings(config: Path | None, *, secrets: bool = True) -> "Settings":
+def read_settings(
+    config: Path | None, *, secrets: bool = True, alerting: bool = True
+) -> "Settings":
     """The same without messages."""
     from monitor.config import default_from_environment, find, load
 
@@ -116,7 +120,7 @@ def read_settings(config: Path | None, *, secrets: bool = True) -> "Settings":
         no_core()
     path = find(config, os.environ)
     if path:
-        return load(path, os.environ, secrets=secrets)
+        return load(path, os.environ, secrets=secrets, alerting=alerting)
     return default_from_environment(os.environ)
 
 

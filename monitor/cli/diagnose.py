@@ -58,7 +58,7 @@ def diagnose(
     from monitor.daemon.signals import run
     from monitor.oneshot.checkup import checkup
 
-    settings = with_declarations(load_settings(config), datetime.now(UTC))
+    settings = with_declarations(load_settings(config, alerting=False), datetime.now(UTC))
     plan = _plan(settings, key, model)
     agree(_announce(settings, plan), yes=yes)
     with probing(settings, plan, over=over_budget) as attempts:
@@ -171,7 +171,7 @@ def evidence(
     from monitor.oneshot.evidence_text import markdown
     from monitor.store.target_queries import target_record
 
-    settings = load_settings(config, reading=not admin)
+    settings = load_settings(config, reading=not admin, alerting=False)
     chosen = select_targets(settings, [target])
     if len(chosen) != 1:
         fail(

@@ -44,12 +44,13 @@ def load(
     now: datetime | None = None,
     secrets: bool = True,
     pool_files: bool = True,
+    alerting: bool = True,
 ) -> Settings:
     """Read, check and resolve a settings file; `now` (UTC) judges the times in it.
 
     Without `secrets` the references are not followed: who only reads the database must not need them.
     A pool's file is read all the same where it can be, for the names of its keys; without `pool_files` it
-    is not.
+    is not. Without `alerting` there are no channels and no heartbeat: who alerts nobody must not need theirs.
 
     Raises:
         SettingsError: with everything that is wrong; no value of a secret is in it.
@@ -63,8 +64,9 @@ def load(
         problem = _syntax(error)
     else:
         return _settings(
-            raw, environ, path=path, text=text, now=now, secrets=secrets, pool_files=pool_files
-        )
+            raw, environ, path=path, text=text, now=now,
+            secrets=secrets, pool_files=pool_files, alerting=alerting,
+        )  # fmt: skip
     # Outside of the handler: the parser's error may hold the whole text.
     raise SettingsError([problem], source)
 
@@ -241,6 +243,7 @@ def _settings(
     now: datetime | None = None,
     secrets: bool = True,
     pool_files: bool = True,
+    alerting: bool = True,
 ) -> Settings:
     """What was read from a file at `path` with this `text`, or from the environment."""
     routes = raw.get("routes", {})
@@ -261,6 +264,8 @@ def _settings(
         secrets=secrets,
         pool_files=pool_files,
     )
+    if not alerting:  # pools may name the channels all the same
+        raw = {name: raw[name] for name in raw if name not in ("channels", "heartbeat")}
     try:
         file = form().validate_python(raw, context=context)
     except ValidationError as error:

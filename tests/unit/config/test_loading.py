@@ -156,6 +156,23 @@ def test_who_only_reads_the_database_needs_no_secret(tmp_path: Path) -> None:
     assert (channel.url.reveal(), channel.url.reference) == ("", "credential:nowhere")
 
 
+def test_who_alerts_nobody_needs_no_secret_of_channels(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    path = tmp_path / "access-monitor.toml"
+    (tmp_path / "pool.keys").write_text("sk-test-FAKE-pool-0001\n")
+    path.write_text(
+        KEY + '[[channels]]\nname = "ops"\nurl = "env:NONE"\n[heartbeat]\nurl = "env:NONE"\n'
+        '[[pools]]\nname = "pool-a"\nsecrets = "file:pool.keys"\n'
+        'watch = ["gpt-image-2"]\nchannels = ["ops"]\n'
+    )
+    with pytest.raises(SettingsError, match="2 problems"):
+        load(path, environ)
+    settings = load(path, environ, alerting=False)
+    assert (len(settings.keys), settings.channels, settings.heartbeat.url) == (2, (), None)
+    assert settings.keys[0].secret.reveal()
+
+
 def test_a_secret_written_in_clear_is_not_kept_by_who_only_reads(tmp_path: Path) -> None:
     path = tmp_path / "access-monitor.toml"
     path.write_text(KEY.replace("env:OPENAI_API_KEY", "sk-test-FAKE-acme-prod-0001"))
