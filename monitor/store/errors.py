@@ -11,7 +11,7 @@ from monitor.access.databases import Database
 from monitor.access.readable import ReadableError
 
 #: The newest revision in `migrations/versions`.
-HEAD = "0004"
+HEAD = "0005"
 
 #: What is said of a folder that is named where a file is wanted.
 IS_FOLDER = "this is a folder; name a file, best in a folder of its own: [monitor] database"

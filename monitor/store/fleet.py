@@ -24,9 +24,7 @@ _LEASE = f"interval '{fences.LEASE} seconds'"
 #: Workers that were not seen for so long are forgotten.
 _FORGOTTEN = "interval '7 days'"
 
-_MAKE_FLEET = text(
-    "INSERT INTO fleet (id, starts, retries) VALUES (1, 0, 0) ON CONFLICT DO NOTHING"
-)
+_MAKE_FLEET = text("INSERT INTO fleet (id, starts) VALUES (1, 0) ON CONFLICT DO NOTHING")
 _COUNT_START = text("UPDATE fleet SET starts = starts + 1 WHERE id = 1 RETURNING starts")
 # declarations that a single daemon took concern nobody any more
 _MAKE_SHARDS = text("""

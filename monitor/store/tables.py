@@ -336,7 +336,7 @@ class FleetTable(NumberedTable, table=True):
     __table_args__ = (CheckConstraint("id = 1", name="single"),)
 
     starts: int
-    retries: int
+    retries: int = Field(sa_column_kwargs={"server_default": text("0")})
 
 
 class DaemonTable(NumberedTable, table=True):

@@ -92,7 +92,7 @@ async def test_an_older_database_is_copied_aside_and_migrated(path, recorder, cl
     add_revision(monkeypatch, path.parent, "batch.add_column(sa.Column('note', sa.String()))")
     await (await Recorder.open(path, clock=clock)).aclose()
     assert "note" in columns(path)
-    copy = path.with_name(f"{path.name}.before-0005")
+    copy = path.with_name(f"{path.name}.before-0006")
     assert mode(copy) == "600"
     assert "note" not in columns(copy)
     with closing(sqlite3.connect(copy)) as connection:
@@ -223,12 +223,12 @@ def columns(path: Path) -> list[str]:
 
 
 def add_revision(patch: pytest.MonkeyPatch, folder: Path, steps: str) -> None:
-    """Let the program know a revision 0005 that changes `targets`."""
+    """Let the program know a revision 0006 that changes `targets`."""
     (folder / "versions").mkdir()
-    (folder / "versions" / "0005.py").write_text(
+    (folder / "versions" / "0006.py").write_text(
         "import sqlalchemy as sa\n"
         "from alembic import op\n"
-        "revision, down_revision = '0005', '0004'\n"
+        "revision, down_revision = '0006', '0005'\n"
         "def upgrade():\n"
         "    with op.batch_alter_table('targets', recreate='always') as batch:\n"
         f"        {steps.split('; ', maxsplit=1)[0]}\n"
@@ -244,4 +244,4 @@ def add_revision(patch: pytest.MonkeyPatch, folder: Path, steps: str) -> None:
         return made
 
     patch.setattr(database, "_config", config)
-    patch.setattr(database, "HEAD", "0005")
+    patch.setattr(database, "HEAD", "0006")

@@ -252,7 +252,7 @@ async def test_a_newer_version_does_not_migrate_under_a_living_daemon(
     place, recorder, clock, make, ask, monkeypatch
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(database, "HEAD", "0005")
+        patch.setattr(database, "HEAD", "0006")
         with pytest.raises(LockedError):
             await Recorder.open(place, clock=clock)
         with pytest.raises(LockedError), open_books(place, BudgetLedger(Budget()), clock.now):

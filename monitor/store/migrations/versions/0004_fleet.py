@@ -49,7 +49,6 @@ def upgrade() -> None:
         "fleet",
         sa.Column("id", NUMBER, nullable=False),
         sa.Column("starts", sa.Integer(), nullable=False),
-        sa.Column("retries", sa.Integer(), nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("ck_fleet_single")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_fleet")),
     )
