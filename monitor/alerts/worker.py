@@ -70,7 +70,7 @@ class ChannelWorker:
         self._stopping = self._halted = False
         #: loop time at which the service's pace allows the next message
         self._next_at = 0.0
-        #: the newest event id that was read
+        #: the newest event id that was read; of a fleet's others there may be rows below one that was offered
         self._read_to = 0
         #: whether all was read; False while a read is under way
         self._read_all = False
@@ -98,7 +98,6 @@ class ChannelWorker:
         room = MEMORY_MOST - len(self._waiting)
         if self._read_all and len(rows) <= room:
             self._take_in(rows, self.now(), self._clock())
-            self._read_to = max(self._read_to, rows[-1].event.id)
             self._wake.set()
         else:
             self.wake()

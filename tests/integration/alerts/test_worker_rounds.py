@@ -114,6 +114,22 @@ async def test_what_is_committed_is_not_read_again(outbox, light):
     await end(task)
 
 
+async def test_what_another_process_wrote_before_is_sent_though_a_row_is_stuck(
+    outbox, light, monkeypatch
+):
+    monkeypatch.setattr(worker, "IDLE_S", 0.05)
+    counting, channel = Counting(outbox), Picky("[#101]")
+    outbox.add("ops", light())
+    dispatcher, task = await running(counting, channel)
+    await counting.was_read.wait()
+    for n in range(2):
+        outbox.add("ops", light(scope=f"org-{n}", target=f"key-{n}/o3:chat"))
+    last = outbox.rows[3]  # the other one is another process's
+    dispatcher.offer([Recorded(last.event, {"ops": last})])
+    await outbox.until(lambda: outbox.states() == ["pending", "delivered", "delivered"])
+    await end(task)
+
+
 async def test_more_than_fits_the_memory_is_read_in_its_turn(outbox, light, monkeypatch):
     monkeypatch.setattr(worker, "MEMORY_MOST", 3)
     counting, channel = Counting(outbox), Picky("nothing")
