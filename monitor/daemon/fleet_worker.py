@@ -249,11 +249,14 @@ class Worker(Monitor):
         return self._network.offline
 
     async def _tell_network(self, standing: Standing, *, offline: bool) -> None:
-        """Tell `offline` if no other worker is offline already, and `online` if none is any more."""
+        """Tell `offline` if no other worker is offline already, and `online` if none is any more.
+
+        Those that were may be gone: then one that stays tells it.
+        """
         news, self._pipeline.network_news = self._pipeline.network_news or [], []
-        if offline == self._said_offline:
+        changed, self._said_offline = offline != self._said_offline, offline
+        if not changed and not standing.left_offline:
             return
-        self._said_offline = offline
         if standing.others_offline:
             log.info("network", offline=offline, why="another worker is offline, too: it was told")
             return

@@ -44,7 +44,7 @@ _NEW = text("""
 """)
 # Who joins was not cut off, and need not wait for others as long as who was.
 _WATCH = text(f"""
-    UPDATE fences SET watching_since = seen_at - {_LEASE}, offline = false WHERE id = :id
+    UPDATE fences SET watching_since = seen_at - {_LEASE} WHERE id = :id
 """)  # noqa: S608 - a constant
 # Who was cut off for longer than a lease may not yet judge the others: they may have been, too.
 _ENTER = text(f"""
@@ -82,9 +82,19 @@ _SHARDS = text("""
     FROM shards ORDER BY id
 """)
 _NEWS = text("""
-    SELECT retries, (SELECT coalesce(max(id), 0) FROM declarations) AS declared FROM fleet
+    SELECT retries, (SELECT coalesce(max(id), 0) FROM declarations) AS declared,
+        EXISTS (SELECT 1 FROM fences WHERE offline AND holder IS NULL) AS left_offline
+    FROM fleet
 """)
 _OFFLINE = text("UPDATE fences SET offline = :offline WHERE id = :id")
+_OTHERS_OFFLINE = text(
+    "SELECT count(*) FROM fences WHERE offline AND holder IS NOT NULL AND id <> :id"
+)
+_FORGET_OFFLINE = text("""
+    UPDATE fences SET offline = false WHERE id IN (
+        SELECT id FROM fences WHERE offline AND (holder IS NULL OR id = :id) FOR UPDATE SKIP LOCKED
+    )
+""")
 _FORGET = text(f"""
     DELETE FROM fences WHERE id <> 1 AND holder IS NULL AND seen_at < clock_timestamp() - {_FORGOTTEN}
 """)  # noqa: S608 - a constant
@@ -118,6 +128,8 @@ class Standing:
     #: so many other workers reach the routes; so many do not
     others_online: int
     others_offline: int
+    #: none is offline any more, as the last ones that were are gone; one worker learns it, once
+    left_offline: bool
 
 
 class FleetOwnership(ServerOwnership):
@@ -149,6 +161,9 @@ class FleetOwnership(ServerOwnership):
             self.number = connection.execute(_NEW, {"name": self.name}).scalar_one()
         self._epoch = fences.take(connection, self.number)
         connection.execute(_WATCH, {"id": self.number})
+        connection.execute(
+            _FORGET_OFFLINE, {"id": self.number}
+        )  # of before the start nothing is told
         connection.execute(_FREE.where(_shards.worker_id == self.number))
         connection.execute(_FORGET)
         # last, as in all transactions: who holds this row may wait for no other one
@@ -231,8 +246,6 @@ class Fleet:
         if ended:
             connection.execute(_NOTE_ENDED, {"ids": [one.id for one in ended]})
         living = [one for one in workers if one not in ended]
-        if own and own.offline != offline:
-            connection.execute(_OFFLINE, {"id": me, "offline": offline})
         others = [one for one in living if one.id != me]
         online = [one.id for one in others if not one.offline] + ([] if offline else [me])
         willing = sorted(online) or [one.id for one in living]
@@ -250,7 +263,15 @@ class Fleet:
         committed = postings.committed(connection, month)
         if committed is None:
             committed = postings.sum_up(work.in_turn(), month)
+        others_offline = sum(one.offline for one in others)
+        if own and own.offline != offline:
+            # of two that come back at once each would leave it to the other to tell
+            work.in_turn().execute(_OFFLINE, {"id": me, "offline": offline})
+            others_offline = connection.execute(_OTHERS_OFFLINE, {"id": me}).scalar_one()
         news = connection.execute(_NEWS).one()
+        left_offline = news.left_offline and not offline and not others_offline
+        if left_offline:
+            left_offline = connection.execute(_FORGET_OFFLINE, {"id": me}).rowcount > 0
         return Standing(
             shards={row.id: row.declared for row in rows if row.id in shards},
             workers=max(len(willing), 1),
@@ -261,7 +282,8 @@ class Fleet:
             declared=news.declared,
             retries=news.retries,
             others_online=sum(not one.offline for one in others),
-            others_offline=sum(one.offline for one in others),
+            others_offline=others_offline,
+            left_offline=left_offline,
         )
 
     def _take(

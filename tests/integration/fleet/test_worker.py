@@ -314,6 +314,16 @@ async def test_that_the_network_is_back_is_told_once_although_the_worker_that_to
     assert (lab.kinds()["offline"], lab.kinds()["online"]) == (1, 1)
 
 
+async def test_online_is_told_when_the_machine_without_network_is_gone(lab):
+    await lab.run("other")
+    await lab.until(lambda: len(lab.workers["other"].watches) == KEYS)
+    lab.base_url = f"http://127.0.0.1:{free_port()}/v1"
+    await lab.run("one")  # from whose machine nobody answers
+    await lab.until(lambda: lab.kinds()["offline"] == 1)
+    await lab.end("one")
+    await lab.until(lambda: lab.kinds()["online"] == 1)
+
+
 async def test_a_reload_brings_new_keys_to_whoever_has_their_shards(lab):
     few = lab.settings(keys=3)
     one, other = await lab.run("one", few), await lab.run("other", few)

@@ -228,6 +228,30 @@ def hold(worker: Recorder, number: int, usd: float) -> Reservation:
     return Reservation(worker.fleet.first_hold + number, "a", "acme-prod", MONTH, usd)
 
 
+async def test_once_no_worker_is_offline_one_of_those_that_stay_learns_it(join):
+    one, other = await both(join)
+    for worker in (one, other):
+        await beat(worker, offline=True)
+    standing = await beat(one)  # it is back, and leaves it to the other to say so
+    assert (standing.others_offline, standing.left_offline) == (1, False)
+    third = await join("third")
+    await other.aclose()
+    assert [(await beat(worker)).left_offline for worker in (third, one, third)] == [
+        True,
+        False,
+        False,
+    ]
+
+
+async def test_two_that_come_back_at_once_do_not_leave_it_to_each_other_to_say_so(join):
+    one, other = await both(join)
+    for _ in range(10):
+        for worker in (one, other):
+            await beat(worker, offline=True)
+        both_back = await asyncio.gather(beat(one), beat(other))
+        assert sorted(standing.others_offline for standing in both_back) == [0, 1]
+
+
 async def test_the_months_budget_is_never_exceeded_by_all_together(join, ask):
     one, other = await both(join)
     for worker in (one, other):
