@@ -8,7 +8,6 @@ import logging
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from operator import attrgetter
 from typing import Any
 
 import structlog
@@ -188,8 +187,8 @@ class Pipeline:
         resumed: list[Watch] = []
         try:
             probe.diagnosis = self._cache.read(observation)
-            if self.slots.answered(slots, probe):
-                resumed = self._resume(watch.target.route, slots)
+            resumed = self.slots.answered(slots, probe)
+            self._resume(resumed, slots)
             cost = self.payments.cost(probe, slots.route)
         except Exception:
             log.exception("answer_not_evaluated", target=watch.name)
@@ -300,21 +299,12 @@ class Pipeline:
             watch.busy = False
             self.made += 1
 
-    def _resume(self, route: str, slots: RouteSlots) -> list[Watch]:
+    def _resume(self, watches: Iterable[Watch], slots: RouteSlots) -> None:
         """The route answers again: probe what its breaker held, at the route's pace."""
-        held = [
-            watch
-            for watch in self.watches
-            if watch.target.route == route
-            and watch.memory.held_by is Hold.BREAKER
-            and not watch.busy
-        ]
-        held.sort(key=attrgetter("sent_at"))
-        for place, watch in enumerate(held):
+        for place, watch in enumerate(watches):
             at = self.clock.after(place * slots.bucket.every)
             watch.memory = replace(watch.memory, next_probe_at=at, held_by=None)
             self.schedule.at(watch, at)
-        return held
 
     async def _held(self, watch: Watch, by: Hold, seconds: float) -> None:
         """A due probe is held back for this many seconds: record it for `status`."""
@@ -324,7 +314,7 @@ class Pipeline:
 
     async def _show(self, watch: Watch) -> None:
         """Record for `status` when the watch is probed next, unless others wait to be written."""
-        if self.changes.calm and not watch.removed:
+        if self.changes.calm and not (watch.removed or watch.handed_over):
             await self.changes.write([Change(watch.name, watch.memory)], patient=True)
 
 

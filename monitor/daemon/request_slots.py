@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import attrgetter
 
 from monitor.access.cadence import settles
 from monitor.access.pacing import Breaker, ImageGap, TokenBucket
@@ -25,6 +26,8 @@ class RouteSlots:
     bucket: TokenBucket
     breaker: Breaker
     in_flight: asyncio.Semaphore
+    #: the watches that the breaker holds, by name
+    held: dict[str, Watch] = field(default_factory=dict)
 
 
 class RequestSlots:
@@ -51,7 +54,7 @@ class RequestSlots:
             in_flight = asyncio.Semaphore(max(IN_FLIGHT_PER_ROUTE // share, 1))
             slots = RouteSlots(route, bucket, breaker, in_flight)
             if old := before.get(name):
-                slots.breaker = old.breaker
+                slots.breaker, slots.held = old.breaker, old.held
                 slots.breaker.use(len(keys[name]), trial, now)
                 if share == self._share:
                     slots.in_flight = old.in_flight
@@ -74,6 +77,7 @@ class RequestSlots:
         key = watch.target.key
         at = route.breaker.ready_at(now, key, watch.sent_at)
         if at > now:
+            route.held[watch.name] = watch
             return at - now, Hold.BREAKER
         gap = None
         if _makes_image(watch, watch.kind):
@@ -89,6 +93,7 @@ class RequestSlots:
             return watch.bucket_slot - now, Hold.RATE
         watch.gap_slot = watch.bucket_slot = None
         watch.sent_at = now
+        route.held.pop(watch.name, None)
         route.breaker.sent(now, key)
         if gap:
             gap.sent(now)
@@ -102,13 +107,17 @@ class RequestSlots:
         await asyncio.sleep(route.bucket.reserve(now) - now)
         return True
 
-    def answered(self, route: RouteSlots, probe: Probe) -> bool:
-        """Learn from a probe's answer. Returns whether it closes the route's breaker."""
+    def answered(self, route: RouteSlots, probe: Probe) -> list[Watch]:
+        """Learn from a probe's answer. Returns whom the breaker frees, who waited longest first."""
         watch, code, now = probe.watch, probe.code, self._clock.even()
         closes = route.breaker.answered(watch.target.key, code, now)
         if code and _makes_image(watch, probe.kind):
             self._gap(watch).answered(code, probe.observation.headers, now)
-        return closes
+        if not (closes and route.held):
+            return []
+        freed = sorted(route.held.values(), key=attrgetter("sent_at"))
+        route.held.clear()
+        return freed
 
     def _gap(self, watch: Watch) -> ImageGap:
         place = _place(watch)
