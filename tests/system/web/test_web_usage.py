@@ -24,7 +24,7 @@ GOOD = "FAKE-web-token-0001"
         ("", "::1:8090", GOOD, 2, "must be HOST:PORT"),
         ("", "0.0.0.0:0", GOOD, 2, "can be reached from other machines, and there are no tokens"),
         ("", "192.0.2.1:18080", GOOD, 2, "can be reached from other machines"),
-        (TOKEN, "127.0.0.1:0", "short", 2, r"web.tokens\[0\].secret.*fewer than 16 characters"),
+        (TOKEN, "127.0.0.1:0", "little", 2, r"web.tokens\[0\].secret.*fewer than 16 characters"),
         (TOKEN, "127.0.0.1:0", "", 2, r"web.tokens\[0\].secret.*WEB_TOKEN"),
         (TOKEN.replace("env:", "file:"), "127.0.0.1:0", GOOD, 2, r"web.tokens\[0\].secret"),
         (TOKEN.replace("env:", ""), "127.0.0.1:0", GOOD, 2, "must be a reference"),
