@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from monitor.access.cadence import not_before
 from monitor.access.holds import Posting
 from monitor.access.memory import TargetState
 from monitor.access.words import EventKind, Reason
@@ -185,7 +186,7 @@ class Worker(Monitor):
         for watch in watches:
             watch.handed_over = False
             if not watch.busy:
-                self._schedule.at(watch, self._clock.now())
+                self._schedule.at(watch, not_before(watch.memory, self._clock.now()))
 
     async def _hand_over(self, shards: frozenset[int], workers: int) -> None:
         """Let others have these shards: end what is under way, write it, then give them away."""
