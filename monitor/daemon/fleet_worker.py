@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -82,9 +83,9 @@ class Worker(Monitor):
             raise
         self._fleet.limit(settings.budget.per_month)
 
-    def _build(self, *, offline: bool) -> None:
-        super()._build(offline=offline)
-        self._said_offline = offline
+    def _build(self, *, offline_since: datetime | None) -> None:
+        super()._build(offline_since=offline_since)
+        self._said_offline = offline_since is not None
         self._fleet.limit(self._whole.budget.per_month)
         self._pipeline.network_news = []
 
@@ -261,9 +262,13 @@ class Worker(Monitor):
         if standing.others_offline:
             log.info("network", offline=offline, why="another worker is offline, too: it was told")
             return
-        if not offline and not await self._recorder.said_offline():
-            return  # another worker has told it
         facts = next((facts for kind, facts in news if (kind is EventKind.OFFLINE) is offline), {})
+        if not offline:
+            since = await self._recorder.offline_since()
+            if since is None:
+                return  # another worker has told it
+            lasted = (self._clock.now() - since).total_seconds()
+            facts = facts | {"lasted_s": max(lasted, 0.0)}
         kind = EventKind.OFFLINE if offline else EventKind.ONLINE
         reason = Reason.ALL_ROUTES_FAIL if offline else Reason.A_ROUTE_ANSWERS
         facts = facts | self._own_facts | {"others_online": standing.others_online}

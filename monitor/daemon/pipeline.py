@@ -266,7 +266,7 @@ class Pipeline:
             self.schedule.at(watch, not_before(watch.memory, now))
 
     def _of_network(self, probe: Probe, now: datetime) -> Iterable[Change]:
-        kind = self.network.answered(probe.watch.target.route, probe.diagnosis)
+        kind = self.network.answered(probe.watch.target.route, probe.diagnosis, now)
         if kind:
             self.stale_routes.probing_resumed(now)
             offline = kind is EventKind.OFFLINE

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
@@ -115,7 +116,7 @@ class Monitor:
             begun = await self._facts_of_start()
             await self._recorder.register(settings.targets())
             self.watches = Watches(settings, await self._recorder.load_memories())
-            self._build(offline=await self._recorder.said_offline())
+            self._build(offline_since=await self._recorder.offline_since())
             if not self._recorder.fleet:  # a worker reads what was spent when it takes a shard
                 await self._payments.load(clock.now().date())
             self._schedule.start(self._pipeline.begin)
@@ -311,13 +312,13 @@ class Monitor:
         await asyncio.gather(*self._helpers, return_exceptions=True)
         self._helpers = []
 
-    def _build(self, *, offline: bool) -> None:
-        """Make the parts, each with those that it uses; `offline` was told last."""
+    def _build(self, *, offline_since: datetime | None) -> None:
+        """Make the parts, each with those that it uses; `offline_since`: when that was told."""
         settings, clock, watches, recorder = (
             self._settings, self._clock, self.watches, self._recorder,
         )  # fmt: skip
         lateness = Lateness()
-        network = self._network = NetworkState(watches.sizes(), offline=offline)
+        network = self._network = NetworkState(watches.sizes(), since=offline_since)
         schedule = self._schedule = Schedule(clock)
         builder = self._event_builder = EventBuilder(watches)
         deliveries = self._deliveries = Deliveries(recorder, watches, clock)

@@ -23,13 +23,15 @@ class NetworkState:
     """Tells `offline` once when every route fails to be reached, and `online` at the first answer.
 
     `sizes` says how many targets each route has: one with many must fail several times in a row,
-    so that two unlucky connections are no outage. `offline` says whether that was told last, before this
-    start.
+    so that two unlucky connections are no outage. `since` is when `offline` was told, if that was told last
+    before this start.
     """
 
-    def __init__(self, sizes: Mapping[str, int], *, offline: bool = False) -> None:
+    def __init__(self, sizes: Mapping[str, int], *, since: datetime | None = None) -> None:
         self._failures: dict[str, int] = {}
-        self.offline = offline
+        #: when `offline` was told; None while a route answers
+        self.since = since
+        self._lasted = 0.0
         #: by route, why the last failure was one: a diagnosis' rule, and its words
         self.causes: dict[str, tuple[str, str]] = {}
         self.use(sizes)
@@ -40,26 +42,32 @@ class NetworkState:
         self._needed = {route: max(2, min(5, size)) for route, size in self._sizes.items()}
         self._failures = {route: self._failures.get(route, 0) for route in self._needed}
 
-    def answered(self, route: str, diagnosis: Diagnosis | None) -> EventKind | None:
+    @property
+    def offline(self) -> bool:
+        """True from `offline` to `online`."""
+        return self.since is not None
+
+    def answered(self, route: str, diagnosis: Diagnosis | None, now: datetime) -> EventKind | None:
         """Learn from a probe's result; return the event it makes, if any."""
         if diagnosis is not None and diagnosis.code is Code.NETWORK_ERROR:
             self.causes[route] = diagnosis.rule, diagnosis.message
             self._failures[route] = self._failures.get(route, 0) + 1
             down = all(self._failures[r] >= needed for r, needed in self._needed.items())
             if down and not self.offline:
-                self.offline = True
+                self.since = now
                 return EventKind.OFFLINE
             return None
         self._failures[route] = 0
-        if self.offline:
-            self.offline = False
+        if self.since:
+            self._lasted = max((now - self.since).total_seconds(), 0.0)
+            self.since = None
             return EventKind.ONLINE
         return None
 
     def recovered(self) -> None:
         """Begin anew: a route is reached, as something else than a probe has shown."""
         self._failures = dict.fromkeys(self._needed, 0)
-        self.offline = False
+        self.since = None
 
     def facts(self) -> dict[str, Any]:
         """The facts of the event that `answered` returned."""
@@ -69,6 +77,8 @@ class NetworkState:
             causes = [self.causes.get(name, ("", "")) for name in routes]
             facts["message"] = "; ".join(dict.fromkeys(words for _, words in causes if words))
             facts["rules"] = list(dict.fromkeys(rule for rule, _ in causes if rule))
+        else:
+            facts["lasted_s"] = self._lasted
         return facts
 
 
@@ -120,6 +130,8 @@ class StaleRoutes:
     def shift(self, step: timedelta) -> None:
         """The wall clock was stepped: move measured times by the same step."""
         self.watching_since += step
+        if self.network.since:
+            self.network.since += step
         for times in (self._answered, self._again):
             times.update({route: at + step for route, at in times.items()})
 

@@ -259,14 +259,15 @@ class Recorder:
             lambda connection: {str(event): count for event, count in connection.execute(query)}
         )
 
-    async def said_offline(self) -> bool:
-        """Whether `offline` was recorded, and no `online` since then."""
+    async def offline_since(self) -> datetime | None:
+        """When `offline` was recorded; None if `online` was since then."""
         its = tables.events.c
         kinds = [EventKind.OFFLINE, EventKind.ONLINE]
         # they have no target: the index of targets and times finds them
-        found = select(its.kind).where(its.target.is_(None), its.kind.in_(kinds))
+        found = select(its.kind, its.at).where(its.target.is_(None), its.kind.in_(kinds))
         query = found.order_by(its.id.desc()).limit(1)
-        return await self._do(lambda connection: connection.scalar(query)) == EventKind.OFFLINE
+        last = await self._do(lambda connection: connection.execute(query).first())
+        return last.at if last and last.kind == EventKind.OFFLINE else None
 
     async def untaken_declarations(self) -> list[Declaration]:
         """Declarations that no `Change` has taken yet, earliest first."""

@@ -143,6 +143,8 @@ async def test_the_own_network_down_is_one_event_and_not_one_per_target(bench, k
     assert bench.events() == ["unverified"] * 3 + ["offline", "online"]
     (offline,) = [h for h in bench.history() if h.kind == "offline"]
     assert f"\nCause: {offline.facts['message']}\n" in "".join(bench.taker.texts)
+    (online,) = [h for h in bench.history() if h.kind == "online"]
+    assert online.facts["lasted_s"] == (online.at - offline.at).total_seconds()
 
 
 async def test_the_network_that_is_back_after_a_restart_is_told_as_well(bench, key, simulated):

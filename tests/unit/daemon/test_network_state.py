@@ -1,38 +1,42 @@
 """When the monitor's own network counts as down."""
 
+from datetime import UTC, datetime, timedelta
+
 from monitor.access.observation import Diagnosis
 from monitor.access.words import Code, EventKind, Owner
 from monitor.daemon.staleness import NetworkState
 
+NOW = datetime(2026, 7, 1, tzinfo=UTC)
 DOWN = Diagnosis(Code.NETWORK_ERROR, Owner.NETWORK, "no_answer_refused", message="refused")
 OTHER = Diagnosis(Code.SERVER_ERROR, Owner.PROVIDER, "status_5xx")
 
 
 def test_every_route_must_fail_and_it_is_told_once():
     sense = NetworkState({"openai": 1, "relay": 1})
-    assert [sense.answered("openai", DOWN) for _ in range(9)] == [None] * 9
-    assert sense.answered("relay", DOWN) is None
-    assert sense.answered("relay", DOWN) is EventKind.OFFLINE
-    assert sense.answered("relay", DOWN) is None
+    assert [sense.answered("openai", DOWN, NOW) for _ in range(9)] == [None] * 9
+    assert sense.answered("relay", DOWN, NOW) is None
+    assert sense.answered("relay", DOWN, NOW) is EventKind.OFFLINE
+    assert sense.answered("relay", DOWN, NOW) is None
 
 
 def test_any_answer_of_any_route_is_online_again():
     sense = NetworkState({"openai": 1})
-    sense.answered("openai", DOWN)
-    assert sense.answered("openai", DOWN) is EventKind.OFFLINE
-    assert sense.answered("openai", OTHER) is EventKind.ONLINE
-    assert sense.answered("openai", None) is None
+    sense.answered("openai", DOWN, NOW)
+    assert sense.answered("openai", DOWN, NOW) is EventKind.OFFLINE
+    assert sense.answered("openai", OTHER, NOW + timedelta(hours=2)) is EventKind.ONLINE
+    assert sense.facts()["lasted_s"] == 7200
+    assert sense.answered("openai", None, NOW) is None
 
 
 def test_two_unlucky_connections_among_many_are_no_outage():
     sense = NetworkState({"openai": 100})
-    assert [sense.answered("openai", DOWN) for _ in range(4)] == [None] * 4
-    sense.answered("openai", None)
-    assert [sense.answered("openai", DOWN) for _ in range(4)] == [None] * 4
-    assert sense.answered("openai", DOWN) is EventKind.OFFLINE
+    assert [sense.answered("openai", DOWN, NOW) for _ in range(4)] == [None] * 4
+    sense.answered("openai", None, NOW)
+    assert [sense.answered("openai", DOWN, NOW) for _ in range(4)] == [None] * 4
+    assert sense.answered("openai", DOWN, NOW) is EventKind.OFFLINE
 
 
 def test_why_a_route_failed_last_is_kept_for_the_message():
     sense = NetworkState({"openai": 1})
-    sense.answered("openai", DOWN)
+    sense.answered("openai", DOWN, NOW)
     assert sense.causes == {"openai": ("no_answer_refused", "refused")}
