@@ -84,7 +84,7 @@ class _Step:
     def tell(self, kind: EventKind, reason: Reason, **facts: Any) -> None:
         self.events.append(Event(kind, reason, self.now, facts=facts))
 
-    def add_to_last(self, fact: str, value: str) -> None:
+    def add_to_last(self, fact: str, value: Any) -> None:
         last = self.events[-1]
         self.events[-1] = replace(last, facts={**last.facts, fact: value})
 
@@ -351,6 +351,8 @@ def _time_passed(step: _Step, given: TimePassed) -> None:
         due = sum(waited >= deadline for deadline in deadlines.overdue)
         if waited >= deadlines.give_up_after:  # 11
             step.move(State.UNVERIFIED, EventKind.UNVERIFIED, Reason.GAVE_UP)
+            for name, value in refused_again(memory).items():
+                step.add_to_last(name, value)
         elif due > memory.overdue_told:
             step.keep(overdue_told=due)
             step.tell(

@@ -40,11 +40,18 @@ def gave_up(facts: Facts) -> Wording:
     after = f" after {duration(lasted)}" if lasted else ""
     every = facts.number("every_s")
     interval = f"every {duration(every)}" if every else "less often"
+    said, again = f"{facts.access_first} to {facts.capability}", facts.time("refused_since")
+    if again:
+        said += (
+            f" was granted, and is refused again since {moment(again)}. It was probably taken back"
+        )
+    else:
+        said += f" has not opened{after}. The verification probably failed,"
+        said += " or was made for another organization"
     return Wording(
         f"Gave up waiting: {facts.subject}",
         "warning",
-        f"{facts.access_first} to {facts.capability} has not opened{after}. The verification probably "
-        f"failed, or was made for another organization. Probing goes on, {interval}.",
+        f"{said}. Probing goes on, {interval}.",
         _self_help(facts),
     )
 

@@ -200,6 +200,14 @@ def test_a_light_that_went_out_is_told_with_the_wait_since_the_declaration(story
     assert overdue.facts["probes"] == 2
 
 
+def test_a_wait_that_is_given_up_after_a_relapse_says_so(story):
+    story.answers(403).declares("verified").answers(403, 200, 200, every=120)
+    refused = story.now
+    story.answers(403, 403, 403, every=20).answers(403, every=8 * 86_400).passes_time()
+    given_up = next(event for event in story.last.events if event.reason == "gave_up")
+    assert given_up.facts["refused_since"] == refused.isoformat()
+
+
 def test_nothing_is_overdue_without_a_gated_answer(story):
     story.answers(403, 200, every=1).wait(50 * 60).passes_time()
     assert "overdue" not in story.events

@@ -80,6 +80,14 @@ def stored_events() -> dict[str, list[Event]]:
             EventKind.UNVERIFIED, Reason.GAVE_UP, before=PROPAGATING, after=UNVERIFIED,
             facts={**REFUSAL, **DECLARED, "lasted_s": 604_800, "every_s": 300}, **GATED,
         ),
+        "unverified-gave_up-relapse": _event(
+            EventKind.UNVERIFIED, Reason.GAVE_UP, before=PROPAGATING, after=UNVERIFIED,
+            facts={
+                **REFUSAL, "lasted_s": 604_800, "every_s": 300, "probes": 900,
+                "refused_since": "2026-11-20T13:36:30+00:00",
+            },
+            **GATED,
+        ),
         "unverified-cleared": _event(
             EventKind.UNVERIFIED, Reason.CLEARED_DECLARED, before=LOCKED, after=UNVERIFIED,
             facts={"lasted_s": 93_600},
