@@ -84,29 +84,24 @@ def figure_warnings(settings: Settings) -> Iterator[str]:
     cadences = {"[cadence]": settings.cadence} | {
         f"pool {pool.name}: cadence": pool.cadence for pool in settings.pools
     }
-    for section, cadence in cadences.items():
-        if cadence.eager > cadence.eager_for:
-            yield (
-                f"{section} eager: {format_duration(cadence.eager)} is longer than eager_for"
-                f" ({format_duration(cadence.eager_for)}): no probe is eager"
-            )
-        if cadence.blocked > cadence.blocked_most:
-            yield (
-                f"{section} blocked: {format_duration(cadence.blocked)} is longer than blocked_most"
-                f" ({format_duration(cadence.blocked_most)}), which has no effect"
-            )
+    pairs = []
+    for section, its in cadences.items():
+        pairs += [
+            (f"{section} eager", its.eager, "eager_for", its.eager_for, ": no probe is eager"),
+            (f"{section} blocked", its.blocked, "blocked_most", its.blocked_most, ", which has no effect"),
+        ]  # fmt: skip
     delivery = settings.delivery
-    first = format_duration(delivery.retry_first)
-    if delivery.retry_first > delivery.give_up_after:
-        yield (
-            f"[delivery] retry_first: {first} is longer than give_up_after"
-            f" ({format_duration(delivery.give_up_after)}): nothing is tried twice"
-        )
-    if delivery.retry_first > delivery.retry_most:
-        yield (
-            f"[delivery] retry_first: {first} is longer than retry_most"
-            f" ({format_duration(delivery.retry_most)}), which is waited instead"
-        )
+    first, tries = delivery.retry_first, "[delivery] retry_first"
+    pairs += [
+        (tries, first, "give_up_after", delivery.give_up_after, ": nothing is tried twice"),
+        (tries, first, "retry_most", delivery.retry_most, ", which is waited instead"),
+    ]
+    for place, value, bound, most, so in pairs:
+        if value > most:
+            yield (
+                f"{place}: {format_duration(value)} is longer than {bound}"
+                f" ({format_duration(most)}){so}"
+            )
 
 
 def month(settings: Settings) -> tuple[str, ...]:
