@@ -5,6 +5,7 @@ import random
 import signal
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,8 @@ async def killed(lab, step: str, dice: random.Random) -> bool:
         try:
             await asyncio.wait_for(process.wait(), 10)
         except TimeoutError:
-            process.send_signal(signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it may come at the last moment
+                process.send_signal(signal.SIGKILL)
             await process.wait()
             return False
     await process.wait()

@@ -6,6 +6,7 @@ import random
 import signal
 import sys
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -109,7 +110,8 @@ async def killed(lab, step: str, dice: random.Random) -> bool:
     try:
         await asyncio.wait_for(process.wait(), 20)
     except TimeoutError:
-        process.send_signal(signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it may come at the last moment
+            process.send_signal(signal.SIGKILL)
         await process.wait()
         return False
     assert process.returncode == -signal.SIGKILL
