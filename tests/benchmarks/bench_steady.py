@@ -102,7 +102,7 @@ async def stored(folder: Path, count: int, seconds: float) -> dict[str, Any]:
         # a run keeps its last five request ids
         async with asyncio.timeout(_PATIENCE):
             await _warm(one, count, answers=20, lists=True)
-            await _full(one)
+        await _full(one)
         machine = Machine(daemon, simulator)
         before, at_rest, beside = (
             (await one.totals())["requests"], _at_rest(one.database), sum(one.stored()),
@@ -127,9 +127,15 @@ async def _told(one: Lab) -> None:
 
 
 async def _full(one: Lab) -> None:
-    """Wait until the write-ahead file has grown to its checkpoint: from there on it is used again."""
-    size, since = 0, time.monotonic()
+    """Wait until the write-ahead file has grown to its checkpoint: from there on it is used again.
+
+    It grows in steps, which can be 20 s apart. One that never rests is an error after five minutes.
+    """
+    size, begin = 0, time.monotonic()
+    since = begin
     while time.monotonic() - since < 30:
+        if time.monotonic() - begin > 300:
+            raise TimeoutError(f"the write-ahead file still grows after five minutes: {size} bytes")
         await asyncio.sleep(1)
         if one.stored()[1] != size:
             size, since = one.stored()[1], time.monotonic()
