@@ -40,8 +40,8 @@ def channels_for(
 
     `only` limits the choice to these channels and ignores their patterns.
 
-    An event without a target (of a route, an organization or the monitor) concerns every target, so
-    only the event decides; with `concerned` it concerns these targets.
+    With `concerned` an event concerns these targets. Else one without a target concerns every target, so
+    only the event decides.
     """
     kinds = {event.kind, EventKind.FIRST_LIGHT} if event.kind in _AS_FIRST_LIGHT else {event.kind}
     targets = concerned or (event.target,)

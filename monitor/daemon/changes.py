@@ -1,6 +1,6 @@
 """Changes of targets: their events, completed, and how every change is written and told."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -54,9 +54,8 @@ class EventBuilder:
         self._typical: dict[Contract, tuple[float, int]] = {}
 
     def use(self, settings: Settings) -> None:
-        """Use the channels and the pools of these settings from now on."""
+        """Use the channels of these settings from now on."""
         self._subscriptions = subscriptions_of(settings)
-        self._pools = {watch.pool.name: watch.pool for watch in self._watches if watch.pool}
         self._page = settings.web.url
 
     def compare(self, openings: Sequence[Opening], now: datetime) -> None:
@@ -114,7 +113,8 @@ class EventBuilder:
                 diagnosis=diagnosis.code if diagnosis else watch.memory.last_diagnosis,
                 request_id=diagnosis.request_id if diagnosis else None,
                 facts={name: value for name, value in known.items() if value not in (None, [])},
-            )
+            ),
+            (watch,),
         )
 
     def of_monitor(
@@ -126,20 +126,29 @@ class EventBuilder:
         facts: Mapping[str, Any],
         route: str | None = None,
         diagnosis: Code | None = None,
-        concerned: Sequence[str] = (),
+        concerned: Collection[Watch] = (),
     ) -> Event:
-        """An event of a route, of the whole monitor, or of the pool among the facts.
+        """An event of a route, of a key, of the pool among the facts, or of the whole monitor.
 
-        With `concerned` it goes to the channels subscribed to at least one of these targets.
+        With `concerned` it goes to the channels that are told of at least one of these targets.
         """
         scope = pool_scope(facts["pool"]) if "pool" in facts else None
         event = Event(kind, reason, now, scope=scope, route=route, diagnosis=diagnosis, facts=facts)
         return self._with_channels(event, concerned)
 
-    def _with_channels(self, event: Event, concerned: Sequence[str] = ()) -> Event:
-        pool = self._pools.get(event.facts.get("pool", ""))
-        only = pool.channels if pool else ()
-        return replace(event, channels=channels_for(event, self._subscriptions, only, concerned))
+    def _with_channels(self, event: Event, concerned: Collection[Watch]) -> Event:
+        if not concerned:
+            return replace(event, channels=channels_for(event, self._subscriptions))
+        names: dict[tuple[str, ...], list[str]] = {}
+        for watch in concerned:
+            names.setdefault(watch.pool.channels if watch.pool else (), []).append(watch.name)
+        told = {
+            channel
+            for only, its in names.items()
+            for channel in channels_for(event, self._subscriptions, only, its)
+        }
+        channels = (one.name for one in self._subscriptions if one.name in told)
+        return replace(event, channels=tuple(channels))
 
 
 @dataclass(eq=False)
@@ -191,9 +200,17 @@ class Changes:
             watch.answers = 0
         return Change(target=watch.name, memory=watch.memory, events=events)
 
-    async def tell(self, kind: EventKind, reason: Reason, facts: dict[str, Any]) -> None:
-        """Record and tell an event of the whole monitor."""
-        event = self.event_builder.of_monitor(kind, reason, self.clock.now(), facts=facts)
+    async def tell(
+        self,
+        kind: EventKind,
+        reason: Reason,
+        facts: dict[str, Any],
+        concerned: Collection[Watch] = (),
+    ) -> None:
+        """Record and tell an event of the whole monitor, or of what these targets have in common."""
+        event = self.event_builder.of_monitor(
+            kind, reason, self.clock.now(), facts=facts, concerned=concerned
+        )
         await self.write([Change(events=(event,))])
 
     async def write(self, changes: Sequence[Change], *, patient: bool = False) -> None:

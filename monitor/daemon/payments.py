@@ -334,4 +334,6 @@ class Payments:
         }
         if watch.pool and not month:
             facts["pool"] = watch.pool.name
-        await self.changes.tell(EventKind.BUDGET, Reason.BUDGET_EXHAUSTED, facts)
+        of_key = [one for one in self.watches if one.target.key == key] or [watch]
+        concerned = () if month else of_key
+        await self.changes.tell(EventKind.BUDGET, Reason.BUDGET_EXHAUSTED, facts, concerned)

@@ -204,12 +204,13 @@ class StaleRoutes:
     ) -> Change:
         first = watches[0]
         route = first.target.route
+        on_route = [watch for watch in self.watches if watch.target.route == route]
         facts: dict[str, Any] = {
             "contract": str(first.target.contract),
             "waited_s": waited_s,
             "staleness": str(staleness),
             "targets": len(watches),
-            "route_targets": sum(watch.target.route == route for watch in self.watches),
+            "route_targets": len(on_route),
         }
         if len(watches) < facts["route_targets"]:
             facts["stale"] = [watch.name for watch in watches[:_NAMED_MOST]]
@@ -224,7 +225,8 @@ class StaleRoutes:
             route=route,
             facts=facts,
             diagnosis=codes.most_common(1)[0][0],
-            concerned=[watch.name for watch in watches] if alone else (),
+            # an open target is asked once a day: its channels hear of the route, though it fails later
+            concerned=watches if alone else on_route,
         )
         return Change(events=(event,))
 

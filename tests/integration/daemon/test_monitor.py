@@ -49,14 +49,20 @@ async def test_the_first_light_of_one_makes_its_siblings_propagating_in_the_same
 
 async def test_over_budget_only_listings_are_made_and_it_is_told_once(bench, key, simulated):
     flicker = ", ".join(f"[{t}, {t + 0.35}]" for t in range(60))
-    await bench.simulate(simulated("acme", f"[keys.gate]\nopen = [{flicker}]"))
-    settings = bench.settings(key("acme"), "[budget]\nper_key_per_day = 0.006\n")
+    await bench.simulate(simulated("acme", f"[keys.gate]\nopen = [{flicker}]") + simulated("other"))
+    channels = (
+        '[[channels]]\nname = "own"\nurl = "env:OPS"\ntargets = ["acme/*"]\n'
+        '[[channels]]\nname = "other"\nurl = "env:OPS"\ntargets = ["other/*"]\n'
+    )
+    figures = "[budget]\nper_key_per_day = 0.006\n"
+    settings = bench.settings(key("acme") + key("other"), figures, channels)
     await bench.run(bench.never_settling(settings))
     await bench.until(lambda: "budget" in bench.events())
     free = bench.simulator.ledger.count(surface="models")
     await bench.until(lambda: bench.simulator.ledger.count(surface="models") > free + 3)
     await bench.stop()
     assert bench.events().count("budget") == 1
+    assert bench.told()[None] == {"ops", "own"}
     assert bench.simulator.ledger.billed() <= 0.006
     assert bench.spent() == pytest.approx(bench.simulator.ledger.billed(), abs=1e-6)
 

@@ -100,3 +100,15 @@ async def test_a_pools_budget_is_each_keys_and_its_end_is_told_to_the_pools_chan
     assert {h.facts["key"] for h in budgets} == {name(0), name(1)}
     assert {h.scope for h in budgets} == {"pool pool-a"}
     assert bench.told()[None] == {"only"}
+
+
+async def test_a_stale_route_of_a_pool_is_told_to_the_pools_channels_alone(bench, key, simulated):
+    fault = '[[keys.faults]]\nwhat = "server_error"\n'
+    await bench.simulate(keys(fault, fault) + simulated("acme"))
+    put(bench.folder, secret(0), secret(1))
+    only = '[[channels]]\nname = "only"\nurl = "env:OPS"\ntargets = ["acme/*"]\n'
+    relay = f'[routes.relay]\nbase_url = "{bench.base_url}"\ncontract = "direct"\n'
+    settings = key("acme").replace('"sim"', '"relay"') + pool('channels = ["only"]') + relay
+    await bench.run(bench.settings(settings, '[deadlines]\nstale = "4s"\n', channels=only))
+    await bench.until(lambda: "stale" in bench.events())
+    assert bench.told()[None] == {"only"}

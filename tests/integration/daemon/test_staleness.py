@@ -6,6 +6,8 @@ from datetime import timedelta
 import pytest
 import structlog
 
+from monitor.store import queries
+
 pytestmark = pytest.mark.anyio
 
 FAULT = '[[keys.faults]]\nwhat = "server_error"\n'
@@ -77,6 +79,21 @@ async def test_who_wants_none_of_the_stale_targets_is_not_told_of_them(bench, ke
     await bench.run(bench.settings(keys, FIGURES, channels))
     await bench.until(lambda: stales(bench))
     assert bench.told() == {}
+
+
+async def test_who_has_no_target_on_a_stale_route_is_not_told_of_it(bench, key, simulated):
+    await bench.simulate(simulated("acme", more=FAULT) + simulated("other", more=FAULT))
+    channels = 'targets = ["acme/*"]\n[[channels]]\nname = "all"\nurl = "env:OPS"\n'
+    relay = f'[routes.relay]\nbase_url = "{bench.base_url}"\ncontract = "direct"\n'
+    keys = key("acme", *SIX) + key("other", *SIX).replace('"sim"', '"relay"') + relay
+    await bench.run(bench.settings(keys, FIGURES, channels))
+    await bench.until(lambda: len(stales(bench)) == 2)
+    told = {
+        row.event.route: {one.channel for one in row.notifications}
+        for row in queries.history(bench.folder / "monitor.db")
+        if row.event.kind == "stale"
+    }
+    assert told == {"sim": {"ops", "all"}, "relay": {"all"}}
 
 
 async def test_what_the_budget_holds_is_not_told_as_stale(bench, key, simulated):
