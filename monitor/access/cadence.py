@@ -141,6 +141,12 @@ def settles(memory: TargetState) -> bool:
     return granted and memory.state is not State.AVAILABLE
 
 
+def listed_since_blocked(memory: TargetState) -> bool:
+    """Whether a listing blocked an open target, and the latest one was answered: a full probe decides."""
+    by_listing = memory.suspect is not None and memory.last_full is Code.ACCESS_GRANTED
+    return by_listing and memory.listed_at is not None and memory.listed_at == memory.last_probe_at
+
+
 def probes_to_settle(cadence: Cadence, confirmation: Confirmation) -> int:
     """The granted answers that make a target available: as many, over as long, as the settings ask."""
     spanning = 1 + ceil(confirmation.confirmation_span / cadence.settling)
@@ -167,8 +173,8 @@ def _blocked(
     memory: TargetState, now: datetime, cadence: Cadence, shutdown: date | None
 ) -> tuple[Situation, timedelta]:
     situation, interval = Situation.BLOCKED, cadence.blocked
-    if memory.suspect is not memory.blocker:
-        # one more probe soon: the blocker is told once it is confirmed
+    if memory.suspect is not memory.blocker or listed_since_blocked(memory):
+        # one more probe soon: the blocker is told once it is confirmed, or ends
         situation, interval = Situation.SUSPECT, min(cadence.deciding, cadence.blocked)
     elif shutdown and datetime.combine(shutdown, time(), UTC) <= now:
         situation, interval = Situation.RETIRED, cadence.retired

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from monitor.access.cadence import listed_since_blocked
 from monitor.access.holds import Need, Posting, Reservation, fate_of
 from monitor.access.limits import Budget
 from monitor.access.spending import BudgetLedger
@@ -289,6 +290,8 @@ class Payments:
         """Whether the recheck of an open target is delayed so that the month's budget lasts."""
         memory, now = watch.memory, self.clock.now()
         if memory.last_full is not Code.ACCESS_GRANTED or memory.last_full_at is None:
+            return False
+        if listed_since_blocked(memory):  # only a full probe ends the blocker
             return False
         return now - memory.last_full_at < watch.cadence.full_probe * min(
             self._ledger.stretch(now), _STRETCHED_MOST

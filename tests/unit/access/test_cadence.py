@@ -258,6 +258,17 @@ def test_blocked_is_confirmed_soon_and_then_every_15_minutes(story):
     assert every(story.answers(402))[0] == timedelta(minutes=15)
 
 
+def test_an_open_target_that_a_listing_blocked_is_asked_soon_after_one_that_is_answered(story):
+    story.answers(200, 200)
+    for _ in range(4):
+        story.listing(Code.INVALID_CREDENTIALS)
+    assert every(story)[0] == timedelta(hours=2)
+    story.wait(60).listing(None)
+    assert plan(story).at - story.now == timedelta(seconds=60)
+    story.wait(60).listing(Code.RATE_LIMITED).answers(401)
+    assert every(story)[0] == timedelta(hours=4)
+
+
 def test_an_invalid_key_doubles_to_a_day(story):
     seen = [every(story.answers(401))[0] for _ in range(9)]
     assert seen[:3] == [timedelta(minutes=m) for m in (15, 30, 60)]
