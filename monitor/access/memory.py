@@ -25,6 +25,22 @@ class Streak:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockStep:
+    """The wall clock was stepped `by` so much; this run measured times by it from `since` to `until`.
+
+    Other times are those of an earlier run, whose clock may have been right.
+    """
+
+    by: timedelta
+    since: datetime
+    until: datetime
+
+    def moved(self, at: datetime) -> datetime:
+        """The time by the stepped clock."""
+        return at + self.by if self.since <= at <= self.until else at
+
+
+@dataclass(frozen=True, slots=True)
 class TargetState:
     """A target's state and all that `advance` and the cadence need to go on from it. Times are UTC."""
 
@@ -101,26 +117,26 @@ class TargetState:
         """How often it was seen since the last conclusive answer."""
         return self.suspects[-1][1] if self.suspects else 0
 
-    def shifted(self, step: timedelta, since: datetime) -> "TargetState":
-        """The same memory after the wall clock was stepped: times measured from `since` on move with it.
+    def shifted(self, step: ClockStep) -> "TargetState":
+        """The same memory after the wall clock was stepped: what was measured by it moves with it.
 
         Durations then stay what they were on the monotonic clock. What a person declared is a time
         of the world, not of our clock, and does not move.
         """
-
-        def move(at: datetime) -> datetime:
-            return at + step if at >= since else at
-
         moved: dict[str, Any] = {
-            name: move(value)
+            name: step.moved(value)
             for name in _NAMES
             if name != "declared_at" and isinstance(value := getattr(self, name), datetime)
         }
         if self.clock_at == self.declared_at:
             moved.pop("clock_at", None)
         if self.streak:
-            first, last = move(self.streak.first), move(self.streak.last)
+            first, last = step.moved(self.streak.first), step.moved(self.streak.last)
             moved["streak"] = replace(self.streak, first=first, last=last)
+        asked_before = self.last_probe_at is not None and self.last_probe_at > step.until
+        if self.next_probe_at and not (asked_before and self.held_by is Hold.RETRY_AFTER):
+            # it lies ahead, and is this run's, unless a server told an earlier run to wait
+            moved["next_probe_at"] = self.next_probe_at + step.by
         return replace(self, **moved)
 
 

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from monitor.access.cadence import full_interval
 from monitor.access.events import Decision, Event, TimePassed
+from monitor.access.memory import ClockStep
 from monitor.access.observation import Diagnosis
 from monitor.access.states import advance
 from monitor.access.words import Code, EventKind, Reason, Staleness
@@ -127,13 +128,13 @@ class StaleRoutes:
             self._told.discard(route)
             self._again[route] = now
 
-    def shift(self, step: timedelta) -> None:
-        """The wall clock was stepped: move measured times by the same step."""
-        self.watching_since += step
+    def shift(self, step: ClockStep) -> None:
+        """The wall clock was stepped: move the times that were measured by it."""
+        self.watching_since += step.by
         if self.network.since:
-            self.network.since += step
+            self.network.since = step.moved(self.network.since)
         for times in (self._answered, self._again):
-            times.update({route: at + step for route, at in times.items()})
+            times.update({route: step.moved(at) for route, at in times.items()})
 
     def passed(self, watch: Watch, now: datetime) -> TimePassed:
         """The input of time passing for a target, with the facts of its route."""

@@ -2,16 +2,17 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
 from monitor.access.events import Event, TimePassed
+from monitor.access.memory import ClockStep
 from monitor.access.states import advance
 from monitor.access.words import EventKind
 from monitor.config import Settings
 from monitor.daemon.changes import Changes
-from monitor.daemon.clock import Clock
+from monitor.daemon.clock import STEP, Clock
 from monitor.daemon.health_reporter import HealthReporter
 from monitor.daemon.schedule import Schedule
 from monitor.daemon.staleness import StaleRoutes, stale_of
@@ -108,21 +109,23 @@ class ClockWatch:
         #: the start of this run, by the clock as it is now
         self._began = self.clock.now()
         #: steps that are not applied to the outbox yet
-        self._owed = timedelta()
+        self._owed: list[ClockStep] = []
 
     def beat(self) -> None:
         """Follow the clocks. Measured times and due times move with a step."""
-        stood, step = self.clock.stands, self.clock.step()
+        stood, before, by = self.clock.stands, self.clock.now(), self.clock.step()
         if self.clock.stands != stood:
             log.warning("clock_goes_again" if stood else "clock_stands_still")
-        if step:
-            log.warning("clock_stepped", seconds=round(step.total_seconds(), 1))
-            self._owed += step
+        if by:
+            log.warning("clock_stepped", seconds=round(by.total_seconds(), 1))
+            # A run before this one may have had the right time, earlier or later: a machine may boot with
+            # an old one. What would lie in the future by a step back is wrong all the same. Smaller
+            # differences are followed unnoticed, so a time may be a little later than the one before.
+            step = ClockStep(by, min(self._began, self.clock.now()), before + STEP)
+            self._owed.append(step)
             self.stale_routes.shift(step)
-            # A run before this one may have had the right time: a machine may boot with an old one.
-            # What would lie in the future is wrong all the same.
-            self.watches.shift(step, min(self._began, self.clock.now()))
-            self._began += step
+            self.watches.shift(step)
+            self._began += by
             self.reporter.note_soon()
             for watch in self.watches:
                 if watch.memory.next_probe_at:
@@ -140,11 +143,6 @@ class ClockWatch:
 
         Call it with nothing awaited since `beat`, so that no channel reads in between.
         """
-        if not self._owed:
-            return
-        step, self._owed = self._owed, timedelta()
-        try:
-            await recorder.outbox.shift_pending(step)
-        except StoreError:
-            self._owed += step
-            raise
+        while self._owed:
+            await recorder.outbox.shift_pending(self._owed[0])
+            del self._owed[0]

@@ -3,12 +3,12 @@
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import islice
 
 from monitor.access.cadence import phase_of
 from monitor.access.limits import Cadence
-from monitor.access.memory import TargetState
+from monitor.access.memory import ClockStep, TargetState
 from monitor.access.pacing import GapSlot
 from monitor.access.target import Capability, Target, pool_scope, pool_summary
 from monitor.access.words import Contract, ProbeKind, State
@@ -237,12 +237,12 @@ class Watches:
                 counts["blocked"] = counts.get("blocked", 0) + 1
         return counts
 
-    def shift(self, step: timedelta, since: datetime) -> None:
-        """The wall clock was stepped: move times that were measured from `since` on by the same step."""
+    def shift(self, step: ClockStep) -> None:
+        """The wall clock was stepped: move the times that were measured by it."""
         for watch in self:
-            watch.memory = watch.memory.shifted(step, since)
+            watch.memory = watch.memory.shifted(step)
             if watch.watched_since:
-                watch.watched_since += step
+                watch.watched_since += step.by
 
 
 def account_of(target: Target) -> str:

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, update
 
 from monitor.access.events import Event, Notification
+from monitor.access.memory import ClockStep
 from monitor.store import tables
 from monitor.store.record_forms import value_of
 from monitor.store.records import NotificationState
@@ -175,21 +176,22 @@ class Outbox:
 
         return await self._queue.do(retry)
 
-    async def shift_pending(self, step: timedelta) -> None:
+    async def shift_pending(self, step: ClockStep) -> None:
         """Move the times of pending rows by the step of the clock, so that no row gets older by it.
 
-        It is done once, also when the database refuses it for a while.
+        A row that is newer than the clock before the step is an earlier run's, and stays. It is done once,
+        also when the database refuses it for a while.
         """
         times = [_its.created_at, _its.next_attempt_at, _its.lease_until]
         new = {time: bindparam(f"new_{time.name}", type_=time.type) for time in times}
-        pending = select(_its.id, *times).where(_PENDING)
+        pending = select(_its.id, *times).where(_PENDING, _its.created_at <= step.until)
 
         def shift(work: Transaction) -> None:
             connection = work.flush()
             rows = [
                 {"row": id_}
                 | {
-                    f"new_{time.name}": at and at + step
+                    f"new_{time.name}": at and at + step.by
                     for time, at in zip(times, old, strict=True)
                 }
                 for id_, *old in connection.execute(pending.where(*_own(work.shards)))

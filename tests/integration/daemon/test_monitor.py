@@ -191,8 +191,9 @@ async def test_a_step_of_the_wall_clock_forgets_no_target_and_hammers_none(
     assert bench.events() == ["unverified"]
 
 
+@pytest.mark.parametrize("behind", [0, 3, 20000])
 async def test_a_machine_that_boots_with_an_old_clock_keeps_the_times_of_the_run_before(
-    bench, key, simulated
+    bench, key, simulated, behind
 ):
     step = timedelta()
     wall = quick_wall()
@@ -201,14 +202,18 @@ async def test_a_machine_that_boots_with_an_old_clock_keeps_the_times_of_the_run
     await bench.run(settings)
     await bench.until(lambda: bench.simulator.ledger.count(what="gated") > 2)
     await bench.stop()
+    # the clock is three days behind, or as the run before left it
+    step = -timedelta(days=behind)
     clock = quick_clock(lambda: wall() + step)
     monitor = await bench.run(settings, clock)
     (watch,) = monitor.watches
-    since, last = watch.memory.since, watch.memory.last_probe_at
-    await bench.until(lambda: watch.memory.last_probe_at > last)
-    step = timedelta(days=3)
+    since, first, last = watch.memory.since, watch.memory.streak.first, watch.memory.last_probe_at
+    await bench.until(lambda: watch.memory.last_probe_at != last)
+    last = watch.memory.last_probe_at
+    step += timedelta(days=behind or 3)
     await bench.until(lambda: watch.memory.last_probe_at - last > timedelta(days=2))
-    assert watch.memory.since == since
+    assert (watch.memory.since, watch.memory.streak.first) == (since, first)
+    assert watch.memory.last_probe_at <= bench.now()
 
 
 async def test_a_target_that_lost_its_next_probe_gets_another(bench, key, simulated):

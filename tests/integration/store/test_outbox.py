@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from monitor.access.memory import ClockStep
 from monitor.store import queries, status_queries
 from monitor.store.recorder import Recorder
 from monitor.store.records import Change, NotificationState
@@ -120,7 +121,7 @@ async def test_a_step_of_the_clock_makes_nothing_older_that_waits(place, recorde
     await recorder.outbox.claim([first.id], clock.now + timedelta(minutes=1))
     await recorder.outbox.delivered([second.id], clock.now)
     step = timedelta(days=1)
-    await recorder.outbox.shift_pending(step)
+    await recorder.outbox.shift_pending(ClockStep(step, clock.now, clock.now))
     (moved,) = await recorder.outbox.pending("ops", 10)
     assert moved.created_at == first.created_at + step
     alerts = {one.channel: one for one in queries.alerts(place)}
@@ -130,3 +131,13 @@ async def test_a_step_of_the_clock_makes_nothing_older_that_waits(place, recorde
     assert await recorder.outbox.claim([first.id], clock.now) == ([], [first.id])
     clock.move(minutes=1)
     assert await recorder.outbox.claim([first.id], clock.now) == ([first.id], [])
+
+
+async def test_what_a_run_before_left_waiting_stays_when_an_old_clock_is_corrected(
+    recorder, make, clock
+):
+    await recorder.write([make.change(make.target(), "ops")])
+    booted = clock.now - timedelta(days=3)
+    await recorder.outbox.shift_pending(ClockStep(timedelta(days=3), booted, booted))
+    (stays,) = await recorder.outbox.pending("ops", 10)
+    assert stays.created_at == clock.now

@@ -17,6 +17,7 @@ from sqlalchemy import inspect, text
 from monitor.access.databases import Server
 from monitor.access.holds import Need, Posting, Reservation
 from monitor.access.limits import Budget
+from monitor.access.memory import ClockStep
 from monitor.access.spending import BudgetLedger
 from monitor.access.words import Reason
 from monitor.daemon.payments import Payments
@@ -362,7 +363,8 @@ async def test_a_step_of_the_clock_without_an_answer_is_made_once(
     for heard in (True, False):
         (before,) = await recorder.outbox.pending("ops", 10)
         proxy.word, proxy.heard = b"COMMIT", heard
-        await recorder.outbox.shift_pending(timedelta(hours=20))
+        now = before.created_at
+        await recorder.outbox.shift_pending(ClockStep(timedelta(hours=20), now, now))
         await recorder.queue._until(lambda: recorder.queue.refusing is None)
         (moved,) = await recorder.outbox.pending("ops", 10)
         assert moved.created_at == before.created_at + timedelta(hours=20)

@@ -7,6 +7,7 @@ import pytest
 
 from monitor.access.holds import Fate, Need
 from monitor.access.limits import Budget
+from monitor.access.memory import ClockStep
 from monitor.access.spending import BudgetLedger
 from monitor.access.wait_times import Began, started
 from monitor.access.words import Code, Hold
@@ -84,7 +85,7 @@ def test_a_wall_clock_step_while_propagating(story):
     story.answers(403, 200, every=1)
     declared = story.memory.declared_at
     step = timedelta(hours=1)
-    story.memory = story.memory.shifted(step, story.now - timedelta(days=1))
+    story.memory = story.memory.shifted(ClockStep(step, story.now - timedelta(days=1), story.now))
     story.now += step
     # one second passed in truth: the span must not have grown by the step
     story.answers(200)
@@ -97,7 +98,7 @@ def test_a_wall_clock_step_while_propagating(story):
 def test_a_backward_step_while_settling_does_not_hold_it_up(story):
     story.answers(403, 200)
     step = timedelta(hours=-1)
-    story.memory = story.memory.shifted(step, story.now - timedelta(days=1))
+    story.memory = story.memory.shifted(ClockStep(step, story.now - timedelta(days=1), story.now))
     story.now += step
     assert story.answers(200).state == "available"
 
@@ -107,11 +108,40 @@ def test_what_a_run_before_measured_by_the_right_clock_stays_when_an_old_one_is_
     before = story.memory
     booted = story.now
     story.answers(403)
-    moved = story.memory.shifted(timedelta(days=3), booted)
+    moved = story.memory.shifted(ClockStep(timedelta(days=3), booted, story.now))
     assert (moved.since, moved.streak.first) == (before.since, before.streak.first)
     assert (
         moved.streak.last - timedelta(days=3) == moved.conclusive_at - timedelta(days=3) == booted
     )
+
+
+@pytest.mark.parametrize("behind", [timedelta(days=1.5), timedelta(days=20000)])
+def test_what_a_run_before_measured_stays_too_when_the_machine_boots_with_an_older_clock(
+    story, behind
+):
+    story.answers(200, 200)
+    before, right = story.memory, story.now
+    story.now -= behind
+    booted = story.now
+    story.answers(500)
+    due = story.now + timedelta(seconds=30)
+    memory = replace(story.memory, next_probe_at=due)
+    moved = memory.shifted(ClockStep(behind, booted, story.now))
+    assert (moved.since, moved.opened_at, moved.streak) == (
+        before.since, before.opened_at, before.streak,
+    )  # fmt: skip
+    assert moved.conclusive_at == before.conclusive_at
+    assert moved.last_full_at == right
+    assert moved.next_probe_at == due + behind
+
+
+def test_a_wait_that_a_server_asked_a_run_before_for_stays_when_an_old_clock_is_corrected(story):
+    story.answers(429)
+    due = story.now + timedelta(hours=1)
+    memory = replace(story.memory, next_probe_at=due, held_by=Hold.RETRY_AFTER)
+    booted, year = story.now - timedelta(days=365), timedelta(days=365)
+    assert memory.shifted(ClockStep(year, booted, booted)).next_probe_at == due
+    assert memory.shifted(ClockStep(year, story.now, story.now)).next_probe_at == due + year
 
 
 def test_an_invalid_key_is_told_at_once_and_others_when_seen_twice(story, new_story):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from monitor.access.events import Answered, Declared, SiblingOpened, TimePassed
 from monitor.access.limits import Confirmation
-from monitor.access.memory import TargetState, changed, from_json, to_json
+from monitor.access.memory import ClockStep, TargetState, changed, from_json, to_json
 from monitor.access.states import advance
 from monitor.access.words import (
     LISTING_BLOCKERS,
@@ -236,7 +236,7 @@ def test_a_clock_step_keeps_every_duration(story, seconds):
     memory = TargetState(since=START)
     for _, _, decision, _ in run(story):
         memory = decision.memory
-    moved = memory.shifted(step, START)
+    moved = memory.shifted(ClockStep(step, START, datetime.max.replace(tzinfo=UTC)))
     assert moved.since - step == memory.since
     assert moved.declared_at == memory.declared_at
     if memory.streak:
