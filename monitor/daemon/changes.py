@@ -10,6 +10,7 @@ import structlog
 
 from monitor.access.cadence import full_interval
 from monitor.access.events import Event, Input, Recorded
+from monitor.access.holds import NOTHING, Posting
 from monitor.access.limits import Rules
 from monitor.access.observation import Diagnosis
 from monitor.access.states import advance
@@ -206,12 +207,16 @@ class Changes:
         reason: Reason,
         facts: dict[str, Any],
         concerned: Collection[Watch] = (),
+        posting: Posting = NOTHING,
     ) -> None:
-        """Record and tell an event of the whole monitor, or of what these targets have in common."""
+        """Record and tell an event of the whole monitor, or of what these targets have in common.
+
+        The posting is written with it.
+        """
         event = self.event_builder.of_monitor(
             kind, reason, self.clock.now(), facts=facts, concerned=concerned
         )
-        await self.write([Change(events=(event,))])
+        await self.write([Change(events=(event,), posting=posting)])
 
     async def write(self, changes: Sequence[Change], *, patient: bool = False) -> None:
         """Write changes in their turn. They are kept if the database refuses them now.

@@ -223,10 +223,12 @@ class Payments:
         if posting := self._ledger.tidy(today):
             await self._write(posting)
 
-    async def close(self) -> None:
-        """Release the holds for later probes. Call it when no probe is in flight."""
-        if posting := self._ledger.tidy(None):
-            await self._write(posting)
+    def close(self) -> Posting:
+        """Release the holds for later probes. Returns what is to be written of that.
+
+        Call it when no probe is in flight.
+        """
+        return self._ledger.tidy(None)
 
     async def asked(self, item: InboxItem) -> bool:
         """Reserve or book what a command requests; False if the request is for something else.

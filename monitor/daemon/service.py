@@ -197,9 +197,12 @@ class Monitor:
         with suppress(TimeoutError, StoreError):
             async with asyncio.timeout(_END_WRITES):
                 facts = {"targets": len(self.watches), "counts": counts, **self._own_facts}
-                await self._changes.tell(EventKind.STOPPING, Reason.DAEMON_STOPPING, facts)
+                # with the note, so that both are in the queue, and written, when the time is over
+                freed = self._payments.close()
+                await self._changes.tell(
+                    EventKind.STOPPING, Reason.DAEMON_STOPPING, facts, posting=freed
+                )
                 await self._recorder.queue.written()
-                await self._payments.close()
         await self._deliveries.drain(_END_ALERTS)
         await self._prober.aclose()
         await self._recorder.aclose()

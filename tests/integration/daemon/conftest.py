@@ -166,6 +166,10 @@ class Bench:
             assert time.monotonic() < end
             await asyncio.sleep(0.02 * FACTOR)
 
+    async def until_idle(self, monitor: Monitor) -> None:
+        """Wait until no probe is under way: one that a stop cuts rightly keeps its price in doubt."""
+        await self.until(lambda: not any(watch.busy for watch in monitor.watches))
+
 
 class HangingGate:
     """A server that refuses the first `at_once` full probes, and the others when it may answer."""

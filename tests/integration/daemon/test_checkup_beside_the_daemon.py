@@ -64,8 +64,9 @@ async def test_what_a_command_left_in_doubt_is_decided_by_the_daemon(bench, key,
     (hold,) = (await reserved(settings)).holds
     assert settle(settings, [Cost(hold, None)]) is None
     assert (bench.spent(), bench.held()) == (0, 0.0017)
-    await bench.run(settings)
+    monitor = await bench.run(settings)
     await bench.until(lambda: bench.simulator.ledger.count(what="gated") > 1)
+    await bench.until_idle(monitor)
     await bench.stop()
     assert (bench.spent(), bench.held()) == (0, 0)
 
@@ -78,8 +79,9 @@ async def test_what_a_command_could_not_settle_before_a_start_is_booked_once(ben
     assert settle(settings, [Cost(hold, 0.0015)]) is None
     lock.close()
     for _ in range(2):
-        await bench.run(settings)
+        monitor = await bench.run(settings)
         await bench.until(lambda: bench.spent() > 0)
+        await bench.until_idle(monitor)
         await bench.stop()
         assert (bench.spent(), bench.held()) == (pytest.approx(0.0015), 0)
 

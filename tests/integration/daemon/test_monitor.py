@@ -1,5 +1,6 @@
 """The monitor as a whole: what it does of itself, besides the state table."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -11,6 +12,7 @@ from quick_time import quick_clock, quick_wall
 from monitor.access.words import Code, DeclarationKind, Hold
 from monitor.daemon.schedule import reschedule_lost
 from monitor.store import status_queries
+from monitor.store.errors import StoreError
 from monitor.store.record_forms import as_json
 
 pytestmark = pytest.mark.anyio
@@ -76,14 +78,32 @@ async def test_what_cannot_be_released_at_a_stop_is_decided_after_the_next_start
     await bench.until(lambda: "unverified" in bench.events())
     with closing(sqlite3.connect(bench.folder / "monitor.db")) as database:
         database.execute("ALTER TABLE holds RENAME TO elsewhere")
-        await bench.stop()
+        with pytest.raises(StoreError, match="results are lost: the database refused it"):
+            await bench.stop()
         database.execute("ALTER TABLE elsewhere RENAME TO holds")
     assert bench.held() > 0
     gated = bench.simulator.ledger.count(what="gated")
-    await bench.run(settings)
+    monitor = await bench.run(settings)
     await bench.until(lambda: bench.simulator.ledger.count(what="gated") > gated + 2)
+    await bench.until_idle(monitor)
     await bench.stop()
     assert (bench.spent(), bench.held()) == (0, 0)
+
+
+async def test_what_is_held_for_later_probes_is_released_by_a_stop_that_the_database_delays(
+    bench, key, simulated
+):
+    await bench.simulate(simulated("acme"))
+    monitor = await bench.run(bench.settings(key("acme")))
+    await bench.until(lambda: "unverified" in bench.events())
+    await bench.until_idle(monitor)
+    with closing(sqlite3.connect(bench.folder / "monitor.db", isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        stopping = asyncio.create_task(bench.stop())
+        await bench.until(lambda: monitor._recorder._closed)  # it waits no more for its notes
+        database.execute("ROLLBACK")
+        await stopping
+    assert bench.held() == 0
 
 
 async def test_after_crashes_what_was_held_is_decided_by_the_next_conclusive_answer(
@@ -94,6 +114,7 @@ async def test_after_crashes_what_was_held_is_decided_by_the_next_conclusive_ans
     monitor = await bench.run(settings)
     (watch,) = monitor.watches
     await bench.until(lambda: "unverified" in bench.events())
+    await bench.until_idle(monitor)
     await bench.stop()
     assert (bench.spent(), bench.held()) == (0, 0)
     today = bench.now().date()
