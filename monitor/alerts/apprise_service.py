@@ -9,7 +9,7 @@ import json
 import logging
 import smtplib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import apprise
@@ -62,14 +62,19 @@ class Service:
         service.optional = False  # else a failure would count as a success
         service.overflow_mode = apprise.OverflowMode.UPSTREAM  # messages already fit
         service.request_rate_per_sec = pace_of(service) or 0.0
+        service.is_delivered, service.mark_delivered = _is_delivered, _mark_delivered
         self._sender = apprise.Apprise()
         self._sender.add(service)
 
     def deliver(self, message: Message, redact: Redact, waits: list[float]) -> str | None:
-        """Send and block. Returns the failure, or None; `waits` collects the seconds it is asked to wait."""
+        """Send and block. Returns the failure, or None; `waits` collects the seconds it is asked to wait.
+
+        Recipients that took the message are noted in it; those that took it before are not sent it again.
+        """
         if self._service is None:
             return "Apprise cannot load this URL"
         _of_thread.session, _of_thread.waits = self._session, waits
+        _of_thread.taken = message.taken
         title, body, body_format = _formatted(self._service, message, redact)
         result = self._sender.notify(
             body=body,
@@ -224,9 +229,21 @@ class _OfThread(threading.local):
     waits: list[float] | None = None
     #: its connections
     session: requests.Session | None = None
+    #: the recipients that took its message
+    taken: set[Hashable] | None = None
 
 
 _of_thread = _OfThread()
+
+
+# Apprise asks its services for each recipient whether it took the message. Its own memory lasts for one call.
+def _is_delivered(key: object, per_message: bool = False) -> bool:  # noqa: FBT001, FBT002
+    return not per_message and repr(key) in (_of_thread.taken or ())
+
+
+def _mark_delivered(key: object, per_message: bool = False) -> None:  # noqa: FBT001, FBT002
+    if _of_thread.taken is not None and not per_message:  # else it is no recipient
+        _of_thread.taken.add(repr(key))
 
 
 def _bound_answers() -> None:
@@ -270,6 +287,24 @@ def _keep_connections() -> None:
     library.request = library.api.request = request
 
 
+def _remember_addresses() -> None:
+    """Let smtplib send a mail to those of its addresses only that did not take it: a copy is one, too."""
+    client: Any = smtplib.SMTP
+    original = client.sendmail
+
+    def sendmail(self: Any, sender: str, to: Any, *mail: Any, **more: Any) -> Any:
+        taken = _of_thread.taken
+        if taken is None or isinstance(to, str):
+            return original(self, sender, to, *mail, **more)
+        mine = {address: (frozenset(to), address) for address in to}
+        left = [address for address, key in mine.items() if key not in taken]
+        refused = original(self, sender, left, *mail, **more) if left else {}
+        taken.update(mine[address] for address in left if address not in refused)
+        return refused
+
+    client.sendmail = sendmail
+
+
 def _bound_replies() -> None:
     """Let smtplib read at most `REPLY_LINES` lines of a reply."""
     client: Any = smtplib.SMTP
@@ -309,3 +344,4 @@ logging.getLogger("urllib3").setLevel(logging.INFO)
 _bound_answers()
 _keep_connections()
 _bound_replies()
+_remember_addresses()

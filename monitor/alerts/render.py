@@ -1,8 +1,8 @@
 """A message, rendered as plain text, HTML and Slack's mrkdwn. Pure; values are escaped for each."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from typing import Literal
@@ -49,7 +49,8 @@ class Message:
     in the last line of a message of one event (`tags`), beside each head of a grouped message. `level` is
     Apprise's word for the severity. `head` is the state of a pool. `rest` counts the events that have no
     part, and `named` has their heads with their tags. `less` is prose that says what else is left out.
-    `events` are those that it tells; a test tells none, and for a webhook there is nothing else.
+    `events` are those that it tells; a test tells none, and for a webhook there is nothing else. Its
+    channel notes in `taken` which recipients took it, and passes them over: a message is for one channel.
     """
 
     title: str
@@ -62,6 +63,7 @@ class Message:
     less: str = ""
     head: str = ""
     events: Sequence[Event] = ()
+    taken: set[Hashable] = field(default_factory=set, compare=False)
 
     @cached_property
     def text(self) -> str:

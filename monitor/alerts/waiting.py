@@ -11,7 +11,7 @@ from itertools import count
 
 from monitor.access.events import Event, Notification
 from monitor.access.words import EventKind
-from monitor.alerts.render import Message
+from monitor.alerts.group import Group
 
 #: After STUBBORN failures a group is split into PIECES: one of its rows may be the cause.
 STUBBORN, PIECES = 3, 8
@@ -21,29 +21,6 @@ ORDER_MOST = 200
 
 #: The window of first lights, as a fraction of the window of other rows.
 _LIGHTS_WAIT = 0.25
-
-
-@dataclass(slots=True, eq=False)
-class Group:
-    """Rows that share a message, or several where one cannot hold them.
-
-    `failures` counts the failures of this group in a row.
-    """
-
-    rows: tuple[Notification, ...]
-    failures: int = 0
-    #: when it may be sent
-    at: float = 0.0
-    #: the scopes of its untried rows, and whether the group opened the window there
-    scopes: dict[Hashable, bool] = field(default_factory=dict)
-    #: while it is claimed: until when, and the message; without one, the send composes it
-    claimed_until: float = 0.0
-    message: Message | None = None
-
-    @property
-    def ids(self) -> list[int]:
-        """The ids of the notifications."""
-        return [row.id for row in self.rows]
 
 
 @dataclass(slots=True)
@@ -67,7 +44,7 @@ class Waiting:
     seconds; the rows that follow within the window go together at its end. A first light waits only after
     another first light, and for a quarter of the window; the waiting rows go with it. Of all groups that may
     go, those with first lights go first. A failed group is retried unchanged, at its own time, and holds
-    back only the later rows of its targets.
+    back only the later rows of its targets; none if some of the recipients took it.
 
     With `separate` each row goes alone, at once, when no earlier row of its organization is left. A key
     without an organization is one of its own, and what has no target is in the order of its scope. Of each
@@ -174,8 +151,16 @@ class Waiting:
         self.remove(group)
 
     def failed(self, group: Group, at: float) -> None:
-        """Retry the group at `at`, in ever smaller pieces if it has failed several times."""
+        """Retry the group at `at`, in ever smaller pieces if it has failed several times.
+
+        If some recipients took it, nothing waits for the others, and the message is not its cause.
+        """
         group.failures += 1
+        if group.taken:
+            group.scopes = {}
+            self._let_pass(group.rows)
+            self.retry(group, at)
+            return
         # Nothing was delivered, so later rows of the scope must not wait for a window.
         for key, opens in group.scopes.items():
             if scope := self._scopes.get(key):
@@ -197,7 +182,7 @@ class Waiting:
         """Keep the first `number` rows in the group; the others wait for their turn, but for no window."""
         rest, group.rows = group.rows[number:], group.rows[:number]
         if rest and not group.scopes:
-            self.retry(Group(rest, group.failures), now)
+            self.retry(group.part(rest), now)
             return
         left: dict[Hashable, list[Notification]] = {}
         for row in rest:
@@ -215,20 +200,28 @@ class Waiting:
         return waiting + [row for group in self._tried() for row in group.rows]
 
     def again_at(self, at: float) -> None:
-        """Retry every failed group at `at` or before: the channel works again."""
+        """Retry every failed group at `at` or before: the channel works again.
+
+        That says nothing of a recipient that refused what others took.
+        """
         for group in self._taken_out():
-            self.retry(group, min(group.at, at))
+            self.retry(group, group.at if group.taken else min(group.at, at))
 
     def remove(self, group: Group) -> None:
         """Remove the rows of a group. The rows that they held back may go."""
+        self._let_pass(group.rows)
+        for row in group.rows:
+            self._rows.pop(row.id, None)
+
+    def _let_pass(self, rows: Sequence[Notification]) -> None:
+        """Let the rows go that these hold back."""
         held, self._held = self._held, []
         for one in held:
             self.retry(one, one.at)
-        for row in group.rows:
-            self._rows.pop(row.id, None)
+        for row in rows:
             order = self._order(row.event)
             left = self._orders.get(order)
-            if not left:
+            if not left or row.id not in left:
                 continue
             left.remove(row.id)
             if left:
@@ -292,6 +285,8 @@ class Waiting:
 
     def _again(self, group: Group) -> Group | None:
         """The rows of a due group that may go; the others are held."""
+        if group.taken:
+            return group if group.rows else None
         free, held = self._free(group.rows)
         if held:
             self._held.append(Group(tuple(held), group.failures, group.at))

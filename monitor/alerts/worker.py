@@ -12,10 +12,11 @@ import structlog
 from monitor.access.events import Notification
 from monitor.access.limits import Delivery
 from monitor.alerts.channel_health import ChannelHealth
+from monitor.alerts.group import Group
 from monitor.alerts.interfaces import Count, DeliveryError, Outbox, Sender
 from monitor.alerts.messages import TOGETHER_MOST, Draft, first_of
 from monitor.alerts.render import Message
-from monitor.alerts.waiting import Group, Waiting
+from monitor.alerts.waiting import Waiting
 
 log = structlog.get_logger()
 
@@ -239,7 +240,7 @@ class ChannelWorker:
             if len(mine) < len(group.rows):
                 # Another process has leased them, or died with the lease: retry until the lease ends.
                 if others := tuple(row for row in group.rows if row.id in leased):
-                    self._waiting.retry(Group(others), self._clock() + AGAIN_S)
+                    self._waiting.retry(group.part(others), self._clock() + AGAIN_S)
                 # The others are no longer pending: they were read before their outcome was written.
                 self._forget([row for row in group.rows if row.id not in got | leased])
                 group.rows = mine
@@ -296,11 +297,13 @@ class ChannelWorker:
     async def _send(self, group: Group) -> None:
         """Send a claimed group and record the outcome."""
         message, group.message = group.message, None
-        started = self._clock()
+        started, took = self._clock(), len(group.taken)
         self._next_at = started + self.channel.pace * self.share
         try:
-            await self.channel.send(message or self._draft(group).message())
+            await self.channel.send(group.sends(message or self._draft(group).message()))
         except DeliveryError as error:
+            if len(group.taken) > took:
+                self._works()
             await self._failed(group, error, started)
         except Exception as error:  # a bug that one message triggers must not stop the others
             log.exception("notification.broken", channel=self.channel.name)
@@ -309,9 +312,7 @@ class ChannelWorker:
             self._succeeded(group, started)
 
     def _succeeded(self, group: Group, started: float) -> None:
-        if self._health.succeeded():
-            log.info("channel.up", channel=self.channel.name)
-            self._waiting.again_at(self._clock())
+        self._works()
         self._log("delivered", group, started)
         self._waiting.sent(group, self._clock())
         for id_ in group.ids:
@@ -319,6 +320,11 @@ class ChannelWorker:
         self._unmarked.update(group.ids)
         if self._marking is None:
             self._marking = asyncio.create_task(self._mark_soon())
+
+    def _works(self) -> None:
+        if self._health.succeeded():
+            log.info("channel.up", channel=self.channel.name)
+            self._waiting.again_at(self._clock())
 
     async def _mark_soon(self) -> None:
         try:
@@ -338,8 +344,13 @@ class ChannelWorker:
     async def _failed(self, group: Group, error: DeliveryError, started: float) -> None:
         now = self._clock()
         why = error.reason
-        if self._health.failed(group.ids[0], now, self.spread(), asked=error.wait, reason=why):
+        # A recipient that refuses what others took says nothing of the channel, but for a wait.
+        if (error.wait or not group.taken) and self._health.failed(
+            group.ids[0], now, self.spread(), asked=error.wait, reason=why
+        ):
             log.error("channel.down", channel=self.channel.name, reason=why)
+        if group.taken:
+            why = f"some recipients took it, not all: {why}"
         wait = max(self._health.backoff(group.failures + 1, self.spread()), error.wait)
         reason = why + (" (it may have been delivered)" if error.ended else "")
         old = self._too_old(group.rows)
@@ -384,14 +395,5 @@ class ChannelWorker:
     def _log(self, outcome: str, group: Group, started: float, **more: object) -> None:
         """Log and count what became of a group."""
         self.count(self.channel.name, outcome, len(group.rows))
-        level = {"delivered": log.info, "failed": log.warning, "dead": log.error}[outcome]
-        level(
-            f"notification.{outcome}",
-            channel=self.channel.name,
-            ids=[row.event.id for row in group.rows],
-            events=[str(row.event.kind) for row in group.rows],
-            outcome=outcome,
-            attempt=max(row.attempts for row in group.rows) + group.failures + 1,
-            latency_ms=round((self._clock() - started) * 1000, 1),
-            **more,
-        )
+        latency = round((self._clock() - started) * 1000, 1)
+        group.log(outcome, channel=self.channel.name, latency_ms=latency, **more)

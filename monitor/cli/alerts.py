@@ -127,13 +127,12 @@ async def _test(settings: "Settings", names: list[str]) -> int:
 
     text = f"This is a test by `access-monitor alerts test` at {utc(datetime.now(UTC))}."
     words = Wording("access-monitor: test", "info", text)
-    message = Message(words.title, words.level, [words])
     failed = 0
     for sender in senders_of(settings, redactor()):
         if sender.name not in names:
             continue
         try:
-            await sender.send(message)
+            await sender.send(Message(words.title, words.level, [words]))
         except DeliveryError as error:
             failed += 1
             print(f"{sender.name}: failed: {error.reason}")

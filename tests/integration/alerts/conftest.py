@@ -151,6 +151,8 @@ class Webhook:
     def __init__(self) -> None:
         self.received: list[dict[str, Any]] = []
         self.answers: list[int] = []
+        #: the topic that it refuses
+        self.refused = ""
         #: what an answer 429 says besides
         self.limited: dict[str, Any] = {}
         self.hangs = asyncio.Event()
@@ -167,6 +169,8 @@ class Webhook:
         if self.hangs.is_set():
             await self.released.wait()
         status = self.answers.pop(0) if self.answers else 200
+        if self.refused and body.get("topic") == self.refused:
+            status = 403
         if status == 200:
             async with self._arrived:
                 self.received.append(body)

@@ -225,6 +225,26 @@ def test_parts_of_one_group_go_one_after_the_other_where_they_tell_of_one_target
     assert ids(waiting.take(20.0, 8)) == [[3]]
 
 
+def test_what_some_recipients_took_holds_nothing_back_and_is_retried_whole_at_its_own_time():
+    waiting = Waiting(20.0)
+    waiting.add([row(1, "a"), row(2, "b")])
+    (group,) = waiting.take(0.0, 8)
+    waiting.add([row(3, "a")])
+    group.taken.add("ok@acme.example")
+    for failures in range(STUBBORN + 1):
+        waiting.failed(group, 100.0 + failures)
+        waiting.again_at(30.0)
+        later = waiting.take(50.0, 8)
+        assert ids(later) == ([[3]] if failures == 0 else [])
+        for one in later:
+            waiting.sent(one, 50.0)
+        (group,) = waiting.take(100.0 + failures, 8)
+        assert group.ids == [1, 2]
+        assert group.taken == {"ok@acme.example"}
+    waiting.sent(group, 110.0)
+    assert len(waiting) == 0
+
+
 @given(
     st.lists(
         st.tuples(
@@ -234,7 +254,7 @@ def test_parts_of_one_group_go_one_after_the_other_where_they_tell_of_one_target
         ),
         max_size=25,
     ),
-    st.lists(st.sampled_from(["failed", "put back", "sent"]), max_size=60),
+    st.lists(st.sampled_from(["failed", "put back", "sent", "sent to some"]), max_size=60),
     st.sampled_from([0.0, 3.0, 20.0]),
     st.integers(1, 4),
     st.booleans(),
@@ -263,8 +283,12 @@ def test_each_row_is_sent_once_and_a_targets_rows_in_their_order(
             elif fate == "put back":
                 waiting.retry(group, now + 1.0)
             else:
-                sent += group.rows
-                waiting.sent(group, now)
+                sent += () if group.taken else group.rows
+                if fate == "sent":
+                    waiting.sent(group, now)
+                else:
+                    group.taken.add("some")
+                    waiting.failed(group, now + 2.0)
         elif not late and not len(waiting):
             break
         else:
