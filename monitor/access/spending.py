@@ -290,12 +290,16 @@ class BudgetLedger:
         return sum(hold.usd for hold in self._doubts.get(account, ()))
 
     def tidy(self, today: date | None) -> Posting:
-        """Give back what is idle since before `today`, without it all; forget the days gone by."""
+        """Give back what is idle since before `today`, without it all; forget the days before yesterday.
+
+        Yesterday may come again: by a clock that is set back over midnight.
+        """
         for account, hold in list(self._idle.items()):
             if today is None or hold.day < today:
                 self._release(account)
         if today and self.allowance is None:
-            self._days = {at: usd for at, usd in self._days.items() if at[1] >= today}
+            yesterday = today - timedelta(days=1)
+            self._days = {at: usd for at, usd in self._days.items() if at[1] >= yesterday}
         return self.posting()
 
     def _decide(self, account: str, fate: Fate, *, estimated: bool) -> list[Spend]:

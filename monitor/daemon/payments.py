@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import InitVar, dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import structlog
@@ -81,7 +81,7 @@ class Payments:
             self._register(watch)
 
     async def load(self, today: date) -> None:
-        """Load this month's spending and the holds, once. Holds left by a crash are in doubt."""
+        """Load the month's spending and the holds, once. Holds left by a crash are in doubt."""
         (await self.take_over(None, today))()
         await self._read_told(today)
 
@@ -90,7 +90,8 @@ class Payments:
 
         Their holds are in doubt. Call what it returns once they are this worker's; it takes no time.
         """
-        first = today.replace(day=1)
+        # of yesterday's month, too: the clock may be set back over midnight
+        first = (today - timedelta(days=1)).replace(day=1)
         rows = await self.recorder.spend_since(first, keys)
         holds = await self.recorder.holds(keys)
         settled = {(row.key, row.day): row.settled_usd for row in rows}
@@ -215,7 +216,7 @@ class Payments:
         return joined(self._ledger.forget(watch.account) for watch in watches)
 
     async def tidy(self, today: date) -> None:
-        """Release the holds for probes of past days, and drop those days."""
+        """Release the holds for probes of past days, and drop the days before yesterday."""
         now = asyncio.get_running_loop().time()
         for _, hold in (lent for lent in self._lent if lent[0] < now):
             self._ledger.doubt(hold)

@@ -2,13 +2,14 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
 from monitor.access.holds import Posting, Reservation, Spend
 from monitor.access.memory import TargetState
 from monitor.access.words import Contract, DeclarationKind, State
+from monitor.daemon.payments import Payments
 from monitor.store import status_queries
 from monitor.store.errors import StoreError
 from monitor.store.recorder import Recorder
@@ -191,6 +192,19 @@ async def test_the_same_declaration_is_kept_once_and_taken_once(recorder, clock,
     await recorder.write([Change(declaration=declaration)])
     assert await recorder.untaken_declarations() == []
     assert await recorder.declare(*telling) is None
+
+
+async def test_what_yesterday_and_its_month_cost_is_known_after_a_start_too(recorder):
+    yesterday = date(2026, 11, 30)
+    spends = [
+        Spend("acme-prod", day, 0.01, 1, estimated=False) for day in (date(2026, 11, 1), yesterday)
+    ]
+    await recorder.write([Change(posting=Posting(tuple(spends)))])
+    payments = Payments(recorder, [], None, None)
+    await payments.load(date(2026, 12, 1))
+    await payments.tidy(date(2026, 12, 1))
+    assert payments._ledger.committed("acme-prod", yesterday) == pytest.approx(0.01)
+    assert payments._ledger.spent_in_month(yesterday) == pytest.approx(0.02)
 
 
 async def test_spend_adds_up_and_what_is_held_stays_until_it_is_freed(recorder, clock, make):

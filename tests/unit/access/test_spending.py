@@ -165,10 +165,18 @@ def test_of_an_allowance_no_day_gives_more():
     assert not lose(books, 0.01, day=NEXT_DAY)
 
 
+def test_a_clock_that_is_set_back_over_midnight_gives_a_day_no_second_budget():
+    books = ledger(0.01)
+    answer(books, 0.01, 0.01, Fate.BOOKED)
+    books.tidy(NEXT_DAY)
+    books.tidy(DAY)
+    assert books.committed("acme", DAY) == pytest.approx(0.01)
+
+
 def test_days_gone_by_are_forgotten_and_the_month_is_not():
     books = BudgetLedger(Budget(per_month=1.0))
     books.load({("a", DAY): 1.0})
-    books.tidy(NEXT_DAY)
+    books.tidy(NEXT_DAY + timedelta(days=1))
     assert books.committed("a", DAY) == 0
     assert not books.reserve("t", "a", NEXT_DAY, 0.01, Need.ANSWERED)
 

@@ -54,7 +54,7 @@ class Money(RuleBasedStateMachine):
     @initialize(waiting=st.sets(accounts))
     def begin(self, waiting):
         self.files, self.ledger = Files(), BudgetLedger(Budget(PER_KEY, PER_MONTH))
-        self.day = date(2026, 11, 1)
+        self.day = self.latest = date(2026, 11, 1)
         self.waiting = set(waiting)
         self.flying: dict[str, tuple[Reservation, Need]] = {}
         self.register()
@@ -133,7 +133,14 @@ class Money(RuleBasedStateMachine):
     def midnight(self):
         if self.day.day < 28:
             self.day += timedelta(days=1)
+            self.latest = max(self.latest, self.day)
             self.files.write(self.ledger.tidy(self.day))
+
+    @precondition(lambda self: self.day == self.latest and self.day.day > 1)
+    @rule()
+    def the_clock_is_set_back_over_midnight(self):
+        self.day -= timedelta(days=1)
+        self.files.write(self.ledger.tidy(self.day))
 
     @rule()
     def crash(self):
