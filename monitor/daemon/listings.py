@@ -89,6 +89,7 @@ class Listings:
             first = watches[0]
             if not self._due(first, len(keys)):
                 continue
+            asked_with = first.credentials
             observation = await self._ask(first)
             if observation is None:  # the route is held back; the next search retries
                 for watch in watches:
@@ -105,11 +106,12 @@ class Listings:
                 models=len(models),
                 diagnosis=str(diagnosis.code) if diagnosis else None,
             )
-            # evidence for its targets, which changes no state
+            # evidence for the targets of its key, not for others of a pool; it changes no state
             now = self.clock.now()
             probes = [
                 Probe(watch, ProbeKind.LISTING, observation=observation, diagnosis=diagnosis)
                 for watch in watches
+                if watch.credentials == asked_with
             ]
             await self.changes.write(
                 [Change(probe.watch.name, answer=answer_of(probe, now)) for probe in probes]

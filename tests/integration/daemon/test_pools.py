@@ -3,6 +3,9 @@
 import hashlib
 
 import pytest
+from stored import runs_of
+
+from monitor.access.words import ProbeKind
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +88,19 @@ async def test_added_and_removed_lines_are_noticed_when_the_settings_are_read_an
     rest = bench.simulator.ledger.count(key="k1")
     await bench.until(lambda: bench.simulator.ledger.count(key="k1") > rest + 3)
     assert bench.simulator.ledger.count(key="k0") <= gone + 1
+
+
+async def test_one_keys_list_serves_the_pool_and_is_evidence_for_that_key_alone(bench):
+    await bench.simulate(keys("", "", ""))
+    put(bench.folder, *(secret(n) for n in range(3)))
+    monitor = await bench.run(bench.settings(pool()))
+    await bench.until(lambda: all(watch.dated for watch in monitor.watches))
+    await bench.stop()
+    path = bench.folder / "monitor.db"
+    targets = [f"{name(n)}/gpt-image-2:images" for n in range(3)]
+    listings = {one: runs_of(path, one, ProbeKind.LISTING) for one in targets}
+    assert bench.simulator.ledger.count(surface="models") == 1
+    assert sum(map(bool, listings.values())) == 1
 
 
 async def test_a_pools_budget_is_each_keys_and_its_end_is_told_to_the_pools_channels(bench):
