@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from monitor.access.memory import TargetState
+from monitor.access.target import Target
 from monitor.access.words import Code, DeclarationKind, EventKind, ProbeKind, Reason, State
 
 
@@ -62,7 +63,8 @@ class Event:
     channels, and the writer the `id` that people see. With both `before` and `after` it is a transition.
     `target` is None for what concerns a route (`stale`) or the whole monitor (`budget`, `offline`,
     `started` …). `scope` is the organization it belongs to (`Target.scope`): changes of one scope may share
-    a message. `facts` holds what the message needs besides, as JSON values; which keys: see
+    a message. `concerned` has the targets of the key, the pool or the route that an event without a target is
+    about; it is not stored. `facts` holds what the message needs besides, as JSON values; which keys: see
     `EventFacts` in `alerts/facts`. Without channels it is only recorded.
     """
 
@@ -77,6 +79,7 @@ class Event:
     diagnosis: Code | None = None
     request_id: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    concerned: tuple[Target, ...] = field(default=(), compare=False, repr=False)
     #: to whom it goes and under which number, which is not part of what happened; 0 before it is recorded
     channels: tuple[str, ...] = field(default=(), compare=False)
     id: int = field(default=0, compare=False)

@@ -73,8 +73,11 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether a name matches a pattern of the settings' form; capitals and small letters differ."""
-    return _compiled(pattern).match(name) is not None
+    """Whether a name matches a pattern of the settings' form; capitals and small letters differ.
+
+    A name that is written out matches, though it holds the signs of a pattern: `vendor/[fast]model`.
+    """
+    return name == pattern or _compiled(pattern).match(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +107,12 @@ class Silence:
         return self.concerns(event, channel)
 
     def concerns(self, event: Event, channel: str) -> bool:
-        """Whether it is of the event's target, for this channel, whatever the event."""
+        """Whether it is of the event's target, or of all it concerns, for this channel, whatever the kind."""
         channels, organization = self._of(Part.CHANNEL), event.facts.get("organization")
         if channels and not any(matches(channel, name) for name in channels):
             return False
+        if event.concerned:
+            return all(self.touches(one.name, one.organization) for one in event.concerned)
         return self.touches(event.target, organization if isinstance(organization, str) else None)
 
     def touches(self, target: str | None, organization: str | None) -> bool:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from fnmatch import fnmatchcase
 
 from monitor.access.events import Event, Recorded
 from monitor.access.limits import Delivery
+from monitor.access.silences import matches
 from monitor.access.words import EventKind
 from monitor.alerts.interfaces import Count, Outbox, Sender
 from monitor.alerts.worker import ChannelWorker
@@ -23,7 +23,7 @@ _AS_FIRST_LIGHT = frozenset({EventKind.SHUT_AGAIN, EventKind.UNPROVEN})
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """The events that one channel gets, and patterns of target names (`fnmatch`; none means all)."""
+    """The events that one channel gets, and patterns of target names (none means all)."""
 
     name: str
     events: frozenset[EventKind]
@@ -48,9 +48,7 @@ def channels_for(
 
     def wanted(patterns: Sequence[str]) -> bool:
         return not patterns or any(
-            target is None or fnmatchcase(target, pattern)
-            for target in targets
-            for pattern in patterns
+            target is None or matches(target, pattern) for target in targets for pattern in patterns
         )
 
     return tuple(

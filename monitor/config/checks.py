@@ -9,7 +9,6 @@ whose text says what to do. They are functions of values, so that every error of
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +18,7 @@ from monitor.access.databases import SCHEMES, Database
 from monitor.access.diagnosis.own_rule import OwnRule
 from monitor.access.fields import refuse, text_of
 from monitor.access.limits import Cadence
+from monitor.access.silences import matches
 from monitor.access.target import Capability, pool_name_of, split_capability
 from monitor.access.words import Contract, Surface
 from monitor.catalog import Catalog
@@ -257,7 +257,7 @@ def matches_a_target(value: Any, info: ValidationInfo) -> str:
     """A pattern that picks at least one target; not judged while the targets are not known."""
     pattern = text_of(value, 'a pattern such as "acme-*/*"')
     targets = Context.of(info).targets
-    if targets is not None and not any(fnmatchcase(target, pattern) for target in targets):
+    if targets is not None and not any(matches(target, pattern) for target in targets):
         raise refuse(f"matches no target; {suggestion(pattern, targets[:20])}")
     return pattern
 

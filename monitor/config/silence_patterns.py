@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from glob import escape
 
 from monitor.access.silences import PATTERN_CAP, Part, matches, part_of
 from monitor.access.words import EventKind
@@ -58,8 +59,9 @@ def _pattern(word: str, names: Names) -> str:
 
 
 def _of_targets(word: str, names: Names) -> str:
-    for pattern in (word, f"{word}:*"):  # the surface may be left out
-        if pattern in names.targets or any(matches(name, pattern) for name in names.targets):
+    # the surface may be left out, also of a model whose name holds the signs of a pattern
+    for pattern in (word, f"{word}:*", f"{escape(word)}:*"):
+        if any(matches(name, pattern) for name in names.targets):
             return pattern
     raise ValueError(f"no target is named {shown(word)}; {suggestion(word, names.targets)}")
 

@@ -131,10 +131,20 @@ class EventBuilder:
     ) -> Event:
         """An event of a route, of a key, of the pool among the facts, or of the whole monitor.
 
-        With `concerned` it goes to the channels that are told of at least one of these targets.
+        With `concerned` it goes to the channels that are told of at least one of these targets, unless a
+        silence is of all of them.
         """
         scope = pool_scope(facts["pool"]) if "pool" in facts else None
-        event = Event(kind, reason, now, scope=scope, route=route, diagnosis=diagnosis, facts=facts)
+        event = Event(
+            kind,
+            reason,
+            now,
+            scope=scope,
+            route=route,
+            diagnosis=diagnosis,
+            facts=facts,
+            concerned=tuple(watch.target for watch in concerned),
+        )
         return self._with_channels(event, concerned)
 
     def _with_channels(self, event: Event, concerned: Collection[Watch]) -> Event:

@@ -24,9 +24,10 @@ class Story:
         self.ops, self.mail = bench.taker, bench.another_channel("mail")
         self.keys = key("acme")
 
-    async def begin(self) -> None:
+    async def begin(self, figures: str = "") -> None:
         await self.bench.simulate(self.simulated("acme"))
-        self.settings = self.bench.settings(self.keys, FIGURES, MAIL)
+        settings = self.bench.settings(self.keys, FIGURES + figures, MAIL)
+        self.settings = self.bench.never_settling(settings) if figures else settings
         await self.bench.run(self.settings)
         await self.happens("unverified")
 
@@ -130,6 +131,18 @@ async def test_what_opens_while_it_is_silenced_is_told_all_the_same(story):
             "First light",
             "Available",
         ]
+
+
+async def test_the_budget_of_a_key_is_silenced_with_its_targets_if_events_are_named(
+    bench, key, simulated
+):
+    story = Story(bench, key, simulated)
+    await story.begin("[budget]\nper_key_per_day = 0.006\n")
+    await story.silence("acme/*", "event:budget", "channel:ops")
+    flicker = ", ".join(f"[{t}, {t + 0.35}]" for t in range(60))
+    await story.gate(f"[keys.gate]\nopen = [{flicker}]", "budget")
+    await story.all_told()
+    assert story.hidden() == ["budget ops"]
 
 
 async def test_what_opens_while_openings_are_silenced_is_told_at_the_end(story):

@@ -1,5 +1,6 @@
 """What a silence keeps from whom: the rules as a table."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +13,8 @@ from monitor.access.silences import (
     part_of,
     silenced_by,
 )
-from monitor.access.words import Code, EventKind, Reason
+from monitor.access.target import Capability, Target
+from monitor.access.words import Code, Contract, EventKind, Reason, Surface
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 TARGET = "acme-prod/gpt-image-2:images"
@@ -107,6 +109,33 @@ def test_the_blockers_of_a_key_pass(code):
 def test_what_has_no_target_is_silenced_only_without_saying_whom(patterns, silenced):
     assert silence(*patterns).covers(event("budget", target=None), "ops") is silenced
     assert silence("channel:ops").covers(event("started", target=None), "ops")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "silenced"),
+    [
+        (["event:budget", "acme-prod/*"], True),
+        (["event:budget", TARGET, "acme-prod/gpt-5.1:*"], True),
+        (["event:budget", "organization:org-acme"], True),
+        (["event:budget", TARGET], False),
+        (["event:budget", "acme-dev/*"], False),
+        (["acme-prod/*"], False),
+        (["event:budget", "acme-prod/*", "channel:mail"], False),
+    ],
+)
+def test_what_concerns_targets_is_silenced_when_all_of_them_are(patterns, silenced):
+    capabilities = Capability("gpt-image-2", Surface.IMAGES), Capability("gpt-5.1", Surface.CHAT)
+    concerned = tuple(
+        Target("acme-prod", one, "openai", Contract.DIRECT, "org-acme") for one in capabilities
+    )
+    one = replace(event("budget", target=None), concerned=concerned)
+    assert silence(*patterns).covers(one, "ops") is silenced
+
+
+def test_a_name_that_is_written_out_matches_though_it_holds_the_signs_of_a_pattern():
+    one = event(target="acme-prod/[vip]m:chat")
+    assert silence("acme-prod/[vip]m:chat").covers(one, "ops")
+    assert not silence("acme-prod/[vip]m:chat").covers(event(), "ops")
 
 
 def test_of_several_the_one_that_lasts_longest_has_it():

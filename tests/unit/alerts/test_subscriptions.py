@@ -35,6 +35,14 @@ def test_patterns_choose_targets_by_their_name_with_their_case(event: Make) -> N
         assert bool(channels_for(light, [channel])) is expected
 
 
+def test_a_pattern_that_is_a_targets_whole_name_chooses_it_whatever_signs_it_holds(
+    event: Make,
+) -> None:
+    light = event(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED, target="acme/[vip]m:chat")
+    channel = Subscription("c", DEFAULT_EVENTS, ("acme/[vip]m:chat",))
+    assert channels_for(light, [channel]) == ("c",)
+
+
 def test_what_has_no_target_reaches_every_channel_that_has_the_event(event: Make) -> None:
     stale = event(EventKind.STALE, Reason.NOTHING_CONCLUSIVE, target=None)
     channel = Subscription("c", DEFAULT_EVENTS, ("other/*",))

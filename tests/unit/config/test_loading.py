@@ -88,6 +88,16 @@ def test_the_built_in_route_may_go_elsewhere_as_a_providers(settings_of: Load) -
     assert target.contract is Contract.PROVIDER
 
 
+def test_a_channel_names_a_target_whose_model_holds_the_signs_of_a_pattern(
+    settings_of: Load,
+) -> None:
+    text = (
+        '[[keys]]\nname = "acme-prod"\nsecret = "env:OPENAI_API_KEY"\nwatch = ["[vip]m:chat"]\n'
+        '[[channels]]\nname = "ops"\nurl = "env:MAIL_URL"\ntargets = ["acme-prod/[vip]m:chat"]\n'
+    )
+    assert settings_of(text).channels[0].targets == ("acme-prod/[vip]m:chat",)
+
+
 def test_a_channel_gets_the_usual_events_of_all_targets_unless_it_says_otherwise(
     settings_of: Load,
 ) -> None:
