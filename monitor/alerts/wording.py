@@ -103,7 +103,7 @@ def budget(facts: Facts) -> Wording:
     """The budget has no room for full probes."""
     spent, budget = facts.number("spent_usd"), facts.number("budget_usd")
     scope = facts.text("budget_scope") or "the monitor"
-    figures = f": ${spent:.4f} of ${budget:.2f}" if spent is not None and budget is not None else ""
+    figures = f": ${spent:.4f} of ${budget:g}" if spent is not None and budget is not None else ""
     estimate = " (an estimate)" if facts.provider else ""
     return Wording(
         f"Budget used up: {scope}",

@@ -136,6 +136,15 @@ def test_missing_facts_leave_their_lines_out(event: Make) -> None:
     assert "Organization:" not in text
 
 
+@pytest.mark.parametrize(("usd", "shown"), [(0.003, "$0.003."), (0.05, "$0.05."), (5.0, "$5.")])
+def test_a_budget_is_shown_as_it_was_set_however_small_it_is(
+    event: Make, usd: float, shown: str
+) -> None:
+    facts = {"spent_usd": 0.0028, "budget_usd": usd, "budget_scope": "key acme"}
+    spent = event(EventKind.BUDGET, Reason.BUDGET_EXHAUSTED, facts=facts)
+    assert f"$0.0028 of {shown} " in compose([replace(spent, id=1)], now=NOW).text
+
+
 def test_a_hostile_answer_cannot_write_into_the_message(event: Make) -> None:
     words = (
         "<!channel> <script>*x*</script>\r\nBcc: a@b.example\n`code`\u202egnp\u0007 " + "A" * 9000
