@@ -1,16 +1,17 @@
 """What people do not want to be told for a time: of what, where, and which events. Pure.
 
-A pattern is a text of one of four forms, with `*`, `?` and `[…]` as in the settings:
+A pattern is a text of one of five forms, with `*`, `?` and `[…]` as in the settings:
 
 | pattern | what it is of |
 | --- | --- |
 | `KEY/MODEL:SURFACE` | targets; whatever holds a `/` is of this form |
 | `organization:ID` | the targets of an organization |
+| `pool:NAME` | the targets of a pool, which the names of its keys tell |
 | `channel:NAME` | what a channel is told |
 | `event:KIND` | one kind of event |
 
-Targets and organizations say whom, channels where, events what. Of one of these any pattern may match; of
-several each must. A silence that does not say whom is of everything.
+Targets, organizations and pools say whom, channels where, events what. Of one of these any pattern may
+match; of several each must. A silence that does not say whom is of everything.
 """
 
 import re
@@ -22,6 +23,7 @@ from fnmatch import translate
 from functools import lru_cache
 
 from monitor.access.events import Event
+from monitor.access.target import key_of, pool_in
 from monitor.access.words import DEAD_KEY, Code, EventKind, Owner
 
 #: The longest silence, and how many may be in force at a time.
@@ -53,8 +55,12 @@ class Part(StrEnum):
 
     TARGET = "target"
     ORGANIZATION = "organization"
+    POOL = "pool"
     CHANNEL = "channel"
     EVENT = "event"
+
+
+_WORDS = frozenset(Part) - {Part.TARGET}
 
 
 def part_of(pattern: str) -> tuple[Part, str]:
@@ -62,7 +68,7 @@ def part_of(pattern: str) -> tuple[Part, str]:
     word, colon, rest = pattern.partition(":")
     if "/" in pattern and word != Part.ORGANIZATION:
         return Part.TARGET, pattern
-    if not colon or not rest or word not in (Part.ORGANIZATION, Part.CHANNEL, Part.EVENT):
+    if not colon or not rest or word not in _WORDS:
         raise ValueError("is no pattern of a silence")
     return Part(word), rest
 
@@ -121,10 +127,17 @@ class Silence:
         What has no target is touched only by a silence that does not say whom.
         """
         targets, organizations = self._of(Part.TARGET), self._of(Part.ORGANIZATION)
-        if not targets and not organizations:
+        pools = self._of(Part.POOL)
+        if not targets and not organizations and not pools:
             return True
-        return (target is not None and any(matches(target, one) for one in targets)) or (
-            organization is not None and any(matches(organization, one) for one in organizations)
+        pool = pool_in(key_of(target)) if pools and target is not None else None
+        return (
+            (target is not None and any(matches(target, one) for one in targets))
+            or (
+                organization is not None
+                and any(matches(organization, one) for one in organizations)
+            )
+            or (pool is not None and any(matches(pool, one) for one in pools))
         )
 
     def _of(self, part: Part) -> tuple[str, ...]:

@@ -81,10 +81,16 @@ def split_capability(text: str) -> tuple[str, Surface | None]:
     return text, None
 
 
+def pool_in(key: str) -> str | None:
+    """The pool that a key's name says it belongs to, if there is one of that name."""
+    match = _POOL_KEY.fullmatch(key)
+    return match[1] if match else None
+
+
 def pool_name_of(key: str, pools: Collection[str]) -> str | None:
     """The pool among these that a key's name says it belongs to."""
-    match = _POOL_KEY.fullmatch(key)
-    return match[1] if match and match[1] in pools else None
+    pool = pool_in(key)
+    return pool if pool in pools else None
 
 
 def pool_scope(pool: str) -> str:

@@ -31,8 +31,8 @@ def patterns_of(words: Sequence[str], names: Names) -> tuple[str, ...]:
     """The patterns that words mean, each once.
 
     A word is a target, a pattern of targets, a key, a pool, an organization, or `channel:NAME`,
-    `event:KIND`, `organization:ID`. Raises ValueError, with the nearest that there is, for a word that means
-    nothing here.
+    `event:KIND`, `organization:ID`, `pool:NAME`. Raises ValueError, with the nearest that there is, for a
+    word that means nothing here.
     """
     return tuple(dict.fromkeys(_pattern(word, names) for word in words))
 
@@ -50,6 +50,7 @@ def _pattern(word: str, names: Names) -> str:
         return f"{word}/*"  # a key's name may hold a colon
     known: dict[Part, Collection[str]] = {
         Part.ORGANIZATION: names.organizations,
+        Part.POOL: names.pools,
         Part.CHANNEL: names.channels,
         Part.EVENT: list(EventKind),
     }
@@ -74,7 +75,7 @@ def _named(word: str, names: Names) -> str:
     if word in names.organizations:
         return f"{Part.ORGANIZATION}:{word}"
     if word in names.pools:
-        return f"{word}-*/*"
+        return f"{Part.POOL}:{word}"
     if _SIGNS.search(word) and any(matches(key, word) for key in keys):
         return f"{word}/*"
     known = {*keys, *names.organizations, *names.pools, *names.targets}

@@ -138,6 +138,15 @@ def test_a_name_that_is_written_out_matches_though_it_holds_the_signs_of_a_patte
     assert not silence("acme-prod/[vip]m:chat").covers(event(), "ops")
 
 
+def test_of_a_pool_are_its_keys_and_none_that_merely_begins_with_its_name():
+    one = silence("pool:acme")
+    assert one.covers(event(target="acme-0123abcd/gpt-image-2:images"), "ops")
+    assert not one.covers(event(target="acme-prod/gpt-image-2:images"), "ops")
+    assert not one.covers(event(target="acme-b-0123abcd/gpt-image-2:images"), "ops")
+    assert not one.covers(event(target=None), "ops")
+    assert silence("pool:acme", "acme-dev/*").covers(event(target="acme-dev/gpt-5.1:chat"), "ops")
+
+
 def test_of_several_the_one_that_lasts_longest_has_it():
     short, long = silence(TARGET), silence("acme-prod/*", id_=2, hours=5)
     over = silence("*/*", id_=3, hours=0)
