@@ -158,3 +158,10 @@ class Delivery:
     parallel: Count = setting(
         8, "Messages sent to one channel at once; fewer by mail and where a service sets a pace"
     )
+
+    def left(self, age: timedelta) -> timedelta:
+        """For how long a process tries a notification that is this old when it takes it up.
+
+        An hour at least: while no process lived, nothing was tried.
+        """
+        return max(self.give_up_after - age, min(self.give_up_after, timedelta(hours=1)))

@@ -217,7 +217,7 @@ class ChannelWorker:
         if new:
             self._health.retry_soon(at)
         for row in new:
-            left = self.delivery.give_up_after - (now - row.created_at)
+            left = self.delivery.left(now - row.created_at)
             self._expires[row.id] = at + left.total_seconds()
 
     async def _claim(self, groups: Sequence[Group]) -> None:

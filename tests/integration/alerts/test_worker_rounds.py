@@ -91,14 +91,27 @@ async def test_together_too_much_goes_one_by_one_in_order(outbox, light):
 
 async def test_after_the_last_row_was_given_up_the_worker_rests(outbox, light):
     counting = Counting(outbox)
-    outbox.add("ops", light(), age=timedelta(hours=2))
-    _, task = await running(counting, Picky(""))
+    outbox.add("ops", light())
+    brief = replace(QUICK, give_up_after=timedelta(milliseconds=50))
+    _, task = await running(counting, Picky(""), brief)
     await outbox.until(lambda: outbox.states() == ["dead"])
     before = counting.reads
     passed = asyncio.Event()
     asyncio.get_running_loop().call_later(0.3, passed.set)
     await passed.wait()
     assert counting.reads - before <= 3
+    await end(task)
+
+
+async def test_what_waited_for_days_while_nothing_ran_is_not_given_up_at_its_first_failure(
+    outbox, light
+):
+    outbox.add("ops", light(), age=timedelta(days=3))
+    channel = Picky("")
+    _, task = await running(outbox, channel)
+    await outbox.until(lambda: outbox.rows[1].attempts >= 3)
+    channel.refuses = "nothing"
+    await outbox.until(lambda: outbox.states() == ["delivered"])
     await end(task)
 
 
