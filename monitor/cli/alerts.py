@@ -1,6 +1,7 @@
 """`alerts` and `silence`: the notifications, and what people do not want to be told for a time."""
 
 import sys
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -153,22 +154,33 @@ def schema() -> None:
 
 @app.command()
 def retry(ids: _IdsArgument = None, config: ConfigOption = None) -> None:
-    """Ask the daemon to retry dead notifications."""
+    """Ask the daemon to retry dead notifications, but for those of channels that are gone."""
+    from monitor.config.problems import shown
+    from monitor.daemon.channels import CONSOLE
     from monitor.store import queries, status_queries
     from monitor.store.inbox import RETRY, submit
 
     settings = load_settings(config, reading=True)
     dead = queries.dead_alerts(settings.database)
-    unknown = sorted(set(ids or []) - dead)
+    unknown = sorted(set(ids or []) - dead.keys())
     if unknown:
         fail(f"not dead: {', '.join(map(str, unknown))}; see: access-monitor alerts list")
     if not dead:
         print("nothing is dead")
         return
+    known = [channel.name for channel in settings.channels] or [CONSOLE]
+    chosen = Counter(dead[id_] for id_ in set(ids or dead))
+    lost = {name: number for name, number in chosen.items() if name not in known}
+    if lost:
+        numbers = ", ".join(f"{number} of {shown(name)}" for name, number in sorted(lost.items()))
+        said = f"the settings have no such channel any more, so these stay dead: {numbers}"
+        if len(lost) == len(chosen):
+            fail(said)
+        note(said)
     payload = {**({"ids": ids} if ids else {}), "by": who()}
     submit(settings.database, RETRY, payload, datetime.now(UTC))
     daemon = status_queries.daemon(settings.database)
-    count = len(ids) if ids else len(dead)
+    count = chosen.total() - sum(lost.values())
     print(f"{count} handed to the daemon, {when_taken(daemon, datetime.now(UTC))}")
 
 

@@ -40,7 +40,12 @@ class Deliveries:
         """Deliver over these channels, from the next `begin` on; without any, to the terminal."""
         self._delivery = settings.delivery
         self._channels = list(channels) or [Console()]
-        self._tally.keep(settings.routes, [channel.name for channel in self._channels])
+        self._tally.keep(settings.routes, self.names)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the channels."""
+        return [channel.name for channel in self._channels]
 
     def begin(self) -> None:
         """Deliver, what is in the outbox first."""
@@ -76,8 +81,7 @@ class Deliveries:
 
     async def dead_letter_removed_channels(self) -> None:
         """Mark what is pending for removed channels as dead: it would wait for ever, silently."""
-        names = [channel.name for channel in self._channels]
-        dead = await self.recorder.outbox.dead_letter_others(names, self.clock.now())
+        dead = await self.recorder.outbox.dead_letter_others(self.names, self.clock.now())
         if dead:
             log.error("undeliverable", notifications=dead.total(), why="their channel is gone")
         for channel, number in dead.items():

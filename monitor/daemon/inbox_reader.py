@@ -69,7 +69,9 @@ class InboxReader:
         """Carry a request out. Returns the reply to its sender, if there is one."""
         if item.kind == RETRY:
             ids = item.payload.get("ids")
-            count = await self.recorder.outbox.retry(ids if isinstance(ids, list) else None)
+            count = await self.recorder.outbox.retry(
+                self.deliveries.names, ids if isinstance(ids, list) else None
+            )
             log.info("retrying", notifications=count)
             await self.deliveries.revived()
         elif item.kind == PROBE:

@@ -151,12 +151,13 @@ class Outbox:
             lambda work: Counter(work.flush().execute(marked.where(*_own(work.shards))).scalars())
         )
 
-    async def retry(self, ids: Ids | None = None) -> int:
-        """Make dead notifications pending again, all or these. Returns their number.
+    async def retry(self, channels: Sequence[str], ids: Ids | None = None) -> int:
+        """Make dead notifications of these channels pending again, all or these. Returns their number.
 
         Their age counts from now, or old notifications would be given up again at once.
         """
-        statement = update(_rows).where(_its.state == NotificationState.DEAD)
+        dead = _its.state == NotificationState.DEAD
+        statement = update(_rows).where(dead, _its.channel.in_(channels))
         if ids is not None:
             statement = statement.where(_its.id.in_(ids))
         values = {

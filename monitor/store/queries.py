@@ -204,13 +204,13 @@ def _listed(state: NotificationState | None) -> str:
     return "true" if state is None else "state = :state"
 
 
-def dead_alerts(database: Database) -> set[int]:
-    """The ids of all notifications that were given up."""
+def dead_alerts(database: Database) -> dict[int, str]:
+    """The ids of all notifications that were given up, and the channel of each."""
     with reading(database) as connection:
         dead = connection.execute(
-            "SELECT id FROM notifications WHERE state = ?", (NotificationState.DEAD,)
+            "SELECT id, channel FROM notifications WHERE state = ?", (NotificationState.DEAD,)
         )
-        return {id_ for (id_,) in dead}
+        return dict(dead)
 
 
 def silences(database: Database, now: datetime) -> tuple[list[Silence], list[Silence]]:

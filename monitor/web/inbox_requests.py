@@ -72,7 +72,7 @@ async def _retry(site: Site, values: _Values) -> dict[str, Any]:
         return {}
     if not isinstance(ids, list) or any(type(one) is not int for one in ids):
         raise RefusedError(400, "ids is a list of whole numbers")
-    if gone := sorted(set(ids) - dead):
+    if gone := sorted(set(ids) - dead.keys()):
         raise RefusedError(400, f"not dead: {', '.join(map(str, gone[:10]))}")
     return {"ids": ids}
 

@@ -365,6 +365,12 @@ async def test_what_was_given_up_is_listed_and_can_be_retried(sim, fast):
     assert f"older not listed: --before {newest['id']} has the next of them" in page.err
     page = await sim.call("alerts", "list", "--before", str(every[1]["id"]), "--format", "json")
     assert ([row["id"] for row in json.loads(page.out)], page.err) == ([every[0]["id"]], "")
+    sim.settings.write_text(text.replace('name = "slack"', 'name = "ops"'))
+    ended = await sim.call("alerts", "retry")
+    assert (ended.status, ended.out) == (2, "")
+    assert "the settings have no such channel any more, so these stay dead: " in ended.err
+    assert 'of "slack"' in ended.err
+    sim.settings.write_text(text)
     sim.slack.down = False
     ended = await sim.call("alerts", "retry")
     assert "handed to the daemon, which takes it within 2 s" in ended.out

@@ -90,12 +90,13 @@ async def test_what_is_given_up_is_listed_and_may_be_retried(place, recorder, cl
     assert status_queries.status(place, now=clock.now).dead == 2
 
     clock.move(days=2)
-    assert await recorder.outbox.retry(three[1:]) == 1
-    assert await recorder.outbox.retry() == 1
+    assert await recorder.outbox.retry(["renamed"]) == 0
+    assert await recorder.outbox.retry(["ops"], three[1:]) == 1
+    assert await recorder.outbox.retry(["ops"]) == 1
     rows = await recorder.outbox.pending("ops", 10)
     assert [(row.id, row.attempts) for row in rows] == [*zip(three, (0, 0, 1), strict=True)]
     assert rows[0].created_at == clock.now
-    assert await recorder.outbox.retry() == 0
+    assert await recorder.outbox.retry(["ops"]) == 0
 
 
 async def test_what_was_delivered_late_is_not_undeliverable(place, recorder, clock, three):

@@ -203,7 +203,7 @@ async def test_alerts_come_page_by_page_and_what_is_left_out_is_counted(place, r
     await recorder.outbox.dead([1, 3], "gave up", make.clock.now)
     assert page(NotificationState.DEAD, limit=1) == ([3], 1)
     assert page(NotificationState.DEAD, before=3) == ([1], 0)
-    assert queries.dead_alerts(place) == {1, 3}
+    assert queries.dead_alerts(place) == {1: "ops", 3: "ops"}
 
 
 async def test_alerts_and_spend_have_json_forms_too(place, recorder, clock, make):
