@@ -98,6 +98,8 @@ class TargetState:
     last_diagnosis: Code | None = None
     last_probe_at: datetime | None = None
     last_full_at: datetime | None = None
+    #: the mark of the credentials that it was sent with
+    last_full_by: str | None = None
     next_probe_at: datetime | None = None
     #: why the next probe is later than the situation asks, or waits although its time has come
     held_by: Hold | None = None

@@ -111,7 +111,7 @@ class Payments:
 
         Without room in the budget it is a listing.
         """
-        asked, watch.asked = watch.asked, False
+        asked, watch.asked = watch.asked or watch.untried, False
         if asked:
             watch.kind = ProbeKind.FULL
         if watch.kind is not ProbeKind.FULL or watch.price <= 0:

@@ -227,7 +227,10 @@ class Pipeline:
             behind=self.lateness.made(watch.late, every.total_seconds(), self.clock.even()),
         )
         watch.kind = plan.kind
-        watch.memory = changed(decision.memory, next_probe_at=plan.at, held_by=plan.held_by)
+        by = watch.mark if probe.kind is ProbeKind.FULL else watch.memory.last_full_by
+        watch.memory = changed(
+            decision.memory, next_probe_at=plan.at, held_by=plan.held_by, last_full_by=by
+        )
         return decision, plan
 
     def _changes_of(

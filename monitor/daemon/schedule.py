@@ -219,15 +219,15 @@ def schedule_all(
     """Schedule these targets, at the start all.
 
     Missed probes are not made up for, only spread; a later one keeps its time, unless one decided now
-    is earlier. A restart often follows a fix: probe blocked targets at once. None is probed earlier than a
-    server asked for.
+    is earlier. A restart often follows a fix: probe blocked targets at once, and those with other
+    credentials. None is probed earlier than a server asked for.
     """
     now = clock.now()
     for watch in watches:
         memory, at = watch.memory, first_probe_at(watch, settings, len(watches), now)
         plan = next_probe(memory, now, watch.cadence, phase=watch.phase, shutdown=watch.shutdown)
         due = schedule.due(watch) or memory.next_probe_at
-        if due and due > now and not (memory.blocker or memory.suspect):
+        if due and due > now and not (memory.blocker or memory.suspect or watch.untried):
             at = min(due, plan.at)
         at = max(at, not_before(memory, now))
         watch.kind = plan.kind

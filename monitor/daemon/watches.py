@@ -84,15 +84,25 @@ class Watch:
     #: the target's name, stored because it is read often
     name: str = field(init=False)
     account: str = field(init=False)
+    #: the mark of the credentials
+    mark: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.name = self.target.name
         self.account = account_of(self.target)
+        self.mark = self.credentials.mark
+        if self.memory.last_full_by is None:  # a memory of an earlier version has none
+            self.memory = replace(self.memory, last_full_by=self.mark)
 
     @property
     def waiting(self) -> bool:
         """Whether it waits for its opening."""
         return self.memory.state is not State.AVAILABLE
+
+    @property
+    def untried(self) -> bool:
+        """Whether no full probe was answered with these credentials: answers to others say nothing."""
+        return self.memory.last_full_by != self.mark
 
     @property
     def scope(self) -> str:
@@ -120,6 +130,7 @@ class Watch:
 _OF_THE_SETTINGS = (
     "target",
     "credentials",
+    "mark",
     "price",
     "estimated",
     "may_be_gated",

@@ -1,6 +1,10 @@
 """What a monitor asks of targets that are open, besides a full probe a day."""
 
+from dataclasses import replace
+
 import pytest
+
+from monitor.config.references import Secret
 
 pytestmark = pytest.mark.anyio
 
@@ -23,3 +27,40 @@ async def test_a_listing_that_is_answered_brings_the_full_probe_that_ends_a_list
     bench.replay(simulated("acme", OPEN))
     await bench.until(lambda: "unblocked" in bench.events())
     assert bench.simulator.ledger.count(what="granted") == granted + 1
+
+
+@pytest.mark.parametrize("how", ["reload", "restart"])
+@pytest.mark.parametrize("what", ["secret", "base_url"])
+async def test_another_secret_or_server_is_sent_a_full_probe_soon(bench, key, simulated, how, what):
+    await bench.simulate(simulated("acme", OPEN))
+    settings = bench.settings(key("acme", "o3:chat"))
+    monitor = await bench.run(settings)
+    await bench.until(lambda: "baseline" in bench.events())
+    bench.replay(simulated("acme") + simulated("other"))
+    if what == "secret":
+        (old,) = settings.keys
+        new = replace(old, secret=Secret("sk-sim-FAKE-other-0001", "env:ACME"))
+        settings = replace(settings, keys=(new,))
+    else:
+        url = bench.base_url.replace("127.0.0.1", "localhost")
+        route = replace(settings.routes["sim"], base_url=url)
+        settings = replace(settings, routes={**settings.routes, "sim": route})
+    if how == "reload":
+        await monitor.reload(settings, [bench.taker])
+    else:
+        await bench.stop()
+        await bench.run(settings)
+    await bench.until(lambda: "revoked" in bench.events())
+
+
+async def test_a_restart_with_the_same_credentials_pays_for_no_full_probe(bench, key, simulated):
+    await bench.simulate(simulated("acme", OPEN))
+    settings = bench.settings(key("acme", "o3:chat"))
+    await bench.run(settings)
+    await bench.until(lambda: "baseline" in bench.events())
+    await bench.stop()
+    granted = bench.simulator.ledger.count(what="granted")
+    listings = bench.simulator.ledger.count(surface="models")
+    await bench.run(settings)
+    await bench.until(lambda: bench.simulator.ledger.count(surface="models") > listings + 3)
+    assert bench.simulator.ledger.count(what="granted") == granted
