@@ -80,7 +80,7 @@ class RequestSlots:
             route.held[watch.name] = watch
             return at - now, Hold.BREAKER
         gap = None
-        if _makes_image(watch, watch.kind):
+        if watch.wants_full and watch.target.capability.surface.makes_images:
             gap = self._gap(watch)
             first = settles(watch.memory)
             if not gap.holds(watch.gap_slot):

@@ -105,6 +105,11 @@ class Watch:
         return self.memory.last_full_by != self.mark
 
     @property
+    def wants_full(self) -> bool:
+        """Whether the next probe is a full one if the budget has room."""
+        return self.kind is ProbeKind.FULL or self.asked or self.untried
+
+    @property
     def scope(self) -> str:
         """The pool, else the organization. Events of one scope may share a message."""
         return pool_scope(self.pool.name) if self.pool else self.target.scope

@@ -1,10 +1,13 @@
 """What a monitor asks of targets that are open, besides a full probe a day."""
 
 from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
 from monitor.config.references import Secret
+from monitor.store.inbox import submit
 
 pytestmark = pytest.mark.anyio
 
@@ -64,3 +67,22 @@ async def test_a_restart_with_the_same_credentials_pays_for_no_full_probe(bench,
     await bench.run(settings)
     await bench.until(lambda: bench.simulator.ledger.count(surface="models") > listings + 3)
     assert bench.simulator.ledger.count(what="granted") == granted
+
+
+async def test_full_probes_of_images_that_a_person_asks_for_keep_the_gap(bench, key, simulated):
+    names = ("one", "two", "three")
+    await bench.simulate("".join(simulated(name, OPEN) for name in names))
+    settings = bench.settings("".join(map(key, names)))
+    gap = timedelta(seconds=2)
+    cadence = replace(settings.cadence, listing=timedelta(hours=1), image_gap=gap)
+    await bench.run(replace(settings, cadence=cadence))
+    await bench.until(lambda: bench.events().count("baseline") == len(names))
+    ledger = bench.simulator.ledger
+    before = ledger.count(surface="images")
+    for name in names:
+        target = {"target": f"{name}/gpt-image-2:images", "by": "alice"}
+        submit(bench.folder / "monitor.db", "probe", target, bench.now())
+    await bench.until(lambda: ledger.count(surface="images") == before + len(names))
+    asked = [one.elapsed for one in ledger.entries if one.surface == "images"][-len(names) :]
+    # a probe may be slow to leave
+    assert all(later - earlier > 1.5 for earlier, later in pairwise(asked))
