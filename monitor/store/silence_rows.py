@@ -50,7 +50,9 @@ def hidden_before(connection: Connection, event: Event, told: Sequence[str]) -> 
     """
     hidden: dict[str, list[int]] = {channel: [] for channel in told}
     ended: set[str] = set()
-    for channel, state, id_ in connection.execute(_EARLIER, {"of": event.target, "channels": told}):
+    rows = connection.execute(_EARLIER, {"of": event.target, "channels": told})
+    # after a clock step the times are not in the order of the events
+    for channel, state, id_ in sorted(rows, key=lambda row: row.event_id, reverse=True):
         if state != NotificationState.SILENCED:
             ended.add(channel)
         elif channel not in ended:

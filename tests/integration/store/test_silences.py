@@ -173,6 +173,20 @@ async def test_what_goes_there_and_back_is_counted_only(story):
     assert (digest.facts["hidden"], digest.facts["unchanged_targets"]) == (2, 1)
 
 
+async def test_after_a_clock_step_what_was_told_last_is_the_last_that_was_recorded(story, clock):
+    clock.now += timedelta(hours=3)
+    await story.moves(UNVERIFIED)
+    clock.now -= timedelta(hours=3)
+    await story.moves(AVAILABLE)
+    one = await story.silence("acme-prod/*", "event:*")
+    hidden = await story.moves(UNVERIFIED)
+    await story.end(one)
+    (change,) = story.digests()[0].facts["changed"]
+    assert (change["told"], change["now"]) == (AVAILABLE, UNVERIFIED)
+    told = await story.moves(LOCKED)
+    assert story.facts(told)["hidden_before"] == {"ops": [hidden]}
+
+
 async def test_who_was_told_nothing_compares_with_what_was_before(story):
     await story.moves(AVAILABLE, "nobody", kind="baseline")
     one = await story.silence()
