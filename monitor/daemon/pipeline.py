@@ -270,6 +270,11 @@ class Pipeline:
 
     def _of_network(self, probe: Probe, now: datetime) -> Iterable[Change]:
         kind = self.network.answered(probe.watch.target.route, probe.diagnosis, now)
+        if probe.code is Code.NETWORK_ERROR:
+            for route in self.network.to_ask(now):
+                idle = (w for w in self.watches if w.target.route == route and not w.busy)
+                if watch := min(idle, key=lambda w: not_before(w.memory, now), default=None):
+                    self.schedule.at(watch, not_before(watch.memory, now))
         if kind:
             self.stale_routes.probing_resumed(now)
             offline = kind is EventKind.OFFLINE

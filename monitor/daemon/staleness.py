@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.access.cadence import full_interval
@@ -18,6 +18,8 @@ from monitor.store.records import Change
 
 #: Most stale targets that a message names.
 _NAMED_MOST = 10
+#: A route that was not asked for so long is asked when all others fail.
+_UNHEARD = timedelta(minutes=10)
 
 
 class NetworkState:
@@ -33,6 +35,8 @@ class NetworkState:
         #: when `offline` was told; None while a route answers
         self.since = since
         self._lasted = 0.0
+        #: when each route was last asked
+        self.asked: dict[str, datetime] = {}
         #: by route, why the last failure was one: a diagnosis' rule, and its words
         self.causes: dict[str, tuple[str, str]] = {}
         self.use(sizes)
@@ -50,6 +54,7 @@ class NetworkState:
 
     def answered(self, route: str, diagnosis: Diagnosis | None, now: datetime) -> EventKind | None:
         """Learn from a probe's result; return the event it makes, if any."""
+        self.asked[route] = now
         if diagnosis is not None and diagnosis.code is Code.NETWORK_ERROR:
             self.causes[route] = diagnosis.rule, diagnosis.message
             self._failures[route] = self._failures.get(route, 0) + 1
@@ -64,6 +69,17 @@ class NetworkState:
             self.since = None
             return EventKind.ONLINE
         return None
+
+    def to_ask(self, now: datetime) -> list[str]:
+        """The routes to ask now: all others fail, and nobody asked these for long.
+
+        A dead key is probed once a day: without this its route would keep `offline` from being told.
+        """
+        well = [route for route, needed in self._needed.items() if self._failures[route] < needed]
+        if any(now - self.asked.setdefault(route, now) < _UNHEARD for route in well):
+            return []
+        self.asked.update(dict.fromkeys(well, now))
+        return well
 
     def recovered(self) -> None:
         """Begin anew: a route is reached, as something else than a probe has shown."""
@@ -133,7 +149,7 @@ class StaleRoutes:
         self.watching_since += step.by
         if self.network.since:
             self.network.since = step.moved(self.network.since)
-        for times in (self._answered, self._again):
+        for times in (self._answered, self._again, self.network.asked):
             times.update({route: step.moved(at) for route, at in times.items()})
 
     def passed(self, watch: Watch, now: datetime) -> TimePassed:

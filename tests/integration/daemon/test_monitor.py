@@ -10,6 +10,7 @@ import pytest
 from quick_time import quick_clock, quick_wall
 
 from monitor.access.words import Code, DeclarationKind, Hold
+from monitor.daemon import staleness
 from monitor.daemon.schedule import reschedule_lost
 from monitor.store import status_queries
 from monitor.store.errors import StoreError
@@ -172,6 +173,21 @@ async def test_the_own_network_down_is_one_event_and_not_one_per_target(bench, k
     assert f"\nCause: {offline.facts['message']}\n" in "".join(bench.taker.texts)
     (online,) = [h for h in bench.history() if h.kind == "online"]
     assert online.facts["lasted_s"] == (online.at - offline.at).total_seconds()
+
+
+async def test_a_route_with_a_dead_key_does_not_keep_the_own_network_down_from_being_told(
+    bench, key, simulated, monkeypatch
+):
+    monkeypatch.setattr(staleness, "_UNHEARD", timedelta(seconds=5))
+    dead = simulated("dead", more='[[keys.blocks]]\nwhat = "invalid_api_key"\n')
+    await bench.simulate(simulated("acme") + dead)
+    relay = f'[routes.relay]\nbase_url = "{bench.base_url}"\ncontract = "direct"\n'
+    settings = bench.settings(key("acme") + key("dead").replace('"sim"', '"relay"') + relay)
+    rare = replace(settings.cadence, blocked=timedelta(hours=1))
+    await bench.run(replace(settings, cadence=rare))
+    await bench.until(lambda: {"unverified", "blocked"} <= set(bench.events()))
+    await bench.simulator.stop()
+    await bench.until(lambda: "offline" in bench.events())
 
 
 async def test_the_network_that_is_back_after_a_restart_is_told_as_well(bench, key, simulated):

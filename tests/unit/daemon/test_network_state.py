@@ -36,6 +36,31 @@ def test_two_unlucky_connections_among_many_are_no_outage():
     assert sense.answered("openai", DOWN, NOW) is EventKind.OFFLINE
 
 
+def test_a_route_that_nobody_asked_for_long_is_to_be_asked_when_all_others_fail():
+    sense = NetworkState({"openai": 1, "relay": 1})
+    sense.answered("relay", None, NOW)
+    sense.answered("openai", None, NOW)
+    later = NOW + timedelta(minutes=30)
+    sense.answered("openai", DOWN, later)
+    assert sense.to_ask(later) == []
+    sense.answered("openai", DOWN, later)
+    assert sense.to_ask(later) == ["relay"]
+    assert sense.to_ask(later + timedelta(minutes=9)) == []
+    assert sense.to_ask(later + timedelta(minutes=11)) == ["relay"]
+    sense.answered("relay", DOWN, later)
+    assert sense.answered("relay", DOWN, later) is EventKind.OFFLINE
+    assert sense.to_ask(later + timedelta(hours=1)) == []
+
+
+def test_a_route_that_answered_a_moment_ago_is_not_asked():
+    sense = NetworkState({"openai": 1, "relay": 1})
+    for minute in range(60):
+        now = NOW + timedelta(minutes=minute)
+        sense.answered("openai", DOWN, now)
+        sense.answered("relay", OTHER, now)
+        assert sense.to_ask(now) == []
+
+
 def test_why_a_route_failed_last_is_kept_for_the_message():
     sense = NetworkState({"openai": 1})
     sense.answered("openai", DOWN, NOW)
