@@ -32,6 +32,9 @@ class Situation(StrEnum):
     OVER_BUDGET = "over budget"
 
 
+#: Answers that decide nothing and may be paid for: to an open target the next ones will hardly differ.
+_PAID_IN_VAIN = frozenset({Code.UNRECOGNIZED, Code.MODERATION_BLOCKED})
+
 #: How much earlier than planned a probe may be sent: this share of its interval, and at most so much.
 _EARLY, _EARLY_MOST = 0.1, timedelta(seconds=1)
 
@@ -82,8 +85,12 @@ def next_probe(
     only_watching = situation is Situation.AVAILABLE
     kind, early = ProbeKind.FULL, timedelta()
     held: Hold | None = None
-    backoff = cadence.inconclusive * int(2 ** min(max(memory.setbacks - 1, 0), 24))
-    if memory.setbacks and backoff < interval:
+    setbacks = memory.setbacks
+    if situation is Situation.DECIDING and memory.last_full in _PAID_IN_VAIN:
+        # also over budget, where answered listings end the setbacks
+        interval, setbacks = cadence.full_probe, max(setbacks, memory.unproven)
+    backoff = cadence.inconclusive * int(2 ** min(max(setbacks - 1, 0), 24))
+    if setbacks and backoff < interval:
         situation, at = Situation.INCONCLUSIVE, now + backoff
     elif behind or situation in (Situation.SETTLING, Situation.SUSPECT):
         # exactly, not on the grid: the second answer must come long enough after the first

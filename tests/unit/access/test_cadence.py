@@ -131,6 +131,25 @@ def test_available_and_inconclusive_is_asked_every_60_seconds_until_decided(stor
     assert every(story) == (timedelta(minutes=15), ProbeKind.LISTING)
 
 
+def test_an_open_target_whose_paid_answers_decide_nothing_is_asked_ever_more_rarely(
+    story,
+):
+    story.answers(200, 200)
+    waits = []
+    for _ in range(12):
+        story.unproven(every=0)
+        waits.append(plan(story).at - story.now)
+    assert waits == [timedelta(seconds=30 * 2**n) for n in range(12)]
+    story.unproven(every=0)
+    assert every(story) == (timedelta(hours=24), ProbeKind.FULL)
+    # stale comes as soon as before
+    assert full_interval(story.memory, story.now, CADENCE) == timedelta(seconds=60)
+    story.listing(None)
+    assert every(story, over_budget=True) == (timedelta(hours=24), ProbeKind.FULL)
+    story.answers(403, every=0)
+    assert every(story) == (timedelta(seconds=60), ProbeKind.FULL)
+
+
 def test_first_light_makes_it_eager_however_long_ago_it_was_declared(story):
     story.answers(403).declares("verified", ago=3 * DAY).wait(2 * HOUR)
     assert every(story)[0] == timedelta(minutes=30)
