@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from monitor.access.diagnosis.advice import advise, failure_of, steps_of
+from monitor.access.observation import Failure
 from monitor.access.readable import duration, many
 from monitor.access.words import EventKind, Reason, Staleness, State
 from monitor.alerts import gate_wording
@@ -117,8 +118,9 @@ def budget(facts: Facts) -> Wording:
 def offline(facts: Facts) -> Wording:
     """Every route fails at once."""
     routes = ", ".join(facts.names("routes", 10))
-    # the steps for a bad certificate do not concern this machine's network
-    steps = dict.fromkeys(steps_of(failure_of(rule)) for rule in facts.names("rules", 3))
+    failures = (failure_of(rule) for rule in facts.names("rules", 3))
+    # when every route is slow at once, none of them is the cause
+    steps = dict.fromkeys(steps_of(one) for one in failures if one is not Failure.TIMEOUT)
     worker, others = facts.text("worker"), facts.number("others_online")
     where = f" on the worker {worker}" if worker else ""
     over = " Other workers take its targets over." if others else ""

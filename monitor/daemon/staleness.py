@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.access.cadence import full_interval
+from monitor.access.diagnosis.advice import failure_of
 from monitor.access.events import Decision, Event, TimePassed
 from monitor.access.memory import ClockStep
-from monitor.access.observation import Diagnosis
+from monitor.access.observation import Diagnosis, Failure
 from monitor.access.states import advance
 from monitor.access.words import Code, EventKind, Reason, Staleness
 from monitor.daemon.changes import Changes, EventBuilder
@@ -26,7 +27,8 @@ class NetworkState:
     """Tells `offline` once when every route fails to be reached, and `online` at the first answer.
 
     `sizes` says how many targets each route has: one with many must fail several times in a row,
-    so that two unlucky connections are no outage. `since` is when `offline` was told, if that was told last
+    so that two unlucky connections are no outage. An only route that takes a request and does not answer in
+    time is slow: `stale` tells of that. `since` is when `offline` was told, if that was told last
     before this start.
     """
 
@@ -56,6 +58,8 @@ class NetworkState:
         """Learn from a probe's result; return the event it makes, if any."""
         self.asked[route] = now
         if diagnosis is not None and diagnosis.code is Code.NETWORK_ERROR:
+            if len(self._needed) == 1 and failure_of(diagnosis.rule) is Failure.TIMEOUT:
+                return None  # it took the request: without another route that fails it is slow
             self.causes[route] = diagnosis.rule, diagnosis.message
             self._failures[route] = self._failures.get(route, 0) + 1
             down = all(self._failures[r] >= needed for r, needed in self._needed.items())

@@ -145,6 +145,14 @@ def test_a_budget_is_shown_as_it_was_set_however_small_it_is(
     assert f"$0.0028 of {shown} " in compose([replace(spent, id=1)], now=NOW).text
 
 
+def test_who_is_offline_is_not_advised_as_if_the_server_were_slow() -> None:
+    facts = {"routes": ["openai", "relay"], "rules": ["no_answer_timeout"]}
+    offline = Event(EventKind.OFFLINE, Reason.ALL_ROUTES_FAIL, NOW, facts=facts)
+    text = compose([offline], now=NOW).text
+    assert "slow" not in text
+    assert "Check this machine's network" in text
+
+
 def test_a_hostile_answer_cannot_write_into_the_message(event: Make) -> None:
     words = (
         "<!channel> <script>*x*</script>\r\nBcc: a@b.example\n`code`\u202egnp\u0007 " + "A" * 9000

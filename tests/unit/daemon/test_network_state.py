@@ -8,6 +8,7 @@ from monitor.daemon.staleness import NetworkState
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 DOWN = Diagnosis(Code.NETWORK_ERROR, Owner.NETWORK, "no_answer_refused", message="refused")
+SLOW = Diagnosis(Code.NETWORK_ERROR, Owner.NETWORK, "no_answer_timeout", message="no whole answer")
 OTHER = Diagnosis(Code.SERVER_ERROR, Owner.PROVIDER, "status_5xx")
 
 
@@ -26,6 +27,24 @@ def test_any_answer_of_any_route_is_online_again():
     assert sense.answered("openai", OTHER, NOW + timedelta(hours=2)) is EventKind.ONLINE
     assert sense.facts()["lasted_s"] == 7200
     assert sense.answered("openai", None, NOW) is None
+
+
+def test_an_only_route_that_takes_the_request_and_does_not_answer_in_time_is_slow():
+    sense = NetworkState({"openai": 1})
+    assert [sense.answered("openai", SLOW, NOW) for _ in range(9)] == [None] * 9
+    sense.answered("openai", DOWN, NOW)
+    assert sense.answered("openai", SLOW, NOW) is None
+    assert sense.answered("openai", DOWN, NOW) is EventKind.OFFLINE
+    # it does not show that the network is back either: the connection may be an old one
+    assert sense.answered("openai", SLOW, NOW) is None
+    assert sense.offline
+
+
+def test_all_of_several_routes_that_are_slow_at_once_are_this_network():
+    sense = NetworkState({"openai": 1, "relay": 1})
+    assert [sense.answered("openai", SLOW, NOW) for _ in range(2)] == [None] * 2
+    assert sense.answered("relay", SLOW, NOW) is None
+    assert sense.answered("relay", SLOW, NOW) is EventKind.OFFLINE
 
 
 def test_two_unlucky_connections_among_many_are_no_outage():
