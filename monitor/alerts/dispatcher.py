@@ -13,8 +13,9 @@ from datetime import datetime
 from monitor.access.events import Event, Recorded
 from monitor.access.limits import Delivery
 from monitor.access.silences import matches
-from monitor.access.words import EventKind
+from monitor.access.words import EventKind, State
 from monitor.alerts.interfaces import Count, Outbox, Sender
+from monitor.alerts.messages import Draft
 from monitor.alerts.worker import ChannelWorker
 
 #: A channel that gets `first_light` gets these too: they tell what became of it, or that it is not provable.
@@ -64,8 +65,8 @@ class Dispatcher:
     A notification is claimed with a lease, sent, and marked. After a crash in between it is sent again
     when the lease ends; nothing is lost. `now` returns UTC for stored times; waits are measured on the
     loop's clock. `spread` returns a number from 0 to 1, the jitter of retries. `summary` returns the text
-    above the messages of a scope, or None. `count` is told what became of so many of a channel's
-    notifications: delivered, failed (they are tried again), dead.
+    above the messages of a scope, or None; `state` that of a target, by name. `count` is told what became
+    of so many of a channel's notifications: delivered, failed (they are tried again), dead.
     """
 
     def __init__(
@@ -77,11 +78,18 @@ class Dispatcher:
         now: Callable[[], datetime],
         spread: Callable[[], float] = random.random,
         summary: Callable[[str], str | None] = lambda _: None,
+        state: Callable[[str], State | None] = lambda _: None,
         count: Count = lambda *_: None,
     ):
+        def compose(events: Sequence[Event], channel: str) -> Draft:
+            scopes = {event.scope for event in events}
+            scope = scopes.pop() if len(scopes) == 1 else None
+            head = summary(scope) if scope else None
+            return Draft(events, now=now(), summary=head, channel=channel, state=state)
+
         self._workers = {
             channel.name: ChannelWorker(
-                outbox, channel, delivery, now=now, spread=spread, summary=summary, count=count
+                outbox, channel, delivery, now=now, spread=spread, compose=compose, count=count
             )
             for channel in channels
         }

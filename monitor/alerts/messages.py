@@ -16,7 +16,7 @@ from typing import Any
 from monitor.access.events import Event
 from monitor.access.readable import duration, many
 from monitor.access.wait_times import under
-from monitor.access.words import Code, EventKind
+from monitor.access.words import Code, EventKind, State
 from monitor.alerts.facts import TITLE_CAP, Facts, clean, moment, name, title
 from monitor.alerts.render import Level, Message, Wording
 from monitor.alerts.wording import changed_targets, wording
@@ -25,6 +25,9 @@ from monitor.alerts.wording import changed_targets, wording
 FULL_MOST = 20
 #: Most facts with lines of their own; the others go into one closing line.
 ROWS_MOST = 4
+
+#: Seconds after which a message says how late it is, and what is true by now.
+_LATE_S = 60
 
 #: Silenced events that a message names.
 _NAMED_MOST = 5
@@ -70,7 +73,8 @@ class Draft:
     """Events that may share a message, in the order given, prepared once for messages of several lengths.
 
     `summary`, the state of a pool as a whole, stands above them. The message is for `channel`, or for any.
-    Raises ValueError when there are no events.
+    `state` returns that of a target, by name: a late message of another one says it. Raises ValueError when
+    there are no events.
     """
 
     def __init__(
@@ -80,10 +84,11 @@ class Draft:
         now: datetime,
         summary: str | None = None,
         channel: str | None = None,
+        state: Callable[[str], State | None] = lambda _: None,
     ):
         if not items:
             raise ValueError("nothing to tell")
-        self._items = [_Item(event, now, channel) for event in items]
+        self._items = [_Item(event, now, channel, state(event.target or "")) for event in items]
         self._head = clean(summary or "")
 
     def __len__(self) -> int:
@@ -190,6 +195,7 @@ class _Item:
     event: Event
     now: datetime
     channel: str | None
+    state: State | None
 
     @cached_property
     def _facts(self) -> Facts:
@@ -205,6 +211,9 @@ class _Item:
     def whole(self) -> Wording:
         """With all details."""
         matter = _matter(self._facts)
+        late = (self.now - self.event.at).total_seconds() >= _LATE_S
+        if late and self.state and self.state is not self.event.after:
+            matter.insert(0, ("By the last answer", str(self.state)))
         more = [f"{label}: {value}" for label, value in matter[ROWS_MOST:]]
         return replace(
             self.brief,
@@ -340,7 +349,7 @@ def _waited(facts: Facts) -> list[tuple[str, str]]:
 def _at(at: datetime, now: datetime) -> str:
     """When it happened, and how long before the message if that was delayed."""
     late = (now - at).total_seconds()
-    return f"{moment(at)}, {duration(late)} before this message" if late >= 60 else moment(at)
+    return f"{moment(at)}, {duration(late)} before this message" if late >= _LATE_S else moment(at)
 
 
 def _once(parts: Sequence[Wording]) -> list[Wording]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from monitor.access.events import Notification
+from monitor.access.events import Event, Notification
 from monitor.access.limits import Delivery
 from monitor.alerts.channel_health import ChannelHealth
 from monitor.alerts.group import Group
@@ -47,7 +47,7 @@ class ChannelWorker:
     delivery: Delivery
     now: Callable[[], datetime]
     spread: Callable[[], float]
-    summary: Callable[[str], str | None]
+    compose: Callable[[Sequence[Event], str], Draft]
     count: Count
 
     def __post_init__(self) -> None:
@@ -282,11 +282,7 @@ class ChannelWorker:
         self._waiting.keep(group, number, self._clock())
 
     def _draft(self, group: Group) -> Draft:
-        scopes = {row.event.scope for row in group.rows}
-        scope = scopes.pop() if len(scopes) == 1 else None
-        summary = self.summary(scope) if scope else None
-        events = [row.event for row in group.rows]
-        return Draft(events, now=self.now(), summary=summary, channel=self.channel.name)
+        return self.compose([row.event for row in group.rows], self.channel.name)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sends.discard(task)

@@ -51,7 +51,7 @@ class Deliveries:
         """Deliver, what is in the outbox first."""
         self._dispatcher = Dispatcher(
             self.recorder.outbox, self._channels, self._delivery, now=self.clock.now,
-            summary=self.watches.summary, count=self._tally.notified,
+            summary=self.watches.summary, state=self.watches.state, count=self._tally.notified,
         )  # fmt: skip
         self._dispatcher.share(self._workers)
         #: loop time at which this dispatcher began

@@ -235,6 +235,11 @@ class Watches:
         found = (other.name for other in same if other.memory.state is not State.UNKNOWN)
         return list(islice(found, _OPEN_MOST))
 
+    def state(self, name: str) -> State | None:
+        """The state of the target with this name; None if there is none."""
+        watch = self.get(name)
+        return watch.memory.state if watch else None
+
     def summary(self, scope: str) -> str | None:
         """The states of a pool's targets in words, by the scope of its events; None for other scopes."""
         watches = self._pools.get(scope)

@@ -17,7 +17,7 @@ import structlog
 
 from monitor.access.events import Event
 from monitor.access.limits import Delivery
-from monitor.access.words import EventKind, Reason
+from monitor.access.words import EventKind, Reason, State
 from monitor.alerts.apprise_channel import AppriseChannel, check_url
 from monitor.alerts.dispatcher import Dispatcher
 from monitor.alerts.interfaces import DeliveryError
@@ -346,14 +346,17 @@ async def test_more_than_a_round_reads_waits_for_no_window_and_holds_up_nobody_b
     assert [len(group) for group in told(hook)] == [500, 500, 1]
 
 
-async def test_above_the_messages_of_a_scope_stands_what_is_known_of_it_as_a_whole(
+async def test_what_is_known_of_a_scope_stands_above_and_what_is_true_by_now_in_what_is_late(
     webhooks: Any, outbox: Any, light: Make
 ) -> None:
     hook = await webhooks()
     summaries = {"pool acme": "acme: 812 available, 40 unverified"}
     outbox.add("ops", light(scope="pool acme"))
-    outbox.add("ops", light())
-    dispatcher = Dispatcher(outbox, [channel(hook)], FAST, now=outbox.time, summary=summaries.get)
+    outbox.add("ops", light(at=outbox.time() - timedelta(hours=1)))
+    dispatcher = Dispatcher(
+        outbox, [channel(hook)], FAST, now=outbox.time, summary=summaries.get,
+        state={light().target: State.AVAILABLE}.get,
+    )  # fmt: skip
     task = asyncio.create_task(dispatcher.run())
     await outbox.until(lambda: outbox.states() == ["delivered"] * 2)
     task.cancel()
@@ -361,6 +364,8 @@ async def test_above_the_messages_of_a_scope_stands_what_is_known_of_it_as_a_who
     heads = [one["message"].splitlines()[0] for one in hook.received]
     assert heads[0] == "acme: 812 available, 40 unverified"
     assert "812" not in heads[1]
+    late = ["By the last answer: available" in one["message"] for one in hook.received]
+    assert late == [False, True]
 
 
 async def test_a_service_that_asks_to_wait_is_sent_nothing_until_then(

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.access.events import Event
-from monitor.access.words import EventKind, Reason
+from monitor.access.words import EventKind, Reason, State
 from monitor.alerts.facts import EventFacts
 from monitor.alerts.messages import FULL_MOST, Draft
 from monitor.alerts.render import Message
@@ -127,6 +127,19 @@ def test_a_late_message_says_how_late_it_is(event: Make) -> None:
     light = event(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED)
     message = compose([replace(light, id=1)], now=NOW + timedelta(hours=2))
     assert "2 h 00 min before this message" in message.text
+
+
+@pytest.mark.parametrize(
+    ("after", "minutes", "said"),
+    [(State.UNVERIFIED, 120, 1), (State.UNVERIFIED, 0, 0), (State.AVAILABLE, 120, 0)],
+)
+def test_a_late_message_of_another_state_says_that_of_now(
+    event: Make, after: State, minutes: int, said: int
+) -> None:
+    known = event(EventKind.UNVERIFIED, Reason.GATED, after=after)
+    now = NOW + timedelta(minutes=minutes)
+    message = Draft([known], now=now, state=lambda _: State.AVAILABLE).message()
+    assert message.text.count("By the last answer: available") == said
 
 
 def test_missing_facts_leave_their_lines_out(event: Make) -> None:
