@@ -21,6 +21,10 @@ from monitor.access.words import Code, Contract, Gate, Owner, Staleness, State, 
 #: Most characters of a server's answer in a message; the history has all of it.
 WORDS_CAP = 300
 TITLE_CAP = 120
+#: Most characters of a capability and its key in a title: words and a number stand beside them.
+_SUBJECT_CAP = 84
+#: Most of a target's name in a command: the longest are shorter.
+_COMMAND_CAP = 500
 #: Most of the evidence bundle in a message; a Slack message has room for some 3,000 characters more.
 BLOCK_CAP, BLOCK_LINES = 3000, 80
 
@@ -113,7 +117,7 @@ class Details(TypedDict, total=False):
     routes: Annotated[list[Text], about("The routes concerned")]
     targets: Annotated[Whole, about("The number of targets concerned")]
     route_targets: Annotated[Whole, about("The number of targets on the route")]
-    stale: Annotated[list[Text], about("The names of the stale targets, unless all are")]
+    stale: Annotated[list[Text], about("The names of the stale targets; of many some")]
     staleness: Annotated[Staleness, about("target if others of the route are answered, else route")]
     every_s: Annotated[Seconds, about("Seconds between the probes that follow")]
     counts: Annotated[Mapping[str, Whole], about("Targets by state")]
@@ -277,11 +281,28 @@ class Facts:
     def subject(self) -> str:
         """The subject of a title: the capability and key, else the organization or route."""
         if self.model:
-            capability = f"{self.model}:{self.surface}" if self.surface else self.model
-            return f"{capability} ({self.key})" if self.key else capability
+            return f"{self._short} ({self.key})" if self.key else self._short
         if self.organization or self.event.scope:
             return self.organization or name(self.event.scope or "")
         return f"route {name(self.event.route)}" if self.event.route else ""
+
+    @property
+    def _short(self) -> str:
+        """The capability, its beginning left out where the key would find no room beside it."""
+        model = _whole(str(self._values.get("model", "")))
+        whole = f"{model}:{self.surface}" if self.surface else model
+        room = _SUBJECT_CAP - len(self.key or "")
+        return whole if len(whole) <= room else f"…{whole[1 - room :]}"
+
+    @property
+    def target(self) -> str:
+        """The target's whole name, safe in prose and in a command; empty for none."""
+        return _whole(self.event.target or "")
+
+    @property
+    def target_if_cut(self) -> str | None:
+        """The target's whole name, if a title has less of it."""
+        return self.target if self._short.startswith("…") else None
 
     @property
     def who(self) -> str:
@@ -296,8 +317,7 @@ class Facts:
     @property
     def evidence_command(self) -> str:
         """The command that prints the evidence for support."""
-        target = self.event.target
-        return f"`access-monitor evidence {name(target) if target else 'TARGET'}`"
+        return f"`access-monitor evidence {self.target or 'TARGET'}`"
 
 
 def sound(event: Event) -> Mapping[str, Any]:
@@ -347,6 +367,10 @@ def clean(text: str, cap: int = WORDS_CAP) -> str:
 def name(text: str) -> str:
     """A name from the settings, safe in prose: clean, and never a command."""
     return clean(text, 100).replace("`", "'")
+
+
+def _whole(text: str) -> str:
+    return clean(text, _COMMAND_CAP).replace("`", "'")
 
 
 def title(text: str, tag: str = "", *, most: int = TITLE_CAP) -> str:

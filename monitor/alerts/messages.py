@@ -244,7 +244,7 @@ def _in_full(items: Sequence[_Item], most: int) -> Sequence[_Item]:
 def _less(items: Sequence[_Item], parts: Sequence[Wording], without: Sequence[str]) -> str:
     """A line that says what the parts lose, and which command shows it; empty if nothing."""
     lost = {field for field in without if any(getattr(part, field) for part in parts)}
-    of = name((items[0].event.target or "") if len(items) == 1 else "") or "TARGET"
+    of = (Facts(items[0].event).target if len(items) == 1 else "") or "TARGET"
     said = []
     if rest := [words for field, words in _CALLED.items() if field in lost]:
         said.append(f"{', '.join(rest)} (`access-monitor history {of}`)")
@@ -263,6 +263,7 @@ def _matter(facts: Facts) -> list[tuple[str, str]]:
     route = f"{name(event.route)} (the provider's contract)" if event.route else None
     nobody = event.kind is EventKind.OFFLINE or event.diagnosis is Code.NETWORK_ERROR
     rows = (
+        ("Target", facts.target_if_cut),
         ("Cause" if nobody else "Server said", said),
         ("Changed", changed_targets(facts)),
         (

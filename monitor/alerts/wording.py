@@ -65,7 +65,7 @@ def stale(facts: Facts) -> Wording:
         whom = f" to {int(targets):,} of the route's {many(total, 'target')}"
     else:
         whom = f" to {many(targets, 'target')}"
-    of = f"{many(targets, 'target')} of " if targets and facts.names("stale") else ""
+    of = f"{many(targets, 'target')} of " if targets and total and total > targets else ""
     lasting = f" for {duration(lasted)}" if lasted else ""
     why = f" {known.meaning}" if known else ""
     others = " Others are answered." if facts.text("staleness") == Staleness.TARGET else ""

@@ -232,9 +232,8 @@ class StaleRoutes:
             "staleness": str(staleness),
             "targets": len(watches),
             "route_targets": len(on_route),
+            "stale": [watch.name for watch in watches[:_NAMED_MOST]],
         }
-        if len(watches) < facts["route_targets"]:
-            facts["stale"] = [watch.name for watch in watches[:_NAMED_MOST]]
         alone = staleness is Staleness.TARGET
         if alone and first.pool:
             facts["pool"] = first.pool.name

@@ -69,7 +69,10 @@ async def test_a_route_of_which_no_target_is_answered_is_one_message(bench, key,
     await bench.until(lambda: bench.simulator.ledger.count() > probes + 60)
     (stale,) = stales(bench)
     assert (stale.target, stale.facts["targets"]) == (None, 7)
-    assert "stale" not in stale.facts
+    names = {f"acme/{name}" for name in SIX} | {f"other/{SIX[0]}"}
+    assert set(stale.facts["stale"]) == names
+    await bench.until(lambda: bench.taker.titles[-1].startswith("No conclusive answer: route sim"))
+    assert f"other/{SIX[0]}" in bench.taker.texts[-1]
 
 
 async def test_who_wants_none_of_the_stale_targets_is_not_told_of_them(bench, key, simulated):

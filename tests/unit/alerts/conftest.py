@@ -205,7 +205,7 @@ def stored_events() -> dict[str, list[Event]]:
             EventKind.STALE, Reason.NOTHING_CONCLUSIVE, AT, route="openai",
             diagnosis=Code.SERVER_ERROR,
             facts={"contract": "direct", "waited_s": 1_860, "targets": 12, "route_targets": 12,
-                   "staleness": "route"},
+                   "staleness": "route", "stale": [f"acme-{n}/gpt-5.1:chat" for n in range(10)]},
         ),
         "stale-some": Event(
             EventKind.STALE, Reason.NOTHING_CONCLUSIVE, AT, route="openai",

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from monitor.access.events import Event
 from monitor.access.words import EventKind, Reason, State
 from monitor.alerts.facts import EventFacts
-from monitor.alerts.messages import FULL_MOST, Draft
+from monitor.alerts.messages import FULL_MOST, Detail, Draft
 from monitor.alerts.render import Message
 
 FOLDER = Path(__file__).parent / "messages"
@@ -156,6 +156,21 @@ def test_a_budget_is_shown_as_it_was_set_however_small_it_is(
     facts = {"spent_usd": 0.0028, "budget_usd": usd, "budget_scope": "key acme"}
     spent = event(EventKind.BUDGET, Reason.BUDGET_EXHAUSTED, facts=facts)
     assert f"$0.0028 of {shown} " in compose([replace(spent, id=1)], now=NOW).text
+
+
+def test_a_long_name_is_shortened_in_the_title_alone_and_not_at_the_expense_of_the_key(
+    event: Make,
+) -> None:
+    model = "accounts/acme-research-department/deployments/" + "long-model-" * 9 + "quantized"
+    target = f"acme-prod/{model}:chat"
+    facts = {"model": model, "surface": "chat"}
+    locked = event(EventKind.LOCKED, Reason.LOCKED_BY_ANSWER, target=target, facts=facts)
+    message = compose([replace(locked, id=123)], now=NOW)
+    assert "quantized:chat (acme-prod) [#123]" in message.title
+    assert f"Target: {target}\n" in message.text
+    assert f"`access-monitor evidence {target}`" in message.text
+    barest = Draft([locked], now=NOW).message(Detail(("rows",)))
+    assert f"`access-monitor history {target}`" in barest.text
 
 
 def test_who_is_offline_is_not_advised_as_if_the_server_were_slow() -> None:
