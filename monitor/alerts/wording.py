@@ -199,7 +199,11 @@ def started(facts: Facts) -> Wording:
     watched = f" and watches {many(targets, 'target')}" if targets else ""
     worker = facts.text("worker")
     who = f"The worker {worker}" if worker else "The monitor"
-    return Wording("Monitor started", "info", f"{who} has started{watched}.")
+    down, before = facts.time("down_since"), ""
+    if down and down < facts.event.at:
+        lasted = duration((facts.event.at - down).total_seconds())
+        before = f" Before, nobody watched for {lasted}, since {moment(down)}."
+    return Wording("Monitor started", "info", f"{who} has started{watched}.{before}")
 
 
 def stopping(facts: Facts) -> Wording:

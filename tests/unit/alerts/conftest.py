@@ -265,6 +265,7 @@ def stored_events() -> dict[str, list[Event]]:
             EventKind.STARTED, Reason.DAEMON_STARTED, targets=14,
             counts={"available": 9, "propagating": 4, "locked": 1, "unknown": 0},
             since_last_start={"available": 2, "overdue": 1},
+            down_since="2026-11-20T14:05:00+00:00",
         ),
         "stopping": _monitor(
             EventKind.STOPPING, Reason.DAEMON_STOPPING, targets=14,
