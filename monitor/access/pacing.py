@@ -95,8 +95,12 @@ class ImageGap:
                 self._announced, self._announced_until = 60.0 / (int(limit[:9]) * _SHARE), until
                 break
         if code is Code.RATE_LIMITED:
+            limited = now < self._limited_until
             self._limited_until = until
-            self._begin_anew(now, now)
+            if (
+                not limited
+            ):  # else the places have this gap: anew, some would never come to their turn
+                self._begin_anew(now, now)
 
     def _begin_anew(self, last: float, now: float) -> None:
         self._order += 1

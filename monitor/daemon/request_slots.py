@@ -82,7 +82,8 @@ class RequestSlots:
         gap = None
         if watch.wants_full and watch.target.capability.surface.makes_images:
             gap = self._gap(watch)
-            first = settles(watch.memory)
+            # one that has setbacks might go first for ever
+            first = settles(watch.memory) and not watch.memory.setbacks
             if not gap.holds(watch.gap_slot):
                 watch.gap_slot = gap.reserve(now, first=first)
             if watch.gap_slot and watch.gap_slot.at > now:

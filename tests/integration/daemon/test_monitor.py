@@ -317,6 +317,26 @@ async def test_a_target_that_settles_does_not_wait_behind_the_others_of_its_orga
     assert told["available"] - told["first_light"] < timedelta(seconds=6)
 
 
+async def test_targets_that_settle_and_are_answered_429_leave_others_of_their_organization_a_turn(
+    bench, key, simulated
+):
+    names = ("one", "two")
+    shut = simulated("shut")
+    opened = "".join(simulated(name, '[keys.gate]\nopen = "always"') for name in names)
+    await bench.simulate(opened + shut)
+    settings = bench.never_settling(bench.settings("".join(map(key, (*names, "shut")))))
+    # either of the two that settle could have every place
+    cadence = replace(settings.cadence, image_gap_limited=2 * settings.cadence.settling)
+    await bench.run(replace(settings, cadence=cadence))
+    ledger = bench.simulator.ledger
+    await bench.until(lambda: all(ledger.count(key=name, what="granted") for name in names))
+    limited = '[[keys.faults]]\nwhat = "rate_limited"\n'
+    bench.replay("".join(simulated(name, more=limited) for name in names) + shut)
+    await bench.until(lambda: ledger.count(key="one", status=429) >= 3)
+    seen = ledger.count(key="shut", surface="images")
+    await bench.until(lambda: ledger.count(key="shut", surface="images") >= seen + 3)
+
+
 FALSE_ANSWERS = (
     "refusal_as_text", "error_as_text", "page_as_text", "parrot", "replayed", "failed_call",
     "code_beside_data",

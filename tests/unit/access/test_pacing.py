@@ -1,5 +1,6 @@
 """What holds probes back. Times are seconds."""
 
+from collections import Counter
 from datetime import timedelta
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
@@ -52,6 +53,30 @@ def test_a_429_voids_the_place_of_a_target_that_settles_too():
     gap.answered(Code.RATE_LIMITED, {}, 2)
     assert not gap.holds(slot)
     assert gap.reserve(20, first=True).at == 62
+
+
+@pytest.mark.parametrize("latency", [0.2, 5.0])
+def test_of_those_that_are_answered_429_again_and_again_each_has_its_turn(latency):
+    gap, sent, slots = ImageGap(Cadence()), Counter(), {}
+    queue = [(0.1 * n, n, False) for n in range(4)]
+    while queue:
+        now, n, answered = heappop(queue)
+        if answered:
+            gap.answered(Code.RATE_LIMITED, {}, now)
+            heappush(queue, (now + 60, n, False))
+            continue
+        if not gap.holds(slots.get(n)):
+            slots[n] = gap.reserve(now)
+        if slots[n].at > now:
+            heappush(queue, (slots[n].at, n, False))
+            continue
+        gap.sent(now)
+        slots[n] = None
+        sent[n] += 1
+        if sum(sent.values()) == 40:
+            break
+        heappush(queue, (now + latency, n, True))
+    assert set(sent.values()) == {10}
 
 
 def test_who_settles_alone_takes_nobodys_place():
