@@ -51,7 +51,8 @@ class Simulator:
     def __init__(self, scenario: Scenario, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._play = _Play(scenario, clock)
-        self._runner: web.ServerRunner | None = None
+        self._server: web.Server | None = None
+        self._listening: asyncio.Server | None = None
         self._stopping = asyncio.Event()
         self._began = self._clock()
         #: `http://host:port` while it runs; a relay's base URL is this and the key's `base`.
@@ -72,20 +73,11 @@ class Simulator:
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Listen, begin the scenario, and return the direct base URL. Raises OSError if it cannot."""
         self._stopping.clear()
-        request = partial(
-            web.BaseRequest, loop=asyncio.get_running_loop(), client_max_size=LARGEST_REQUEST
-        )
-        server = web.Server(self._handle, request_factory=request, access_log=None)
-        runner = web.ServerRunner(server, shutdown_timeout=1.0)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, host, port, backlog=1024)
-            await site.start()
-        except BaseException:
-            await runner.cleanup()
-            raise
-        self._runner = runner
-        bound = runner.addresses[0]
+        loop = asyncio.get_running_loop()
+        request = partial(web.BaseRequest, loop=loop, client_max_size=LARGEST_REQUEST)
+        self._server = web.Server(self._handle, request_factory=request, access_log=None)
+        self._listening = await loop.create_server(self._server, host, port, backlog=1024)
+        bound = self._listening.sockets[0].getsockname()
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
         self.origin = f"http://{shown}:{bound[1]}"
         self._began = self._clock()
@@ -95,9 +87,11 @@ class Simulator:
     async def stop(self) -> None:
         """Cut what is still held, and close. Does nothing when it does not run."""
         self._stopping.set()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        if self._listening is not None and self._server is not None:
+            await stop_listening(self._listening)
+            self._listening = None
+            self._server.pre_shutdown()
+            await self._server.shutdown(1.0)
 
     def replace(self, scenario: Scenario) -> None:
         """Play this scenario from its beginning; the ledger goes on."""
@@ -198,6 +192,19 @@ class Simulator:
                 return _json(200, {"scenario": self.scenario.name})
             case _:
                 return _json(404, {"error": "known: GET /sim/ledger, POST /sim/scenario"})
+
+
+async def stop_listening(server: asyncio.Server) -> None:
+    """Close a listening server. Whom it has accepted is connected when this returns.
+
+    Python 3.11 leaves a connection open that is accepted just before its server is closed.
+    """
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        loop.remove_reader(listening.fileno())
+    for _ in range(2):  # turns of the loop from accepting a connection to its protocol
+        await asyncio.sleep(0)
+    server.close()
 
 
 async def serve(scenario: Scenario, host: str, port: int, on_ready: Callable[[str], None]) -> None:

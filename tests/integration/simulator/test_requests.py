@@ -1,6 +1,8 @@
 """What is wrong with a request itself, and which of two mistakes is told."""
 
 import asyncio
+import socket
+from contextlib import ExitStack, suppress
 
 import openai
 import pytest
@@ -221,3 +223,20 @@ gate.open = "always"
     with pytest.raises(openai.NotFoundError):
         await api.models.retrieve("gpt-image-2")
     assert (await api.images.generate(**IMAGE)).data
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_stop_closes_the_connections_that_are_just_accepted(start, turns) -> None:
+    simulator = await start("gated")
+    address = simulator.origin.removeprefix("http://").split(":")
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection((address[0], int(address[1])), timeout=5))
+            for _ in range(2)
+        ]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await simulator.stop()
+        for client in clients:
+            with suppress(ConnectionResetError):  # it was not accepted any more
+                assert await asyncio.to_thread(client.recv, 1) == b""
