@@ -4,15 +4,16 @@ import asyncio
 import threading
 from pathlib import Path
 
+from listening import listening
+
 
 class CuttingProxy:
     """Passes all on until it is to cut: then the server may hear what was said, and nobody its answer."""
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
-        self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=asyncio.run, args=[self._run()], daemon=True)
         self.port = 0
         #: what the client says when it is cut off, once; and whether the server hears it before
         self.word: bytes | None = None
@@ -24,20 +25,14 @@ class CuttingProxy:
 
     def close(self) -> None:
         """End all connections."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(10)
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        self._loop.run_forever()
-        server.close()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0.1))
-        self._loop.close()
+    async def _run(self) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        async with listening(self._serve) as self.port:
+            self._ready.set()
+            await self._over.wait()
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         server, to_server = await asyncio.open_unix_connection(self._socket)

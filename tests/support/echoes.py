@@ -12,9 +12,12 @@ import textwrap
 import unicodedata
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
 from functools import cache, lru_cache
 from pathlib import Path
 from urllib.parse import quote, unquote
+
+from listening import listening
 
 #: All keys begin with one of these, so that a part of one is found, too.
 KEYS = {"openai": "sk-proj-CANARYq8Z_3Xv", "relay": "Relay+Key/CANARY=0002"}
@@ -189,33 +192,28 @@ class EchoServer:
 
     def __init__(self, ways: Mapping[str, tuple[str, int | None, str]]) -> None:
         self._ways = ways
+        self._stack = AsyncExitStack()
         self.asked = 0
 
     async def start(self) -> str:
         """The base URL."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
+        port = await self._stack.enter_async_context(listening(self._serve))
         return f"http://127.0.0.1:{port}/v1"
 
     async def stop(self) -> None:
-        self._server.close()
+        await self._stack.aclose()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                length = re.search(r"(?i)content-length: (\d+)", head)
-                body = await reader.readexactly(int(length[1])) if length else b""
-                found = re.search(r"(?i)authorization: bearer (\S+)", head)
-                secret = found[1] if found else ""
-                self.asked += 1
-                streamed = b'"stream":true' in body.replace(b" ", b"")
-                writer.write(self._answer(secret, streamed=streamed))
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            length = re.search(r"(?i)content-length: (\d+)", head)
+            body = await reader.readexactly(int(length[1])) if length else b""
+            found = re.search(r"(?i)authorization: bearer (\S+)", head)
+            secret = found[1] if found else ""
+            self.asked += 1
+            streamed = b'"stream":true' in body.replace(b" ", b"")
+            writer.write(self._answer(secret, streamed=streamed))
+            await writer.drain()
 
     def _answer(self, secret: str, *, streamed: bool) -> bytes:
         form, cut, how = self._ways.get(secret, ("plain", None, "error"))

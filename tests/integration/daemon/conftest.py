@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from listening import listening
 from quick_time import FACTOR, PATIENCE, QUICK_BACKEND, datetime_of, quick_clock
 from stored import spend_on
 
@@ -176,15 +177,15 @@ class HangingGate:
 
     REFUSED = b'{"error": {"message": "Your organization must be verified to use the model `gpt-image-2`."}}'
 
-    def __init__(self) -> None:
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self._stack = stack
         self.at_once = self.asked = 0
         self.hangs, self.may_answer = asyncio.Event(), asyncio.Event()
 
     async def start(self, *, at_once: int = 0, contract: str = "direct") -> str:
         """The settings of the route `slow`, which leads here."""
         self.at_once = at_once
-        self.server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
-        port = self.server.sockets[0].getsockname()[1]
+        port = await self._stack.enter_async_context(listening(self._answer))
         base_url = f"http://127.0.0.1:{port}/v1"
         return f'[routes.slow]\nbase_url = "{base_url}"\ncontract = "{contract}"\n'
 
@@ -196,14 +197,12 @@ class HangingGate:
                 await self.may_answer.wait()
         writer.write(b"HTTP/1.1 403 X\r\nContent-Type: application/json\r\nConnection: close\r\n"
                      b"Content-Length: %d\r\n\r\n%s" % (len(self.REFUSED), self.REFUSED))  # fmt: skip
-        writer.close()
 
 
 @pytest.fixture
-def hanging_gate() -> Iterator[HangingGate]:
-    gate = HangingGate()
-    yield gate
-    gate.server.close()
+async def hanging_gate(anyio_backend: Any) -> AsyncIterator[HangingGate]:
+    async with AsyncExitStack() as stack:
+        yield HangingGate(stack)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import socket
 import sqlite3
 
 import pytest
+from listening import listening
 from quick_time import FACTOR, PATIENCE
 
 from monitor.daemon import health_reporter
@@ -162,15 +163,12 @@ async def test_the_dead_mans_switch_is_called_and_its_url_is_hidden(bench, key, 
         paths.append((await reader.readuntil(b"\r\n\r\n")).split()[1].decode())
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(take, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
+    port = await bench._stack.enter_async_context(listening(take))
     (bench.folder / "switch").write_text(f"http://127.0.0.1:{port}/FAKE-switch-0001")
     await bench.simulate(simulated("acme"))
     figures = '[heartbeat]\nurl = "file:switch"\nevery = "1s"\n'
     await bench.run(bench.settings(key("acme"), figures))
     await bench.until(lambda: len(paths) >= 3)
     await bench.stop()
-    server.close()
     assert paths[:3] == ["/FAKE-switch-0001/start", "/FAKE-switch-0001", "/FAKE-switch-0001"]

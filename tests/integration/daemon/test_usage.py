@@ -10,6 +10,7 @@ from base64 import b64encode
 
 import pytest
 import structlog
+from listening import listening
 from quick_time import FACTOR
 from stored import runs_of
 
@@ -51,29 +52,20 @@ class Relay:
         self.asked: list[tuple[str, float]] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                if length := re.search(rb"(?i)content-length: (\d+)", head):
-                    await reader.readexactly(int(length[1]))
-                listing = head.startswith(b"GET")
-                self.asked.append(
-                    ("list" if listing else "full", asyncio.get_running_loop().time())
-                )
-                first = [kind for kind, _ in self.asked].count("full") == 1
-                status, body = (
-                    (200, self._granted) if not first else (403, json.dumps(GATED).encode())
-                )
-                if listing:
-                    status, body = 200, b'{"object": "list", "data": []}'
-                writer.write(
-                    b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-                    % (status, len(body), body)
-                )
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            if length := re.search(rb"(?i)content-length: (\d+)", head):
+                await reader.readexactly(int(length[1]))
+            listing = head.startswith(b"GET")
+            self.asked.append(("list" if listing else "full", asyncio.get_running_loop().time()))
+            first = [kind for kind, _ in self.asked].count("full") == 1
+            status, body = (200, self._granted) if not first else (403, json.dumps(GATED).encode())
+            if listing:
+                status, body = 200, b'{"object": "list", "data": []}'
+            writer.write(
+                b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+                % (status, len(body), body)
+            )
 
 
 @pytest.fixture
@@ -82,9 +74,7 @@ def relayed(bench):
 
     async def begin(usage: str):
         relay = Relay(usage)
-        server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-        bench._stack.callback(server.close)
-        port = server.sockets[0].getsockname()[1]
+        port = await bench._stack.enter_async_context(listening(relay.serve))
         path = bench.folder / "access-monitor.toml"
         path.write_text(
             '[monitor]\ndatabase = "sqlite:///monitor.db"\n'
@@ -127,7 +117,7 @@ async def test_whatever_usage_claims_is_recorded_and_bounded_and_the_next_probe_
     granted = [at for kind, at in relay.asked if kind == "full"][1]
     await bench.until(lambda: relay.asked[-1][1] > granted)
     following = next(at for _, at in relay.asked if at > granted)
-    assert following - granted < 0.6 + 0.6 * FACTOR  # settling, and a busy machine
+    assert following - granted < 0.6 + 2.0 * FACTOR  # settling, and a busy machine
     if bounded:
         await bench.until(lambda: "budget" in bench.events())
         assert bench.spent() == pytest.approx(PER_KEY)

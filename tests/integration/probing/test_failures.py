@@ -5,6 +5,7 @@ import socket
 import struct
 
 import pytest
+from listening import listening
 from mail_server import certificate, server_tls
 
 from monitor.access.diagnosis import diagnose
@@ -46,10 +47,8 @@ async def test_tls_to_a_plain_port_was_never_sent(server, probe) -> None:
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.example ready\r\n")
         await reader.read()
-        writer.close()
 
-    async with await asyncio.start_server(greet, "127.0.0.1", 0) as plain:
-        port = plain.sockets[0].getsockname()[1]
+    async with listening(greet) as port:
         seen = await probe(base_url=f"https://127.0.0.1:{port}/v1")
     assert (seen.failure, seen.sent) == (Failure.NO_TLS, False)
     assert seen.failure_text == f"127.0.0.1 port {port} speaks no TLS"

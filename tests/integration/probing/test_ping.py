@@ -1,8 +1,9 @@
 """Calling a dead man's switch, on a real server."""
 
-import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
+from listening import listening
 
 from monitor.probing import ping
 
@@ -12,7 +13,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def served():
     """Starts a server that answers with the given bytes, or never; gives its URL and what it read."""
-    heads, servers = [], []
+    heads = []
 
     async def serve(answer):
         async def talk(reader, writer):
@@ -22,15 +23,12 @@ async def served():
             else:
                 writer.write(answer)
                 await writer.drain()
-            writer.close()
 
-        server = await asyncio.start_server(talk, "127.0.0.1", 0)
-        servers.append(server)
-        return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/FAKE-0001", heads
+        port = await stack.enter_async_context(listening(talk))
+        return f"http://127.0.0.1:{port}/FAKE-0001", heads
 
-    yield serve
-    for server in servers:
-        server.close()
+    async with AsyncExitStack() as stack:
+        yield serve
 
 
 def answer(status):
