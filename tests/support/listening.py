@@ -1,9 +1,12 @@
-"""A server on streams that leaves no connection open, however its test ends."""
+"""Servers that leave no connection open, however their test ends."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TypeAlias
+
+from aiohttp import web
 
 from monitor.simulator.server import stop_listening
 
@@ -46,3 +49,20 @@ async def listening(handler: Handler) -> AsyncIterator[int]:
         for task in tasks:
             if not task.cancelled():
                 task.result()
+
+
+@asynccontextmanager
+async def serving(
+    app: web.Application, *, seconds: float = 0.1, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Serve an application on a free port, and give the port; at the end its handlers have `seconds`."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=seconds)
+    await runner.setup()
+    assert runner.server
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(runner.server, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield int(server.sockets[0].getsockname()[1])
+    finally:
+        await stop_listening(server)
+        await runner.cleanup()

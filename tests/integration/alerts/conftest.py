@@ -4,6 +4,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from listening import serving
 from mail_server import MailServer, certificate, server_tls
 
 from monitor.access.events import Event
@@ -187,24 +189,17 @@ class Webhook:
 @pytest.fixture
 async def webhooks(anyio_backend: str) -> AsyncIterator[Callable[[], Any]]:
     """Starts local webhooks."""
-    runners: list[tuple[Webhook, web.AppRunner]] = []
+    async with AsyncExitStack() as stack:
 
-    async def start() -> Webhook:
-        hook = Webhook()
-        app = web.Application()
-        app.router.add_post("/{path:.*}", hook.handle)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        hook.port = runner.addresses[0][1]
-        runners.append((hook, runner))
-        return hook
+        async def start() -> Webhook:
+            hook = Webhook()
+            app = web.Application()
+            app.router.add_post("/{path:.*}", hook.handle)
+            hook.port = await stack.enter_async_context(serving(app))
+            stack.callback(hook.released.set)
+            return hook
 
-    yield start
-    for hook, runner in runners:
-        hook.released.set()
-        await runner.cleanup()
+        yield start
 
 
 class Mailbox(MailServer):

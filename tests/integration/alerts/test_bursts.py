@@ -10,6 +10,7 @@ from typing import Any
 import apprise
 import pytest
 from aiohttp import web
+from listening import serving
 
 from monitor.access.events import Event
 from monitor.access.limits import Delivery
@@ -50,11 +51,8 @@ async def served() -> AsyncIterator[tuple[Slow, int]]:
     slow = Slow()
     app = web.Application(client_max_size=1 << 20)
     app.router.add_post("/{path:.*}", slow.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield slow, runner.addresses[0][1]
-    await runner.cleanup()
+    async with serving(app) as port:
+        yield slow, port
 
 
 async def deliver(outbox: Any, url: str, within: float, *later: Event) -> None:

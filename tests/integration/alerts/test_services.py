@@ -15,6 +15,7 @@ from typing import Any
 import apprise
 import pytest
 from aiohttp import web
+from listening import serving
 
 from monitor.access.events import Event
 from monitor.access.limits import Delivery
@@ -157,12 +158,9 @@ async def services(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> Async
     stand_ins = Services()
     app = web.Application()
     stand_ins.add_to(app)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    stand_ins.point(monkeypatch, runner.addresses[0][1])
-    yield stand_ins
-    await runner.cleanup()
+    async with serving(app) as port:
+        stand_ins.point(monkeypatch, port)
+        yield stand_ins
 
 
 #: What makes a message long, and what grows when it is escaped.

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from listening import serving
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from monitor.access.events import Event
@@ -71,12 +72,8 @@ async def receiver(anyio_backend: str) -> AsyncIterator[Receiver]:
     made = Receiver()
     app = web.Application()
     app.router.add_post("/{path:.*}", made.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    made.port = runner.addresses[0][1]
-    yield made
-    await runner.cleanup()
+    async with serving(app) as made.port:
+        yield made
 
 
 @pytest.fixture
@@ -301,11 +298,8 @@ async def tls_receiver(anyio_backend: str, tls: ssl.SSLContext) -> AsyncIterator
         return web.Response(status=204)
 
     app.router.add_post("/{path:.*}", take)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
-    yield runner.addresses[0][1]
-    await runner.cleanup()
+    async with serving(app, tls=tls) as port:
+        yield port
 
 
 async def deliver(outbox: Any, sender: WebhookChannel, until: Callable[[], bool]) -> None:

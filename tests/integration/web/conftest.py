@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from aiohttp import web
+from listening import serving
 
 from monitor.access.events import Event
 from monitor.access.memory import TargetState
@@ -120,11 +120,8 @@ class World:
         settings = Settings(
             source=None, database=self.database, routes=ROUTES, pools=self.pools, web=Web(**section)
         )
-        runner = web.AppRunner(application(settings, tokens), access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        self.stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+        served = serving(application(settings, tokens), seconds=1)
+        return f"http://127.0.0.1:{await self.stack.enter_async_context(served)}"
 
     async def browse(self, token: str | None = None, **more: Any) -> httpx.AsyncClient:
         """A client of a new server; with a token, of one that knows `TOKENS`."""
