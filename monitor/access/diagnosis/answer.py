@@ -16,11 +16,14 @@ from monitor.access.observation import Observation
 #: The most frames of a stream that are read. A probe asks for 16 tokens; a longer stream counts as cut.
 FRAMES_CAP: Final = 1_000
 
+#: How a gateway, a vendor or an engine ends a chat choice that broke off.
+BROKEN_OFF: Final = ("error", "network_error", "abort")
+
 _STREAM_STARTS = ("data:", "event:", ": ", ":\n", "id:", "retry:")
 _ERROR_EVENTS = frozenset(("error", "response.failed", "response.error", "response.cancelled"))
 #: Without any of these a stream has no error frame, and its many frames need not be asked one by one.
 #: The last is the beginning of an escape, which may spell any of them.
-_ERROR_SIGNS = ("error", "failed", "cancelled", "false", "detail", "\\u")
+_ERROR_SIGNS = ("error", "failed", "cancelled", "abort", "false", "detail", "\\u")
 _ERROR_KEYS = frozenset(("error", "errors", "Error"))
 _PAYLOAD_KEYS = ("choices", "output", "data", "b64_json", "candidates")
 
@@ -138,8 +141,8 @@ def _choice_error(value: Mapping[str, Any]) -> Any:
                 continue
             if envelope.is_error(choice.get("error")):
                 return choice["error"]
-            if choice.get("finish_reason") == "error":
-                # A gateway says so that the upstream broke off: what came before is no answer.
+            if choice.get("finish_reason") in BROKEN_OFF:
+                # What came before is no answer.
                 return {"code": envelope.BROKEN_WORD}
     return None
 

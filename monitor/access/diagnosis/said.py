@@ -9,16 +9,18 @@ from enum import StrEnum
 from typing import Any, Final
 
 from monitor.access.diagnosis import envelope
-from monitor.access.diagnosis.answer import Frame
+from monitor.access.diagnosis.answer import BROKEN_OFF, Frame
 from monitor.access.images import is_image, is_link, text_instead
 from monitor.access.observation import Image
 
 #: Choices, entries, items and parts that are read of each list.
 _MOST: Final = 64
 _CUT: Final = frozenset(("length", "max_tokens", "max_output_tokens", "model_length"))
-_FILTERED: Final = frozenset(("content_filter", "safety", "recitation", "prohibited_content"))
+_FILTERED: Final = frozenset(
+    ("content_filter", "sensitive", "safety", "recitation", "prohibited_content")
+)
 #: Reasons a chat choice ends with although nothing was made.
-_NO_FINISH: Final = frozenset(("", "error", "failed", "cancelled", "null", "none"))
+_NO_FINISH: Final = frozenset((*BROKEN_OFF, "", "failed", "cancelled", "null", "none"))
 _WELL: Final = frozenset(("", "0", "success", "successful", "succeeded", "ok", "completed", "none"))
 _FAILED: Final = frozenset(("failed", "error", "cancelled", "canceled", "incomplete"))
 _MESSAGES: Final = ("message", "msg", "detail", "error_msg", "error_message", "output_text")
@@ -27,11 +29,9 @@ _BESIDE: Final = frozenset(
     ("code", "status", "status_code", "success", "error", "errors", "usage", *_MESSAGES)
 )
 
-
 #: What makes an event an answer, and what of any other says nothing.
 _PAYLOADS: Final = frozenset(("choices", "output", "data"))
 _NAMES: Final = frozenset(("type", "object", "id", "model", *_MESSAGES))
-
 
 _MARKS: Final = dict.fromkeys(map(ord, '{}[]"'), " ")
 

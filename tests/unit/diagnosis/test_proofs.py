@@ -173,9 +173,17 @@ def test_a_long_text_that_quotes_the_gate_in_a_success_is_unrecognized(read_answ
     assert read_answer(200, gate_message + " and so on" * 200).code is Code.UNRECOGNIZED
 
 
-def test_a_filtered_answer_proves_nothing(read_answer):
-    found = read_answer(200, _chat(finish_reason="content_filter"), surface=Surface.CHAT)
+@pytest.mark.parametrize("reason", ["content_filter", "sensitive"])
+def test_a_filtered_answer_proves_nothing(read_answer, reason):
+    found = read_answer(200, _chat(finish_reason=reason), surface=Surface.CHAT)
     assert found.code is Code.MODERATION_BLOCKED
+
+
+@pytest.mark.parametrize("surface", [Surface.CHAT, None])
+@pytest.mark.parametrize("reason", ["error", "network_error", "abort"])
+def test_an_answer_that_broke_off_proves_nothing(read_answer, reason, surface):
+    for body in (_chat(finish_reason=reason), _stream(_chunk(), _chunk(reason, None))):
+        assert read_answer(200, body, surface=surface).code is Code.SERVER_ERROR
 
 
 _REFUSED = {"type": "message", "content": [{"type": "refusal", "refusal": "copper, perhaps"}]}
