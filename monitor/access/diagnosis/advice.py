@@ -73,8 +73,10 @@ _ADVICE: Final[dict[Code, Advice]] = {
         background="The role of the key's owner can be the limit, too.",
     ),
     Code.PROJECT_DENIED: Advice(
-        "The project, team, group or relay key may not use this model: it has an allow-list.",
-        "Add the model to the allow-list, or make a key in a project without one.",
+        "The project, team, group or relay key may not use this model: an allow-list or terms leave it "
+        "out, or the project is archived.",
+        "Do what the message names: add the model to the allow-list, accept its terms, or use a key of "
+        "another project.",
         background="This says nothing of the organization's verification.",
     ),
     Code.MODEL_UNAVAILABLE: Advice(
