@@ -242,7 +242,10 @@ def _is_html(text: str) -> bool:
 WAIT_CAP: Final = 86_400.0 * 31
 _SENSELESS: Final = 86_400.0 * 366
 
-_ASKED = re.compile(r"(?:try again|retry|reset|resets|wait)(?: your request)? (?:in|after|for) ")
+_ASKED = re.compile(
+    r"(?:try again|retry|reset|resets|wait)(?: your request)? (?:in|after|for) |please wait (?=\d)"
+)
+_CLOCK = re.compile(r"replenished in (\d{1,3}):([0-5]\d):([0-5]\d)\b")
 _RETRY_DELAY = re.compile(r"retrydelay\W{1,6}(\d{1,6}(?:\.\d{1,9})?)s")
 _PART = re.compile(r"(?:about |~)?(\d{1,9}(?:\.\d{1,9})?) ?([a-z]{1,12})[ ,]?(?:and )?")
 _CHINESE = re.compile(r"(\d{1,6}) ?(秒|分钟|小时)[钟]?(?:后|以后|之后)")
@@ -295,6 +298,8 @@ def _in_words(text: str) -> float | None:
             place = part.end()
         if place > match.end():
             return total
+    if "replenished" in text and (match := _CLOCK.search(text)):
+        return float(match[1]) * 3_600 + float(match[2]) * 60 + float(match[3])
     if "retrydelay" in text and (match := _RETRY_DELAY.search(text)):
         return float(match[1])
     if not text.isascii() and (match := _CHINESE.search(text)):
