@@ -97,7 +97,8 @@ class Diagnosis:
     request_id: str | None = None
     #: Seconds the server asks to wait, from its headers or its words.
     retry_after: float | None = None
-    #: A complete answer with nothing suspicious in it that does not say the word our probe asked for.
+    #: A complete answer with nothing suspicious in it that does not say the word our probe asked for, or
+    #: the server's word that the model's thoughts left no token for it.
     unproven: bool = False
 
     @property

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.access.diagnosis import envelope, proof
-from monitor.access.diagnosis.advice import NO_ANSWER, Advice, advise, owner_of
+from monitor.access.diagnosis.advice import NO_ANSWER, THOUGHT_AWAY, Advice, advise, owner_of
 from monitor.access.diagnosis.answer import Kind, ParsedAnswer, read, retry_after
 from monitor.access.diagnosis.envelope import ErrorLayer
 from monitor.access.diagnosis.proof import ProofVerdict
@@ -68,7 +68,9 @@ def diagnose(observation: Observation, rules: "Sequence[OwnRule]" = ()) -> Diagn
             code = Code.MODERATION_BLOCKED if filtered else Code.UNRECOGNIZED
             wordless = verdict is ProofVerdict.WORDLESS
             return _diagnosis(observation, _Finding(code, str(verdict)), inner, unproven=wordless)
-    return _diagnosis(observation, _judged(rules, answer, observation), answer, answer.folded)
+    found = _judged(rules, answer, observation)
+    thought = found.rule == THOUGHT_AWAY
+    return _diagnosis(observation, found, answer, answer.folded, unproven=thought)
 
 
 def _judged(rules: "Sequence[OwnRule]", answer: ParsedAnswer, observation: Observation) -> _Finding:

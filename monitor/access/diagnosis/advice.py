@@ -172,6 +172,14 @@ def advise(code: Code, gate: Gate | None = None, owner: Owner | None = None) -> 
     return _ADVICE[code]
 
 
+#: The rule of an answer that says that the model ran and thought until its tokens were used up.
+THOUGHT_AWAY: Final = "thoughts_took_the_tokens"
+_THOUGHT_AWAY: Final = Advice(
+    "The model ran and used up its few output tokens in thought: the gate is probably open.",
+    "Watch this model on the surface `responses` (MODEL:responses): an answer that is cut in thought proves "
+    "access there.",
+)
+
 #: The rule of a diagnosis without an answer is this prefix and the failure.
 NO_ANSWER = "no_answer_"
 
@@ -212,7 +220,9 @@ def steps_of(failure: Failure | None) -> str:
 
 
 def advise_on(diagnosis: Diagnosis) -> Advice:
-    """The advice for a diagnosis; where no answer came it says why, else it is the usual one."""
+    """The advice for a diagnosis: of a rule's own, where no answer came why, else the usual one."""
+    if diagnosis.rule == THOUGHT_AWAY:
+        return _THOUGHT_AWAY
     steps = steps_of(failure_of(diagnosis.rule))
     if not steps:
         return advise(diagnosis.code, diagnosis.gate, diagnosis.owner)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from monitor.access.diagnosis import DiagnosisCache, diagnose
+from monitor.access.diagnosis.advice import advise_on
 from monitor.access.observation import Diagnosis, Observation
 from monitor.access.words import Code, Effect, Gate, Surface
 
@@ -375,3 +376,21 @@ def test_a_success_is_judged_each_time_though_an_equal_one_was_read() -> None:
     assert again is not None
     assert (first.code, again.code) == (Code.ACCESS_GRANTED, Code.UNRECOGNIZED)
     assert again.unproven
+
+
+@pytest.mark.parametrize(
+    ("said", "unproven"),
+    [
+        ("max_tokens or model output limit was reached. Ask for more.", True),
+        ("max_tokens is beyond the model output limit.", False),
+    ],
+)
+def test_tokens_used_up_in_thought_are_unproven_and_no_bad_request(
+    *, said: str, unproven: bool
+) -> None:
+    message = f"Could not finish the message because {said}"
+    body = json.dumps({"error": {"message": message, "param": None, "code": None}}).encode()
+    found = diagnose(Observation(400, {}, body, surface=Surface.CHAT))
+    code = Code.UNRECOGNIZED if unproven else Code.BAD_REQUEST
+    assert (found.code, found.unproven, found.message) == (code, unproven, message)
+    assert ("MODEL:responses" in advise_on(found).advice) is unproven
