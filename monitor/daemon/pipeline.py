@@ -206,6 +206,7 @@ class Pipeline:
         watch, diagnosis, code = probe.watch, probe.diagnosis, probe.code
         watch.asked_at = probe.asked_at
         watch.answers += 1
+        watch.last = diagnosis
         if diagnosis and diagnosis.request_id:
             watch.request_ids.append(diagnosis.request_id)
         unproven = diagnosis is not None and diagnosis.unproven

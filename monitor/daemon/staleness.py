@@ -214,7 +214,7 @@ class StaleRoutes:
         for found in alone.values():
             if len(found) == 1:
                 watch, event = found[0]
-                event = self.event_builder.of_target(watch, event)
+                event = self.event_builder.of_target(watch, event, watch.last)
                 yield Change(target=watch.name, events=(event,))
                 continue
             shortest = min(event.facts["waited_s"] for _, event in found)
@@ -238,13 +238,18 @@ class StaleRoutes:
         if alone and first.pool:
             facts["pool"] = first.pool.name
         codes: Counter[Code | None] = Counter(watch.memory.last_diagnosis for watch in watches)
+        code = codes.most_common(1)[0][0]
+        said = next((one.last for one in watches if one.last and one.last.code is code), None)
+        if said:
+            words = {"status": said.status, "message": said.message}
+            facts |= {name: value for name, value in words.items() if value}
         event = self.event_builder.of_monitor(
             EventKind.STALE,
             Reason.NOTHING_CONCLUSIVE,
             now,
             route=route,
             facts=facts,
-            diagnosis=codes.most_common(1)[0][0],
+            diagnosis=code,
             # an open target is asked once a day: its channels hear of the route, though it fails later
             concerned=watches if alone else on_route,
         )

@@ -9,6 +9,7 @@ from itertools import islice
 from monitor.access.cadence import phase_of
 from monitor.access.limits import Cadence
 from monitor.access.memory import ClockStep, TargetState
+from monitor.access.observation import Diagnosis
 from monitor.access.pacing import GapSlot
 from monitor.access.target import Capability, Target, pool_scope, pool_summary
 from monitor.access.words import Contract, ProbeKind, State
@@ -69,6 +70,8 @@ class Watch:
     equal: int = 0
     #: one in this many equal answers is logged
     log_every: int = 1
+    #: what the last answer meant, since this start; None also for a listing at which nothing is wrong
+    last: Diagnosis | None = None
     #: answers since the state changed, and the last request ids
     answers: int = 0
     request_ids: deque[str] = field(default_factory=lambda: deque(maxlen=_REQUEST_IDS))

@@ -50,6 +50,8 @@ async def test_a_key_that_fails_among_seven_is_one_message_of_its_targets(bench,
     await bench.until(
         lambda: any("6 of the route's 12 targets" in text for text in bench.taker.texts)
     )
+    assert stale.facts["status"] >= 500
+    assert stale.facts["message"] in bench.taker.texts[-1]
 
 
 async def test_one_target_that_fails_alone_is_told_of_under_its_own_name(bench, key, simulated):
@@ -59,6 +61,7 @@ async def test_one_target_that_fails_alone_is_told_of_under_its_own_name(bench, 
     await bench.until(lambda: stales(bench))
     assert [one.target for one in stales(bench)] == ["acme/gpt-5.1:summary"]
     await bench.until(lambda: any("Others are answered" in text for text in bench.taker.texts))
+    assert any("Server said: 5" in text for text in bench.taker.texts)
 
 
 async def test_a_route_of_which_no_target_is_answered_is_one_message(bench, key, simulated):

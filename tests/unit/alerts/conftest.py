@@ -205,7 +205,8 @@ def stored_events() -> dict[str, list[Event]]:
             EventKind.STALE, Reason.NOTHING_CONCLUSIVE, AT, route="openai",
             diagnosis=Code.SERVER_ERROR,
             facts={"contract": "direct", "waited_s": 1_860, "targets": 12, "route_targets": 12,
-                   "staleness": "route", "stale": [f"acme-{n}/gpt-5.1:chat" for n in range(10)]},
+                   "staleness": "route", "status": 503, "message": "The engine is overloaded.",
+                   "stale": [f"acme-{n}/gpt-5.1:chat" for n in range(10)]},
         ),
         "stale-some": Event(
             EventKind.STALE, Reason.NOTHING_CONCLUSIVE, AT, route="openai",
@@ -216,7 +217,8 @@ def stored_events() -> dict[str, list[Event]]:
         ),
         "stale-one": _event(
             EventKind.STALE, Reason.NOTHING_CONCLUSIVE, diagnosis=Code.SERVER_ERROR,
-            facts={"waited_s": 1_860, "staleness": "target"},
+            facts={"waited_s": 1_860, "staleness": "target", "status": 503,
+                   "message": "The engine is overloaded."},
         ),
         "retiring": _event(
             EventKind.RETIRING, Reason.SHUTDOWN_NEAR,
