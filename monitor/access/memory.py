@@ -50,7 +50,7 @@ class TargetState:
     #: gated or locked answers in a row, whichever of the two
     refusals: int = 0
     gated_seen: bool = False
-    #: was blocked before its first granted answer
+    #: was blocked, or told as stale, before its first granted answer
     blocked_seen: bool = False
     #: was ever granted: a doubt from before a later refusal may have been billed
     granted_seen: bool = False

@@ -201,7 +201,10 @@ def _granted(step: _Step, streak: Streak) -> None:
     memory = step.memory
     if memory.state is State.AVAILABLE:
         return
-    at_first_probe = memory.state is State.UNKNOWN and not memory.blocked_seen
+    # nobody waits: nothing was told of it, and nothing declared lately
+    since, limit = memory.declared_at, step.rules.deadlines.give_up_after
+    expected = memory.blocked_seen or (since is not None and step.now - since < limit)
+    at_first_probe = memory.state is State.UNKNOWN and not expected
     if not at_first_probe and memory.first_light_at is None:  # 3
         light: dict[str, Any] = {
             "first_light_at": step.now,
@@ -345,28 +348,32 @@ def _sibling_opened(step: _Step, given: SiblingOpened) -> None:
 
 def _time_passed(step: _Step, given: TimePassed) -> None:
     memory, now, deadlines = step.memory, step.now, step.rules.deadlines
-    gated = memory.streak is not None and memory.streak.effect is Effect.GATED
-    if gated and memory.state is State.PROPAGATING and memory.clock_at:
-        waited = now - memory.clock_at
-        due = sum(waited >= deadline for deadline in deadlines.overdue)
-        if waited >= deadlines.give_up_after:  # 11
+    streak = memory.streak
+    gated = streak is not None and streak.effect is Effect.GATED
+    if streak and gated and memory.state is State.PROPAGATING and memory.clock_at:
+        # by the last answers: what the gate is by now, after a pause, nobody has seen
+        answered = (memory.last_full_at or streak.last) - memory.clock_at
+        refused = streak.last - memory.clock_at
+        due = sum(refused >= deadline for deadline in deadlines.overdue)
+        if answered >= deadlines.give_up_after:  # 11
             step.move(State.UNVERIFIED, EventKind.UNVERIFIED, Reason.GAVE_UP)
             for name, value in refused_again(memory).items():
                 step.add_to_last(name, value)
-        elif due > memory.overdue_told:
+        elif due > memory.overdue_told and not memory.blocker:
             step.keep(overdue_told=due)
             step.tell(
                 EventKind.OVERDUE,
                 Reason.DEADLINE_PASSED,
                 deadline_s=deadlines.overdue[due - 1].total_seconds(),
                 **_waited(step),
-                **refused_again(memory),
+                **{"probes": streak.count} | refused_again(memory),
             )
     staleness = staleness_of(memory, given, now, deadlines)
     # stale with its route, and still when the route has long been answering again: told once more
     alone = memory.stale is Staleness.ROUTE and staleness is Staleness.TARGET
     if staleness and (memory.stale is None or alone):
         step.keep(stale=staleness, stale_at=now)
+        step.keep(blocked_seen=memory.blocked_seen or not memory.granted_seen)
         lasted = (now - stale_since(memory, given, now)).total_seconds()
         step.tell(
             EventKind.STALE, Reason.NOTHING_CONCLUSIVE, staleness=str(staleness), waited_s=lasted

@@ -197,20 +197,47 @@ def test_an_open_target_whose_answers_no_longer_prove_it_is_told_of_and_stays(st
 
 def test_overdue_is_told_at_each_deadline_and_only_the_latest_that_is_due(story):
     story.answers(403).declares("verified").answers(403, every=0)
-    story.wait(44 * 60).passes_time()
+    story.wait(44 * 60).answers(403, every=0).passes_time()
     assert "overdue" not in story.events
-    story.wait(60).passes_time().passes_time()
+    story.wait(60).answers(403, every=0).passes_time().passes_time()
     assert story.events.count("overdue") == 1
-    story.wait(25 * 3600).passes_time().passes_time()
+    story.wait(25 * 3600).answers(403, every=0).passes_time().passes_time()
     assert story.events.count("overdue") == 2
     assert story.last.events == ()
     assert story.memory.overdue_told == 3
 
 
+def test_after_a_pause_nothing_is_overdue_or_given_up_before_an_answer(story):
+    story.answers(403).declares("verified").answers(403).wait(8 * 86_400).restarts().passes_time()
+    assert (story.state, "overdue" in story.events) == ("propagating", False)
+    story.answers(200, every=0).passes_time()
+    assert (story.state, story.events[-1]) == ("propagating", "first_light")
+
+
+def test_nothing_is_overdue_while_something_else_is_in_the_way(story):
+    story.answers(403).declares("verified").wait(50 * 60).answers(402, 402, every=0).passes_time()
+    assert (story.memory.blocker, "overdue" in story.events) == ("quota_exhausted", False)
+    story.answers(403, every=0).passes_time()
+    assert story.last.events[-1].facts["probes"] == 2
+
+
+def test_what_opens_after_it_was_told_as_stale_or_declared_is_told(story, new_story):
+    story.answers(500).wait(3600).passes_time()
+    assert story.answers(200, 200, 200).told == [
+        ("stale", "nothing_conclusive"), ("first_light", "first_granted"), ("available", "settled"),
+    ]  # fmt: skip
+    declared = new_story().answers(500).declares("verified").answers(200, 200, 200)
+    assert declared.events[-2:] == ["first_light", "available"]
+    long_ago = new_story().declares("verified", ago=30 * 86_400).answers(200, 200, 200)
+    assert long_ago.events == ["baseline"]
+
+
 def test_a_relapse_is_overdue_since_it_and_not_since_the_declaration(story):
     story.answers(403).declares("verified").answers(403, 200, 200, every=120)
     refused = story.now
-    story.answers(403, 403, 403, every=20).restarts().answers(403, every=45 * 60).passes_time()
+    story.answers(403, 403, 403, every=20).restarts().wait(45 * 60).answers(
+        403, every=0
+    ).passes_time()
     (overdue,) = (event for event in story.last.events if event.kind == "overdue")
     assert overdue.facts == {
         "deadline_s": 2700.0,
@@ -233,7 +260,7 @@ def test_a_light_that_went_out_is_told_with_the_wait_since_the_declaration(story
 def test_a_wait_that_is_given_up_after_a_relapse_says_so(story):
     story.answers(403).declares("verified").answers(403, 200, 200, every=120)
     refused = story.now
-    story.answers(403, 403, 403, every=20).answers(403, every=8 * 86_400).passes_time()
+    story.answers(403, 403, 403, every=20).wait(8 * 86_400).answers(403, every=0).passes_time()
     given_up = next(event for event in story.last.events if event.reason == "gave_up")
     assert given_up.facts["refused_since"] == refused.isoformat()
 

@@ -131,19 +131,22 @@ def test_a_light_that_goes_out_is_told_at_the_third_refusal_and_once(story):
 
 @given(steps)
 @CAREFULLY
-def test_open_at_the_first_probe_means_that_nothing_was_in_the_way_before_it(story):
-    blocked_first, granted = False, False
+def test_open_at_the_first_probe_means_that_nobody_waited_for_it(story):
+    blocked_first, told_stale, granted = False, False, False
     for before, taken, decision, _ in run(story):
         if conclusive(taken) is Effect.GRANTED:
             granted = True
         elif blocks(taken):
             blocked_first = blocked_first or not granted
+        told_stale = told_stale or (decision.memory.stale is not None and not granted)
+        declared = before.declared_at is not None
+        waits = blocked_first or told_stale or declared
         for event in decision.events:
             if event.kind is EventKind.BASELINE:
                 assert before.state is State.UNKNOWN
-                assert not blocked_first
+                assert not blocked_first and not told_stale
             if event.kind is EventKind.FIRST_LIGHT and before.state is State.UNKNOWN:
-                assert blocked_first
+                assert waits
 
 
 @given(steps)

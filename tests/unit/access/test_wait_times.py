@@ -99,7 +99,7 @@ def test_a_reopening_is_no_second_wait_for_the_verification(story):
 
 
 def test_after_giving_up_it_still_counts_as_waiting_and_then_as_one_long_wait(story):
-    story.answers(403).declares("verified").answers(403).wait(8 * 86400).passes_time()
+    story.answers(403).declares("verified").wait(8 * 86400).answers(403).passes_time()
     assert story.state == "unverified"
     waiting = waiting_of(TARGET, story.memory, story.now)
     assert waiting.wait_s > 8 * 86400
