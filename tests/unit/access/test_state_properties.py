@@ -144,7 +144,8 @@ def test_open_at_the_first_probe_means_that_nobody_waited_for_it(story):
         for event in decision.events:
             if event.kind is EventKind.BASELINE:
                 assert before.state is State.UNKNOWN
-                assert not blocked_first and not told_stale
+                assert not blocked_first
+                assert not told_stale
             if event.kind is EventKind.FIRST_LIGHT and before.state is State.UNKNOWN:
                 assert waits
 
