@@ -95,11 +95,9 @@ class ImageGap:
                 self._announced, self._announced_until = 60.0 / (int(limit[:9]) * _SHARE), until
                 break
         if code is Code.RATE_LIMITED:
-            limited = now < self._limited_until
-            self._limited_until = until
-            if (
-                not limited
-            ):  # else the places have this gap: anew, some would never come to their turn
+            limited, self._limited_until = now < self._limited_until, until
+            # while it lasts the places have this gap: given anew, some would never come to their turn
+            if not limited:
                 self._begin_anew(now, now)
 
     def _begin_anew(self, last: float, now: float) -> None:

@@ -22,7 +22,7 @@ from monitor.access.events import (
 )
 from monitor.access.limits import Confirmation, Rules
 from monitor.access.memory import Streak, TargetState, changed
-from monitor.access.wait_times import refused_again
+from monitor.access.wait_times import refused_again, waited
 from monitor.access.words import (
     LISTING_BLOCKERS,
     Code,
@@ -213,7 +213,7 @@ def _granted(step: _Step, streak: Streak) -> None:
         }
         if memory.state is State.PROPAGATING:
             step.keep(**light)
-            step.tell(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED, **_waited(step))
+            step.tell(EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED, **waited(step.memory, step.now))
         else:
             step.move(State.PROPAGATING, EventKind.FIRST_LIGHT, Reason.FIRST_GRANTED, **light)
     if not settled(streak, step.rules.confirmation):
@@ -261,7 +261,7 @@ def _refused(step: _Step, streak: Streak) -> None:
 def _shut_again(step: _Step) -> None:
     """An opening ended before it settled: the next granted answer is a first light again."""
     memory = step.memory
-    step.tell(EventKind.SHUT_AGAIN, Reason.REFUSED_AFTER_LIGHT, **_waited(step))
+    step.tell(EventKind.SHUT_AGAIN, Reason.REFUSED_AFTER_LIGHT, **waited(step.memory, step.now))
     step.keep(lit=False, first_light_at=None)
     unseen = memory.declared_at is None and memory.clock_at == memory.first_light_at
     if unseen and memory.first_light_at:
@@ -365,7 +365,7 @@ def _time_passed(step: _Step, given: TimePassed) -> None:
                 EventKind.OVERDUE,
                 Reason.DEADLINE_PASSED,
                 deadline_s=deadlines.overdue[due - 1].total_seconds(),
-                **_waited(step),
+                **waited(step.memory, step.now),
                 **{"probes": streak.count} | refused_again(memory),
             )
     staleness = staleness_of(memory, given, now, deadlines)
@@ -392,14 +392,3 @@ def _retiring(step: _Step, shutdown: date | None) -> None:
         step.keep(retiring_told=told)
         reason = Reason.SHUTDOWN_PAST if stage == "past" else Reason.SHUTDOWN_NEAR
         step.tell(EventKind.RETIRING, reason, shutdown=shutdown.isoformat())
-
-
-def _waited(step: _Step) -> dict[str, Any]:
-    """How long the wait for propagation has lasted, in seconds, and what it is counted from."""
-    memory = step.memory
-    if memory.clock_at is None:
-        return {}
-    facts: dict[str, Any] = {"waited_s": max((step.now - memory.clock_at).total_seconds(), 0.0)}
-    if memory.declared_at and memory.declared_at == memory.clock_at:
-        facts["declared_at"] = memory.declared_at.isoformat()
-    return facts

@@ -122,6 +122,16 @@ def started(memory: TargetState) -> tuple[Began, datetime | None]:
     return Began.UNSEEN, None
 
 
+def waited(memory: TargetState, now: datetime) -> dict[str, Any]:
+    """How long the wait for propagation has lasted, in seconds, and what it is counted from; as facts."""
+    if memory.clock_at is None:
+        return {}
+    facts: dict[str, Any] = {"waited_s": max((now - memory.clock_at).total_seconds(), 0.0)}
+    if memory.declared_at and memory.declared_at == memory.clock_at:
+        facts["declared_at"] = memory.declared_at.isoformat()
+    return facts
+
+
 def refused_again(memory: TargetState) -> dict[str, Any]:
     """Since when, and by how many probes, a waiting target is refused after it was granted; as facts."""
     again = memory.flickers or started(memory)[0] is Began.AGAIN

@@ -219,7 +219,7 @@ def overdue(facts: Facts) -> Wording:
         said += f" was granted, and is refused again since {moment(again)}{row}.{lasts}"
     else:
         lasts = f" for {duration(waited)}" if waited else ""
-        seen = f" Refused {probes} times in a row." if probes and probes > 1 else ""
+        seen = f" Refused {probes:,} times in a row." if probes and probes > 1 else ""
         said += f" has not opened{lasts}{since}.{seen}"
     return Wording(title, "warning", said, _self_help(facts))
 
