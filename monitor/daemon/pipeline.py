@@ -111,7 +111,9 @@ class Pipeline:
             return
         await self._send(probe, slots)
         resumed = self._diagnose(probe, slots)
-        count(self.tally, probe)
+        # its route may have left the settings meanwhile, and with it what is counted of it
+        if not watch.removed:
+            count(self.tally, probe)
         try:
             await self.record(probe)
         except Exception:

@@ -34,6 +34,7 @@ async def test_a_probe_whose_route_leaves_the_settings_ends_and_frees_its_reserv
         hanging_gate.may_answer.set()
         await bench.until(lambda: not old.busy and "unverified" in bench.events())
         await bench.until_idle(monitor)
+        assert set(monitor._recorder.tally.probes) == {"sim"}
         await bench.stop()
     assert bench.held() == 0
     assert not [entry for entry in logs if entry["log_level"] == "error"]
