@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import PlainValidator, ValidationInfo, WithJsonSchema
 
-from monitor.access.databases import SCHEMES, Database
+from monitor.access.databases import Database
 from monitor.access.diagnosis.own_rule import OwnRule
 from monitor.access.fields import refuse, text_of
 from monitor.access.limits import Cadence
@@ -24,10 +24,11 @@ from monitor.access.words import Contract, Surface
 from monitor.catalog import Catalog
 from monitor.config.problems import looks_secret, shown, suggestion
 from monitor.config.references import (
+    NO_DATABASE,
     PoolFile,
     Secret,
     UnresolvedError,
-    is_reference,
+    names_server,
     read_pool,
     resolve,
     server_at,
@@ -269,7 +270,7 @@ def database(value: Any, info: ValidationInfo) -> Database:
     """
     if not isinstance(value, str):
         raise refuse("must be text")
-    if is_reference(value) or value.startswith(SCHEMES):
+    if names_server(value):
         context = Context.of(info)
         try:  # it is looked for even where no secret is
             server, warning = server_at(value, context.environ, context.folder)
@@ -285,10 +286,7 @@ def database(value: Any, info: ValidationInfo) -> Database:
         or "?" in text
         or not text.isprintable()
     ):
-        raise refuse(
-            "must be an SQLite file, as in sqlite:////var/lib/access-monitor/access-monitor.db,"
-            " or a PostgreSQL: env:DATABASE_URL"
-        )
+        raise refuse(NO_DATABASE)
     path = text.removeprefix("sqlite:///")
     if path == ":memory:":
         raise refuse("must be a file: a database in memory forgets at every restart")

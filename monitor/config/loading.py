@@ -18,7 +18,13 @@ from monitor.config.checks import Context
 from monitor.config.lines import find_lines, line_of
 from monitor.config.problems import Path as Place
 from monitor.config.problems import Problem, SettingsError, place
-from monitor.config.references import UnreadableError, read_file, server_at
+from monitor.config.references import (
+    NO_DATABASE,
+    UnreadableError,
+    names_server,
+    read_file,
+    server_at,
+)
 from monitor.config.schema import form
 from monitor.config.settings import OPENAI, OPENAI_URL, File, Settings
 from monitor.config.urls import is_openai
@@ -154,6 +160,8 @@ def named_database(path: Path | None, environ: Mapping[str, str]) -> Database:
         return default_database(environ)
     if named.startswith("sqlite:///"):
         return path.parent.absolute() / named.removeprefix("sqlite:///")
+    if not names_server(named):
+        raise SettingsError([Problem("monitor.database", None, NO_DATABASE)], str(path))
     try:
         return server_at(named, environ, path.parent.absolute())[0]
     except ValueError as error:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from monitor.access.databases import Server
+from monitor.access.databases import SCHEMES, Server
 from monitor.access.masking import SHORTEST
 from monitor.access.target import POOL_DIGITS
 from monitor.config.problems import shown
@@ -123,9 +123,21 @@ def read_reference(
     )
 
 
+#: What is said of a database that is neither.
+NO_DATABASE = (
+    "must be an SQLite file, as in sqlite:////var/lib/access-monitor/access-monitor.db,"
+    " or a PostgreSQL: env:DATABASE_URL"
+)
+
+
 def is_reference(text: str) -> bool:
     """Whether a text has the form of a reference."""
     return text.partition(":")[0] in ("env", "file", "credential") and ":" in text
+
+
+def names_server(text: str) -> bool:
+    """Whether a setting names a PostgreSQL, by its address or by reference."""
+    return is_reference(text) or text.startswith(SCHEMES)
 
 
 def server_at(named: str, environ: Mapping[str, str], folder: Path) -> tuple[Server, str | None]:

@@ -395,6 +395,16 @@ def test_the_database_is_looked_for_also_where_no_secret_is(
     assert named_database(path, environ) == Server(ADDRESS)
 
 
+def test_a_path_alone_is_answered_with_how_a_database_is_written(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "access-monitor.toml"
+    path.write_text(with_database("/var/lib/monitor.db"))
+    for read in (load, named_database):
+        with pytest.raises(SettingsError, match=r"monitor.database: .*must be an SQLite file, as"):
+            read(path, environ)
+
+
 @pytest.mark.parametrize(
     "address", ["mysql://db.example/monitor", "postgresql://[db.example/monitor"]
 )
